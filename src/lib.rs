@@ -1,0 +1,21 @@
+//! edge-chat: live chat for video and stream pages, on Cloudflare Workers.
+//!
+//! A room is an ordered log; viewers and PostgreSQL are followers of it. The crate is three rings, and the compiler
+//! keeps them apart: the inner ones build without the platform, so they are tested natively.
+//!
+//! - ring 0, the rules, pure: [`protocol`] (every frame, event, body, code), [`room`] (the log's rules),
+//!   [`audience`] (those who listen), [`content`] (text in, safe text out), [`auth`] (tokens to identities),
+//!   [`settings`];
+//! - ring 1: [`sinks`], the followers that leave the room (what PostgreSQL is told and asked);
+//! - ring 2: `platform`, wasm only: router, objects, SQLite, Hyperdrive, clock and entropy.
+
+pub mod audience;
+pub mod auth;
+pub mod content;
+pub mod protocol;
+pub mod room;
+pub mod settings;
+pub mod sinks;
+
+#[cfg(target_arch = "wasm32")]
+mod platform;

@@ -1,0 +1,106 @@
+//! Ids as validated types: constructing one is the only check there is.
+
+use super::{ChatError, ErrorCode};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::{Builder, Uuid};
+
+/// A room's name for ever: 1–200 bytes of `A-Z a-z 0-9 _ . : -`, case kept. It is its object's name too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomId(String);
+
+impl RoomId {
+    /// Checks an id from outside.
+    ///
+    /// # Errors
+    /// `invalid_room_id` for another length or alphabet, and for `dm:`, which only the service makes.
+    pub fn parse(text: &str) -> Result<Self, ChatError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
+        if text.is_empty() || text.len() > 200 || !text.bytes().all(allowed) || text.starts_with("dm:") {
+            return Err(ChatError::new(
+                ErrorCode::InvalidRoomId,
+                "A room id is 1 to 200 characters out of A-Z a-z 0-9 _ . : - and does not begin with dm:",
+            )
+            .field("room_id"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RoomId {
+    type Error = ChatError;
+    fn try_from(text: String) -> Result<Self, ChatError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RoomId> for String {
+    fn from(id: RoomId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A user's id as the token's `sub` has it: 1–255 bytes, opaque.
+pub type UserId = String;
+
+/// A message's id: a UUID version 7 whose time is the message's and whose last 40 bits hold its `seq`, so that
+/// the room finds it without an index. Ids are compared whole, never by `seq` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// The id of the message with this `seq` (< 2^40) at `now` (ms); `entropy` fills what is left.
+    pub fn new(now: u64, seq: u64, entropy: &[u8; 32]) -> Self {
+        let [.., s0, s1, s2, s3, s4] = seq.to_be_bytes();
+        let [e0, e1, e2, e3, e4, ..] = *entropy;
+        Self(Builder::from_unix_timestamp_millis(now, &[e0, e1, e2, e3, e4, s0, s1, s2, s3, s4]).into_uuid())
+    }
+
+    /// Reads an id; anything that is not a UUID in its usual form is none of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
+    }
+
+    /// The `seq` that the id claims.
+    pub fn seq(&self) -> u64 {
+        let [.., s0, s1, s2, s3, s4] = *self.0.as_bytes();
+        u64::from_be_bytes([0, 0, 0, s0, s1, s2, s3, s4])
+    }
+
+    /// The time that the id claims, ms since 1970.
+    pub fn time(&self) -> u64 {
+        let [t0, t1, t2, t3, t4, t5, ..] = *self.0.as_bytes();
+        u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5])
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a message id"))
+    }
+}
