@@ -1,0 +1,48 @@
+// The REST half of the client: history, members, and acts on messages too old for the socket.
+
+import { ChatError } from "./errors.js";
+
+/**
+ * `base` is the server's origin (`https://chat.example`); `token` returns the token in use or
+ * null. Every method throws a ChatError made from the problem document of the answer.
+ */
+export function createRest({ base, token, fetch = globalThis.fetch.bind(globalThis) }) {
+  async function request(method, path, { query = {}, body } = {}) {
+    const url = new URL(`/api${path}`, base);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined && value !== null) url.searchParams.set(name, value);
+    }
+    const headers = { accept: "application/json" };
+    const bearer = token();
+    if (bearer) headers.authorization = `Bearer ${bearer}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    let response;
+    try {
+      response = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    } catch {
+      throw new ChatError({ code: "offline", message: "the server could not be reached" });
+    }
+    if (!response.ok) throw await problem(response);
+    return response.status === 204 ? {} : response.json();
+  }
+
+  const part = encodeURIComponent;
+  return {
+    /** One page by number: `before` or `after` a `no`, or the newest. */
+    history: (room, query) => request("GET", `/rooms/${part(room)}/messages`, { query }),
+    members: (room, query) => request("GET", `/rooms/${part(room)}/members`, { query }),
+    edit: (room, id, content) => request("PATCH", `/messages/${part(id)}`, { body: { room_id: room, content } }),
+    remove: (room, id) => request("DELETE", `/messages/${part(id)}`, { query: { room_id: room } }),
+  };
+}
+
+async function problem(response) {
+  const said = await response.json().catch(() => ({}));
+  const seconds = Number(response.headers.get("retry-after"));
+  return new ChatError({
+    code: said.code ?? (response.status === 401 ? "token_required" : "internal"),
+    message: said.detail ?? said.title ?? `HTTP ${response.status}`,
+    retry_after_ms: said.retry_after_ms ?? (seconds > 0 ? seconds * 1000 : undefined),
+    field: said.errors?.[0]?.pointer,
+  });
+}

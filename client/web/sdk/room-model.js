@@ -1,0 +1,140 @@
+// What a room looks like to one viewer: a pure fold of replies and events, with no page in it.
+
+const TYPING_LAPSES_MS = 6_000;
+
+/**
+ * Feed it `joined`, `snapshot`, `apply` (each event) and `prepend` (history); read `messages`,
+ * `members`, `stats`, `pending`, `typing(now)`. Message objects are never changed in place: a
+ * changed message is a new object, so a view can compare by identity.
+ */
+export class RoomModel {
+  room = null;
+  self = null;
+  /** Oldest first; each is a `new_message`'s data plus `edited_at`, `deleted_at` and `mine`, one's own reactions. */
+  messages = [];
+  /** user_id → `{user_id, username, avatar, role}`; null where the room is too large to list. */
+  members = null;
+  stats = { online_users: 0, online_guests: 0, message_count: 0 };
+  /** client_id → one's own message on its way: `{client_id, content, reply_to, state, error}`. */
+  pending = new Map();
+  /** True while older messages can be fetched. */
+  hasMore = false;
+  #typing = new Map();
+
+  joined({ room, self, members, online_users, online_guests }) {
+    this.room = room;
+    this.self = self;
+    this.members = members ? new Map(members.map((member) => [member.user_id, member])) : null;
+    this.stats = { ...this.stats, message_count: room?.message_count ?? 0, online_users, online_guests };
+    this.#typing.clear();
+  }
+
+  snapshot({ messages, my_reactions = {} }) {
+    this.messages = messages.map((message) => withMine(message, my_reactions));
+    this.hasMore = (this.messages[0]?.no ?? 1) > 1;
+    for (const message of messages) this.#arrived(message);
+    for (const [id, item] of this.pending) if (item.state === "sent") this.pending.delete(id);
+  }
+
+  /** Adds a page of history, in any order; returns how many messages were new. */
+  prepend({ messages, has_more, my_reactions = {} }) {
+    const known = new Set(this.messages.map(({ message_id }) => message_id));
+    const older = messages
+      .filter(({ message_id }) => !known.has(message_id))
+      .map((message) => withMine(message, my_reactions));
+    this.messages = [...older, ...this.messages].sort((a, b) => a.no - b.no);
+    this.hasMore = has_more;
+    return older.length;
+  }
+
+  /** Forgets all but the newest `count`; they can be paged back in. */
+  trim(count) {
+    if (this.messages.length <= count) return;
+    this.messages = this.messages.slice(-count);
+    this.hasMore = true;
+  }
+
+  find(message_id) {
+    return this.messages.find((message) => message.message_id === message_id);
+  }
+
+  apply({ event, data }, now) {
+    this.#events[event]?.(data, now);
+  }
+
+  /** Those who type now, oldest first. */
+  typing(now) {
+    return [...this.#typing.values()].filter(({ until }) => until > now);
+  }
+
+  /** One's own reaction changed: events show counts only, the same for everyone. */
+  setMine(message_id, reaction, on) {
+    this.#change(message_id, (message) => {
+      const mine = message.mine.filter((one) => one !== reaction);
+      return { mine: on ? [...mine, reaction] : mine };
+    });
+  }
+
+  addPending(item) {
+    this.pending.set(item.client_id, { ...item, state: "sending", error: null });
+  }
+
+  /** The send was answered: `sent` until its event comes, or `failed` with the error. */
+  settlePending(client_id, state, error = null) {
+    const item = this.pending.get(client_id);
+    if (item) this.pending.set(client_id, { ...item, state, error });
+  }
+
+  #events = {
+    new_message: (data) => {
+      this.#arrived(data);
+      this.#typing.delete(data.user.user_id);
+      const message = withMine(data, {});
+      const last = this.messages.at(-1);
+      if (!last || message.no > last.no) this.messages = [...this.messages, message];
+      else this.prepend({ messages: [data], has_more: this.hasMore });
+    },
+    message_edited: ({ message_id, content, text, mentions, edited_at }) => {
+      this.#change(message_id, () => ({ content, text, mentions, edited_at }));
+    },
+    message_deleted: ({ message_id, deleted_at }) => this.#bury([message_id], deleted_at),
+    messages_deleted: ({ message_ids, deleted_at }) => this.#bury(message_ids, deleted_at),
+    reaction_updated: ({ message_id, reactions }) => {
+      this.#change(message_id, ({ mine }) => ({ reactions, mine: mine.filter((one) => reactions[one]) }));
+    },
+    user_joined: (user) => this.members?.set(user.user_id, user),
+    user_left: ({ user_id }) => {
+      this.members?.delete(user_id);
+      this.#typing.delete(user_id);
+    },
+    user_typing: ({ is_typing, ...user }, now) => {
+      if (is_typing) this.#typing.set(user.user_id, { ...user, until: now + TYPING_LAPSES_MS });
+      else this.#typing.delete(user.user_id);
+    },
+    room_stats: ({ online_users, online_guests, message_count }) => {
+      this.stats = { online_users, online_guests, message_count };
+    },
+    room_updated: (data) => {
+      this.room = { ...this.room, ...data };
+    },
+  };
+
+  #arrived({ client_id, user }) {
+    if (client_id && user.user_id === this.self?.user_id) this.pending.delete(client_id);
+  }
+
+  #bury(ids, deleted_at) {
+    for (const id of ids) {
+      this.#change(id, () => ({ content: "", text: undefined, metadata: {}, mentions: [], reactions: {}, mine: [], deleted_at }));
+    }
+  }
+
+  #change(message_id, patch) {
+    const index = this.messages.findIndex((message) => message.message_id === message_id);
+    if (index < 0) return;
+    const message = this.messages[index];
+    this.messages = this.messages.toSpliced(index, 1, { ...message, ...patch(message) });
+  }
+}
+
+const withMine = (message, my_reactions) => ({ ...message, mine: my_reactions[message.message_id] ?? [] });
