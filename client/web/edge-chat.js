@@ -1,0 +1,317 @@
+// The custom element <edge-chat>: one room in a box, for any page.
+
+import { connect, RoomModel } from "./chat.js";
+import { Actions } from "./element/actions.js";
+import { Composer } from "./element/composer.js";
+import { h, icon } from "./element/dom.js";
+import { ListView } from "./element/list-view.js";
+import { People } from "./element/people.js";
+import style from "./element/style.js";
+import { count, duration, plain, sentence, typingLine } from "./element/text.js";
+
+const MODERATORS = ["moderator", "owner", "admin", "service"];
+
+/**
+ * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
+ * guest); `url`, the server's origin (default: where this module came from); `theme`, `light` or
+ * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
+ * place of `token` where tokens end and are renewed; set it before `room`.
+ *
+ * Parts: `chat`, `header`, `messages`, `people`, `composer`. Properties for CSS: `--edge-chat-accent`,
+ * `-background`, `-text`, `-muted`, `-soft`, `-line`, `-on-accent`, `-danger`, `-radius`, `-font`.
+ * Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
+ * message_count}`, `edge-chat-unread` `{unread}`.
+ */
+export class EdgeChat extends HTMLElement {
+  static observedAttributes = ["room", "token", "url"];
+
+  getToken = null;
+  model = new RoomModel();
+  #chat = null;
+  #unread = 0;
+  #queued = false;
+  #ticking = null;
+  #typingTimer = null;
+
+  list = new ListView({ loadOlder: () => this.#loadOlder(), onScroll: () => this.#seen() });
+  #actions = new Actions(this);
+  #people = new People();
+  #composer = new Composer({
+    send: (text, { reply_to }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, timestamp: new Date().toISOString() }),
+    edit: (message, text) => this.#try(this.#chat.edit(message.message_id, text)),
+    typing: (is_typing) => this.#can("type") && this.#chat.typing(is_typing),
+    editLast: () => this.#editLast(),
+  });
+  #title = h("h2", { class: "title" });
+  #state = h("p", { class: "state", role: "status" });
+  #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
+  #jumpText = h("span", {});
+  #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
+  #typing = h("p", { class: "typing" });
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [style];
+    root.append(
+      h("section", { class: "chat", part: "chat", "aria-label": "Chat" },
+        h("header", { class: "head", part: "header" }, this.#title, this.#people.button),
+        this.#people.panel,
+        this.#state,
+        h("div", { class: "middle" }, this.list.scroller, this.#empty, this.#jump),
+        this.#typing,
+        this.#composer.element,
+        this.#actions.picker),
+    );
+    this.#composer.enable("Connecting…");
+  }
+
+  connectedCallback() {
+    document.addEventListener("visibilitychange", this.#seen);
+    this.#start();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this.#seen);
+    this.#stop();
+  }
+
+  attributeChangedCallback(name, before, now) {
+    if (this.isConnected && before !== now) this.#start();
+  }
+
+  /** The connection in use, as `connect` returns it; null while no room is set. */
+  get chat() {
+    return this.#chat;
+  }
+
+  get unread() {
+    return this.#unread;
+  }
+
+  // ── the connection ───────────────────────────────────────────────────────
+
+  #start() {
+    this.#stop();
+    const room = this.getAttribute("room");
+    this.model = new RoomModel();
+    this.#title.textContent = room ?? "Chat";
+    this.#setUnread(0);
+    this.#redraw();
+    if (!room) return;
+    const chat = connect({
+      room,
+      url: this.getAttribute("url") ?? new URL(import.meta.url).origin,
+      ...(this.getToken ? { getToken: this.getToken } : { token: this.getAttribute("token") }),
+    });
+    this.#chat = chat;
+    chat.on("state", (state) => this.#showState(state));
+    chat.on("joined", (reply) => {
+      this.model.joined(reply);
+      this.#stats();
+      this.#redraw();
+    });
+    chat.on("snapshot", (snapshot) => {
+      this.model.snapshot(snapshot);
+      this.#redraw();
+    });
+    chat.on("event", (envelope) => this.#event(envelope));
+  }
+
+  #stop() {
+    clearInterval(this.#ticking);
+    clearTimeout(this.#typingTimer);
+    const chat = this.#chat;
+    this.#chat = null;
+    chat?.close();
+  }
+
+  #event(envelope) {
+    this.model.apply(envelope, Date.now());
+    const { event, data } = envelope;
+    if (event === "room_stats") this.#stats();
+    if (event === "new_message" && data.user.user_id !== this.model.self?.user_id && (!this.list.atBottom || document.hidden)) {
+      this.#setUnread(this.#unread + 1);
+    }
+    this.#redraw();
+  }
+
+  #showState({ state, error, retry_in_ms }) {
+    clearInterval(this.#ticking);
+    const until = Date.now() + (retry_in_ms ?? 0);
+    const show = () => {
+      const left = until - Date.now();
+      const soon = left > 0 ? `again in ${duration(left)}` : "again";
+      this.#state.textContent = {
+        connecting: this.model.self ? "Reconnecting…" : "Connecting…",
+        online: "",
+        waiting: `${sentence(error ?? { code: "offline" })} Trying ${soon}.`,
+        ended: error?.code === "closed" ? "" : sentence(error ?? {}),
+      }[state];
+    };
+    show();
+    // Read out once, then only counted down for the eye.
+    if (state === "waiting") {
+      this.#ticking = setInterval(() => {
+        this.#state.setAttribute("aria-live", "off");
+        show();
+      }, 500);
+    } else this.#state.setAttribute("aria-live", "polite");
+    this.#state.classList.toggle("ended", state === "ended");
+    this.dataset.state = state;
+    if (state === "ended") this.#composer.enable(this.#state.textContent || "You left this room.");
+    this.dispatchEvent(new CustomEvent("edge-chat-state", { detail: { state, error } }));
+    this.#redraw();
+  }
+
+  // ── acts ─────────────────────────────────────────────────────────────────
+
+  /** Whether the viewer may do this with a message; the server decides in the end. */
+  may(act, message) {
+    if (message.deleted_at || this.#chat?.state === "ended") return false;
+    const mine = message.user.user_id === this.model.self?.user_id;
+    if (act === "react") return this.#can("react");
+    if (act === "reply") return this.#can("send");
+    if (act === "edit") return mine && this.#can("send");
+    return (mine && this.#can("send")) || MODERATORS.includes(this.model.self?.role);
+  }
+
+  act(name, message, { reaction, to, client_id } = {}) {
+    if (name === "reply") this.#composer.reply(message);
+    else if (name === "edit") this.#composer.edit(message);
+    else if (name === "remove") this.#try(this.#chat.remove(message.message_id));
+    else if (name === "react") this.#react(message, reaction, false);
+    else if (name === "toggle") this.#react(message, reaction, message.mine.includes(reaction));
+    else if (name === "jump") this.#jumpTo(to);
+    else if (name === "leave") this.#composer.focus();
+    else if (name === "retry") this.#send(this.model.pending.get(client_id));
+    else if (name === "discard") {
+      this.model.pending.delete(client_id);
+      this.#redraw();
+    }
+  }
+
+  #can(what) {
+    return this.model.self?.can?.includes(what) ?? false;
+  }
+
+  async #send(item) {
+    const { client_id, content, reply_to } = item;
+    this.model.addPending(item);
+    this.#toLatest();
+    this.#redraw();
+    try {
+      await this.#chat.send(content, { client_id, reply_to });
+      this.model.settlePending(client_id, "sent");
+    } catch (error) {
+      this.model.settlePending(client_id, "failed", error);
+      if (error.retry_after_ms) this.#composer.fail(error);
+    }
+    this.#redraw();
+  }
+
+  async #react(message, reaction, remove) {
+    await this.#try(
+      this.#chat.react(message.message_id, reaction, { remove }).then(() => {
+        this.model.setMine(message.message_id, reaction, !remove);
+        this.#redraw();
+      }),
+    );
+  }
+
+  async #try(act) {
+    try {
+      await act;
+    } catch (error) {
+      this.#composer.fail(error);
+    }
+  }
+
+  #editLast() {
+    const last = this.model.messages.findLast((message) => this.may("edit", message));
+    if (last) this.#composer.edit(last);
+  }
+
+  #jumpTo(message_id) {
+    const item = this.list.item(message_id);
+    if (!item) {
+      this.#composer.fail({ code: "message_not_found", message: "", retry_after_ms: undefined });
+      return;
+    }
+    item.scrollIntoView({ block: "center" });
+    item.focus({ preventScroll: true });
+    item.classList.add("flash");
+    setTimeout(() => item.classList.remove("flash"), 1_600);
+  }
+
+  async #loadOlder() {
+    const chat = this.#chat;
+    const page = await chat.history({ before: this.model.messages[0].no });
+    if (chat !== this.#chat) return;
+    if (this.model.prepend(page) === 0) this.model.hasMore = false;
+    this.#render();
+  }
+
+  // ── drawing ──────────────────────────────────────────────────────────────
+
+  // Events that come in one frame are drawn together.
+  #redraw() {
+    if (this.#queued) return;
+    this.#queued = true;
+    queueMicrotask(() => {
+      this.#queued = false;
+      this.#render();
+    });
+  }
+
+  #render() {
+    const { model } = this;
+    const online = this.#chat?.state === "online";
+    this.list.render(model, { canReact: this.#can("react") });
+    this.#people.render(model);
+    if (model.room) this.#title.textContent = plain(model.room.name);
+    this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && this.#can("send"));
+    if (model.self && this.#chat && this.#chat.state !== "ended") {
+      this.#composer.enable(this.#can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.");
+    }
+    this.#drawTyping();
+    this.#drawJump();
+  }
+
+  #drawTyping() {
+    clearTimeout(this.#typingTimer);
+    const now = Date.now();
+    const typing = this.model.typing(now);
+    this.#typing.textContent = typingLine(typing.map(({ username }) => plain(username)));
+    if (typing.length > 0) {
+      this.#typingTimer = setTimeout(() => this.#drawTyping(), Math.min(...typing.map(({ until }) => until)) - now);
+    }
+  }
+
+  #drawJump() {
+    this.#jump.hidden = this.list.atBottom;
+    this.#jumpText.textContent = this.#unread > 0 ? count(this.#unread, "new message") : "Jump to latest";
+  }
+
+  #toLatest() {
+    this.list.toBottom();
+    this.#composer.focus();
+  }
+
+  #seen = () => {
+    if (this.list.atBottom && !document.hidden) this.#setUnread(0);
+    this.#drawJump();
+  };
+
+  #setUnread(unread) {
+    if (unread === this.#unread) return;
+    this.#unread = unread;
+    this.dispatchEvent(new CustomEvent("edge-chat-unread", { detail: { unread } }));
+  }
+
+  #stats() {
+    this.dispatchEvent(new CustomEvent("edge-chat-stats", { detail: this.model.stats }));
+  }
+}
+
+customElements.define("edge-chat", EdgeChat);

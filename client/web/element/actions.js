@@ -1,0 +1,139 @@
+// What can be done with one message: the tools beside it, the reaction picker, the keys.
+
+import { h, icon } from "./dom.js";
+import { firstGrapheme, plain } from "./text.js";
+
+const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🔥", "👏", "🤔", "👀", "✅"];
+const ASK_AGAIN_MS = 4_000;
+
+/**
+ * One set of tools for the whole list: it stands in the message that is pointed at or focused.
+ * `host` has `list` (the ListView), `model`, `may(act, message)` and
+ * `act(name, message, details)` for what the user chose.
+ */
+export class Actions {
+  #host;
+  #message = null;
+  #tools = h("div", { class: "tools", role: "group" });
+  #input = h("input", { type: "text", maxlength: "32", "aria-label": "Any other emoji", placeholder: "Any emoji", autocomplete: "off" });
+
+  picker = h("div", { class: "picker", popover: "auto", role: "dialog", "aria-label": "React to this message" });
+
+  constructor(host) {
+    this.#host = host;
+    const { log, scroller } = host.list;
+    this.#buildPicker();
+    log.addEventListener("pointerover", ({ target }) => this.#attach(target.closest?.(".message")));
+    log.addEventListener("focusin", ({ target }) => this.#attach(target.closest(".message")));
+    scroller.addEventListener("pointerleave", () => {
+      if (!this.#tools.contains(log.getRootNode().activeElement) && !this.picker.matches(":popover-open")) this.#attach(null);
+    });
+    log.addEventListener("click", (event) => this.#clicked(event));
+    scroller.addEventListener("keydown", (event) => this.#keyed(event));
+  }
+
+  #attach(item) {
+    const message = item ? this.#host.model.find(item.dataset.id) : null;
+    if (item && !message && !item.classList.contains("pending")) return;
+    const before = this.#tools.closest(".message");
+    if (before && before === item && message === this.#message) return;
+    before?.classList.remove("active");
+    this.#message = message;
+    const buttons = message ? this.#buttonsFor(message) : [];
+    if (buttons.length === 0) {
+      this.#tools.remove();
+      return;
+    }
+    item.classList.add("active");
+    this.#tools.setAttribute("aria-label", `Message by ${plain(message.user.username)}`);
+    this.#tools.replaceChildren(...buttons);
+    if (before !== item) item.append(this.#tools);
+  }
+
+  #buttonsFor(message) {
+    const names = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete" };
+    return Object.entries(names)
+      .filter(([act]) => this.#host.may(act, message))
+      .map(([act, label]) => h("button", { type: "button", "data-act": act, "aria-label": label, title: label }, icon(act)));
+  }
+
+  #clicked({ target }) {
+    const button = target.closest("[data-act]");
+    if (!button) return;
+    const item = button.closest("li");
+    const { act, reaction, to } = button.dataset;
+    const message = this.#host.model.find(item.dataset.id);
+    if (act === "react") this.#openPicker(button);
+    else if (act === "remove") this.#askThenRemove(button, message);
+    else this.#host.act(act, message, { reaction, to, client_id: item.dataset.id });
+  }
+
+  #askThenRemove(button, message) {
+    if (button.classList.contains("sure")) {
+      button.closest("li").focus();
+      this.#host.act("remove", message);
+      return;
+    }
+    button.classList.add("sure");
+    button.removeAttribute("aria-label");
+    button.textContent = "Delete?";
+    setTimeout(() => {
+      if (!button.isConnected) return;
+      button.classList.remove("sure");
+      button.setAttribute("aria-label", "Delete");
+      button.replaceChildren(icon("remove"));
+    }, ASK_AGAIN_MS);
+  }
+
+  #buildPicker() {
+    const pick = (reaction) => {
+      this.picker.hidePopover();
+      if (reaction) this.#host.act("react", this.#message, { reaction });
+    };
+    const other = h(
+      "form",
+      {
+        class: "other",
+        onsubmit: (event) => {
+          event.preventDefault();
+          pick(firstGrapheme(this.#input.value));
+        },
+      },
+      this.#input,
+      h("button", { type: "submit" }, "React"),
+    );
+    const buttons = QUICK.map((emoji) => h("button", { type: "button", "aria-label": `React with ${emoji}`, onclick: () => pick(emoji) }, emoji));
+    this.picker.append(h("div", { class: "emoji" }, ...buttons), other);
+  }
+
+  #openPicker(button) {
+    this.#input.value = "";
+    this.picker.showPopover();
+    const at = button.getBoundingClientRect();
+    const size = this.picker.getBoundingClientRect();
+    const left = Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8));
+    const top = at.top - size.height - 6 > 8 ? at.top - size.height - 6 : at.bottom + 6;
+    this.picker.style.setProperty("left", `${left}px`);
+    this.picker.style.setProperty("top", `${Math.min(top, innerHeight - size.height - 8)}px`);
+    this.picker.querySelector("button").focus();
+  }
+
+  // Up and down move by messages, left and right through what a message offers.
+  #keyed(event) {
+    const { list } = this.#host;
+    const item = event.target.closest(".message");
+    const steps = { ArrowUp: -1, ArrowDown: 1, Home: "first", End: "last" };
+    if (event.key in steps) {
+      event.preventDefault();
+      list.move(item, steps[event.key]);
+      return;
+    }
+    if (!item) return;
+    if (event.key === "Escape") this.#host.act("leave");
+    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const stops = [item, ...item.querySelectorAll("a, button:not(:disabled)")];
+    stops[(stops.indexOf(event.target) + way + stops.length) % stops.length].focus();
+  }
+}

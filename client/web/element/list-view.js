@@ -1,0 +1,198 @@
+// The list of messages: keyed rows, scrolling that stays where the reader is, paging back.
+
+import { h } from "./dom.js";
+import { fillMessage, fillReactions } from "./message-view.js";
+import { dayOf, dayTitle, sentence } from "./text.js";
+
+const KEEP = 500;
+const NEAR_BOTTOM_PX = 40;
+const LOAD_ABOVE_PX = 300;
+const GROUP_MS = 5 * 60_000;
+
+export class ListView {
+  #rows = new Map();
+  #items = h("ol", {});
+  #stick = true;
+  #loading = false;
+  #settle;
+
+  top = h("p", { class: "top" });
+  log = h("div", { role: "log", "aria-live": "polite", "aria-label": "Messages" }, this.#items);
+  scroller = h("div", { class: "scroller", part: "messages", tabindex: "0", role: "group", "aria-label": "Message list, arrow keys move through it" }, this.top, this.log);
+
+  /** `loadOlder()` fetches and renders a page; `onScroll(atBottom)` is told about each move. */
+  constructor({ loadOlder, onScroll }) {
+    this.loadOlder = loadOlder;
+    this.onScroll = onScroll;
+    this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // Whatever changes height (a phone's keyboard, a wrapped line), the newest stays in sight.
+    this.#settle = new ResizeObserver(() => this.#stick && this.toBottom());
+    this.#settle.observe(this.scroller);
+    this.#settle.observe(this.#items);
+  }
+
+  get atBottom() {
+    return this.#stick;
+  }
+
+  toBottom() {
+    this.#stick = true;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.onScroll(true);
+  }
+
+  /** Brings the list in line with the model. `canReact` enables the chips. */
+  render(model, { canReact }) {
+    if (this.#stick) model.trim(KEEP);
+    const anchor = this.#stick ? null : this.#anchor();
+    const me = model.self?.user_id ?? null;
+    const byId = new Map(model.messages.map((message) => [message.message_id, message]));
+    const wanted = [];
+    let before = null;
+    for (const message of model.messages) {
+      const newDay = !before || dayOf(before.timestamp) !== dayOf(message.timestamp);
+      if (newDay) wanted.push(this.#dayRow(message.timestamp));
+      const first = newDay || !follows(before, message);
+      const quoted = message.reply_to ? byId.get(message.reply_to) : undefined;
+      wanted.push(this.#messageRow(message, { first, quoted, me, canReact }));
+      before = message;
+    }
+    for (const item of model.pending.values()) wanted.push(this.#pendingRow(item, model.self));
+    this.#place(wanted);
+    this.top.textContent = model.messages.length === 0 ? "" : model.hasMore ? "Scroll up for older messages" : "This is where the room begins.";
+    if (this.#stick) this.toBottom();
+    else if (anchor?.item.isConnected) this.scroller.scrollTop += anchor.item.getBoundingClientRect().top - anchor.top;
+    this.#maybeLoad(model);
+  }
+
+  item(key) {
+    return this.#rows.get(key)?.item;
+  }
+
+  /** Moves the focus by messages; from the list itself, up begins at the newest. */
+  move(from, step) {
+    const items = [...this.#items.querySelectorAll(":scope > .message")];
+    const index = from ? items.indexOf(from) : items.length;
+    const to = items[step === "first" ? 0 : step === "last" ? items.length - 1 : index + step];
+    to?.focus();
+    to?.scrollIntoView({ block: "nearest" });
+  }
+
+  #messageRow(message, details) {
+    const row = this.#row(message.message_id);
+    const was = row.shown;
+    row.shown = { message, ...details };
+    if (was && Object.keys(details).every((name) => was[name] === details[name])) {
+      if (was.message === message) return row;
+      if (onlyReactions(was.message, message)) {
+        fillReactions(row.item.querySelector(".reactions"), message, details.canReact);
+        return row;
+      }
+    }
+    const tools = row.item.querySelector(".tools");
+    fillMessage(row.item, message, details);
+    if (tools) {
+      row.item.classList.add("active");
+      row.item.append(tools);
+    }
+    return row;
+  }
+
+  #pendingRow(item, self) {
+    const row = this.#row(item.client_id);
+    if (row.shown === item) return row;
+    row.shown = item;
+    const message = { ...item, user: { ...self, roles: [] }, type: "text", timestamp: item.timestamp };
+    fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false });
+    row.item.classList.add("pending");
+    row.item.classList.toggle("failed", item.state === "failed");
+    if (item.state === "failed") {
+      row.item.querySelector(".body").append(
+        h("p", { class: "failure" }, `Not sent. ${sentence(item.error)}`,
+          h("button", { type: "button", "data-act": "retry" }, "Try again"),
+          h("button", { type: "button", "data-act": "discard" }, "Discard")),
+      );
+    }
+    return row;
+  }
+
+  #dayRow(timestamp) {
+    const row = this.#row(`day ${dayOf(timestamp)}`);
+    row.item.className = "day";
+    row.item.textContent = dayTitle(timestamp);
+    row.item.removeAttribute("tabindex");
+    return row;
+  }
+
+  #row(key) {
+    let row = this.#rows.get(key);
+    if (!row) {
+      row = { key, item: h("li", { tabindex: "-1", "data-id": key }), shown: null };
+      this.#rows.set(key, row);
+    }
+    return row;
+  }
+
+  #place(wanted) {
+    const kept = new Set(wanted);
+    for (const [key, row] of this.#rows) {
+      if (kept.has(row)) continue;
+      row.item.remove();
+      this.#rows.delete(key);
+    }
+    let next = this.#items.firstChild;
+    for (const { item } of wanted) {
+      if (item === next) next = next.nextSibling;
+      else this.#items.insertBefore(item, next);
+    }
+  }
+
+  /** The first row in sight, and where it stands. */
+  #anchor() {
+    const edge = this.scroller.getBoundingClientRect().top;
+    for (const item of this.#items.children) {
+      const { top, bottom } = item.getBoundingClientRect();
+      if (bottom > edge) return { item, top };
+    }
+    return null;
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    this.#stick = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    this.onScroll(this.#stick);
+    if (this.model) this.#maybeLoad(this.model);
+  }
+
+  async #maybeLoad(model) {
+    this.model = model;
+    if (this.#loading || !model.hasMore || model.messages.length === 0 || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
+    this.#loading = true;
+    // Old messages come as reading matter, not as news to be read out.
+    this.log.setAttribute("aria-busy", "true");
+    this.top.textContent = "Loading older messages…";
+    try {
+      await this.loadOlder();
+    } catch (error) {
+      this.top.textContent = `Older messages could not be loaded. ${sentence(error)}`;
+      await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
+    } finally {
+      this.#loading = false;
+      this.log.removeAttribute("aria-busy");
+    }
+    this.#maybeLoad(model);
+  }
+}
+
+/** Whether a message stands under the one before it without a heading of its own. */
+function follows(before, message) {
+  return (
+    before?.user.user_id === message.user.user_id &&
+    before.type === message.type &&
+    !message.reply_to &&
+    Date.parse(message.timestamp) - Date.parse(before.timestamp) < GROUP_MS
+  );
+}
+
+const onlyReactions = (a, b) =>
+  Object.keys({ ...a, ...b }).every((name) => name === "reactions" || name === "mine" || a[name] === b[name]);
