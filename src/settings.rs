@@ -1,1 +1,258 @@
-//! placeholder
+//! The deployment's settings, every one checked before anything is served.
+
+use crate::auth::Keys;
+use ammonia::Url;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Why a deployment refuses to serve: one sentence that names the setting and says what to do. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Misconfigured(pub String);
+
+impl Misconfigured {
+    /// A refusal with this sentence.
+    pub fn new(sentence: &str) -> Self {
+        Self(sentence.to_owned())
+    }
+}
+
+/// Who may make rooms (`ROOM_CREATION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomCreation {
+    /// `member`: anybody signed in, who becomes the owner.
+    Member,
+    /// `service`: back ends alone.
+    Service,
+}
+
+/// Where a client's address is read from (`CLIENT_IP`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIp {
+    /// `cf-connecting-ip`: the header, which Cloudflare's edge overwrites.
+    CfConnectingIp,
+    /// `cf.clientIp`: what the runtime saw, with a port that is to be cut off.
+    CfClientIp,
+    /// `x-forwarded-for:<hops>`: the entry that the outermost of that many trusted proxies added (1–16).
+    XForwardedFor(u8),
+}
+
+/// What a deployment is set to. Unset and blank settings have their defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `RATE_LIMIT_MESSAGES`: sends and edits per user, room and window; 1–1,000, default 10.
+    pub rate_limit_messages: u32,
+    /// `RATE_LIMIT_WINDOW`, ms: 100–86,400,000, default 60,000.
+    pub rate_limit_window_ms: u64,
+    /// `RATE_LIMIT_SERVICE_MESSAGES`: the same for a `service` token; 1–100,000, default 1,000.
+    pub rate_limit_service_messages: u32,
+    /// `RATE_LIMIT_SERVICE_WINDOW`, ms: 100–86,400,000, default 1,000.
+    pub rate_limit_service_window_ms: u64,
+    /// `MAX_MESSAGE_LENGTH`, characters: 1–8,000 (a frame holds no more), default 1,000.
+    pub max_message_length: usize,
+    /// `MESSAGE_HISTORY_LIMIT`: messages in the reply to a join; 1–100, default 100.
+    pub message_history_limit: usize,
+    /// `AUTO_CREATE_ROOMS`: whether a signed-in join makes the room; default false.
+    pub auto_create_rooms: bool,
+    /// `ROOM_CREATION`: default `member`.
+    pub room_creation: RoomCreation,
+    /// `ALLOWED_ORIGINS`: origins of pages that may connect, besides the service's own; default none.
+    pub allowed_origins: Vec<String>,
+    /// `CLIENT_IP`: default `cf-connecting-ip`.
+    pub client_ip: ClientIp,
+    /// `DEV_TOKENS`: whether `/dev/token` signs tokens for anybody; default false, never true in production.
+    pub dev_tokens: bool,
+    /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
+    pub drains: u32,
+    /// The keys that tokens are checked with.
+    pub keys: Keys,
+}
+
+impl Settings {
+    /// Reads and checks all settings; `lookup` gives one by its name.
+    ///
+    /// # Errors
+    /// The first setting that is malformed or out of range, or that no key is there.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+        let keys = Keys::from_lookup(&lookup)?;
+        let read = &|name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let window = 100..=86_400_000;
+        Ok(Self {
+            rate_limit_messages: number(read, "RATE_LIMIT_MESSAGES", 10, 1..=1_000)?,
+            rate_limit_window_ms: number(read, "RATE_LIMIT_WINDOW", 60_000, window.clone())?,
+            rate_limit_service_messages: number(read, "RATE_LIMIT_SERVICE_MESSAGES", 1_000, 1..=100_000)?,
+            rate_limit_service_window_ms: number(read, "RATE_LIMIT_SERVICE_WINDOW", 1_000, window)?,
+            max_message_length: number(read, "MAX_MESSAGE_LENGTH", 1_000, 1..=8_000)?,
+            message_history_limit: number(read, "MESSAGE_HISTORY_LIMIT", 100, 1..=100)?,
+            auto_create_rooms: switch(read, "AUTO_CREATE_ROOMS")?,
+            room_creation: match read("ROOM_CREATION").as_deref() {
+                None | Some("member") => RoomCreation::Member,
+                Some("service") => RoomCreation::Service,
+                Some(_) => return Err(Misconfigured::new("ROOM_CREATION has to be member or service.")),
+            },
+            allowed_origins: read("ALLOWED_ORIGINS").as_deref().map(origins).transpose()?.unwrap_or_default(),
+            client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
+            dev_tokens: switch(read, "DEV_TOKENS")?,
+            drains: number(read, "DRAINS", 2, 1..=64)?,
+            keys,
+        })
+    }
+}
+
+fn number<T>(
+    read: impl Fn(&str) -> Option<String>,
+    name: &str,
+    default: T,
+    range: RangeInclusive<T>,
+) -> Result<T, Misconfigured>
+where
+    T: FromStr + PartialOrd + std::fmt::Display,
+{
+    let Some(value) = read(name) else { return Ok(default) };
+    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        Misconfigured(format!(
+            "{name} has to be a whole number from {} to {} in plain digits; leave it out for {default}.",
+            range.start(),
+            range.end()
+        ))
+    })
+}
+
+fn switch(read: impl Fn(&str) -> Option<String>, name: &str) -> Result<bool, Misconfigured> {
+    match read(name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Misconfigured(format!("{name} has to be true or false."))),
+    }
+}
+
+fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
+    list.split(',')
+        .map(str::trim)
+        .map(|origin| {
+            let bare = Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.origin().ascii_serialization() == origin
+                    && !origin.contains('*')
+            });
+            bare.then(|| origin.to_owned()).ok_or_else(|| {
+                Misconfigured::new(
+                    "ALLOWED_ORIGINS has to be a list of bare origins with commas between them, each as a browser \
+                     sends it, such as https://www.example.org: lower case, without a path, a final slash, a default \
+                     port or a wildcard.",
+                )
+            })
+        })
+        .collect()
+}
+
+fn client_ip(value: &str) -> Result<ClientIp, Misconfigured> {
+    let hops = |hops: &str| hops.parse().ok().filter(|hops| (1..=16).contains(hops)).map(ClientIp::XForwardedFor);
+    match value {
+        "cf-connecting-ip" => Some(ClientIp::CfConnectingIp),
+        "cf.clientIp" => Some(ClientIp::CfClientIp),
+        _ => value.strip_prefix("x-forwarded-for:").and_then(hops),
+    }
+    .ok_or_else(|| {
+        Misconfigured::new(
+            "CLIENT_IP has to be cf-connecting-ip, cf.clientIp or x-forwarded-for:<number of trusted proxies, 1 to 16>.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0f8c51b7e6a94d23b0c7f1d2e3a4958670617283";
+
+    fn settings(set: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
+        let own = |name: &str| set.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        Settings::from_lookup(|name| own(name).or_else(|| (name == "JWT_SECRET").then(|| SECRET.to_owned())))
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let all = settings(&[("DRAINS", " "), ("ALLOWED_ORIGINS", "")]).unwrap();
+        assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms), (10, 60_000));
+        assert_eq!((all.rate_limit_service_messages, all.rate_limit_service_window_ms), (1_000, 1_000));
+        assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
+        assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
+        assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
+        assert!(all.allowed_origins.is_empty());
+    }
+
+    #[test]
+    fn values_are_taken() {
+        let all = settings(&[
+            ("RATE_LIMIT_MESSAGES", "5"),
+            ("RATE_LIMIT_WINDOW", "1000"),
+            ("MAX_MESSAGE_LENGTH", " 8000 "),
+            ("AUTO_CREATE_ROOMS", "true"),
+            ("ROOM_CREATION", "service"),
+            ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3004"),
+            ("CLIENT_IP", "x-forwarded-for:2"),
+            ("DEV_TOKENS", "true"),
+            ("DRAINS", "64"),
+        ])
+        .unwrap();
+        assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms, all.max_message_length), (5, 1_000, 8_000));
+        assert_eq!((all.auto_create_rooms, all.dev_tokens, all.drains), (true, true, 64));
+        assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
+        assert_eq!(all.allowed_origins, ["https://a.example", "http://localhost:3004"]);
+        assert_eq!(settings(&[("CLIENT_IP", "cf.clientIp")]).unwrap().client_ip, ClientIp::CfClientIp);
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        for (name, value) in [
+            ("RATE_LIMIT_MESSAGES", "0"),
+            ("RATE_LIMIT_MESSAGES", "ten"),
+            ("RATE_LIMIT_WINDOW", "99"),
+            ("RATE_LIMIT_WINDOW", "60s"),
+            ("RATE_LIMIT_SERVICE_MESSAGES", "-1"),
+            ("RATE_LIMIT_SERVICE_WINDOW", "1e3"),
+            ("MAX_MESSAGE_LENGTH", "8001"),
+            ("MESSAGE_HISTORY_LIMIT", "101"),
+            ("AUTO_CREATE_ROOMS", "yes"),
+            ("ROOM_CREATION", "owner"),
+            ("ALLOWED_ORIGINS", "*"),
+            ("ALLOWED_ORIGINS", "https://a.example/"),
+            ("ALLOWED_ORIGINS", "https://a.example/chat"),
+            ("ALLOWED_ORIGINS", "https://A.example"),
+            ("ALLOWED_ORIGINS", "https://a.example:443"),
+            ("ALLOWED_ORIGINS", "a.example"),
+            ("ALLOWED_ORIGINS", "https://a.example,,https://b.example"),
+            ("ALLOWED_ORIGINS", "https://*.example"),
+            ("ALLOWED_ORIGINS", "null"),
+            ("CLIENT_IP", "x-forwarded-for"),
+            ("CLIENT_IP", "x-forwarded-for:0"),
+            ("CLIENT_IP", "x-real-ip"),
+            ("DEV_TOKENS", "1"),
+            ("DRAINS", "65"),
+            ("JWT_SECRET", "short"),
+            ("JWT_SECRET", "your-secret-key"),
+            ("JWT_SECRET", "your-secret-key-your-secret-key-your-secret-key"),
+            ("JWT_SECRET", "change-me-change-me-change-me-change-me"),
+            ("JWT_SECRETS", "[]"),
+            ("JWT_SECRETS", "{}"),
+            ("JWT_SECRETS", r#"{"a":"short"}"#),
+            ("JWT_SECRETS", r#"{"":"0f8c51b7e6a94d23b0c7f1d2e3a4958670617283"}"#),
+            ("JWT_PUBLIC_KEYS", "{"),
+            ("JWT_PUBLIC_KEYS", r#"{"keys":[]}"#),
+        ] {
+            let sentence = settings(&[(name, value)]).unwrap_err().to_string();
+            assert!(sentence.contains(name), "{name}={value}: {sentence}");
+            assert!(sentence.ends_with('.'), "{sentence}");
+            assert!(value.len() < 8 || !name.starts_with("JWT") || !sentence.contains(value), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_served() {
+        for empty in ["", "  "] {
+            let sentence = settings(&[("JWT_SECRET", empty)]).unwrap_err().to_string();
+            assert!(sentence.contains("JWT_SECRET") && sentence.contains("openssl"), "{sentence}");
+        }
+    }
+}

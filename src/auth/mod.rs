@@ -1,1 +1,11 @@
-//! placeholder
+//! Tokens to identities: the keys of a deployment, the checks of a token, roles.
+
+mod identity;
+mod keys;
+mod role;
+mod token;
+
+pub use identity::Identity;
+pub use keys::Keys;
+pub use role::{Role, effective};
+pub use token::{Claims, MAX_TOKEN_BYTES, RoomGrant, verify};
