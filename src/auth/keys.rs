@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MIN_SECRET_BYTES: usize = 32;
 
 /// What stands in documentation, whoever's, and therefore in every attacker's list.
-const PUBLISHED: [&str; 6] =
-    ["your-secret-key", "your_secret_key", "change-me", "change_me", "changeme", "replace-with-a-random-secret"];
+const PUBLISHED: [&str; 5] = ["your-secret-key", "your_secret_key", "change-me", "change_me", "changeme"];
 
 /// A key; its kind fixes the algorithm, whatever a token claims.
 #[derive(Clone, Debug)]

@@ -5,6 +5,9 @@ mod keys;
 mod role;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use identity::Identity;
 pub use keys::Keys;
 pub use role::{Role, effective};
