@@ -9,8 +9,6 @@ import { People } from "./element/people.js";
 import style from "./element/style.js";
 import { count, duration, plain, sentence, typingLine } from "./element/text.js";
 
-const MODERATORS = ["moderator", "owner", "admin", "service"];
-
 /**
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
  * guest); `url`, the server's origin (default: where this module came from); `theme`, `light` or
@@ -169,11 +167,12 @@ export class EdgeChat extends HTMLElement {
   /** Whether the viewer may do this with a message; the server decides in the end. */
   may(act, message) {
     if (message.deleted_at || this.#chat?.state === "ended") return false;
-    const mine = message.user.user_id === this.model.self?.user_id;
+    const { self } = this.model;
+    const mine = Boolean(self?.user_id) && message.user.user_id === self.user_id;
     if (act === "react") return this.#can("react");
     if (act === "reply") return this.#can("send");
-    if (act === "edit") return mine && this.#can("send");
-    return (mine && this.#can("send")) || MODERATORS.includes(this.model.self?.role);
+    if (act === "edit") return mine && this.#can("edit");
+    return mine || this.#can("delete");
   }
 
   act(name, message, { reaction, to, client_id } = {}) {
@@ -268,6 +267,7 @@ export class EdgeChat extends HTMLElement {
     const { model } = this;
     const online = this.#chat?.state === "online";
     this.list.render(model, { canReact: this.#can("react") });
+    this.#actions.refresh();
     this.#people.render(model);
     if (model.room) this.#title.textContent = plain(model.room.name);
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && this.#can("send"));

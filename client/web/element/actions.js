@@ -5,6 +5,9 @@ import { firstGrapheme, plain } from "./text.js";
 
 const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🔥", "👏", "🤔", "👀", "✅"];
 const ASK_AGAIN_MS = 4_000;
+const NAMES = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete" };
+
+const toolOf = (act) => h("button", { type: "button", "data-act": act, "aria-label": NAMES[act], title: NAMES[act] }, icon(act));
 
 /**
  * One set of tools for the whole list: it stands in the message that is pointed at or focused.
@@ -13,7 +16,8 @@ const ASK_AGAIN_MS = 4_000;
  */
 export class Actions {
   #host;
-  #message = null;
+  #key = null;
+  #opener = null;
   #tools = h("div", { class: "tools", role: "group" });
   #input = h("input", { type: "text", maxlength: "32", "aria-label": "Any other emoji", placeholder: "Any emoji", autocomplete: "off" });
 
@@ -25,36 +29,44 @@ export class Actions {
     this.#buildPicker();
     log.addEventListener("pointerover", ({ target }) => this.#attach(target.closest?.(".message")));
     log.addEventListener("focusin", ({ target }) => this.#attach(target.closest(".message")));
-    scroller.addEventListener("pointerleave", () => {
-      if (!this.#tools.contains(log.getRootNode().activeElement) && !this.picker.matches(":popover-open")) this.#attach(null);
+    scroller.addEventListener("pointerleave", ({ pointerType }) => {
+      // A finger "leaves" whenever it is lifted, before the click that it makes.
+      if (pointerType !== "mouse" || this.#tools.contains(this.#focused) || this.#isOpen) return;
+      this.#attach(null);
+    });
+    log.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !log.contains(relatedTarget)) this.#attach(null);
     });
     log.addEventListener("click", (event) => this.#clicked(event));
     scroller.addEventListener("keydown", (event) => this.#keyed(event));
   }
 
-  #attach(item) {
-    const message = item ? this.#host.model.find(item.dataset.id) : null;
-    if (item && !message && !item.classList.contains("pending")) return;
-    const before = this.#tools.closest(".message");
-    if (before && before === item && message === this.#message) return;
-    before?.classList.remove("active");
-    this.#message = message;
-    const buttons = message ? this.#buttonsFor(message) : [];
-    if (buttons.length === 0) {
-      this.#tools.remove();
-      return;
-    }
-    item.classList.add("active");
-    this.#tools.setAttribute("aria-label", `Message by ${plain(message.user.username)}`);
-    this.#tools.replaceChildren(...buttons);
-    if (before !== item) item.append(this.#tools);
+  get #focused() {
+    return this.picker.getRootNode().activeElement;
   }
 
-  #buttonsFor(message) {
-    const names = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete" };
-    return Object.entries(names)
-      .filter(([act]) => this.#host.may(act, message))
-      .map(([act, label]) => h("button", { type: "button", "data-act": act, "aria-label": label, title: label }, icon(act)));
+  get #isOpen() {
+    return this.picker.matches(":popover-open");
+  }
+
+  /** What can be done with the message may have changed. */
+  refresh() {
+    this.#attach(this.#tools.closest(".message"));
+  }
+
+  #attach(item) {
+    const message = item && this.#host.model.find(item.dataset.id);
+    const acts = message ? Object.keys(NAMES).filter((act) => this.#host.may(act, message)) : [];
+    const key = `${item?.dataset.id} ${acts}`;
+    if (this.#key === key || this.#isOpen) return;
+    this.#key = key;
+    this.#tools.closest(".message")?.classList.remove("active");
+    this.#tools.remove();
+    if (acts.length === 0) return;
+    this.#tools.setAttribute("aria-label", `Message by ${plain(message.user.username)}`);
+    this.#tools.replaceChildren(...acts.map(toolOf));
+    item.classList.add("active");
+    item.append(this.#tools);
   }
 
   #clicked({ target }) {
@@ -78,18 +90,22 @@ export class Actions {
     button.removeAttribute("aria-label");
     button.textContent = "Delete?";
     setTimeout(() => {
-      if (!button.isConnected) return;
       button.classList.remove("sure");
-      button.setAttribute("aria-label", "Delete");
+      button.setAttribute("aria-label", NAMES.remove);
       button.replaceChildren(icon("remove"));
     }, ASK_AGAIN_MS);
   }
 
   #buildPicker() {
     const pick = (reaction) => {
+      const message = this.#host.model.find(this.#opener.closest(".message")?.dataset.id);
       this.picker.hidePopover();
-      if (reaction) this.#host.act("react", this.#message, { reaction });
+      if (reaction && message) this.#host.act("react", message, { reaction });
     };
+    this.picker.addEventListener("beforetoggle", ({ newState }) => {
+      // Closed by a key or a choice the focus goes back; after a click elsewhere it is there already.
+      if (newState === "closed" && this.picker.contains(this.#focused)) this.#opener.focus({ preventScroll: true });
+    });
     const other = h(
       "form",
       {
@@ -108,6 +124,7 @@ export class Actions {
 
   #openPicker(button) {
     this.#input.value = "";
+    this.#opener = button;
     this.picker.showPopover();
     const at = button.getBoundingClientRect();
     const size = this.picker.getBoundingClientRect();

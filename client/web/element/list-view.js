@@ -45,6 +45,7 @@ export class ListView {
   render(model, { canReact }) {
     if (this.#stick) model.trim(KEEP);
     const anchor = this.#stick ? null : this.#anchor();
+    const focused = this.#focused();
     const me = model.self?.user_id ?? null;
     const byId = new Map(model.messages.map((message) => [message.message_id, message]));
     const wanted = [];
@@ -59,6 +60,7 @@ export class ListView {
     }
     for (const item of model.pending.values()) wanted.push(this.#pendingRow(item, model.self));
     this.#place(wanted);
+    focused?.restore();
     this.top.textContent = model.messages.length === 0 ? "" : model.hasMore ? "Scroll up for older messages" : "This is where the room begins.";
     if (this.#stick) this.toBottom();
     else if (anchor?.item.isConnected) this.scroller.scrollTop += anchor.item.getBoundingClientRect().top - anchor.top;
@@ -145,6 +147,22 @@ export class ListView {
       if (item === next) next = next.nextSibling;
       else this.#items.insertBefore(item, next);
     }
+  }
+
+  /** Where the focus is within the list, and how to bring it back after rows were built again. */
+  #focused() {
+    const root = this.log.getRootNode();
+    const element = root.activeElement;
+    if (!element || !this.log.contains(element)) return null;
+    const item = element.closest("li");
+    const { act, reaction } = element.dataset;
+    return {
+      restore: () => {
+        if (root.activeElement === element) return;
+        const same = [...item.querySelectorAll("[data-act]")].find(({ dataset }) => dataset.act === act && dataset.reaction === reaction);
+        (element.isConnected ? element : (same ?? item)).focus({ preventScroll: true });
+      },
+    };
   }
 
   /** The first row in sight, and where it stands. */
