@@ -137,6 +137,14 @@ class ChatConnection extends Emitter {
     return this.rest.members(this.room, query);
   }
 
+  /** Asks `getToken` for a newer token of the same user and hands it in on the open socket. */
+  async renew() {
+    await this.#takeToken("refresh");
+    const reply = await this.#request("refresh_token", { user_token: this.#token });
+    this.self = { ...this.self, ...reply };
+    this.#refreshBefore(reply.expires_at);
+  }
+
   /** Leaves for good; what is unanswered is rejected with `closed`. */
   close() {
     if (this.state === "ended") return;
@@ -386,10 +394,7 @@ class ChatConnection extends Emitter {
     this.#timers.after("refresh", Math.min(wait, LONGEST_TIMER_MS), async () => {
       if (wait > LONGEST_TIMER_MS) return this.#refreshBefore(expiresAt);
       try {
-        await this.#takeToken("refresh");
-        const reply = await this.#request("refresh_token", { user_token: this.#token });
-        this.self = { ...this.self, ...reply };
-        this.#refreshBefore(reply.expires_at);
+        await this.renew();
       } catch {
         if (left > 5_000) this.#refreshBefore(expiresAt);
       }

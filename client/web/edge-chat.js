@@ -11,7 +11,7 @@ import { count, duration, plain, sentence, typingLine } from "./element/text.js"
 
 /**
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
- * guest); `url`, the server's origin (default: where this module came from); `theme`, `light` or
+ * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
  * place of `token` where tokens end and are renewed; set it before `room`.
  *
@@ -75,7 +75,11 @@ export class EdgeChat extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, now) {
-    if (this.isConnected && before !== now) this.#start();
+    if (!this.isConnected || before === now) return;
+    // A newer token for the same user goes in on the open socket; anything else starts afresh.
+    const renewed = name === "token" && before && now && this.#chat?.state === "online";
+    if (renewed) this.#chat.renew().catch(() => this.#start());
+    else this.#start();
   }
 
   /** The connection in use, as `connect` returns it; null while no room is set. */
@@ -100,7 +104,7 @@ export class EdgeChat extends HTMLElement {
     const chat = connect({
       room,
       url: this.getAttribute("url") ?? new URL(import.meta.url).origin,
-      ...(this.getToken ? { getToken: this.getToken } : { token: this.getAttribute("token") }),
+      getToken: (asked) => (this.getToken ? this.getToken(asked) : this.getAttribute("token")),
     });
     this.#chat = chat;
     chat.on("state", (state) => this.#showState(state));

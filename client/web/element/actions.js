@@ -67,6 +67,9 @@ export class Actions {
     this.#tools.replaceChildren(...acts.map(toolOf));
     item.classList.add("active");
     item.append(this.#tools);
+    // Above the message's first line, but never above the edge of what is in sight.
+    const hidden = this.#host.list.scroller.getBoundingClientRect().top - item.getBoundingClientRect().top;
+    this.#tools.style.setProperty("top", `${Math.max(hidden + 4, -this.#tools.offsetHeight / 2)}px`);
   }
 
   #clicked({ target }) {

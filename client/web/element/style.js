@@ -27,7 +27,7 @@ sheet.replaceSync(`
 [hidden] { display: none !important; }
 h2, p, ol, ul { margin: 0; padding: 0; list-style: none; font-size: inherit; }
 button, input, textarea { font: inherit; color: inherit; }
-button { border: 0; background: none; padding: 0; cursor: pointer; }
+button { border: 0; background: none; padding: 0; cursor: pointer; -webkit-tap-highlight-color: transparent; }
 button:disabled { cursor: default; opacity: 0.5; }
 :focus { outline: none; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -103,11 +103,10 @@ button:disabled { cursor: default; opacity: 0.5; }
 .failure { display: flex; flex-wrap: wrap; gap: 0.2rem 0.75rem; font-size: 0.8125rem; color: var(--danger); }
 .failure button, .notice button { font-weight: 600; text-decoration: underline; text-underline-offset: 2px; }
 
-.tools { position: absolute; inset-inline-end: 0.75rem; inset-block-start: -0.9rem; z-index: 1; display: flex; padding: 0.15rem; background: var(--bg); border: 1px solid var(--line); border-radius: 10px; box-shadow: 0 4px 14px rgb(0 0 0 / 0.1); }
+.tools { position: absolute; inset-inline-end: 0.75rem; z-index: 1; display: flex; padding: 0.15rem; background: var(--bg); border: 1px solid var(--line); border-radius: 10px; box-shadow: 0 4px 14px rgb(0 0 0 / 0.1); }
 .tools button { display: grid; place-items: center; min-inline-size: 1.9rem; block-size: 1.9rem; border-radius: 7px; color: var(--muted); }
 .tools button:hover { background: var(--soft); color: var(--text); }
 .tools button.sure { padding-inline: 0.6rem; background: var(--danger); color: var(--bg); font-size: 0.8125rem; font-weight: 600; }
-ol > .message:first-of-type .tools { inset-block-start: 0.1rem; }
 
 .picker { position: fixed; inset: auto; margin: 0; padding: 0.5rem; inline-size: 15.5rem; background: var(--bg); color: inherit; border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 12px 32px rgb(0 0 0 / 0.18); }
 .emoji { display: grid; grid-template-columns: repeat(6, 1fr); }
@@ -138,7 +137,7 @@ ol > .message:first-of-type .tools { inset-block-start: 0.1rem; }
 
 @media (pointer: coarse) {
   .tools button, .emoji button, .about button { min-inline-size: 2.6rem; min-block-size: 2.6rem; }
-  .tools { inset-block-start: -2.2rem; }
+  .picker { inline-size: 18rem; }
   .chip { padding: 0.25rem 0.7rem; }
   .write textarea { font-size: 1rem; }
 }
