@@ -61,7 +61,7 @@ pub fn clean(raw: &str, max_chars: usize) -> Result<Clean, ChatError> {
 /// A name to show: one line without markup, 1–64 characters (longer ones are cut), safe as HTML element content.
 /// None where nothing to be seen is left.
 pub fn username(raw: &str) -> Option<String> {
-    let text = plain(raw).replace(scrub::is_direction_mark, "");
+    let text = plain(&scrub::scrub(raw)).replace(scrub::is_direction_mark, "");
     let line = text.split(scrub::is_blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let mut chars = 0;
     let name: String = line
@@ -80,10 +80,10 @@ fn plain_text(content: &str) -> String {
     content.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{A0}").replace("&amp;", "&")
 }
 
-/// Without markup and with references resolved, which may have brought forth control characters.
-fn plain(raw: &str) -> String {
-    let stripped = markup::strip(&scrub::scrub(raw));
-    scrub::scrub(&plain_text(&NO_TAGS.clean(&stripped).to_string()))
+/// What was typed, scrubbed already, without markup and with references resolved; those may bring forth what is to be
+/// scrubbed again.
+fn plain(typed: &str) -> String {
+    scrub::scrub(&plain_text(&NO_TAGS.clean(&markup::strip(typed)).to_string()))
 }
 
 fn html(text: &str) -> String {

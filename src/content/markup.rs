@@ -1,5 +1,8 @@
 //! What counts as markup in what people typed, so that tags go and a lone `<` stays a character.
 
+/// In bytes: `&#x10ffff;`, with a zero before.
+const LONGEST_REFERENCE: usize = 11;
+
 /// Takes tags, comments and declarations out, and the content of `script` and `style` with them; every other `<` and
 /// every `&` that begins no reference becomes a reference itself. The result holds no `<`.
 ///
@@ -98,7 +101,9 @@ fn after_element<'a>(name: &str, content: &'a str) -> Option<&'a str> {
 /// Whether a whole reference stands here: a number, or one of those that escaping makes. Others (`&copy`, which may be
 /// part of an address) are kept as typed.
 fn begins_reference(text: &str) -> bool {
-    let Some((name, _)) = text.strip_prefix('&').and_then(|text| text.split_once(';')) else { return false };
+    // Not sought further than the longest goes, or a text of nothing but `&` would cost its length squared.
+    let end = text.bytes().take(LONGEST_REFERENCE).position(|b| b == b';');
+    let Some(name) = end.and_then(|end| text.get(1..end)) else { return false };
     let is_number = |digits: &str, hex: bool| {
         (1..=7).contains(&digits.len())
             && digits.bytes().all(|b| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() })

@@ -50,7 +50,7 @@ pub(super) fn is_direction_mark(c: char) -> bool {
 
 fn stays(previous: Option<char>, c: char, next: Option<char>) -> bool {
     match c {
-        '\n' | '\t' => true,
+        '\n' | '\t' | ' '..='~' => true,
         '\u{200C}' | '\u{200D}' | '\u{180E}' => previous.is_some_and(|before| {
             // Legacy Indic spelling ends words with virama and joiner.
             is_mark(before) || (joins(before) && next.is_some_and(joins))
