@@ -83,31 +83,31 @@ begin
   end if;
 
   if 'message' = any (kinds) then
+    with changes as materialized (
+      select * from chat_changes(ops, since) where kinds && array['edit', 'delete']
+    ), said as (
+      select m.*, chat_time(m.edited_at) as edited, chat_time(m.deleted_at) as deleted
+      from chat_ops(ops, 'message', since) x, jsonb_to_record(x.o) m (id uuid, seq bigint, no bigint, user_id text,
+        username text, avatar text, roles jsonb, content text, text text, type text, metadata jsonb, mentions jsonb,
+        reply_to uuid, client_id text, created_at text, edited_at text, deleted_at text, audience text, visible_at text)
+    ), folded as (
+      select m.*, coalesce(m.deleted, c.deleted_at) as gone_at, coalesce(m.deleted, c.deleted_at) is not null as gone,
+        -- The log redacts in place, so a message may come as it was after an edit that this batch does not reach.
+        m.deleted is null and c.edited_at >= coalesce(m.edited, '-infinity') as newer,
+        c.content as new_content, c.plain as new_plain, c.mentions as new_mentions, c.edited_at as new_edited
+      from said m left join changes c on c.id = m.id
+    )
     insert into messages (id, room_id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions,
       reply_to, client_id, audience, visible_at, created_at, edited_at, deleted_at, epoch, seq)
-    select id, room, (o ->> 'no')::bigint, o ->> 'user_id', o ->> 'username', o ->> 'avatar',
-      coalesce(o -> 'roles', '[]'),
-      case when gone then '' when newer then new_content else o ->> 'content' end,
-      case when gone then null when newer then new_plain else o ->> 'text' end,
-      o ->> 'type',
-      case when gone then '{}' else coalesce(o -> 'metadata', '{}') end,
-      case when gone then '[]' when newer then new_mentions else coalesce(o -> 'mentions', '[]') end,
-      (o ->> 'reply_to')::uuid, o ->> 'client_id', coalesce(o ->> 'audience', 'all'),
-      chat_time(coalesce(o ->> 'visible_at', o ->> 'created_at')), chat_time(o ->> 'created_at'),
-      case when newer then new_edited_at else edited_at end, deleted_at, batch_epoch, seq
-    from (
-      select m.id, m.seq, m.o, m.edited_at, coalesce(m.deleted_at, c.deleted_at) as deleted_at,
-        coalesce(m.deleted_at, c.deleted_at) is not null as gone,
-        -- The log redacts in place, so a message may come as it was after an edit that this batch does not reach.
-        m.deleted_at is null and c.edited_at >= coalesce(m.edited_at, '-infinity') as newer,
-        c.content as new_content, c.plain as new_plain, c.mentions as new_mentions, c.edited_at as new_edited_at
-      from (
-        select distinct on (1) (x.o ->> 'id')::uuid as id, x.seq, x.o, chat_time(x.o ->> 'edited_at') as edited_at,
-          chat_time(x.o ->> 'deleted_at') as deleted_at
-        from chat_ops(ops, 'message', since) x
-        order by 1, x.seq desc
-      ) m left join chat_changes(ops, since) c on c.id = m.id
-    ) folded
+    select id, room, no, user_id, username, avatar, coalesce(roles, '[]'),
+      case when gone then '' when newer then new_content else content end,
+      case when gone then null when newer then new_plain else text end,
+      type,
+      case when gone then '{}' else coalesce(metadata, '{}') end,
+      case when gone then '[]' when newer then new_mentions else coalesce(mentions, '[]') end,
+      reply_to, client_id, coalesce(audience, 'all'), chat_time(coalesce(visible_at, created_at)),
+      chat_time(created_at), case when newer then new_edited else edited end, gone_at, batch_epoch, seq
+    from folded
     -- Here already only if the cursor was set back by hand. A tombstone stays one.
     on conflict (id) do update set no = excluded.no, content = excluded.content, text = excluded.text,
       metadata = excluded.metadata, mentions = excluded.mentions, audience = excluded.audience,
@@ -178,11 +178,14 @@ $$;
 -- {"epoch", "seq"} or {"error", "sqlstate"}. Texts, not jsonb: one that does not parse fails alone.
 -- Rooms are locked in the order of their ids, so that two calls cannot deadlock. The tables may have been empty when a
 -- session planned these statements, and then a scan looks cheap for as long as it lives: only index look-ups will do.
+-- (What is switched off counts as a huge cost, and that alone would set off the JIT compiler.)
 create function chat_apply(batch text[]) returns jsonb
 language plpgsql
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   parsed jsonb[];
