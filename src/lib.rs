@@ -4,15 +4,17 @@
 //! keeps them apart: the inner ones build without the platform, so they are tested natively.
 //!
 //! - ring 0, the rules, pure: [`protocol`] (every frame, event, body, code), [`room`] (the log's rules),
-//!   [`audience`] (those who listen), [`content`] (text in, safe text out), [`auth`] (tokens to identities),
-//!   [`settings`];
+//!   [`audience`] (those who listen), [`host`] (the two in one object), [`content`] (text in, safe text out), [`auth`]
+//!   (tokens to identities), [`rest`] (paths, queries, problems), [`settings`];
 //! - ring 1: [`sinks`], the followers that leave the room (what PostgreSQL is told and asked);
 //! - ring 2: `platform`, wasm only: router, objects, SQLite, Hyperdrive, clock and entropy.
 
 pub mod audience;
 pub mod auth;
 pub mod content;
+pub mod host;
 pub mod protocol;
+pub mod rest;
 pub mod room;
 pub mod settings;
 pub mod sinks;

@@ -1,1 +1,274 @@
-//! placeholder
+//! Those who listen: sockets, who is present, who is typing, what each has been sent. Knows nothing of the log.
+
+mod fanout;
+mod presence;
+mod probe;
+mod socket;
+
+pub use fanout::Fanout;
+pub use presence::Gone;
+pub use probe::Reading;
+pub use socket::{Attachment, SocketId};
+
+use crate::auth::{Identity, Role};
+use crate::protocol::wire::{Line, Member};
+use crate::protocol::{ErrorCode, Mention, UserId};
+use crate::room::Present as RoomPresent;
+use presence::Present;
+use serde::Serialize;
+use socket::Socket;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Up to so many users a room shows each join, leave and typing.
+pub const INTIMATE: usize = 100;
+/// Sockets of one user in one room.
+const PER_USER: usize = 20;
+/// How long a socket may wait before it joins, ms.
+const JOIN_WITHIN: u64 = 10_000;
+
+/// Who gets a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// One socket.
+    One(SocketId),
+    /// These.
+    Many(Rc<[SocketId]>),
+}
+
+/// What is to be done with sockets, in order, once the step is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// Send a frame.
+    Send(To, Line),
+    /// Close with a code and a JSON reason.
+    Close(SocketId, u16, String),
+    /// Keep this as the socket's attachment.
+    Attach(SocketId, String),
+}
+
+/// Which sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// All who joined.
+    All,
+    /// Those below moderator.
+    Plain,
+    /// Moderators and above.
+    Moderators,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    all: Option<Rc<[SocketId]>>,
+    plain: Option<Rc<[SocketId]>>,
+    moderators: Option<Rc<[SocketId]>>,
+}
+
+/// The sockets of one object and the people behind them.
+#[derive(Debug, Default)]
+pub struct Audience {
+    sockets: BTreeMap<SocketId, Socket>,
+    users: BTreeMap<UserId, Present>,
+    guests: BTreeMap<String, usize>,
+    lists: Lists,
+    /// (when, which): each socket's next deadline, so that a tick looks only at those that are due.
+    deadlines: BTreeSet<(u64, SocketId)>,
+    /// Bytes broadcast since this object was built.
+    sent: u64,
+    stats_dirty: bool,
+    stats_at: u64,
+}
+
+/// The reason of a close as clients read it.
+pub fn close_reason(retry: bool, after_ms: u64) -> String {
+    #[derive(Serialize)]
+    struct Reason {
+        retry: bool,
+        after_ms: u64,
+    }
+    crate::protocol::wire::json(&Reason { retry, after_ms })
+}
+
+impl Audience {
+    /// A socket that was accepted and has not joined.
+    pub fn open(&mut self, id: SocketId, identity: Option<Identity>, guest: String, now: u64) -> Attachment {
+        let socket = Socket::new(Attachment::new(id, identity, guest, now), self.sent);
+        let attachment = socket.attachment.clone();
+        self.sockets.insert(id, socket);
+        self.index(id);
+        attachment
+    }
+
+    /// A socket that was there before this object was built anew.
+    pub fn restore(&mut self, attachment: Attachment, role: Role) {
+        let id = attachment.id;
+        let mut socket = Socket::new(attachment, self.sent);
+        socket.role = role;
+        let joined = socket.attachment.joined;
+        self.sockets.insert(id, socket);
+        self.index(id);
+        if joined {
+            self.enter(id);
+        }
+    }
+
+    /// The attachment of a socket.
+    pub fn attachment(&self, id: SocketId) -> Option<&Attachment> {
+        self.sockets.get(&id).map(|socket| &socket.attachment)
+    }
+
+    /// The role of a socket's user in this room.
+    pub fn role(&self, id: SocketId) -> Role {
+        self.sockets.get(&id).map_or(Role::Guest, |socket| socket.role)
+    }
+
+    /// Whether one more socket of this user would be too many.
+    pub fn is_full_for(&self, user: &str) -> bool {
+        self.users.get(user).is_some_and(|present| present.sockets.len() >= PER_USER)
+    }
+
+    /// Lets a socket take part. Whether its user was not here before.
+    pub fn join(&mut self, id: SocketId, identity: Option<Identity>, role: Role) -> bool {
+        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        socket.attachment.joined = true;
+        socket.attachment.identity = identity;
+        socket.role = role;
+        self.index(id);
+        self.stats_dirty = true;
+        self.enter(id)
+    }
+
+    /// A newer token for a socket's user.
+    pub fn refresh(&mut self, id: SocketId, identity: Identity, role: Role) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.attachment.identity = Some(identity);
+            socket.role = role;
+            self.lists = Lists::default();
+            self.index(id);
+        }
+    }
+
+    /// Sets every socket's role anew, after the room's roles or settings changed.
+    pub fn reassess(&mut self, role_of: impl Fn(Option<&Identity>) -> Role) {
+        for socket in self.sockets.values_mut() {
+            socket.role = role_of(socket.attachment.identity.as_ref());
+        }
+        self.lists = Lists::default();
+    }
+
+    /// All sockets that joined.
+    pub fn joined(&mut self) -> Rc<[SocketId]> {
+        self.list(Class::All)
+    }
+
+    /// The sockets of a class, listed anew only when somebody came or went.
+    pub fn list(&mut self, class: Class) -> Rc<[SocketId]> {
+        let slot = match class {
+            Class::All => &mut self.lists.all,
+            Class::Plain => &mut self.lists.plain,
+            Class::Moderators => &mut self.lists.moderators,
+        };
+        let wanted = |socket: &Socket| {
+            let moderator = socket.role.at_least(Role::Moderator);
+            socket.attachment.joined && (class == Class::All || moderator == (class == Class::Moderators))
+        };
+        let sockets = &self.sockets;
+        let listed = || sockets.iter().filter(|(_, socket)| wanted(socket)).map(|(id, _)| *id).collect();
+        slot.get_or_insert_with(listed).clone()
+    }
+
+    /// The sockets of everyone but `user`.
+    pub fn list_without(&self, user: &str) -> Rc<[SocketId]> {
+        let other = |socket: &Socket| socket.user_id() != Some(user);
+        let joined = self.sockets.iter().filter(|(_, socket)| socket.attachment.joined && other(socket));
+        joined.map(|(id, _)| *id).collect()
+    }
+
+    /// The sockets of one user.
+    pub fn list_of(&self, user: &str) -> Rc<[SocketId]> {
+        self.users.get(user).map_or_else(|| Rc::from([]), |present| present.sockets.iter().copied().collect())
+    }
+
+    /// How many users and guests are here.
+    pub fn online(&self) -> (usize, usize) {
+        (self.users.len(), self.guests.len())
+    }
+
+    /// How many sockets there are, joined or not.
+    pub fn socket_count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Those who are here, by id.
+    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        self.users.iter().map(|(user_id, present)| Member {
+            user_id: user_id.clone(),
+            username: present.username.clone(),
+            avatar: present.avatar.clone(),
+            role: present.sockets.first().map_or(Role::Member, |id| self.role(*id)),
+        })
+    }
+
+    /// Takes a closed socket away.
+    pub fn closed(&mut self, id: SocketId, now: u64) {
+        let Some(socket) = self.sockets.remove(&id) else { return };
+        if let Some(at) = socket.indexed {
+            self.deadlines.remove(&(at, id));
+        }
+        if socket.attachment.joined {
+            self.leave(&socket, now);
+        }
+    }
+
+    /// One more bad frame on a socket; whether it was one too many.
+    pub fn bad_frame(&mut self, id: SocketId, now: u64) -> bool {
+        self.sockets.get_mut(&id).is_some_and(|socket| socket.bad_frame(now))
+    }
+
+    /// Sockets whose time is over at `now`, and why; they are no longer counted as due.
+    pub fn overdue(&mut self, now: u64) -> Vec<(SocketId, ErrorCode)> {
+        let mut due = Vec::new();
+        while let Some(&(at, id)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.deadlines.remove(&(at, id));
+            if let Some(socket) = self.sockets.get_mut(&id) {
+                socket.indexed = None;
+                due.push((id, socket.overdue(now)));
+            }
+        }
+        due
+    }
+
+    /// When the next socket's time is over, ms.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Keeps the set of deadlines in step with what the socket says of itself.
+    fn index(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let deadline = socket.deadline(JOIN_WITHIN);
+        if socket.indexed != deadline {
+            if let Some(old) = socket.indexed {
+                self.deadlines.remove(&(old, id));
+            }
+            self.deadlines.extend(deadline.map(|at| (at, id)));
+            socket.indexed = deadline;
+        }
+    }
+}
+
+impl RoomPresent for Audience {
+    fn by_name(&self, lowercase: &str) -> Vec<Mention> {
+        let bearers = self.users.iter().filter(|(_, present)| present.lowercase == lowercase);
+        bearers.map(|(id, present)| Mention { user_id: id.clone(), username: present.username.clone() }).collect()
+    }
+
+    fn by_id(&self, user_id: &str) -> Option<Mention> {
+        let present = self.users.get(user_id)?;
+        Some(Mention { user_id: user_id.to_owned(), username: present.username.clone() })
+    }
+}

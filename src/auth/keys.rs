@@ -71,6 +71,12 @@ impl Keys {
         Ok(Self { keys, issuer: lookup("JWT_ISSUER"), audience: lookup("JWT_AUDIENCE") })
     }
 
+    /// The first secret, with its `kid`: what a token for trying out is signed with.
+    pub(super) fn first_secret(&self) -> Option<(Option<&str>, &Key)> {
+        let secret = self.keys.iter().find(|(_, key)| matches!(key, Key::Hs256(_)))?;
+        Some((secret.0.as_deref(), &secret.1))
+    }
+
     /// The keys that may have signed a token with this header: those with its `kid`; where it names none, or one that
     /// no key bears, those that have none themselves.
     pub(super) fn candidates<'a, H>(&'a self, header: &'a Header<H>) -> Vec<&'a Key> {

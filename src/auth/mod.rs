@@ -3,6 +3,7 @@
 mod identity;
 mod keys;
 mod role;
+mod sign;
 mod token;
 
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod tests;
 pub use identity::Identity;
 pub use keys::Keys;
 pub use role::{Role, effective};
+pub use sign::{Bearer, sign};
 pub use token::{Claims, MAX_TOKEN_BYTES, RoomGrant, verify};

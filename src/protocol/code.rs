@@ -19,6 +19,11 @@ macro_rules! codes {
                 match self { $(ErrorCode::$name => $text,)+ }
             }
 
+            /// What it means, in a sentence or two.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(ErrorCode::$name => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+
             /// The HTTP status that a REST answer with this code has.
             pub const fn status(self) -> u16 {
                 match self { $(ErrorCode::$name => $status,)+ }

@@ -27,6 +27,13 @@ impl RoomId {
         Ok(Self(text.to_owned()))
     }
 
+    /// A new id: the room's type and a UUID version 7 of `now` (ms).
+    pub fn fresh(kind: &str, now: u64, entropy: &[u8; 32]) -> Result<Self, ChatError> {
+        let [a, b, c, d, e, f, g, h, i, j, ..] = *entropy;
+        let uuid = Builder::from_unix_timestamp_millis(now, &[a, b, c, d, e, f, g, h, i, j]).into_uuid();
+        Self::parse(&format!("{kind}_{uuid}"))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

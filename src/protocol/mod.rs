@@ -1,7 +1,31 @@
 //! Everything that crosses a wire, defined once: ids, codes, frames, events, REST bodies, calls between objects.
 
+pub mod call;
 mod code;
+mod event;
+mod frame;
 mod ids;
+mod room;
+mod time;
+pub mod wire;
 
 pub use code::{ChatError, ErrorCode};
+pub use event::{Audience, Body, LogEvent, Mention, Message, MessageType, User};
+pub use frame::{
+    CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MessageRef, Probe, React,
+    RefreshToken, SendMessage, Typing, depth_within, read,
+};
 pub use ids::{MessageId, RoomId, UserId};
+pub use room::{CreateRoom, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};
+pub use time::rfc3339;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in a room's log: which incarnation of it, and after which event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The incarnation of the room's storage (ms since 1970 when it began); compared for equality.
+    pub epoch: u64,
+    /// The last event seen; 0 is before the first.
+    pub seq: u64,
+}

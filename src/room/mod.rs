@@ -1,1 +1,342 @@
-//! placeholder
+//! The rules of a room's log: who may append what, in which order, and what each viewer sees of it.
+//!
+//! Commands and time go in, what is to be written and said comes out. Nothing here knows a clock, a socket or SQLite;
+//! the log is read through [`Log`].
+
+mod admin;
+mod log;
+mod mentions;
+mod message;
+mod page;
+mod policy;
+mod rate;
+mod reactions;
+mod resume;
+mod view;
+
+pub use admin::{check_create, new_info};
+pub use log::{Log, Read, Row, StorageFault, Write};
+pub use message::{Sender, Sent};
+pub use page::first_held_no;
+pub use reactions::key as reaction_key;
+pub use resume::{Resumed, Snapshot};
+pub use view::{Seen, Viewer, view};
+
+use crate::auth::{Identity, Role, effective};
+use crate::protocol::call::Remembered;
+use crate::protocol::{
+    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, Position, Rate, RoomId, RoomInfo, UserId, Visibility,
+};
+use crate::settings::Settings;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Why a command did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Whoever asked is told.
+    #[error(transparent)]
+    Refused(#[from] ChatError),
+    /// A fault of ours: logged, and told as `internal`.
+    #[error(transparent)]
+    Fault(#[from] StorageFault),
+}
+
+/// Who is in the room now, as far as mentions need it.
+pub trait Present {
+    /// Everyone present whose name is this one, lower-cased.
+    fn by_name(&self, lowercase: &str) -> Vec<Mention>;
+    /// The user with this id, if present.
+    fn by_id(&self, user_id: &str) -> Option<Mention>;
+}
+
+/// What a command is given beside itself.
+pub struct Context<'a> {
+    /// ms since 1970; never goes back.
+    pub now: u64,
+    /// Fresh random bytes.
+    pub entropy: [u8; 32],
+    /// The room's log.
+    pub log: &'a dyn Log,
+    /// Who is there.
+    pub present: &'a dyn Present,
+}
+
+/// What one step does: what is written, and the events it appends, in order.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// For the storage, in one transaction.
+    pub write: Write,
+    /// Appended events, to be shown once they are written.
+    pub events: Vec<LogEvent>,
+}
+
+/// A room's state between commands: small, and rebuilt from the log at each wake.
+#[derive(Debug)]
+pub struct Room {
+    id: RoomId,
+    settings: Rc<Settings>,
+    info: RoomInfo,
+    roles: BTreeMap<UserId, Role>,
+    epoch: u64,
+    last_seq: u64,
+    last_no: u64,
+    last_at: u64,
+    visible_at: u64,
+    drained: u64,
+    rates: rate::Rates,
+    authors: Option<mentions::Authors>,
+}
+
+const KEY_ROOM: &str = "room";
+const KEY_EPOCH: &str = "epoch";
+const KEY_DRAINED: &str = "cursor:postgres";
+const KEY_ROLE: &str = "role:";
+/// How many rows are read at once while scanning; about 64 KB of a busy log.
+const SCAN: u32 = 100;
+
+impl Room {
+    /// The room as its storage holds it; none where the storage is empty.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn load(id: &RoomId, settings: Rc<Settings>, log: &dyn Log, now: u64) -> Read<Option<Self>> {
+        let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
+        let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
+        for (key, value) in log.state()? {
+            match key.as_str() {
+                KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
+                KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
+                KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
+                _ => {
+                    if let Some(user) = key.strip_prefix(KEY_ROLE) {
+                        let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
+                        roles.insert(user.to_owned(), role);
+                    }
+                }
+            }
+        }
+        let Some(info) = info else { return Ok(None) };
+        let mut room = Self::bare(id, settings, info, roles, epoch);
+        room.drained = drained;
+        if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
+            room.last_seq = row.last;
+            room.last_no = row.no;
+            let last = row.events.last();
+            room.last_at = last.map_or(0, |event| event.at);
+            room.visible_at = last.map_or(0, |event| event.visible_at);
+        }
+        room.reload_rates(log, now)?;
+        Ok(Some(room))
+    }
+
+    fn bare(id: &RoomId, settings: Rc<Settings>, info: RoomInfo, roles: BTreeMap<UserId, Role>, epoch: u64) -> Self {
+        Self {
+            id: id.clone(),
+            settings,
+            info,
+            roles,
+            epoch,
+            last_seq: 0,
+            last_no: 0,
+            last_at: 0,
+            visible_at: 0,
+            drained: 0,
+            rates: rate::Rates::default(),
+            authors: None,
+        }
+    }
+
+    /// A room made now. `roles` are those it begins with, the owner's apart.
+    pub fn create(
+        id: &RoomId,
+        settings: Rc<Settings>,
+        info: RoomInfo,
+        roles: BTreeMap<UserId, Role>,
+        now: u64,
+    ) -> (Self, Step) {
+        Self::begin(id, settings, info, roles, now, 0)
+    }
+
+    /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
+    pub fn restore(id: &RoomId, settings: Rc<Settings>, remembered: Remembered, now: u64) -> (Self, Step) {
+        let Remembered { info, roles, last_no, epoch } = remembered;
+        Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no)
+    }
+
+    fn begin(
+        id: &RoomId,
+        settings: Rc<Settings>,
+        info: RoomInfo,
+        roles: BTreeMap<UserId, Role>,
+        epoch: u64,
+        last_no: u64,
+    ) -> (Self, Step) {
+        let mut room = Self::bare(id, settings, info, roles, epoch);
+        room.last_no = last_no;
+        let mut step = Step::default();
+        step.write.state.push((KEY_EPOCH.into(), Some(epoch.to_string())));
+        room.describe(&mut step, Vec::new(), epoch, Audience::Internal);
+        for (user_id, role) in room.roles.clone() {
+            step.write.state.push((format!("{KEY_ROLE}{user_id}"), Some(crate::protocol::wire::json(&role))));
+            let body = Body::Role { user_id, username: None, role: Some(role) };
+            room.append(&mut step, epoch, Audience::Internal, body);
+        }
+        room.seal(&mut step);
+        (room, step)
+    }
+
+    /// Appends the room's description, and keeps it as state.
+    fn describe(&mut self, step: &mut Step, changed: Vec<String>, now: u64, audience: Audience) {
+        step.write.state.push((KEY_ROOM.into(), Some(crate::protocol::wire::json(&self.info))));
+        let body = Body::Room { room: Box::new(self.info.clone()), changed };
+        self.append(step, now, audience, body);
+    }
+
+    fn append(&mut self, step: &mut Step, now: u64, audience: Audience, body: Body) -> u64 {
+        self.last_seq += 1;
+        self.last_at = self.last_at.max(now);
+        self.visible_at = self.visible_at.max(self.last_at);
+        let (seq, at, visible_at) = (self.last_seq, self.last_at, self.visible_at);
+        step.events.push(LogEvent { seq, at, visible_at, audience, body });
+        seq
+    }
+
+    /// Turns the step's events into the row that holds them.
+    fn seal(&self, step: &mut Step) {
+        if let Some(last) = step.events.last() {
+            step.write.append = Some(Row { last: last.seq, no: self.last_no, events: step.events.clone() });
+        }
+    }
+
+    fn reload_rates(&mut self, log: &dyn Log, now: u64) -> Read<()> {
+        let since = now.saturating_sub(self.longest_window());
+        let (mut before, mut said) = (u64::MAX, Vec::new());
+        'scan: loop {
+            let rows = log.rows_before(before, SCAN)?;
+            let Some(oldest) = rows.last() else { break };
+            before = oldest.first();
+            for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
+                if event.at <= since {
+                    break 'scan;
+                }
+                match &event.body {
+                    Body::NewMessage(message) => said.push((message.user.user_id.clone(), event.at)),
+                    Body::MessageEdited { user_id, .. } => said.push((user_id.clone(), event.at)),
+                    _ => {}
+                }
+            }
+        }
+        for (user, at) in said.iter().rev() {
+            self.rates.accepted(user, *at);
+        }
+        Ok(())
+    }
+
+    fn longest_window(&self) -> u64 {
+        self.rate(Role::Member).map_or(0, |r| r.window_ms).max(self.settings.rate_limit_service_window_ms)
+    }
+
+    /// The limit for this role; none for those who have none.
+    fn rate(&self, role: Role) -> Option<Rate> {
+        match role {
+            Role::Service => Some(Rate {
+                messages: self.settings.rate_limit_service_messages,
+                window_ms: self.settings.rate_limit_service_window_ms,
+            }),
+            role if role.exempt_from_rate_limit() => None,
+            _ => Some(self.info.settings.rate.unwrap_or(Rate {
+                messages: self.settings.rate_limit_messages,
+                window_ms: self.settings.rate_limit_window_ms,
+            })),
+        }
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// What the room is.
+    pub fn info(&self) -> &RoomInfo {
+        &self.info
+    }
+
+    /// Where the log ends.
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.last_seq }
+    }
+
+    /// The last event that PostgreSQL has.
+    pub fn drained(&self) -> u64 {
+        self.drained
+    }
+
+    /// How many messages were published, tombstones included.
+    pub fn message_count(&self) -> u64 {
+        self.last_no
+    }
+
+    /// The last message's number.
+    pub fn last_no(&self) -> u64 {
+        self.last_no
+    }
+
+    /// Roles given in the room itself.
+    pub fn roles(&self) -> &BTreeMap<UserId, Role> {
+        &self.roles
+    }
+
+    /// What `identity` is in this room: the highest of the token's roles, its grant for the room, and the room's own.
+    pub fn role_of(&self, identity: Option<&Identity>) -> Role {
+        let Some(who) = identity else { return Role::Guest };
+        let owner = (self.info.owner_id.as_ref() == Some(&who.user_id)).then_some(Role::Owner);
+        let given = self.roles.get(&who.user_id).copied();
+        effective(&who.roles, who.grant, owner.max(given))
+    }
+
+    /// Whether this viewer may join and read.
+    ///
+    /// # Errors
+    /// `room_deleted`, `token_required` where guests may not, `forbidden` in a private room.
+    pub fn may_read(&self, identity: Option<&Identity>) -> Result<Role, ChatError> {
+        if self.info.deleted_at.is_some() {
+            return Err(ChatError::new(ErrorCode::RoomDeleted, "This room was deleted."));
+        }
+        let role = self.role_of(identity);
+        let private = self.info.settings.visibility == Visibility::Private;
+        let Some(who) = identity else {
+            return if self.info.settings.guests && !private {
+                Ok(role)
+            } else {
+                Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to read this room."))
+            };
+        };
+        let invited = who.grant.is_some()
+            || self.roles.contains_key(&who.user_id)
+            || self.info.owner_id.as_ref() == Some(&who.user_id)
+            || role.at_least(Role::Moderator);
+        if private && !invited {
+            return Err(ChatError::new(ErrorCode::Forbidden, "This room is private."));
+        }
+        Ok(role)
+    }
+
+    /// Takes over how far PostgreSQL has come, also where that is behind what was known: a restored database is
+    /// filled again from the log.
+    pub fn set_drained(&mut self, seq: u64) -> Step {
+        let mut step = Step::default();
+        let seq = seq.min(self.last_seq);
+        if seq != self.drained {
+            self.drained = seq;
+            step.write.state.push((KEY_DRAINED.into(), Some(seq.to_string())));
+        }
+        step
+    }
+
+    /// Lets go of what is too old to matter; called now and then.
+    pub fn sweep(&mut self, now: u64) {
+        let window = self.longest_window();
+        self.rates.sweep(window, now);
+    }
+}

@@ -1,1 +1,20 @@
-//! placeholder
+//! Followers that leave the room: what PostgreSQL is told of a log, what its answers mean, what is read back.
+
+pub mod history;
+mod postgres;
+
+pub use postgres::{Applied, batch, read_applied};
+
+/// `chat_apply` with all batches at once: one statement, one row back.
+pub const APPLY: &str = "select chat_apply($1)::text";
+
+/// The drain that a room's batches go to: highest hash wins, so that a changed number moves few rooms.
+pub fn drain_of(room_id: &str, drains: u32) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let weight = |drain: &u32| {
+        let mut hasher = DefaultHasher::new();
+        (room_id, drain).hash(&mut hasher);
+        hasher.finish()
+    };
+    format!("drain~{}", (0..drains.max(1)).max_by_key(weight).unwrap_or_default())
+}

@@ -1,0 +1,135 @@
+//! Who is here: a user is one however many tabs, and gone 5 s after the last of them.
+
+use super::{Audience, INTIMATE, Lists, SocketId, socket::Socket};
+use crate::protocol::UserId;
+
+const LINGER: u64 = 5_000;
+const TYPING_EVERY: u64 = 3_000;
+const STATS_EVERY: u64 = 1_000;
+const STATS_EVERY_LARGE: u64 = 5_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Present {
+    pub(super) sockets: Vec<SocketId>,
+    pub(super) username: String,
+    pub(super) lowercase: String,
+    pub(super) avatar: Option<String>,
+    leaves_at: Option<u64>,
+    typing: bool,
+    typed_at: u64,
+}
+
+/// A user who has left.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Who.
+    pub user_id: UserId,
+    /// The name.
+    pub username: String,
+    /// The picture.
+    pub avatar: Option<String>,
+}
+
+impl Audience {
+    /// Counts a joined socket; whether its user was not here before.
+    pub(super) fn enter(&mut self, id: SocketId) -> bool {
+        self.lists = Lists::default();
+        let Some(socket) = self.sockets.get(&id) else { return false };
+        let Some(who) = &socket.attachment.identity else {
+            *self.guests.entry(socket.attachment.guest.clone()).or_default() += 1;
+            return false;
+        };
+        let new = !self.users.contains_key(&who.user_id);
+        let present = self.users.entry(who.user_id.clone()).or_default();
+        if !present.sockets.contains(&id) {
+            present.sockets.push(id);
+        }
+        present.leaves_at = None;
+        present.username.clone_from(&who.username);
+        present.lowercase = who.username.to_lowercase();
+        present.avatar.clone_from(&who.avatar);
+        new
+    }
+
+    pub(super) fn leave(&mut self, socket: &Socket, now: u64) {
+        self.lists = Lists::default();
+        let attachment = &socket.attachment;
+        let Some(who) = &attachment.identity else {
+            if let Some(count) = self.guests.get_mut(&attachment.guest) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.guests.remove(&attachment.guest);
+                }
+            }
+            self.stats_dirty = true;
+            return;
+        };
+        if let Some(present) = self.users.get_mut(&who.user_id) {
+            present.sockets.retain(|id| *id != attachment.id);
+            if present.sockets.is_empty() {
+                present.leaves_at = Some(now.saturating_add(LINGER));
+            }
+        }
+    }
+
+    /// Those whose last tab has been closed for long enough.
+    pub fn gone(&mut self, now: u64) -> Vec<Gone> {
+        let due = |present: &Present| present.leaves_at.is_some_and(|at| at <= now);
+        let ids: Vec<_> = self.users.iter().filter(|(_, p)| due(p)).map(|(id, _)| id.clone()).collect();
+        let mut gone = Vec::new();
+        for user_id in ids {
+            if let Some(present) = self.users.remove(&user_id) {
+                self.stats_dirty = true;
+                gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
+            }
+        }
+        gone
+    }
+
+    /// Whether each coming, going and typing is shown.
+    pub fn is_intimate(&self) -> bool {
+        self.users.len() <= INTIMATE
+    }
+
+    /// Somebody types, or stopped; whether the others are to be told.
+    pub fn typing(&mut self, user: &str, typing: bool, now: u64) -> bool {
+        let intimate = self.is_intimate();
+        let Some(present) = self.users.get_mut(user) else { return false };
+        let changed = present.typing != typing;
+        if !intimate || (!changed && !typing) || (typing && present.typed_at.saturating_add(TYPING_EVERY) > now) {
+            return false;
+        }
+        present.typing = typing;
+        if typing {
+            present.typed_at = now;
+        }
+        true
+    }
+
+    /// Something that `room_stats` tells has changed.
+    pub fn stats_changed(&mut self) {
+        self.stats_dirty = true;
+    }
+
+    /// Whether `room_stats` is to be sent now; if so it counts as sent.
+    pub fn take_stats(&mut self, now: u64) -> bool {
+        let due = self.stats_due().is_some_and(|at| at <= now);
+        if due {
+            self.stats_dirty = false;
+            self.stats_at = now;
+        }
+        due
+    }
+
+    fn stats_due(&self) -> Option<u64> {
+        let every = if self.is_intimate() { STATS_EVERY } else { STATS_EVERY_LARGE };
+        self.stats_dirty.then(|| self.stats_at.saturating_add(every))
+    }
+
+    /// When the audience has to be looked at again soon, ms; it may be forgotten with the memory.
+    pub fn next_soon(&self) -> Option<u64> {
+        // Users who linger are few; a scan beats another index.
+        let leaving = self.users.values().filter_map(|present| present.leaves_at).min();
+        leaving.into_iter().chain(self.stats_due()).min()
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether a viewer reads what it is sent. The platform tells no queue's size, so the viewer proves it: a nonce that
+//! it cannot guess is queued behind every 256 KB, and its echo proves all that stood before it.
+
+use super::{Audience, SocketId};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Bytes after which a probe is due, and how many may stand unproved.
+const EVERY: u64 = 256 * 1024;
+const UNPROVED: u64 = 512 * 1024;
+/// How long a probe may go unanswered, ms.
+const WITHIN: u64 = 30_000;
+/// How often, in bytes broadcast, all sockets are looked at.
+const LOOK: u64 = 64 * 1024;
+
+#[derive(Debug)]
+struct Asked {
+    nonce: String,
+    total: u64,
+    at: u64,
+}
+
+/// What one socket has been sent and has proved, in bytes.
+#[derive(Debug)]
+pub(super) struct Probes {
+    /// The audience's count when this socket came.
+    since: u64,
+    /// Sent to this socket alone.
+    alone: u64,
+    proved: u64,
+    asked: Option<Asked>,
+}
+
+impl Probes {
+    pub(super) fn new(sent: u64) -> Self {
+        Self { since: sent, alone: 0, proved: 0, asked: None }
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.asked.as_ref().map(|asked| asked.at.saturating_add(WITHIN))
+    }
+
+    fn total(&self, sent: u64) -> u64 {
+        sent.saturating_sub(self.since).saturating_add(self.alone)
+    }
+}
+
+/// What has to be done about a socket after something was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Ask it for this nonce.
+    Ask(SocketId, String),
+    /// It does not read: close it.
+    TooSlow(SocketId),
+}
+
+impl Audience {
+    /// Counts a broadcast of so many bytes; now and then some sockets are to be probed or closed.
+    pub fn broadcast_sent(&mut self, bytes: usize, now: u64, entropy: &[u8; 32]) -> Vec<Reading> {
+        let before = self.sent / LOOK;
+        self.sent = self.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if self.sent / LOOK == before {
+            return Vec::new();
+        }
+        let ids: Vec<_> = self.list(super::Class::All).to_vec();
+        ids.into_iter().filter_map(|id| self.look_at(id, now, entropy)).collect()
+    }
+
+    /// Counts what was sent to one socket.
+    pub fn alone_sent(&mut self, id: SocketId, bytes: usize, now: u64, entropy: &[u8; 32]) -> Option<Reading> {
+        let probes = &mut self.sockets.get_mut(&id)?.probes;
+        probes.alone = probes.alone.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.look_at(id, now, entropy)
+    }
+
+    fn look_at(&mut self, id: SocketId, now: u64, entropy: &[u8; 32]) -> Option<Reading> {
+        let sent = self.sent;
+        let probes = &mut self.sockets.get_mut(&id)?.probes;
+        let total = probes.total(sent);
+        let unproved = total.saturating_sub(probes.proved);
+        if unproved > UNPROVED && probes.asked.is_some() {
+            return Some(Reading::TooSlow(id));
+        }
+        if probes.asked.is_some() || unproved < EVERY {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        (entropy, id, total).hash(&mut hasher);
+        let nonce = format!("{:016x}", hasher.finish());
+        probes.asked = Some(Asked { nonce: nonce.clone(), total, at: now });
+        self.index(id);
+        Some(Reading::Ask(id, nonce))
+    }
+
+    /// The viewer echoed a nonce; whether it was the one asked for.
+    pub fn proved(&mut self, id: SocketId, nonce: &str) -> bool {
+        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        match socket.probes.asked.take() {
+            Some(asked) if asked.nonce == nonce => {
+                socket.probes.proved = asked.total;
+                self.index(id);
+                true
+            }
+            other => {
+                socket.probes.asked = other;
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Role;
+
+    fn audience() -> Audience {
+        let mut audience = Audience::default();
+        audience.open(1, None, "g".into(), 0);
+        audience.join(1, None, Role::Guest);
+        audience
+    }
+
+    #[test]
+    fn who_echoes_stays() {
+        let mut audience = audience();
+        for round in 0..100 {
+            for reading in audience.broadcast_sent(100_000, round, &[7; 32]) {
+                let Reading::Ask(id, nonce) = reading else { panic!("closed a reader") };
+                assert!(!audience.proved(id, "guess"));
+                assert!(audience.proved(id, &nonce));
+            }
+        }
+        assert_eq!(audience.next_deadline(), None);
+    }
+
+    #[test]
+    fn who_does_not_is_closed_by_bytes_or_by_time() {
+        let mut audience = audience();
+        let readings: Vec<_> = (0..12).flat_map(|_| audience.broadcast_sent(60_000, 5, &[7; 32])).collect();
+        assert!(matches!(readings.first(), Some(Reading::Ask(1, _))));
+        assert_eq!(readings.last(), Some(&Reading::TooSlow(1)));
+        assert_eq!(audience.next_deadline(), Some(5 + WITHIN));
+    }
+
+    #[test]
+    fn a_large_reply_counts_too() {
+        let mut audience = audience();
+        assert!(matches!(audience.alone_sent(1, 300_000, 5, &[7; 32]), Some(Reading::Ask(1, _))));
+    }
+}

@@ -1,0 +1,79 @@
+//! One socket: what survives sleep in its attachment, and what is only remembered while awake.
+
+use super::probe::Probes;
+use crate::auth::{Identity, Role};
+use crate::protocol::ErrorCode;
+use serde::{Deserialize, Serialize};
+
+/// A socket's number within its room; kept in its attachment.
+pub type SocketId = u32;
+
+const BAD_FRAMES: usize = 20;
+const BAD_WINDOW: u64 = 60_000;
+
+/// What a socket is known by after its room has slept: at most 2 KB, written on open, join and refresh only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The format's version.
+    pub v: u32,
+    /// The socket's number.
+    pub id: SocketId,
+    /// When it was accepted, ms.
+    pub at: u64,
+    /// Whether it has joined.
+    #[serde(default)]
+    pub joined: bool,
+    /// Who is behind it; none for a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// A guest's random name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guest: String,
+}
+
+impl Attachment {
+    pub(super) fn new(id: SocketId, identity: Option<Identity>, guest: String, at: u64) -> Self {
+        Self { v: 1, id, at, joined: false, identity, guest }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) attachment: Attachment,
+    pub(super) role: Role,
+    pub(super) probes: Probes,
+    /// The deadline under which the audience has it listed.
+    pub(super) indexed: Option<u64>,
+    bad: Vec<u64>,
+}
+
+impl Socket {
+    pub(super) fn new(attachment: Attachment, sent: u64) -> Self {
+        Self { attachment, role: Role::Guest, probes: Probes::new(sent), indexed: None, bad: Vec::new() }
+    }
+
+    pub(super) fn user_id(&self) -> Option<&str> {
+        self.attachment.identity.as_ref().map(|who| who.user_id.as_str())
+    }
+
+    /// When the socket has to be looked at again, ms.
+    pub(super) fn deadline(&self, join_within: u64) -> Option<u64> {
+        let token = self.attachment.identity.as_ref().map(|who| who.exp_ms);
+        let join = (!self.attachment.joined).then(|| self.attachment.at.saturating_add(join_within));
+        [token, join, self.probes.deadline()].into_iter().flatten().min()
+    }
+
+    /// Why a socket whose deadline has passed is to be closed.
+    pub(super) fn overdue(&self, now: u64) -> ErrorCode {
+        match &self.attachment.identity {
+            Some(who) if who.exp_ms <= now => ErrorCode::TokenExpired,
+            _ => ErrorCode::TooSlow,
+        }
+    }
+
+    pub(super) fn bad_frame(&mut self, now: u64) -> bool {
+        self.bad.retain(|at| at.saturating_add(BAD_WINDOW) > now);
+        self.bad.push(now);
+        self.bad.len() >= BAD_FRAMES
+    }
+}

@@ -1,0 +1,157 @@
+//! What the Worker asks of a room for REST: the same rules as the wire's, answered as JSON.
+
+use super::{Effects, Host, Moment, Stats, context};
+use crate::auth::Role;
+use crate::protocol::call::{Ask, Caller, RoomCall};
+use crate::protocol::wire::{Member, RoomData, json, raw};
+use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
+use crate::room::{Failure, Room, Sender, Step, check_create};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+#[derive(Serialize)]
+struct MemberData {
+    #[serde(flatten)]
+    member: Member,
+    online: bool,
+    last_seen: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Members {
+    members: Vec<MemberData>,
+    total: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<usize>,
+}
+
+type Answered = Result<Box<RawValue>, ChatError>;
+
+fn answer(value: &impl Serialize) -> Box<RawValue> {
+    raw(json(value))
+}
+
+impl Host {
+    /// Answers a call; the effects are to be carried out first.
+    pub fn call(&mut self, at: &Moment<'_>, call: RoomCall) -> (Answered, Effects) {
+        let mut effects = self.begin(at);
+        let RoomCall { v: _, caller, ask } = call;
+        let answered = match ask {
+            Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),
+            ask => self.ask(at, &caller, ask, &mut effects),
+        };
+        let answered = answered.map_err(|failure| Self::told(failure, &mut effects));
+        (answered, self.finish(effects))
+    }
+
+    fn create(&mut self, caller: &Caller, body: &crate::protocol::CreateRoom, effects: &mut Effects) -> Answered {
+        let (info, roles) = check_create(body, caller.identity.as_ref(), &self.settings, self.now)?;
+        if let Some(room) = &self.room {
+            let deleted = room.info().deleted_at.is_some();
+            let code = if deleted { ErrorCode::RoomDeleted } else { ErrorCode::RoomExists };
+            return Err(ChatError::new(code, "This room id is taken.").field("room_id"));
+        }
+        let (room, step) = Room::create(&self.id, self.settings.clone(), info, roles, self.now);
+        self.adopt_new(room, step, effects);
+        self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)
+    }
+
+    fn room_data(&self, room: &Room) -> Box<RawValue> {
+        answer(&RoomData::new(self.id.as_str(), room.info(), self.audience.online(), room.message_count()))
+    }
+
+    fn ask(
+        &mut self,
+        at: &Moment<'_>,
+        caller: &Caller,
+        ask: Ask,
+        effects: &mut Effects,
+    ) -> Result<Box<RawValue>, Failure> {
+        let identity = caller.identity.as_ref();
+        let Some(room) = &mut self.room else { return Err(no_room().into()) };
+        let role = room.may_read(identity)?;
+        let sender = Sender { identity, role };
+        let cx = context(at, self.now, &self.audience);
+        let (reply, step): (Box<RawValue>, Step) = match ask {
+            Ask::Create(_) | Ask::Get(_) => {
+                return Ok(self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)?);
+            }
+            Ask::Messages(query) => {
+                let viewer = Self::viewer(identity, role);
+                return Ok(answer(&room.page(at.log, query, viewer, self.now)?));
+            }
+            Ask::Members { limit, skip } => return Ok(self.members(limit, skip)),
+            Ask::Stats(_) => {
+                room.may_read_stats(role)?;
+                return Ok(self.stats());
+            }
+            Ask::Send(body) => {
+                let (sent, step) = room.send(&cx, &sender, body)?;
+                (answer(&sent), step)
+            }
+            Ask::Edit { message_id, content, known } => {
+                let (edited, step) = room.edit(&cx, &sender, &message_id, &content, known)?;
+                (answer(&edited), step)
+            }
+            Ask::DeleteMessage { message_id, known } => {
+                let (deleted, step) = room.delete(&cx, &sender, &message_id, known)?;
+                (answer(&deleted), step)
+            }
+            Ask::Patch(body) => {
+                let step = room.patch(&cx, &sender, &body)?;
+                self.take(step, effects);
+                self.review(effects);
+                return Ok(self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)?);
+            }
+            Ask::Delete(_) => {
+                let step = room.delete_room(&cx, &sender)?;
+                self.take(step, effects);
+                self.review(effects);
+                return Ok(answer(&serde_json::Map::new()));
+            }
+        };
+        self.take(step, effects);
+        Ok(reply)
+    }
+
+    /// Those present first, then those who hold a role in the room.
+    fn members(&self, limit: usize, skip: usize) -> Box<RawValue> {
+        let now = rfc3339(self.now);
+        let online = |member| MemberData { member, online: true, last_seen: Some(now.clone()) };
+        let mut all: Vec<_> = self.audience.members().map(online).collect();
+        let roles = self.room.iter().flat_map(|room| room.roles());
+        let owner = self.room.as_ref().and_then(|room| room.info().owner_id.as_ref());
+        let away = owner.map(|id| (id, &Role::Owner)).into_iter().chain(roles);
+        for (user_id, role) in away {
+            if all.iter().all(|known| known.member.user_id != *user_id) {
+                let member = Member { user_id: user_id.clone(), username: user_id.clone(), avatar: None, role: *role };
+                all.push(MemberData { member, online: false, last_seen: None });
+            }
+        }
+        let total = all.len();
+        let members: Vec<_> = all.into_iter().skip(skip).take(limit).collect();
+        let end = skip.saturating_add(members.len());
+        answer(&Members { members, total, next: (end < total).then_some(end) })
+    }
+
+    fn stats(&self) -> Box<RawValue> {
+        let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
+        let (online_users, online_guests) = self.audience.online();
+        answer(&Stats {
+            waking: self.waking.clone(),
+            room_id: self.id.to_string(),
+            epoch: position.epoch,
+            seq: position.seq,
+            drained_seq: self.room.as_ref().map_or(0, Room::drained),
+            message_count: self.room.as_ref().map_or(0, Room::message_count),
+            online_users,
+            online_guests,
+            sockets: self.audience.socket_count(),
+            counters: self.counters,
+        })
+    }
+}
+
+fn no_room() -> ChatError {
+    ChatError::new(ErrorCode::RoomNotFound, "There is no such room.")
+}

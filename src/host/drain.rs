@@ -1,0 +1,128 @@
+//! When and what of the log is handed to the drain: the room as PostgreSQL's leader.
+
+use super::{Effects, Host, Moment};
+use crate::room::Read;
+use crate::sinks;
+
+/// How long the log gathers before it is drained, ms: rows are in PostgreSQL within 2 s of being said.
+const GATHER: u64 = 500;
+/// The longest wait between tries, ms: with viewers, and asleep.
+const CAP: u64 = 10_000;
+const CAP_ASLEEP: u64 = 300_000;
+/// A batch's bounds: what a drain takes in one statement beside other rooms' batches.
+const ROWS: u32 = 500;
+
+/// One batch, ready for [`crate::protocol::call::DRAIN_APPLY`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The body, JSON.
+    pub body: String,
+    /// The log's incarnation that it is from.
+    pub epoch: u64,
+    /// The last event in it.
+    pub to: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// PostgreSQL's cursor for the room.
+    Cursor {
+        /// Of this incarnation.
+        epoch: u64,
+        /// Up to here.
+        seq: u64,
+    },
+    /// It did not work; the text is for the operator's log.
+    Failed(String),
+    /// Not now; come back after so many ms.
+    Busy(u64),
+}
+
+/// Where the draining stands.
+#[derive(Debug, Default)]
+pub(super) struct Draining {
+    due: Option<u64>,
+    failures: u32,
+}
+
+impl Draining {
+    /// Something was appended.
+    pub(super) fn wanted(&mut self, now: u64) {
+        self.due.get_or_insert(now.saturating_add(GATHER));
+    }
+
+    pub(super) fn due(&self) -> Option<u64> {
+        self.due
+    }
+}
+
+impl Host {
+    /// The next batch, if it is time for one. Call it from an alarm, deliver it, and tell [`Host::drained`].
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn batch(&mut self, at: &Moment<'_>) -> Read<Option<Batch>> {
+        self.begin(at);
+        let Some(room) = self.room.as_ref().filter(|_| self.draining.due.is_some_and(|due| due <= self.now)) else {
+            return Ok(None);
+        };
+        let (position, drained) = (room.position(), room.drained());
+        let rows = at.log.rows_after(drained, ROWS)?;
+        let first = at.log.row_with(0)?.map_or(0, |row| row.first());
+        let batch = sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows);
+        if batch.is_none() {
+            self.draining.due = None;
+        }
+        Ok(batch)
+    }
+
+    /// What became of the batch.
+    pub fn drained(&mut self, at: &Moment<'_>, drained: Drained) -> Effects {
+        let mut effects = self.begin(at);
+        let asleep = self.audience.socket_count() == 0;
+        let retry = match drained {
+            Drained::Cursor { epoch, seq } => self.moved(epoch, seq, &mut effects),
+            Drained::Failed(text) => {
+                effects.faults.push(format!("drain: {text}"));
+                Some(0)
+            }
+            Drained::Busy(wait) => Some(wait),
+        };
+        match retry {
+            None => {
+                self.counters.drains += 1;
+                self.draining.failures = 0;
+                let behind = self.room.as_ref().is_some_and(|room| room.drained() < room.position().seq);
+                self.draining.due = behind.then_some(self.now);
+            }
+            Some(at_least) => {
+                self.counters.drains_failed += 1;
+                let ceiling = 500u64.saturating_mul(1 << self.draining.failures.min(16));
+                let ceiling = ceiling.min(if asleep { CAP_ASLEEP } else { CAP });
+                self.draining.failures = self.draining.failures.saturating_add(1);
+                let [a, b, c, d, ..] = at.entropy;
+                let jitter = u64::from(u32::from_be_bytes([a, b, c, d])) * ceiling / u64::from(u32::MAX);
+                self.draining.due = Some(self.now.saturating_add(at_least).saturating_add(jitter.max(100)));
+            }
+        }
+        self.finish(effects)
+    }
+
+    /// Takes over PostgreSQL's cursor; the wait in ms where it says something that cannot be followed.
+    fn moved(&mut self, epoch: u64, seq: u64, effects: &mut Effects) -> Option<u64> {
+        let room = self.room.as_mut()?;
+        let own = room.position().epoch;
+        if epoch > own {
+            effects.faults.push(format!("drain: PostgreSQL is at epoch {epoch}, this room's log at {own}"));
+            return Some(CAP_ASLEEP);
+        }
+        let before = room.drained();
+        let seq = if epoch == own { seq } else { 0 };
+        let step = room.set_drained(seq);
+        let moved = room.drained() != before;
+        effects.write = step.write;
+        // A cursor that does not move is a gap that cannot be closed, or a fault: do not spin.
+        (!moved).then_some(0)
+    }
+}

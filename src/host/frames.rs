@@ -1,0 +1,266 @@
+//! Frames from a socket: read, dispatched, answered.
+
+use super::{Effects, Host, Moment, close_reason, context, internal};
+use crate::audience::{Out, SocketId, To};
+use crate::auth::{self, Identity};
+use crate::protocol::wire::{self, Line};
+use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
+use crate::room::{Failure, Sender, Step};
+use serde::Serialize;
+use std::rc::Rc;
+
+/// What a frame leads to for its sender.
+pub(super) enum Done {
+    /// This is the reply's data.
+    Reply(Box<serde_json::value::RawValue>),
+    /// Nothing is said.
+    Silence,
+    /// The socket was closed.
+    Closed,
+}
+
+/// The reply's data for anything that serialises.
+pub(super) fn data(value: &impl Serialize) -> Done {
+    Done::Reply(wire::raw(wire::json(value)))
+}
+
+#[derive(Serialize)]
+struct Typist<'a> {
+    user_id: &'a str,
+    username: &'a str,
+    avatar: Option<&'a str>,
+    is_typing: bool,
+}
+
+impl Host {
+    /// A text frame came in.
+    pub fn frame(&mut self, at: &Moment<'_>, socket: SocketId, text: &str) -> Effects {
+        let mut effects = self.begin(at);
+        self.counters.frames_in += 1;
+        let parsed = ClientFrame::parse(text);
+        self.answer(at, socket, parsed, &mut effects);
+        self.finish(effects)
+    }
+
+    /// A binary frame came in; there are none in this protocol.
+    pub fn binary(&mut self, at: &Moment<'_>, socket: SocketId) -> Effects {
+        let mut effects = self.begin(at);
+        self.counters.frames_in += 1;
+        let error = ChatError::new(ErrorCode::BadFrame, "Frames are text; binary ones are not part of this protocol.");
+        self.answer(at, socket, Err(error), &mut effects);
+        self.finish(effects)
+    }
+
+    fn answer(
+        &mut self,
+        at: &Moment<'_>,
+        socket: SocketId,
+        parsed: Result<ClientFrame, ChatError>,
+        effects: &mut Effects,
+    ) {
+        let Some(attachment) = self.audience.attachment(socket) else { return };
+        let joined = attachment.joined;
+        if attachment.identity.as_ref().is_some_and(|who| who.expired(self.now)) {
+            let error =
+                ChatError::new(ErrorCode::TokenExpired, "Your token's time is over; come back with a newer one.");
+            return self.close(socket, &error, true, 0, effects);
+        }
+        let (id, event) = match parsed {
+            Ok(ClientFrame { id, event: Ok(event) }) => (id, event),
+            Ok(ClientFrame { id, event: Err(error) }) => return self.bad(socket, joined, id, &error, effects),
+            Err(error) => return self.bad(socket, joined, None, &error, effects),
+        };
+        if event.room_id().is_some_and(|room| room != self.id.as_str()) {
+            let error = ChatError::new(ErrorCode::WrongRoom, "This socket belongs to another room.").field("room_id");
+            return self.bad(socket, joined, id, &error, effects);
+        }
+        if !joined && !matches!(event, ClientEvent::JoinRoom(_)) {
+            let error = ChatError::new(ErrorCode::NotJoined, "The first frame has to be `join_room`.");
+            return self.bad(socket, joined, id, &error, effects);
+        }
+        // The reply goes ahead of the events that the frame causes.
+        let first = effects.out.len();
+        match self.dispatch(at, socket, event, effects) {
+            Ok(Done::Reply(data)) => {
+                if let Some(id) = &id {
+                    let line = wire::reply(id, &data);
+                    self.send_first(first, socket, line, effects);
+                }
+            }
+            Ok(Done::Silence | Done::Closed) => {}
+            Err(failure) => {
+                let error = internal(failure, effects);
+                self.refuse(socket, id.as_ref(), &error, effects);
+            }
+        }
+    }
+
+    fn send_first(&mut self, first: usize, socket: SocketId, line: Line, effects: &mut Effects) {
+        let bytes = line.len();
+        effects.out.insert(first.min(effects.out.len()), Out::Send(To::One(socket), line));
+        if let Some(reading) = self.audience.alone_sent(socket, bytes, self.now, &self.entropy) {
+            self.reading(reading, effects);
+        }
+    }
+
+    /// Says what was wrong: as a reply where the frame had an id, else as an `error` event.
+    pub(super) fn refuse(&mut self, socket: SocketId, id: Option<&FrameId>, error: &ChatError, effects: &mut Effects) {
+        let line = match id {
+            Some(id) => wire::refusal(id, error),
+            None => wire::event(None, "error", error),
+        };
+        self.send(socket, line, effects);
+    }
+
+    /// A bad frame: told, and the end of the socket as the first frame, the 20th in a minute, or one that is too large.
+    fn bad(&mut self, socket: SocketId, joined: bool, id: Option<FrameId>, error: &ChatError, effects: &mut Effects) {
+        self.refuse(socket, id.as_ref(), error, effects);
+        let too_large = error.code == ErrorCode::FrameTooLarge;
+        if self.audience.bad_frame(socket, self.now) || !joined || too_large {
+            let code = if too_large { ErrorCode::FrameTooLarge } else { ErrorCode::BadFrame };
+            effects.out.push(Out::Close(socket, code.close(), close_reason(false, 0)));
+            self.audience.closed(socket, self.now);
+        }
+    }
+
+    /// What the bytes sent to a socket ask for.
+    pub(super) fn reading(&mut self, reading: crate::audience::Reading, effects: &mut Effects) {
+        match reading {
+            crate::audience::Reading::Ask(socket, nonce) => {
+                #[derive(Serialize)]
+                struct Probe {
+                    nonce: String,
+                }
+                effects.out.push(Out::Send(To::One(socket), wire::event(None, "probe", &Probe { nonce })));
+            }
+            crate::audience::Reading::TooSlow(socket) => {
+                let error =
+                    ChatError::new(ErrorCode::TooSlow, "You do not read what you are sent; come back and resume.");
+                self.close(socket, &error, true, 1_000, effects);
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        at: &Moment<'_>,
+        socket: SocketId,
+        event: ClientEvent,
+        effects: &mut Effects,
+    ) -> Result<Done, Failure> {
+        match event {
+            ClientEvent::JoinRoom(body) => return self.join(at, socket, body, effects),
+            ClientEvent::Ping(_) => {
+                self.send(socket, wire::event(None, "pong", &serde_json::Map::new()), effects);
+                return Ok(Done::Silence);
+            }
+            ClientEvent::Probe(body) => {
+                self.audience.proved(socket, &body.nonce);
+                return Ok(Done::Silence);
+            }
+            ClientEvent::LeaveRoom(_) => {
+                effects.out.push(Out::Close(socket, 1000, close_reason(false, 0)));
+                self.audience.closed(socket, self.now);
+                return Ok(data(&serde_json::Map::new()));
+            }
+            _ => {}
+        }
+        let identity = self.audience.attachment(socket).and_then(|attachment| attachment.identity.clone());
+        let role = self.audience.role(socket);
+        let sender = Sender { identity: identity.as_ref(), role };
+        let Some(room) = &mut self.room else {
+            return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
+        };
+        if room.info().deleted_at.is_some() {
+            return Err(ChatError::new(ErrorCode::RoomDeleted, "This room was deleted.").into());
+        }
+        let cx = context(at, self.now, &self.audience);
+        let (done, step): (Done, Step) = match event {
+            ClientEvent::SendMessage(body) => {
+                let (sent, step) = room.send(&cx, &sender, body.into())?;
+                (data(&sent), step)
+            }
+            ClientEvent::EditMessage(body) => {
+                let (edited, step) = room.edit(&cx, &sender, &body.message_id, &body.content, None)?;
+                (data(&edited), step)
+            }
+            ClientEvent::DeleteMessage(body) => {
+                let (deleted, step) = room.delete(&cx, &sender, &body.message_id, None)?;
+                (data(&deleted), step)
+            }
+            ClientEvent::React(body) => {
+                let (reacted, step) = room.react(&cx, &sender, &body.message_id, &body.reaction, body.remove)?;
+                (data(&reacted), step)
+            }
+            ClientEvent::CatchUp(body) => {
+                let from = Position { epoch: body.epoch, seq: body.seq };
+                return self.catch_up(at, from, identity.as_ref(), role);
+            }
+            ClientEvent::Typing(body) => return self.typing(identity.as_ref(), body.is_typing, effects),
+            ClientEvent::RefreshToken(body) => {
+                let Some(identity) = identity else {
+                    return Err(ChatError::new(ErrorCode::TokenMismatch, "A guest joins anew to sign in.").into());
+                };
+                return self.refresh(socket, identity, &body.user_token, effects);
+            }
+            ClientEvent::JoinRoom(_) | ClientEvent::Ping(_) | ClientEvent::Probe(_) | ClientEvent::LeaveRoom(_) => {
+                return Ok(Done::Silence);
+            }
+        };
+        self.take(step, effects);
+        Ok(done)
+    }
+
+    fn typing(&mut self, identity: Option<&Identity>, is_typing: bool, effects: &mut Effects) -> Result<Done, Failure> {
+        let Some(who) = identity else {
+            return Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to be shown as typing.").into());
+        };
+        if self.audience.typing(&who.user_id, is_typing, self.now) {
+            let typist =
+                Typist { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref(), is_typing };
+            let line = wire::event(None, "user_typing", &typist);
+            self.broadcast(To::Many(self.audience.list_without(&who.user_id)), line, effects);
+        }
+        Ok(data(&serde_json::Map::new()))
+    }
+
+    fn refresh(
+        &mut self,
+        socket: SocketId,
+        identity: Identity,
+        token: &str,
+        effects: &mut Effects,
+    ) -> Result<Done, Failure> {
+        let newer = match self.verify(token).and_then(|newer| identity.longer(newer)) {
+            Ok(newer) => newer,
+            Err(error) if error.code == ErrorCode::TokenMismatch => {
+                self.close(socket, &error, false, 0, effects);
+                return Ok(Done::Closed);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let role = self.room.as_ref().map_or(auth::Role::Guest, |room| room.role_of(Some(&newer)));
+        #[derive(Serialize)]
+        struct Refreshed {
+            expires_at: String,
+            role: auth::Role,
+            roles: Rc<[auth::Role]>,
+        }
+        let reply = Refreshed { expires_at: rfc3339(newer.exp_ms), role, roles: Rc::from([role]) };
+        self.audience.refresh(socket, newer, role);
+        self.attach(socket, effects);
+        Ok(data(&reply))
+    }
+
+    pub(super) fn attach(&self, socket: SocketId, effects: &mut Effects) {
+        if let Some(attachment) = self.audience.attachment(socket) {
+            effects.out.push(Out::Attach(socket, wire::json(attachment)));
+        }
+    }
+
+    /// Who a token says its bearer is, in this room.
+    pub(super) fn verify(&self, token: &str) -> Result<Identity, ChatError> {
+        let claims = auth::verify(token, &self.settings.keys, self.now)?;
+        Ok(Identity::for_room(&claims, self.id.as_str()))
+    }
+}

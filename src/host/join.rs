@@ -1,0 +1,227 @@
+//! Joining: who one is, whether one may, and what one gets to see first.
+
+use super::frames::{Done, data};
+use super::{Effects, Host, Mine, Moment, internal};
+use crate::audience::{INTIMATE, SocketId, To};
+use crate::auth::{Identity, Role};
+use crate::protocol::wire::{self, Line, Member, RoomData, SelfData};
+use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
+use crate::room::{Failure, Resumed, Room, Viewer, new_info};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// How a client spreads its return: after a deploy drops every socket there is no goodbye to say it in.
+const RECONNECT_BASE: u64 = 1_000;
+const RECONNECT_SPREAD: u64 = 4_000;
+
+#[derive(Serialize)]
+struct Reconnect {
+    base_ms: u64,
+    spread_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Joined<'a> {
+    room: RoomData<'a>,
+    #[serde(rename = "self")]
+    me: SelfData,
+    online_users: usize,
+    online_guests: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<Member>>,
+    reconnect: Reconnect,
+    #[serde(flatten)]
+    seen: SeenData,
+}
+
+/// Where a viewer is now, and how it got there: as in the reply to a join, and to `catch_up`.
+#[derive(Serialize)]
+struct SeenData {
+    epoch: u64,
+    seq: u64,
+    resumed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<Box<RawValue>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Box<RawValue>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    my_reactions: Mine,
+}
+
+impl Host {
+    /// `join_room`: the first time, again, or from where one was.
+    pub(super) fn join(
+        &mut self,
+        at: &Moment<'_>,
+        socket: SocketId,
+        body: JoinRoom,
+        effects: &mut Effects,
+    ) -> Result<Done, Failure> {
+        let Some(attachment) = self.audience.attachment(socket) else { return Ok(Done::Closed) };
+        let (again, upgrade, guest) = (attachment.joined, attachment.identity.clone(), attachment.guest.clone());
+        let identity = match body.user_token.as_deref() {
+            None => Ok(upgrade),
+            Some(token) => self.verify(token).and_then(|newer| match upgrade {
+                Some(upgrade) => upgrade.longer(newer).map(Some),
+                None if again => {
+                    Err(ChatError::new(ErrorCode::TokenMismatch, "A guest opens a new socket to sign in."))
+                }
+                None => Ok(Some(newer)),
+            }),
+        };
+        let admitted = identity.and_then(|identity| {
+            let role = self.admit(identity.as_ref(), again, effects)?;
+            Ok((identity, role))
+        });
+        let (identity, role) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                let retry = matches!(error.code, ErrorCode::TooManySockets | ErrorCode::TokenExpired);
+                self.close(socket, &error, retry, if retry { RECONNECT_BASE } else { 0 }, effects);
+                return Err(error.into());
+            }
+        };
+
+        let first = self.audience.join(socket, identity.clone(), role);
+        self.attach(socket, effects);
+        let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;
+        if let Some(who) = identity.filter(|_| first && !again && self.audience.is_intimate()) {
+            #[derive(Serialize)]
+            struct UserJoined<'a> {
+                user_id: &'a str,
+                username: &'a str,
+                avatar: Option<&'a str>,
+            }
+            let data = UserJoined { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref() };
+            let others = self.audience.list_without(&who.user_id);
+            self.broadcast(To::Many(others), wire::event(None, "user_joined", &data), effects);
+        }
+        let stats = self.stats_line();
+        self.send(socket, stats, effects);
+        Ok(reply)
+    }
+
+    /// Whether this viewer may come in, as what; makes the room where a signed-in join does.
+    fn admit(&mut self, identity: Option<&Identity>, again: bool, effects: &mut Effects) -> Result<Role, ChatError> {
+        if self.room.is_none() {
+            let Some(who) = identity.filter(|_| self.settings.auto_create_rooms) else {
+                return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
+            };
+            let id = self.id.as_str();
+            let info = new_info(id.to_owned(), RoomType::of_id(id), None, self.now);
+            let (room, step) = Room::create(&self.id, self.settings.clone(), info, BTreeMap::new(), self.now);
+            let role = room.role_of(Some(who));
+            self.adopt_new(room, step, effects);
+            return Ok(role);
+        }
+        let role = self.room.as_ref().map_or(Ok(Role::Guest), |room| room.may_read(identity))?;
+        if let Some(who) = identity.filter(|_| !again)
+            && self.audience.is_full_for(&who.user_id)
+        {
+            let message = "You have this room open 20 times already; close a tab first.";
+            return Err(ChatError::new(ErrorCode::TooManySockets, message));
+        }
+        Ok(role)
+    }
+
+    fn join_reply(
+        &mut self,
+        at: &Moment<'_>,
+        resume: Option<Position>,
+        identity: Option<&Identity>,
+        role: Role,
+        guest: String,
+    ) -> Result<Done, Failure> {
+        let seen = self.seen(at, resume, identity, role)?;
+        let Some(room) = &self.room else { return Ok(Done::Silence) };
+        let online = self.audience.online();
+        let me = SelfData {
+            user_id: identity.map(|who| who.user_id.clone()),
+            username: identity.map(|who| who.username.clone()),
+            avatar: identity.and_then(|who| who.avatar.clone()),
+            role,
+            roles: vec![role],
+            expires_at: identity.map(|who| rfc3339(who.exp_ms)),
+            guest_id: identity.is_none().then_some(guest),
+            can: room.can(role),
+        };
+        Ok(data(&Joined {
+            room: RoomData::new(self.id.as_str(), room.info(), online, room.message_count()),
+            me,
+            online_users: online.0,
+            online_guests: online.1,
+            members: (online.0 <= INTIMATE).then(|| self.audience.members().collect()),
+            reconnect: Reconnect { base_ms: RECONNECT_BASE, spread_ms: RECONNECT_SPREAD },
+            seen,
+        }))
+    }
+
+    pub(super) fn catch_up(
+        &mut self,
+        at: &Moment<'_>,
+        from: Position,
+        identity: Option<&Identity>,
+        role: Role,
+    ) -> Result<Done, Failure> {
+        Ok(data(&self.seen(at, Some(from), identity, role)?))
+    }
+
+    /// What a viewer who was at `from`, or nowhere, has to be shown to be where the live events are.
+    fn seen(
+        &self,
+        at: &Moment<'_>,
+        from: Option<Position>,
+        identity: Option<&Identity>,
+        role: Role,
+    ) -> Result<SeenData, Failure> {
+        let Some(room) = &self.room else {
+            return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
+        };
+        let viewer: Viewer<'_> = Self::viewer(identity, role);
+        let Position { epoch, seq } = room.position();
+        // Where the room was made in this very step nothing is written yet, and nothing was said.
+        let shown =
+            self.fanout.shown(role.at_least(Role::Moderator)).max(if self.fanout.next().is_none() { seq } else { 0 });
+        let resumed = match from {
+            Some(from) => room.resume(at.log, from, viewer, self.now)?,
+            None => Resumed::Snapshot(room.snapshot(at.log, viewer, self.now)?),
+        };
+        let mut seen =
+            SeenData { epoch, seq: shown, resumed: false, events: None, messages: None, my_reactions: Mine::new() };
+        match resumed {
+            Resumed::Events(lines) => {
+                seen.resumed = true;
+                seen.events = Some(lines.iter().map(|line: &Line| wire::raw(line.to_string())).collect());
+            }
+            Resumed::Snapshot(snapshot) => {
+                seen.messages = Some(snapshot.messages);
+                seen.my_reactions = snapshot.mine.into_iter().map(|(id, mine)| (id.to_string(), mine)).collect();
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Ends the sockets of viewers who may not be here any more, after the room changed.
+    pub(super) fn review(&mut self, effects: &mut Effects) {
+        let Some(room) = &self.room else { return };
+        self.audience.reassess(|identity| room.role_of(identity));
+        let refused: Vec<_> = self
+            .audience
+            .joined()
+            .iter()
+            .filter_map(|id| {
+                let identity = self.audience.attachment(*id)?.identity.as_ref();
+                room.may_read(identity).err().map(|error| (*id, error))
+            })
+            .collect();
+        for (id, error) in refused {
+            self.close(id, &error, false, 0, effects);
+        }
+    }
+
+    /// A failure as whoever asked over REST is told.
+    pub(super) fn told(failure: Failure, effects: &mut Effects) -> ChatError {
+        internal(failure, effects)
+    }
+}

@@ -1,0 +1,356 @@
+//! A room and its audience in one object: inputs and time go in, effects come out.
+//!
+//! The adapter computes a step, writes it in one transaction, and only then does what `out` says; where the write
+//! fails it ends the object, so that memory and log never differ.
+
+mod calls;
+mod drain;
+mod frames;
+mod join;
+
+pub use drain::{Batch, Drained};
+
+use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
+use crate::auth::{Identity, Role};
+use crate::protocol::call::{Caller, Remembered};
+use crate::protocol::wire::{self, Line};
+use crate::protocol::{ChatError, ErrorCode, Position, RoomId};
+use crate::room::{Context, Failure, Log, Read, Room, Step, Viewer, Write};
+use crate::settings::Settings;
+use drain::Draining;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What every input comes with.
+pub struct Moment<'a> {
+    /// ms since 1970, from the platform's clock; the host never lets it go back.
+    pub now: u64,
+    /// Fresh random bytes.
+    pub entropy: [u8; 32],
+    /// The room's log.
+    pub log: &'a dyn Log,
+}
+
+/// What a step asks of the adapter, in this order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be written in one transaction before anything else; may be empty.
+    pub write: Write,
+    /// Frames, closings and attachments, in order.
+    pub out: Vec<Out>,
+    /// For the operator's log: faults of ours.
+    pub faults: Vec<String>,
+    /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
+    pub soon: Option<u64>,
+    /// When to call [`Host::tick`] again even after sleep, ms.
+    pub alarm: Option<u64>,
+}
+
+/// Counters since the object was built, and where the log stands.
+#[derive(Debug, Serialize)]
+pub struct Stats {
+    #[serde(flatten)]
+    waking: Waking,
+    room_id: String,
+    epoch: u64,
+    seq: u64,
+    drained_seq: u64,
+    message_count: u64,
+    online_users: usize,
+    online_guests: usize,
+    sockets: usize,
+    counters: Counters,
+}
+
+/// Which build of the object this is, so that a wake can be told from a stay.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Waking {
+    /// Random, new at each wake.
+    pub instance: String,
+    /// How often the room has woken with something to wake to.
+    pub wakes: u64,
+}
+
+/// What has happened in this object since it was built.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counters {
+    /// Rows written to the log and its state.
+    pub rows_written: u64,
+    /// Events appended.
+    pub events: u64,
+    /// Frames from clients.
+    pub frames_in: u64,
+    /// Frames to clients.
+    pub frames_out: u64,
+    /// Batches that PostgreSQL took.
+    pub drains: u64,
+    /// Batches that it did not.
+    pub drains_failed: u64,
+}
+
+/// A room and those who listen to it.
+#[derive(Debug)]
+pub struct Host {
+    id: RoomId,
+    settings: Rc<Settings>,
+    room: Option<Room>,
+    audience: Audience,
+    fanout: Fanout,
+    draining: Draining,
+    counters: Counters,
+    waking: Waking,
+    now: u64,
+    entropy: [u8; 32],
+    next_socket: SocketId,
+}
+
+impl Host {
+    /// The host as its storage and its sockets' attachments have it.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn load(
+        id: RoomId,
+        settings: Rc<Settings>,
+        at: &Moment<'_>,
+        sockets: Vec<Attachment>,
+        waking: Waking,
+    ) -> Read<Self> {
+        let room = Room::load(&id, settings.clone(), at.log, at.now)?;
+        let mut host = Self {
+            id,
+            settings,
+            fanout: Fanout::default(),
+            audience: Audience::default(),
+            draining: Draining::default(),
+            counters: Counters::default(),
+            waking,
+            now: at.now,
+            entropy: at.entropy,
+            next_socket: 1,
+            room: None,
+        };
+        for attachment in sockets {
+            host.next_socket = host.next_socket.max(attachment.id.saturating_add(1));
+            let role = room.as_ref().map_or(Role::Guest, |room| room.role_of(attachment.identity.as_ref()));
+            host.audience.restore(attachment, role);
+        }
+        if let Some(room) = room {
+            host.adopt(room);
+        }
+        Ok(host)
+    }
+
+    fn adopt(&mut self, room: Room) {
+        let Position { epoch, seq } = room.position();
+        self.fanout = Fanout::begin(epoch, seq);
+        if room.drained() < seq {
+            self.draining.wanted(self.now);
+        }
+        self.room = Some(room);
+    }
+
+    /// Which wake this is, where there was something to wake to.
+    pub fn woke(&mut self, waking: Waking) {
+        self.waking = waking;
+    }
+
+    /// Whether the storage is empty, so that PostgreSQL has to be asked before anything is answered.
+    pub fn is_empty(&self) -> bool {
+        self.room.is_none()
+    }
+
+    /// PostgreSQL remembers this room: it goes on, in a new epoch.
+    pub fn remembered(&mut self, at: &Moment<'_>, remembered: Remembered) -> Effects {
+        let mut effects = self.begin(at);
+        if self.room.is_none() {
+            let (room, step) = Room::restore(&self.id, self.settings.clone(), remembered, self.now);
+            self.adopt_new(room, step, &mut effects);
+        }
+        self.finish(effects)
+    }
+
+    /// A room that begins now: written, but shown to nobody, since nobody is there yet.
+    fn adopt_new(&mut self, room: Room, step: Step, effects: &mut Effects) {
+        effects.write = step.write;
+        self.counters.events += count(step.events.len());
+        self.adopt(room);
+        self.draining.wanted(self.now);
+    }
+
+    /// The number that the next accepted socket gets.
+    pub fn open(&mut self, at: &Moment<'_>, caller: Caller) -> (SocketId, Effects) {
+        let mut effects = self.begin(at);
+        let id = self.next_socket;
+        self.next_socket = self.next_socket.wrapping_add(1).max(1);
+        let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
+        effects.out.push(Out::Attach(id, wire::json(&attachment)));
+        (id, self.finish(effects))
+    }
+
+    /// A socket was closed, by the client or by us.
+    pub fn closed(&mut self, at: &Moment<'_>, socket: SocketId) -> Effects {
+        let effects = self.begin(at);
+        self.audience.closed(socket, self.now);
+        self.finish(effects)
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, at: &Moment<'_>) -> Effects {
+        let mut effects = self.begin(at);
+        for (socket, code) in self.audience.overdue(self.now) {
+            let message = match code {
+                ErrorCode::TokenExpired => "Your token's time is over; come back with a newer one.",
+                _ => "You did not join, or did not read, in time.",
+            };
+            self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
+        }
+        for gone in self.audience.gone(self.now) {
+            if self.audience.is_intimate() {
+                #[derive(Serialize)]
+                struct Left<'a> {
+                    user_id: &'a str,
+                    username: &'a str,
+                    avatar: Option<&'a str>,
+                }
+                let data = Left { user_id: &gone.user_id, username: &gone.username, avatar: gone.avatar.as_deref() };
+                self.broadcast(
+                    To::Many(self.audience.list_without(&gone.user_id)),
+                    wire::event(None, "user_left", &data),
+                    &mut effects,
+                );
+            }
+        }
+        if let Some(room) = &mut self.room {
+            room.sweep(self.now);
+        }
+        self.show(Vec::new(), &mut effects);
+        self.finish(effects)
+    }
+
+    fn begin(&mut self, at: &Moment<'_>) -> Effects {
+        self.now = self.now.max(at.now);
+        self.entropy = at.entropy;
+        Effects::default()
+    }
+
+    /// Sends what is due, counts, and says when to come back.
+    fn finish(&mut self, mut effects: Effects) -> Effects {
+        if self.room.is_some() && self.audience.take_stats(self.now) {
+            let line = self.stats_line();
+            let all = To::Many(self.audience.list(Class::All));
+            self.broadcast(all, line, &mut effects);
+        }
+        let sent = |out: &Out| match out {
+            Out::Send(To::One(_), _) => 1,
+            Out::Send(To::Many(sockets), _) => count(sockets.len()),
+            Out::Close(..) | Out::Attach(..) => 0,
+        };
+        self.counters.frames_out += effects.out.iter().map(sent).sum::<u64>();
+        let write = &effects.write;
+        self.counters.rows_written +=
+            count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len() + write.sent.len());
+        effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
+        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).min();
+        effects
+    }
+
+    /// Takes a step over: its writes, its events shown, the log's followers told.
+    fn take(&mut self, step: Step, effects: &mut Effects) {
+        effects.write = step.write;
+        if !step.events.is_empty() {
+            self.counters.events += count(step.events.len());
+            self.draining.wanted(self.now);
+            if step.events.iter().any(|event| matches!(event.body, crate::protocol::Body::NewMessage(_))) {
+                self.audience.stats_changed();
+            }
+        }
+        self.show(step.events, effects);
+    }
+
+    fn show(&mut self, events: Vec<crate::protocol::LogEvent>, effects: &mut Effects) {
+        let before = effects.out.len();
+        self.fanout.show(events, self.id.as_str(), &mut self.audience, self.now, &mut effects.out);
+        let bytes = effects.out.iter().skip(before).map(|out| match out {
+            Out::Send(_, line) => line.len(),
+            _ => 0,
+        });
+        let bytes = bytes.sum();
+        self.account(bytes, effects);
+    }
+
+    fn broadcast(&mut self, to: To, line: Line, effects: &mut Effects) {
+        let bytes = line.len();
+        effects.out.push(Out::Send(to, line));
+        self.account(bytes, effects);
+    }
+
+    fn account(&mut self, bytes: usize, effects: &mut Effects) {
+        for reading in self.audience.broadcast_sent(bytes, self.now, &self.entropy) {
+            self.reading(reading, effects);
+        }
+    }
+
+    fn send(&mut self, socket: SocketId, line: Line, effects: &mut Effects) {
+        let bytes = line.len();
+        effects.out.push(Out::Send(To::One(socket), line));
+        if let Some(reading) = self.audience.alone_sent(socket, bytes, self.now, &self.entropy) {
+            self.reading(reading, effects);
+        }
+    }
+
+    fn stats_line(&self) -> Line {
+        #[derive(Serialize)]
+        struct RoomStats {
+            online_users: usize,
+            online_guests: usize,
+            message_count: u64,
+        }
+        let (online_users, online_guests) = self.audience.online();
+        let message_count = self.room.as_ref().map_or(0, Room::message_count);
+        wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count })
+    }
+
+    /// Says why, and closes.
+    fn close(&mut self, socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
+        #[derive(Serialize)]
+        struct Goodbye<'a> {
+            code: ErrorCode,
+            reason: &'a str,
+            retry: bool,
+            after_ms: u64,
+        }
+        let data = Goodbye { code: error.code, reason: &error.message, retry, after_ms };
+        effects.out.push(Out::Send(To::One(socket), wire::event(None, "goodbye", &data)));
+        effects.out.push(Out::Close(socket, error.code.close(), close_reason(retry, after_ms)));
+        self.audience.closed(socket, self.now);
+    }
+
+    fn viewer<'a>(identity: Option<&'a Identity>, role: Role) -> Viewer<'a> {
+        Viewer { user_id: identity.map(|who| who.user_id.as_str()), role }
+    }
+}
+
+/// A fault of ours: logged with its text, told without it.
+fn internal(failure: Failure, effects: &mut Effects) -> ChatError {
+    match failure {
+        Failure::Refused(error) => error,
+        Failure::Fault(fault) => {
+            effects.faults.push(fault.to_string());
+            ChatError::new(ErrorCode::Internal, "The service met a fault of its own; it has been logged.")
+        }
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+/// The parts that a command needs at once.
+fn context<'a>(at: &Moment<'a>, now: u64, audience: &'a Audience) -> Context<'a> {
+    Context { now, entropy: at.entropy, log: at.log, present: audience }
+}
+
+/// A map of one's own reactions, as replies show it.
+type Mine = BTreeMap<String, Vec<String>>;

@@ -1,0 +1,63 @@
+//! What the platform has and the `worker` crate does not bind.
+
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::State;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A WebSocket that takes a string which is JavaScript's already, so that a broadcast converts it once.
+    pub(super) type RawSocket;
+    #[wasm_bindgen(method, catch, js_name = send)]
+    pub(super) fn send_js(this: &RawSocket, text: &JsValue) -> Result<(), JsValue>;
+
+    /// A Durable Object's context.
+    pub(super) type RawState;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn storage(this: &RawState) -> RawStorage;
+    #[wasm_bindgen(method, getter, js_name = abort)]
+    fn abort_function(this: &RawState) -> js_sys::Function;
+
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(f: &js_sys::Function, ms: i32) -> JsValue;
+
+    /// Its storage.
+    pub(super) type RawStorage;
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(this: &RawStorage, step: &mut dyn FnMut()) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    fn set_alarm_at(this: &RawStorage, ms: f64) -> Result<JsValue, JsValue>;
+}
+
+/// A second handle on the state, for what [`State`] does not bind; the first goes on to work.
+pub(super) fn split(state: State) -> (State, RawState) {
+    let inner: JsValue = state._inner().into();
+    let raw: RawState = inner.clone().unchecked_into();
+    (State::from(inner.unchecked_into::<worker_sys::DurableObjectState>()), raw)
+}
+
+impl RawState {
+    /// Ends this object, so that the next event finds it rebuilt from its storage. From a zero timer: called with
+    /// wasm on the stack it would leave the isolate's task queue locked for ever.
+    pub(super) fn abort_soon(&self) {
+        set_timeout(&self.abort_function().bind0(self), 0);
+    }
+
+    /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.
+    pub(super) fn set_alarm(&self, ms: u64) {
+        // An alarm in the past would do too, but not one beyond what JavaScript holds exactly.
+        let ms = ms.min(u64::MAX >> 11);
+        if let Err(error) = self.storage().set_alarm_at(ms as f64) {
+            worker::console_error!("alarm: {error:?}");
+        }
+    }
+
+    /// Runs `step` in one transaction: an error from it rolls back what it wrote.
+    pub(super) fn transaction(&self, mut step: impl FnMut() -> worker::Result<()>) -> Result<(), String> {
+        let mut run = || {
+            if let Err(error) = step() {
+                wasm_bindgen::throw_str(&error.to_string());
+            }
+        };
+        self.storage().transaction_sync(&mut run).map(|_| ()).map_err(|error| format!("{error:?}"))
+    }
+}

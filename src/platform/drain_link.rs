@@ -1,0 +1,76 @@
+//! Calls to the drains, from rooms; each with a time limit.
+
+use super::util::settings;
+use crate::host::Drained;
+use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_ROOM, Remembered};
+use crate::protocol::{ChatError, ErrorCode};
+use crate::sinks::{Applied, drain_of};
+use futures::future::{Either, select};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use std::pin::pin;
+use std::time::Duration;
+use worker::*;
+
+/// A batch may take this long, ms.
+const APPLY_WITHIN: u64 = 20_000;
+/// A room that is asked for the first time waits this long, ms.
+const ROOM_WITHIN: u64 = 3_000;
+
+/// Awaits `work`, but no longer than `ms`.
+pub(super) async fn within<T>(ms: u64, work: impl Future<Output = T>) -> std::result::Result<T, String> {
+    let (work, limit) = (pin!(work), pin!(Delay::from(Duration::from_millis(ms))));
+    match select(work, limit).await {
+        Either::Left((done, _)) => Ok(done),
+        Either::Right(_) => Err(format!("no answer within {ms} ms")),
+    }
+}
+
+async fn ask<T: DeserializeOwned>(
+    env: &Env,
+    room: &str,
+    path: &str,
+    body: Option<String>,
+    ms: u64,
+) -> std::result::Result<Answer<T>, String> {
+    let drains = settings(env).map_err(|error| error.message)?.drains;
+    let call = async {
+        let stub = env.durable_object("DRAIN")?.get_by_name(&drain_of(room, drains))?;
+        let mut init = RequestInit::new();
+        if let Some(body) = &body {
+            init.with_method(Method::Post).with_body(Some(body.into()));
+        }
+        let request = Request::new_with_init(&format!("https://drain{path}"), &init)?;
+        stub.fetch_with_request(request).await?.text().await
+    };
+    let text = within(ms, call).await?.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// Hands one batch to the room's drain.
+pub(super) async fn apply(env: &Env, room: &str, body: String) -> Drained {
+    match ask::<Applied>(env, room, DRAIN_APPLY, Some(body), APPLY_WITHIN).await {
+        Ok(Answer::Ok(Applied::Cursor { epoch, seq })) => Drained::Cursor { epoch, seq },
+        Ok(Answer::Ok(Applied::Error { error, sqlstate })) => Drained::Failed(format!("{sqlstate} {error}")),
+        Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
+        Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
+        Err(error) => Drained::Failed(error),
+    }
+}
+
+/// What PostgreSQL remembers of a room.
+///
+/// # Errors
+/// `unavailable` where it does not answer.
+pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
+    let path = format!("{DRAIN_ROOM}?room={}", utf8_percent_encode(room, NON_ALPHANUMERIC));
+    match ask::<Option<Remembered>>(env, room, &path, None, ROOM_WITHIN).await {
+        Ok(Answer::Ok(remembered)) => Ok(remembered),
+        Ok(Answer::Error(error)) => Err(error),
+        Err(error) => {
+            console_error!("room {room}: what PostgreSQL remembers cannot be had: {error}");
+            let message = "The room's history cannot be reached now; try again in a moment.";
+            Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
+        }
+    }
+}

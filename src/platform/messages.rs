@@ -1,0 +1,114 @@
+//! History and messages by id: what the room's log and PostgreSQL know, put together.
+
+use super::drain_link::within;
+use super::postgres::{connect, one};
+use super::room_link;
+use super::util::now;
+use crate::auth::Role;
+use crate::protocol::call::{Ask, Caller, KnownMessage, Page, PageQuery};
+use crate::protocol::wire::{json, raw};
+use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
+use crate::room::Viewer;
+use crate::sinks::history;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::time::Duration;
+use tokio_postgres::types::Type;
+use worker::{Context, Delay, Env, console_error};
+
+/// A read may take this long, ms.
+const READ_WITHIN: u64 = 3_000;
+/// An id younger than this, ms, may not have been drained yet, and is waited for this long.
+const YOUNG: u64 = 30_000;
+const WAIT: u64 = 3_000;
+const LOOK_EVERY: u64 = 200;
+
+#[derive(Serialize)]
+struct History<'a> {
+    room_id: &'a str,
+    messages: Vec<Box<RawValue>>,
+    page: u64,
+    limit: u64,
+    total: u64,
+    has_more: bool,
+    epoch: u64,
+}
+
+fn unavailable(error: impl std::fmt::Display) -> ChatError {
+    console_error!("postgres: {error}");
+    let message = "The history cannot be reached now; try again in a moment.";
+    ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
+}
+
+/// A page of a room's history: the log's part of it, and what only PostgreSQL still has.
+pub(super) async fn page(
+    env: &Env,
+    ctx: &Context,
+    room: &RoomId,
+    caller: Caller,
+    query: PageQuery,
+) -> Result<Box<RawValue>, ChatError> {
+    let page: Page = room_link::ask(env, room, caller, Ask::Messages(query)).await?;
+    let mut messages = page.held;
+    if let Some((low, high)) = page.missing {
+        let role = if page.moderator { Role::Moderator } else { Role::Guest };
+        let viewer = Viewer { user_id: page.user_id.as_deref(), role };
+        let mut older = missing(env, ctx, room, low, high, viewer).await?;
+        if page.newest_first {
+            older.reverse();
+            messages.append(&mut older);
+        } else {
+            older.append(&mut messages);
+            messages = older;
+        }
+    }
+    let (number, limit) = match query {
+        PageQuery::Page { page, limit } => (page, limit),
+        PageQuery::Before { limit, .. } | PageQuery::After { limit, .. } => (1, limit),
+    };
+    let Page { total, has_more, epoch, .. } = page;
+    let history = History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch };
+    Ok(raw(json(&history)))
+}
+
+async fn missing(
+    env: &Env,
+    ctx: &Context,
+    room: &RoomId,
+    low: u64,
+    high: u64,
+    viewer: Viewer<'_>,
+) -> Result<Vec<Box<RawValue>>, ChatError> {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let (low, high, id) = (number(low), number(high), room.as_str());
+    let read = async {
+        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
+        one(&client, history::PAGE, &[(&id, Type::TEXT), (&low, Type::INT8), (&high, Type::INT8)]).await
+    };
+    let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
+    history::read_page(&answer.unwrap_or_default(), room, viewer, now()).map_err(unavailable)
+}
+
+/// In which room a message is, and what PostgreSQL knows of it; a young one is waited for.
+///
+/// # Errors
+/// `message_not_found`, `unavailable`.
+pub(super) async fn find(env: &Env, ctx: &Context, id: &str) -> Result<(RoomId, KnownMessage), ChatError> {
+    let not_found = || ChatError::new(ErrorCode::MessageNotFound, "There is no such message.").field("message_id");
+    let message = MessageId::parse(id).ok_or_else(not_found)?;
+    let started = now();
+    let young = message.time() <= started && started - message.time() < YOUNG;
+    let text = message.to_string();
+    let read = async {
+        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
+        loop {
+            let found = one(&client, history::MESSAGE, &[(&text, Type::TEXT)]).await?;
+            if found.is_some() || !young || now() - started >= WAIT {
+                return Ok::<_, String>(found);
+            }
+            Delay::from(Duration::from_millis(LOOK_EVERY)).await;
+        }
+    };
+    let found = within(WAIT + READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
+    history::read_message(&found.ok_or_else(not_found)?).map_err(unavailable)
+}

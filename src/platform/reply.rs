@@ -1,0 +1,60 @@
+//! Answers of the Worker: JSON, problems, and the headers all of them have.
+
+use super::util::entropy;
+use crate::protocol::ChatError;
+use crate::rest;
+use serde_json::value::RawValue;
+use worker::{Headers, Response, Result, console_log};
+
+/// What of a request its answer depends on.
+pub(super) struct Asked {
+    /// The request's id, in its log lines and problems.
+    pub(super) id: String,
+    /// The page's origin, where it may read the answer.
+    pub(super) origin: Option<String>,
+}
+
+impl Asked {
+    pub(super) fn new(headers: &Headers) -> Self {
+        let ray = headers.get("cf-ray").ok().flatten().filter(|ray| ray.len() <= 64);
+        let random = || entropy().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { id: ray.unwrap_or_else(random), origin: None }
+    }
+
+    /// Adds the headers that every answer has.
+    pub(super) fn finish(&self, mut response: Response) -> Result<Response> {
+        let headers = response.headers_mut();
+        headers.set("x-content-type-options", "nosniff")?;
+        headers.set("x-request-id", &self.id)?;
+        headers.append("vary", "Origin")?;
+        if let Some(origin) = &self.origin {
+            headers.set("access-control-allow-origin", origin)?;
+            headers.set("access-control-expose-headers", "Location, Retry-After, X-Request-Id")?;
+        }
+        Ok(response)
+    }
+
+    /// A problem, as RFC 9457 has it.
+    pub(super) fn problem(&self, error: &ChatError) -> Result<Response> {
+        console_log!("request {}: {}", self.id, error.code.as_str());
+        let headers = Headers::new();
+        headers.set("content-type", "application/problem+json")?;
+        headers.set("cache-control", "no-store")?;
+        if let Some(ms) = error.retry_after_ms {
+            headers.set("retry-after", &ms.div_ceil(1000).to_string())?;
+        }
+        if error.code.status() == 401 {
+            headers.set("www-authenticate", "Bearer")?;
+        }
+        let body = rest::problem(error, &self.id);
+        Ok(Response::ok(body)?.with_headers(headers).with_status(error.code.status()))
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: u16, body: &RawValue) -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/json")?;
+    headers.set("cache-control", "no-store")?;
+    Ok(Response::ok(body.get())?.with_headers(headers).with_status(status))
+}

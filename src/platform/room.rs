@@ -1,0 +1,383 @@
+//! The room's object: sockets, alarm and storage around [`Host`].
+
+use super::binding::{RawSocket, RawState, split};
+use super::drain_link;
+use super::sqlite::Sqlite;
+use super::util::{entropy, now, settings};
+use crate::audience::{Attachment, Out, SocketId, To};
+use crate::host::{Drained, Effects, Host, Moment, Waking};
+use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
+use crate::protocol::wire::json;
+use crate::protocol::{ChatError, ErrorCode, RoomId};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared};
+use serde_json::value::RawValue;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::*;
+
+/// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
+const MOST_SOCKETS: usize = 32_000;
+/// How long "PostgreSQL does not know this room" is believed, ms.
+const ABSENT_FOR: u64 = 60_000;
+/// Batches in one alarm, so that other deadlines get their turn.
+const BATCHES: usize = 50;
+/// How often old `client_id`s are forgotten, ms.
+const FORGET_EVERY: u64 = 3_600_000;
+
+type Lookup = Shared<LocalBoxFuture<'static, std::result::Result<Option<Remembered>, ChatError>>>;
+
+/// A room: orders its messages, holds its sockets.
+#[durable_object]
+pub struct Room {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    state: State,
+    raw: RawState,
+    env: Env,
+    storage: RefCell<Option<Rc<Sqlite>>>,
+    host: RefCell<Option<Host>>,
+    sockets: RefCell<HashMap<SocketId, WebSocket>>,
+    /// WebSocket → number, by identity, so that a frame needs no look at an attachment.
+    numbers: js_sys::Map,
+    timer: Cell<u64>,
+    alarm: Cell<u64>,
+    absent_until: Cell<u64>,
+    forgot_at: Cell<u64>,
+    lookup: RefCell<Option<Lookup>>,
+}
+
+fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
+    console_error!("{context}: {error}");
+    ChatError::new(ErrorCode::Internal, "The service met a fault of its own; it has been logged.")
+}
+
+impl Inner {
+    /// The room, loaded at the first event after each wake.
+    fn load(&self) -> std::result::Result<Rc<Sqlite>, ChatError> {
+        if let Some(storage) = self.storage.borrow().as_ref() {
+            return Ok(storage.clone());
+        }
+        let name = self.state.id().name().unwrap_or_default();
+        let id = RoomId::parse(&name)?;
+        let settings = settings(&self.env)?;
+        let storage = Sqlite::open(self.state.storage().sql()).map_err(|e| broken("storage", e))?;
+        let mut attachments = Vec::new();
+        for socket in self.state.get_websockets() {
+            let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();
+            let Ok(attachment) = serde_json::from_str::<Attachment>(&text) else {
+                // Of no build that is known: it can come back and join anew.
+                let _ = socket.close(Some(4400), Some(crate::audience::close_reason(true, 0)));
+                continue;
+            };
+            self.hold(attachment.id, socket);
+            attachments.push(attachment);
+        }
+        let at = Moment { now: now(), entropy: entropy(), log: &storage };
+        let mut waking = Waking { instance: hex(&at.entropy), wakes: 0 };
+        let mut host = Host::load(id, settings, &at, attachments, waking.clone()).map_err(|e| broken("load", e))?;
+        if !host.is_empty() {
+            waking.wakes = storage.count_wake().map_err(|e| broken("load", e))?;
+            console_log!("room wake: instance {} wakes {}", waking.instance, waking.wakes);
+            host.woke(waking);
+        }
+        *self.host.borrow_mut() = Some(host);
+        let storage = Rc::new(storage);
+        *self.storage.borrow_mut() = Some(storage.clone());
+        Ok(storage)
+    }
+
+    fn hold(&self, id: SocketId, socket: WebSocket) {
+        let js: &JsValue = socket.as_ref();
+        self.numbers.set(js, &JsValue::from_f64(id.into()));
+        self.sockets.borrow_mut().insert(id, socket);
+    }
+
+    fn number(&self, socket: &WebSocket) -> Option<SocketId> {
+        if let Some(number) = self.numbers.get(socket.as_ref()).as_f64() {
+            return Some(number as SocketId);
+        }
+        let text = socket.deserialize_attachment::<String>().ok().flatten()?;
+        serde_json::from_str::<Attachment>(&text).ok().map(|attachment| attachment.id)
+    }
+
+    /// One step: computed, written, and only then shown.
+    fn step<T>(
+        self: &Rc<Self>,
+        step: impl FnOnce(&mut Host, &Moment<'_>) -> (T, Effects),
+    ) -> std::result::Result<T, ChatError> {
+        let storage = self.load()?;
+        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+        let (value, effects) = {
+            let mut host = self.host.borrow_mut();
+            let Some(host) = host.as_mut() else { return Err(broken("step", "no room is loaded")) };
+            step(host, &at)
+        };
+        if let Err(error) = storage.write(&self.raw, &effects.write) {
+            // Memory is ahead of the log now: end this object before anyone sees what is not written.
+            self.raw.abort_soon();
+            return Err(broken("write", error));
+        }
+        self.carry_out(effects);
+        Ok(value)
+    }
+
+    fn carry_out(self: &Rc<Self>, effects: Effects) {
+        for fault in &effects.faults {
+            console_error!("room {}: {fault}", self.state.id().name().unwrap_or_default());
+        }
+        for out in effects.out {
+            match out {
+                Out::Send(to, line) => {
+                    let line = JsValue::from_str(&line);
+                    let sockets = self.sockets.borrow();
+                    match to {
+                        To::One(id) => send(sockets.get(&id), &line),
+                        To::Many(ids) => ids.iter().for_each(|id| send(sockets.get(id), &line)),
+                    }
+                }
+                Out::Close(id, code, reason) => {
+                    let socket = self.sockets.borrow_mut().remove(&id);
+                    if let Some(socket) = socket {
+                        self.numbers.delete(socket.as_ref());
+                        let _ = socket.close(Some(code), Some(reason));
+                    }
+                }
+                Out::Attach(id, attachment) => {
+                    if let Some(socket) = self.sockets.borrow().get(&id)
+                        && let Err(error) = socket.serialize_attachment(attachment)
+                    {
+                        console_error!("attachment: {error}");
+                    }
+                }
+            }
+        }
+        if let Some(at) = effects.alarm
+            && (self.alarm.get() == 0 || at < self.alarm.get())
+        {
+            self.alarm.set(at);
+            self.raw.set_alarm(at);
+        }
+        if let Some(at) = effects.soon
+            && (self.timer.get() == 0 || at < self.timer.get())
+        {
+            self.timer.set(at);
+            let inner = self.clone();
+            let wait = at.saturating_sub(now()).clamp(1, 10_000);
+            self.state.wait_until(async move {
+                Delay::from(Duration::from_millis(wait)).await;
+                if inner.timer.get() == at {
+                    inner.timer.set(0);
+                    let _ = inner.step(|host, at| ((), host.tick(at)));
+                }
+            });
+        }
+    }
+
+    /// Where the storage is empty, asks PostgreSQL once what it remembers of this room.
+    async fn remember(self: &Rc<Self>) -> std::result::Result<(), ChatError> {
+        self.load()?;
+        let empty = self.host.borrow().as_ref().is_some_and(Host::is_empty);
+        if !empty || now() < self.absent_until.get() {
+            return Ok(());
+        }
+        let lookup = self
+            .lookup
+            .borrow_mut()
+            .get_or_insert_with(|| {
+                let (env, id) = (self.env.clone(), self.state.id().name().unwrap_or_default());
+                async move { drain_link::remembered(&env, &id).await }.boxed_local().shared()
+            })
+            .clone();
+        let found = lookup.await;
+        self.lookup.borrow_mut().take();
+        match found? {
+            Some(remembered) => self.step(|host, at| ((), host.remembered(at, remembered))),
+            None => {
+                self.absent_until.set(now() + ABSENT_FOR);
+                Ok(())
+            }
+        }
+    }
+
+    async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Response, ChatError> {
+        let caller = caller(req)?;
+        self.remember().await?;
+        if self.sockets.borrow().len() >= MOST_SOCKETS {
+            let message = "This room holds as many viewers as one object can; come back in a moment.";
+            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
+        }
+        let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
+        self.state.accept_websocket_with_tags(&pair.server, &["v1"]);
+        let server = pair.server;
+        self.step(|host, at| {
+            let (id, effects) = host.open(at, caller);
+            self.hold(id, server);
+            ((), effects)
+        })?;
+        let mut response = Response::from_websocket(pair.client).map_err(|e| broken("socket", e))?;
+        if let Ok(Some(protocol)) = req.headers().get("sec-websocket-protocol") {
+            response.headers_mut().set("sec-websocket-protocol", &protocol).map_err(|e| broken("socket", e))?;
+        }
+        Ok(response)
+    }
+
+    async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
+        let body = req.text().await.map_err(|e| broken("call", e))?;
+        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        self.remember().await?;
+        self.step(|host, at| host.call(at, call))?
+    }
+
+    /// A socket is no more.
+    fn gone(self: &Rc<Self>, socket: &WebSocket) {
+        if self.load().is_ok()
+            && let Some(id) = self.number(socket)
+        {
+            self.numbers.delete(socket.as_ref());
+            self.sockets.borrow_mut().remove(&id);
+            let _ = self.step(|host, at| ((), host.closed(at, id)));
+        }
+    }
+
+    /// Drains the log as far as it goes now.
+    async fn drain(self: &Rc<Self>) {
+        for _ in 0..BATCHES {
+            let batch = {
+                let Ok(storage) = self.load() else { return };
+                let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+                let mut host = self.host.borrow_mut();
+                let Some(host) = host.as_mut() else { return };
+                match host.batch(&at) {
+                    Ok(Some(batch)) => batch,
+                    Ok(None) => return,
+                    Err(error) => {
+                        console_error!("drain: {error}");
+                        return;
+                    }
+                }
+            };
+            let room = self.state.id().name().unwrap_or_default();
+            let drained = drain_link::apply(&self.env, &room, batch.body).await;
+            let stop = !matches!(drained, Drained::Cursor { .. });
+            if self.step(|host, at| ((), host.drained(at, drained))).is_err() || stop {
+                return;
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn send(socket: Option<&WebSocket>, line: &JsValue) {
+    if let Some(socket) = socket {
+        let js: &worker::web_sys::WebSocket = socket.as_ref();
+        // A socket that is gone says so by its close event.
+        let _ = js.unchecked_ref::<RawSocket>().send_js(line);
+    }
+}
+
+fn caller(req: &Request) -> std::result::Result<Caller, ChatError> {
+    let header = req.headers().get(CALLER_HEADER).ok().flatten().unwrap_or_default();
+    serde_json::from_str(&header).map_err(|e| broken("caller", e))
+}
+
+/// An object's answer to a call.
+pub(super) fn answered<T: serde::Serialize>(answer: std::result::Result<T, ChatError>) -> Result<Response> {
+    let answer = match answer {
+        Ok(value) => Answer::Ok(value),
+        Err(error) => Answer::Error(error),
+    };
+    Response::ok(json(&answer))
+}
+
+impl DurableObject for Room {
+    fn new(state: State, env: Env) -> Self {
+        let (state, raw) = split(state);
+        if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
+            state.set_websocket_auto_response(&pair);
+        }
+        let inner = Inner {
+            state,
+            raw,
+            env,
+            storage: RefCell::default(),
+            host: RefCell::default(),
+            sockets: RefCell::default(),
+            numbers: js_sys::Map::new(),
+            timer: Cell::new(0),
+            alarm: Cell::new(0),
+            absent_until: Cell::new(0),
+            forgot_at: Cell::new(0),
+            lookup: RefCell::default(),
+        };
+        Self { inner: Rc::new(inner) }
+    }
+
+    async fn fetch(&self, mut req: Request) -> Result<Response> {
+        match req.path().as_str() {
+            ROOM_SOCKET => match self.inner.accept(&req).await {
+                Ok(response) => Ok(response),
+                Err(error) => answered::<()>(Err(error)),
+            },
+            ROOM_CALL => answered(self.inner.call(&mut req).await),
+            _ => Response::error("no such call", 404),
+        }
+    }
+
+    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+        if self.inner.load().is_err() {
+            let _ = ws.close(Some(4429), Some(crate::audience::close_reason(true, 5_000)));
+            return Ok(());
+        }
+        let Some(id) = self.inner.number(&ws) else { return Ok(()) };
+        let done = self.inner.step(|host, at| {
+            let effects = match &message {
+                WebSocketIncomingMessage::String(text) => host.frame(at, id, text),
+                WebSocketIncomingMessage::Binary(_) => host.binary(at, id),
+            };
+            ((), effects)
+        });
+        if done.is_err() {
+            let _ = ws.close(Some(4429), Some(crate::audience::close_reason(true, 1_000)));
+        }
+        Ok(())
+    }
+
+    async fn websocket_close(&self, ws: WebSocket, _code: usize, _reason: String, _clean: bool) -> Result<()> {
+        self.inner.gone(&ws);
+        Ok(())
+    }
+
+    async fn websocket_error(&self, ws: WebSocket, _error: Error) -> Result<()> {
+        self.inner.gone(&ws);
+        Ok(())
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let inner = &self.inner;
+        inner.alarm.set(0);
+        if inner.step(|host, at| ((), host.tick(at))).is_err() {
+            // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
+            inner.raw.set_alarm(now() + 60_000);
+            return Response::ok("");
+        }
+        inner.drain().await;
+        if now().saturating_sub(inner.forgot_at.get()) > FORGET_EVERY
+            && let Ok(storage) = inner.load()
+        {
+            inner.forgot_at.set(now());
+            if let Err(error) = storage.forget_sent(now()) {
+                console_error!("{error}");
+            }
+        }
+        Response::ok("")
+    }
+}

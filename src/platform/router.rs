@@ -1,0 +1,309 @@
+//! From a request to its answer: settings, origin, token, then one call.
+
+use super::reply::{Asked, json};
+use super::util::{entropy, now, settings};
+use super::{messages, room_link, socket};
+use crate::auth::{self, Bearer, Identity, Role};
+use crate::protocol::call::{Ask, Caller, EditBody, Nothing, SendBody};
+use crate::protocol::wire::{self, raw};
+use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
+use crate::rest::{self, Route, allowed_origin};
+use crate::settings::Settings;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use worker::{Context, Env, Headers, Method, Request, Response, Result};
+
+/// The longest body in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// How long a token for trying out lasts, s.
+const DEV_TOKEN_S: u64 = 12 * 3600;
+
+type Answered = std::result::Result<(u16, Box<RawValue>), ChatError>;
+
+struct Request_<'a> {
+    req: Request,
+    env: &'a Env,
+    ctx: &'a Context,
+    settings: &'a Settings,
+}
+
+/// Answers one request.
+pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Response> {
+    let mut asked = Asked::new(req.headers());
+    let path = req.path();
+    let route = rest::route(method(&req.method()), &path);
+    let settings = settings(&env);
+    let socket = matches!(route, Ok(Route::Socket(_))) || path.ends_with("/ws");
+    let refuse = |asked: &Asked, error: &ChatError| match socket {
+        true => socket::refuse(&socket::Offer::of(&req), error, asked),
+        false => asked.finish(asked.problem(error)?),
+    };
+
+    if let Ok(open) = &route
+        && open.is_open()
+        && req.method() != Method::Options
+    {
+        return asked.finish(open_answer(open, &asked)?);
+    }
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&asked, &error),
+    };
+    if let Some(origin) = req.headers().get("origin")? {
+        let url = req.url()?;
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        asked.origin = allowed_origin(&origin, &host, &settings).map(str::to_owned);
+        let error = ChatError::new(ErrorCode::Forbidden, "Pages of this origin may not use this service.");
+        if asked.origin.is_none() && (socket || req.method() == Method::Options) {
+            return refuse(&asked, &error);
+        }
+    }
+    if req.method() == Method::Options {
+        return asked.finish(preflight()?);
+    }
+    let route = match route {
+        Ok(Route::Socket(room)) => return socket::open(&req, &env, &room, &settings, &asked).await,
+        Ok(Route::MethodNotAllowed(allow)) => return asked.finish(not_allowed(allow, &asked)?),
+        Ok(route) => route,
+        Err(error) => return refuse(&asked, &error),
+    };
+    let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings };
+    match request.answer(route).await {
+        Ok((status, body)) => {
+            let mut response = json(status, &body)?;
+            if status == 201
+                && let Some(location) = location(&path, &body)
+            {
+                response.headers_mut().set("location", &location)?;
+            }
+            if status == 204 {
+                response = Response::empty()?.with_status(204);
+            }
+            asked.finish(response)
+        }
+        Err(error) => asked.finish(asked.problem(&error)?),
+    }
+}
+
+fn method(method: &Method) -> Option<rest::Method> {
+    match method {
+        Method::Get | Method::Head => Some(rest::Method::Get),
+        Method::Post => Some(rest::Method::Post),
+        Method::Patch => Some(rest::Method::Patch),
+        Method::Delete => Some(rest::Method::Delete),
+        _ => None,
+    }
+}
+
+fn open_answer(route: &Route, asked: &Asked) -> Result<Response> {
+    let text = |body: &str, kind: &str| {
+        let headers = Headers::new();
+        headers.set("content-type", kind)?;
+        Ok(Response::ok(body)?.with_headers(headers))
+    };
+    match route {
+        Route::OpenApi => text(include_str!("../../docs/openapi.json"), "application/json"),
+        Route::Problem(code) => match rest::problem_page(code) {
+            Some(page) => text(&page, "text/plain; charset=utf-8"),
+            None => not_found(asked),
+        },
+        _ => not_found(asked),
+    }
+}
+
+fn not_found(asked: &Asked) -> Result<Response> {
+    // No code of the chat: there is nothing here at all.
+    let body = serde_json::json!({"type": "about:blank", "title": "Not found", "status": 404, "instance": asked.id});
+    plain_problem(404, &body)
+}
+
+fn not_allowed(allow: &str, asked: &Asked) -> Result<Response> {
+    let body =
+        serde_json::json!({"type": "about:blank", "title": "Method not allowed", "status": 405, "instance": asked.id});
+    let mut response = plain_problem(405, &body)?;
+    response.headers_mut().set("allow", allow)?;
+    Ok(response)
+}
+
+fn plain_problem(status: u16, body: &serde_json::Value) -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/problem+json")?;
+    Ok(Response::ok(body.to_string())?.with_headers(headers).with_status(status))
+}
+
+fn preflight() -> Result<Response> {
+    let headers = Headers::new();
+    headers.set("access-control-allow-methods", "GET, POST, PATCH, DELETE")?;
+    headers.set("access-control-allow-headers", "Authorization, Content-Type, Idempotency-Key")?;
+    headers.set("access-control-max-age", "7200")?;
+    Ok(Response::empty()?.with_headers(headers).with_status(204))
+}
+
+fn location(path: &str, body: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Made {
+        room_id: Option<String>,
+        message_id: Option<String>,
+    }
+    let made: Made = serde_json::from_str(body.get()).ok()?;
+    match (made.message_id, made.room_id) {
+        (Some(message), _) => Some(format!("/api/messages/{message}")),
+        (None, Some(room)) => Some(format!("{path}/{room}")),
+        (None, None) => None,
+    }
+}
+
+impl Request_<'_> {
+    async fn answer(&mut self, route: Route) -> Answered {
+        let done = |body| Ok((200, body));
+        match route {
+            Route::Health => done(raw(r#"{"status":"ok"}"#.into())),
+            Route::DevToken => self.dev_token().await,
+            Route::CreateRoom => self.create().await,
+            Route::Room(room) => done(self.ask(&room, Ask::Get(Nothing {})).await?),
+            Route::PatchRoom(room) => {
+                let body = self.body().await?;
+                done(self.ask(&room, Ask::Patch(body)).await?)
+            }
+            Route::DeleteRoom(room) => Ok((204, self.ask(&room, Ask::Delete(Nothing {})).await?)),
+            Route::Messages(room) => {
+                let query = rest::page(&self.query()?)?;
+                let caller = self.caller(&room)?;
+                done(messages::page(self.env, self.ctx, &room, caller, query).await?)
+            }
+            Route::Members(room) => {
+                let (limit, skip) = rest::members(&self.query()?)?;
+                done(self.ask(&room, Ask::Members { limit, skip }).await?)
+            }
+            Route::Stats(room) => done(self.ask(&room, Ask::Stats(Nothing {})).await?),
+            Route::Post(room) => {
+                let mut body: SendBody = self.body().await?;
+                body.client_id = body.client_id.or(self.header("idempotency-key"));
+                Ok((201, self.ask(&room, Ask::Send(body)).await?))
+            }
+            Route::EditMessage(message_id) => {
+                let EditBody { content } = self.body().await?;
+                self.signed_in()?;
+                let (room, known) = messages::find(self.env, self.ctx, &message_id).await?;
+                done(self.ask(&room, Ask::Edit { message_id, content, known: Some(known) }).await?)
+            }
+            Route::DeleteMessage(message_id) => {
+                self.signed_in()?;
+                let (room, known) = messages::find(self.env, self.ctx, &message_id).await?;
+                done(self.ask(&room, Ask::DeleteMessage { message_id, known: Some(known) }).await?)
+            }
+            // Answered before; named so that a new route is not forgotten.
+            Route::Socket(_) | Route::OpenApi | Route::Problem(_) | Route::NotFound | Route::MethodNotAllowed(_) => {
+                Err(ChatError::new(ErrorCode::Internal, "The service met a fault of its own."))
+            }
+        }
+    }
+
+    async fn ask(&self, room: &RoomId, ask: Ask) -> std::result::Result<Box<RawValue>, ChatError> {
+        room_link::ask(self.env, room, self.caller(room)?, ask).await
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.req.headers().get(name).ok().flatten()
+    }
+
+    fn claims(&self) -> std::result::Result<Option<auth::Claims>, ChatError> {
+        let Some(header) = self.header("authorization") else { return Ok(None) };
+        let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, token)) = token else {
+            return Err(ChatError::new(ErrorCode::TokenInvalid, "Authorization has to be `Bearer <token>`."));
+        };
+        auth::verify(token.trim(), &self.settings.keys, now()).map(Some)
+    }
+
+    fn signed_in(&self) -> std::result::Result<(), ChatError> {
+        let required = || ChatError::new(ErrorCode::TokenRequired, "Sign in to do this: send a bearer token.");
+        self.claims()?.map(|_| ()).ok_or_else(required)
+    }
+
+    fn caller(&self, room: &RoomId) -> std::result::Result<Caller, ChatError> {
+        let identity = self.claims()?.map(|claims| Identity::for_room(&claims, room.as_str()));
+        Ok(Caller { identity, guest: String::new() })
+    }
+
+    fn query(&self) -> std::result::Result<Vec<(String, String)>, ChatError> {
+        let url = self.req.url();
+        let url = url.map_err(|_| ChatError::new(ErrorCode::InvalidParameter, "The query cannot be read."))?;
+        Ok(url.query_pairs().into_owned().collect())
+    }
+
+    async fn body<T: serde::de::DeserializeOwned>(&mut self) -> std::result::Result<T, ChatError> {
+        let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
+        let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > MAX_BODY) {
+            return Err(too_large());
+        }
+        let bad = |message: &str| ChatError::new(ErrorCode::BadRequest, message);
+        let bytes = self.req.bytes().await.map_err(|_| bad("The body cannot be read."))?;
+        if bytes.len() > MAX_BODY {
+            return Err(too_large());
+        }
+        let text = String::from_utf8(bytes).map_err(|_| bad("The body has to be JSON in UTF-8."))?;
+        if !depth_within(&text, 32) {
+            return Err(bad("A body is nested at most 32 levels deep."));
+        }
+        read(&text).map_err(|error| match error.code {
+            ErrorCode::BadFrame => bad("The body has to be one JSON object."),
+            _ => error,
+        })
+    }
+
+    async fn create(&mut self) -> Answered {
+        let body: CreateRoom = self.body().await?;
+        let room = match &body.room_id {
+            Some(id) => RoomId::parse(id)?,
+            None => RoomId::fresh(&body.kind, now(), &entropy()).map_err(|_| {
+                let message = "A room is of type `video`, `stream`, `group` or `direct`.";
+                ChatError::new(ErrorCode::InvalidType, message).field("type")
+            })?,
+        };
+        Ok((201, self.ask(&room, Ask::Create(body)).await?))
+    }
+
+    async fn dev_token(&mut self) -> Answered {
+        #[derive(Deserialize)]
+        struct Wanted {
+            user: String,
+            name: String,
+            #[serde(default)]
+            role: Option<Role>,
+            #[serde(default)]
+            room: Option<String>,
+        }
+        #[derive(Serialize)]
+        struct Token<'a> {
+            token: &'a str,
+            user_id: &'a str,
+            username: &'a str,
+            expires_at: String,
+        }
+        let absent = || ChatError::new(ErrorCode::UserNotFound, "This deployment makes no tokens for trying out.");
+        if !self.settings.dev_tokens {
+            return Err(absent());
+        }
+        let wanted: Wanted = self.body().await?;
+        let role = wanted.role.unwrap_or(Role::Member);
+        let (mut roles, mut rooms) = (vec![Role::Member], BTreeMap::new());
+        match &wanted.room {
+            Some(room) => drop(rooms.insert(room.as_str(), role)),
+            None => roles = vec![role],
+        }
+        let now_s = now() / 1000;
+        let bearer = Bearer { sub: &wanted.user, username: &wanted.name, roles, rooms };
+        let token = auth::sign(&self.settings.keys, &bearer, now_s, now_s + DEV_TOKEN_S).ok_or_else(absent)?;
+        // Told as every other reader of the token will see it.
+        let claims = auth::verify(&token, &self.settings.keys, now())?;
+        let expires_at = rfc3339(claims.exp_ms);
+        let made = Token { token: &token, user_id: &claims.sub, username: &claims.username, expires_at };
+        Ok((200, raw(wire::json(&made))))
+    }
+}

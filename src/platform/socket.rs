@@ -1,0 +1,107 @@
+//! Upgrades: who asks is verified here, and a refusal is said before any room wakes.
+
+use super::reply::Asked;
+use super::room_link;
+use super::util::{entropy, now};
+use crate::audience::close_reason;
+use crate::auth::{self, Identity};
+use crate::protocol::call::Caller;
+use crate::protocol::{ChatError, ErrorCode, RoomId, wire};
+use crate::settings::Settings;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde::Serialize;
+use worker::{Env, Request, Response, Result, WebSocketPair};
+
+/// The one protocol that is spoken here.
+const PROTOCOL: &str = "chat.v1";
+
+/// What the entries of `Sec-WebSocket-Protocol` say.
+pub(super) struct Offer {
+    entries: Vec<String>,
+}
+
+impl Offer {
+    pub(super) fn of(req: &Request) -> Self {
+        let header = req.headers().get("sec-websocket-protocol").ok().flatten().unwrap_or_default();
+        let entries = header.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned);
+        Self { entries: entries.collect() }
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        self.entries.iter().any(|entry| entry == PROTOCOL).then_some(PROTOCOL)
+    }
+
+    fn with_prefix(&self, prefix: &str) -> Option<&str> {
+        self.entries.iter().find_map(|entry| entry.strip_prefix(prefix))
+    }
+
+    /// A guest's own random name, or a new one.
+    fn guest(&self) -> String {
+        let is_one =
+            |id: &&str| id.len() == 22 && Base64UrlUnpadded::decode_vec(id).is_ok_and(|bytes| bytes.len() == 16);
+        let given = self.with_prefix("guest.").filter(is_one).map(str::to_owned);
+        given.unwrap_or_else(|| Base64UrlUnpadded::encode_string(entropy().get(..16).unwrap_or_default()))
+    }
+}
+
+/// Opens a socket to `room`, or says why not.
+pub(super) async fn open(
+    req: &Request,
+    env: &Env,
+    room: &RoomId,
+    settings: &Settings,
+    asked: &Asked,
+) -> Result<Response> {
+    let offer = Offer::of(req);
+    match try_open(req, env, room, settings, &offer).await {
+        Ok(response) => Ok(response),
+        Err(error) => refuse(&offer, &error, asked),
+    }
+}
+
+async fn try_open(
+    req: &Request,
+    env: &Env,
+    room: &RoomId,
+    settings: &Settings,
+    offer: &Offer,
+) -> std::result::Result<Response, ChatError> {
+    let upgrade = req.headers().get("upgrade").ok().flatten();
+    if !upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
+        return Err(ChatError::new(ErrorCode::BadRequest, "This path is for WebSocket upgrades."));
+    }
+    if !offer.entries.is_empty() && offer.protocol().is_none() {
+        return Err(ChatError::new(ErrorCode::BadRequest, "Of subprotocols only chat.v1 is spoken here."));
+    }
+    let identity = match offer.with_prefix("bearer.") {
+        None => None,
+        Some(token) => Some(Identity::for_room(&auth::verify(token, &settings.keys, now())?, room.as_str())),
+    };
+    let caller = Caller { identity, guest: offer.guest() };
+    room_link::open(env, room, &caller, offer.protocol()).await
+}
+
+/// A browser cannot read the status of a refused upgrade: where `chat.v1` was offered the socket opens, says why and
+/// closes.
+pub(super) fn refuse(offer: &Offer, error: &ChatError, asked: &Asked) -> Result<Response> {
+    if offer.protocol().is_none() {
+        return asked.problem(error);
+    }
+    #[derive(Serialize)]
+    struct Goodbye<'a> {
+        code: ErrorCode,
+        reason: &'a str,
+        retry: bool,
+        after_ms: u64,
+    }
+    let retry = error.retry_after_ms.is_some() || error.code == ErrorCode::TokenExpired;
+    let after_ms = error.retry_after_ms.unwrap_or(0);
+    let pair = WebSocketPair::new()?;
+    pair.server.accept()?;
+    let data = Goodbye { code: error.code, reason: &error.message, retry, after_ms };
+    pair.server.send_with_str(wire::event(None, "goodbye", &data))?;
+    pair.server.close(Some(error.code.close()), Some(close_reason(retry, after_ms)))?;
+    let mut response = Response::from_websocket(pair.client)?;
+    response.headers_mut().set("sec-websocket-protocol", PROTOCOL)?;
+    Ok(response)
+}

@@ -1,0 +1,180 @@
+//! A room's log in its object's SQLite.
+
+use super::binding::RawState;
+use crate::protocol::MessageId;
+use crate::room::{Log, Read, Row, StorageFault, Write};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use worker::{SqlStorage, SqlStorageValue};
+
+/// `log.seq` is a row's last event; `sent` is who sent what under which `client_id`.
+const SCHEMA: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, at INTEGER NOT NULL, \
+     events TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sent (user_id TEXT NOT NULL, client_id TEXT NOT NULL, message_id TEXT NOT NULL, \
+     at INTEGER NOT NULL, PRIMARY KEY (user_id, client_id)) WITHOUT ROWID",
+];
+/// How long a `client_id` is remembered, ms.
+const REMEMBER: u64 = 24 * 60 * 60 * 1000;
+
+pub(super) struct Sqlite {
+    sql: SqlStorage,
+}
+
+#[derive(Deserialize)]
+struct LogRow {
+    seq: u64,
+    no: u64,
+    events: String,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    key: String,
+    value: String,
+}
+
+fn number(n: u64) -> SqlStorageValue {
+    i64::try_from(n).ok().and_then(|n| SqlStorageValue::try_from_i64(n).ok()).unwrap_or(SqlStorageValue::Null)
+}
+
+fn fault(error: impl std::fmt::Display) -> StorageFault {
+    StorageFault(format!("SQLite: {error}"))
+}
+
+impl Sqlite {
+    /// Opens the storage, making the tables where it is empty.
+    pub(super) fn open(sql: SqlStorage) -> Read<Self> {
+        for table in SCHEMA {
+            sql.exec(table, None).map_err(fault)?;
+        }
+        Ok(Self { sql })
+    }
+
+    fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
+        self.sql.exec(query, values).and_then(|cursor| cursor.to_array()).map_err(fault)
+    }
+
+    fn rows(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<Row>> {
+        let rows: Vec<LogRow> = self.query(query, values)?;
+        rows.iter()
+            .map(|row| Ok(Row { last: row.seq, no: row.no, events: Row::events_from_json(&row.events)? }))
+            .collect()
+    }
+
+    /// Counts this wake; how many there have been.
+    pub(super) fn count_wake(&self) -> Read<u64> {
+        #[derive(Deserialize)]
+        struct Wakes {
+            value: String,
+        }
+        let count = "INSERT INTO state VALUES ('wakes', '1') ON CONFLICT (key) DO UPDATE \
+                     SET value = CAST(value AS INTEGER) + 1 RETURNING value";
+        let wakes: Vec<Wakes> = self.query(count, Vec::new())?;
+        Ok(wakes.first().and_then(|wakes| wakes.value.parse().ok()).unwrap_or_default())
+    }
+
+    /// Forgets each `client_id` whose time is over.
+    pub(super) fn forget_sent(&self, now: u64) -> Read<()> {
+        let before = vec![number(now.saturating_sub(REMEMBER))];
+        self.sql.exec("DELETE FROM sent WHERE at < ?", before).map(|_| ()).map_err(fault)
+    }
+
+    /// Carries a step's writes out, all or none.
+    pub(super) fn write(&self, raw: &RawState, write: &Write) -> Result<(), String> {
+        if write.is_empty() {
+            return Ok(());
+        }
+        let alone = write.rewrite.is_empty() && write.state.is_empty() && write.sent.is_empty();
+        if let (Some(row), true, None) = (&write.append, alone, write.forget_to) {
+            // One statement is a transaction by itself.
+            return self.append(row).map_err(|error| error.to_string());
+        }
+        raw.transaction(|| self.write_all(write))
+    }
+
+    fn append(&self, row: &Row) -> worker::Result<()> {
+        let at = row.events.first().map_or(0, |event| event.at);
+        let events = serde_json::to_string(&row.events)?;
+        let values = vec![number(row.last), number(row.no), number(at), events.into()];
+        self.sql.exec("INSERT INTO log VALUES (?, ?, ?, ?)", values).map(|_| ())
+    }
+
+    fn write_all(&self, write: &Write) -> worker::Result<()> {
+        for row in &write.rewrite {
+            let events = serde_json::to_string(&row.events)?;
+            self.sql.exec("UPDATE log SET events = ? WHERE seq = ?", vec![events.into(), number(row.last)])?;
+        }
+        for (key, value) in &write.state {
+            match value {
+                Some(value) => self.sql.exec(
+                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    vec![key.as_str().into(), value.as_str().into()],
+                )?,
+                None => self.sql.exec("DELETE FROM state WHERE key = ?", vec![key.as_str().into()])?,
+            };
+        }
+        for (user, client_id, message) in &write.sent {
+            let values = vec![
+                user.as_str().into(),
+                client_id.as_str().into(),
+                message.to_string().into(),
+                number(message.time()),
+            ];
+            self.sql.exec("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?)", values)?;
+        }
+        if let Some(row) = &write.append {
+            self.append(row)?;
+        }
+        if let Some(seq) = write.forget_to {
+            self.sql.exec("DELETE FROM log WHERE seq <= ?", vec![number(seq)])?;
+        }
+        Ok(())
+    }
+}
+
+impl Log for Sqlite {
+    fn row_with(&self, seq: u64) -> Read<Option<Row>> {
+        let query = "SELECT seq, no, events FROM log WHERE seq >= ? ORDER BY seq LIMIT 1";
+        Ok(self.rows(query, vec![number(seq)])?.pop())
+    }
+
+    fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        let query = "SELECT seq, no, events FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
+        self.rows(query, vec![number(seq), number(limit.into())])
+    }
+
+    fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        let query = "SELECT seq, no, events FROM log WHERE seq < ? ORDER BY seq DESC LIMIT ?";
+        self.rows(query, vec![number(seq.min(u64::MAX >> 11)), number(limit.into())])
+    }
+
+    fn state(&self) -> Read<Vec<(String, String)>> {
+        let query = "SELECT key, value FROM state WHERE key < 'react:' OR key >= 'react;'";
+        let pairs: Vec<Pair> = self.query(query, Vec::new())?;
+        Ok(pairs.into_iter().map(|pair| (pair.key, pair.value)).collect())
+    }
+
+    fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>> {
+        let query = "SELECT key, value FROM state WHERE key BETWEEN ? AND ?";
+        let keys = vec![crate::room::reaction_key(from).into(), crate::room::reaction_key(to).into()];
+        let pairs: Vec<Pair> = self.query(query, keys)?;
+        let seq = |key: &str| key.rsplit(':').next().and_then(|digits| digits.parse().ok());
+        Ok(pairs.into_iter().filter_map(|pair| Some((seq(&pair.key)?, pair.value))).collect())
+    }
+
+    fn sent(&self, user: &String, client_id: &str) -> Read<Option<MessageId>> {
+        #[derive(Deserialize)]
+        struct Sent {
+            message_id: String,
+        }
+        let query = "SELECT message_id FROM sent WHERE user_id = ? AND client_id = ?";
+        let found: Vec<Sent> = self.query(query, vec![user.as_str().into(), client_id.into()])?;
+        Ok(found.first().and_then(|sent| MessageId::parse(&sent.message_id)))
+    }
+
+    fn bytes(&self) -> u64 {
+        u64::try_from(self.sql.database_size()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,45 @@
+//! Clock, entropy and settings of the platform.
+
+use crate::protocol::{ChatError, ErrorCode};
+use crate::settings::Settings;
+use std::cell::RefCell;
+use std::rc::Rc;
+use worker::{Date, Env, console_error};
+
+/// ms since 1970.
+pub(super) fn now() -> u64 {
+    Date::now().as_millis()
+}
+
+/// Fresh random bytes from the platform.
+pub(super) fn entropy() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    if let Err(error) = getrandom::getrandom(&mut bytes) {
+        console_error!("entropy: {error}");
+    }
+    bytes
+}
+
+thread_local! {
+    /// Parsed once an isolate: settings cannot change while it lives.
+    static SETTINGS: RefCell<Option<Result<Rc<Settings>, String>>> = const { RefCell::new(None) };
+}
+
+/// The deployment's settings.
+///
+/// # Errors
+/// `misconfigured`, with the sentence in the log and, since it names a setting and no value, in the answer.
+pub(super) fn settings(env: &Env) -> Result<Rc<Settings>, ChatError> {
+    let read = SETTINGS.with_borrow_mut(|settings| {
+        settings
+            .get_or_insert_with(|| {
+                let lookup = |name: &str| env.var(name).ok().map(|value| value.to_string());
+                Settings::from_lookup(lookup).map(Rc::new).map_err(|error| error.0)
+            })
+            .clone()
+    });
+    read.map_err(|sentence| {
+        console_error!("misconfigured: {sentence}");
+        ChatError::new(ErrorCode::Misconfigured, sentence)
+    })
+}

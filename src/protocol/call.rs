@@ -1,0 +1,234 @@
+//! Calls between the Worker and its objects: one table that both ends share.
+//!
+//! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
+
+use super::{ChatError, CreateRoom, PatchRoom, RoomInfo, SendMessage, UserId};
+use crate::auth::{Identity, Role};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// The header that carries [`Caller`] as JSON; only the Worker writes it, a client's own never gets inside.
+pub const CALLER_HEADER: &str = "x-chat-caller";
+/// Where a room accepts a socket.
+pub const ROOM_SOCKET: &str = "/socket";
+/// Where a room takes a [`RoomCall`] as JSON.
+pub const ROOM_CALL: &str = "/call";
+/// Where a drain takes one room's batch, as JSON text.
+pub const DRAIN_APPLY: &str = "/apply";
+/// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
+pub const DRAIN_ROOM: &str = "/room";
+
+/// The version of these bodies.
+pub const VERSION: u32 = 1;
+
+/// Who asks, as the Worker has verified it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The token's identity; without it a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// A guest's random name: 22 base64url characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guest: String,
+}
+
+/// A call to a room, with who asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomCall {
+    /// [`VERSION`] of the caller.
+    pub v: u32,
+    /// Who asks.
+    pub caller: Caller,
+    /// What.
+    #[serde(flatten)]
+    pub ask: Ask,
+}
+
+/// What can be asked of a room.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", content = "with", rename_all = "snake_case")]
+pub enum Ask {
+    /// Make it.
+    Create(CreateRoom),
+    /// Show it.
+    Get(Nothing),
+    /// Change it.
+    Patch(PatchRoom),
+    /// Delete it.
+    Delete(Nothing),
+    /// A page of its history, as far as the log reaches: a [`Page`].
+    Messages(PageQuery),
+    /// Who is there.
+    Members {
+        /// At most so many, 1–100.
+        limit: usize,
+        /// After so many.
+        skip: usize,
+    },
+    /// Say something.
+    Send(SendBody),
+    /// Change a message.
+    Edit {
+        /// Which.
+        message_id: String,
+        /// What it should say.
+        content: String,
+        /// What PostgreSQL knows of it, for messages that have left the log.
+        known: Option<KnownMessage>,
+    },
+    /// Make a message a tombstone.
+    DeleteMessage {
+        /// Which.
+        message_id: String,
+        /// What PostgreSQL knows of it.
+        known: Option<KnownMessage>,
+    },
+    /// The room's counters.
+    Stats(Nothing),
+}
+
+/// An empty body.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Nothing {}
+
+/// A message to be said, as `send_message` and `POST …/messages` have it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SendBody {
+    /// What was typed.
+    pub content: String,
+    /// `text` (the default), `emote`, `system` (services only).
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// A random name of at most 64 characters: the same one within 24 h is the same message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The message that this answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// Ids of users, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// An object of at most 1,024 bytes, given back as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub metadata: Option<serde_json::Value>,
+    /// In whose name; services only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_user: Option<AsUser>,
+}
+
+/// Somebody in whose name a service speaks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AsUser {
+    /// 1–255 bytes.
+    pub user_id: UserId,
+    /// 1–64 characters.
+    pub username: String,
+    /// An https URL of at most 512 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// The body of `PATCH /api/messages/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EditBody {
+    /// What it should say.
+    pub content: String,
+}
+
+impl From<SendMessage> for SendBody {
+    fn from(frame: SendMessage) -> Self {
+        let SendMessage { room_id: _, content, kind, client_id, reply_to, mentions, metadata } = frame;
+        Self { content, kind, client_id, reply_to, mentions, metadata, as_user: None }
+    }
+}
+
+/// What PostgreSQL knows of a message that the log may not hold any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownMessage {
+    /// Its number.
+    pub no: u64,
+    /// Its author.
+    pub user_id: UserId,
+    /// The author's roles when it was said.
+    pub roles: Vec<Role>,
+    /// When it was said, ms.
+    pub at: u64,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+}
+
+/// Which part of the history: numbers of messages, never offsets. `limit` is 1–100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageQuery {
+    /// The `page`-th page, newest first; 1 is the newest.
+    Page {
+        /// From 1.
+        page: u64,
+        /// Messages a page.
+        limit: u64,
+    },
+    /// Those numbered below `no`, newest first.
+    Before {
+        /// Exclusive.
+        no: u64,
+        /// Messages at most.
+        limit: u64,
+    },
+    /// Those numbered above `no`, oldest first.
+    After {
+        /// Exclusive.
+        no: u64,
+        /// Messages at most.
+        limit: u64,
+    },
+}
+
+/// A room's answer to [`Ask::Messages`]: what the log holds of the range, and what PostgreSQL has to add.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page {
+    /// The log's incarnation.
+    pub epoch: u64,
+    /// How many messages there are, tombstones included.
+    pub total: u64,
+    /// Whether there are more beyond this page.
+    pub has_more: bool,
+    /// The newest first, or the oldest.
+    pub newest_first: bool,
+    /// Messages out of the log, in the order asked for.
+    pub held: Vec<Box<RawValue>>,
+    /// The numbers, first and last, that only PostgreSQL has; older than all of `held`.
+    pub missing: Option<(u64, u64)>,
+    /// Whether the viewer sees what only moderators see.
+    pub moderator: bool,
+    /// The viewer.
+    pub user_id: Option<UserId>,
+}
+
+/// What PostgreSQL remembers of a room whose object has lost its storage, or never had any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The room.
+    pub info: RoomInfo,
+    /// Roles in it.
+    pub roles: BTreeMap<UserId, Role>,
+    /// The number of its last message.
+    pub last_no: u64,
+    /// The epoch up to which it was drained; a new one has to be larger.
+    pub epoch: u64,
+}
+
+/// An answer of an object: what was asked for, or why not.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer<T> {
+    /// What was asked for.
+    Ok(T),
+    /// Why not, in words that may be shown to the client.
+    Error(ChatError),
+}

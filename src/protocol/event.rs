@@ -1,0 +1,210 @@
+//! The events of a room's log, as they are stored. What a viewer gets of them is `room::view`'s business.
+
+use super::{MessageId, RoomInfo, UserId};
+use crate::auth::Role;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Who may see an event at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Whoever may read the room.
+    #[default]
+    All,
+    /// Moderators and above.
+    Moderators,
+    /// This user, and moderators.
+    User(UserId),
+    /// Nobody: followers such as PostgreSQL need it.
+    Internal,
+}
+
+/// One entry of a room's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogEvent {
+    /// Its place: 1, 2, 3 … in an epoch, without a hole.
+    pub seq: u64,
+    /// When it was said, ms since 1970; never goes back within a room.
+    pub at: u64,
+    /// From when on those below moderator see it, ms since 1970; never goes back within a room.
+    pub visible_at: u64,
+    /// Who may see it.
+    #[serde(default, skip_serializing_if = "is_all")]
+    pub audience: Audience,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+fn is_all(audience: &Audience) -> bool {
+    *audience == Audience::All
+}
+
+/// What happened. A kind that this build does not know is kept as `Unknown` and shown to nobody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum Body {
+    /// Somebody said something. An edit or a deletion changes this entry too, so that what is gone is gone.
+    NewMessage(Box<Message>),
+    /// The author changed a message.
+    MessageEdited {
+        /// The message.
+        message_id: MessageId,
+        /// The new content, safe as HTML.
+        content: String,
+        /// The new plain text, where it differs from `content`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// The new mentions.
+        mentions: Vec<Mention>,
+        /// The author.
+        user_id: UserId,
+    },
+    /// A message became a tombstone.
+    MessageDeleted {
+        /// The message.
+        message_id: MessageId,
+        /// Its number.
+        no: u64,
+        /// Who did it.
+        by: UserId,
+        /// As what.
+        role: Role,
+    },
+    /// Somebody reacted, or took a reaction back.
+    Reaction {
+        /// The message.
+        message_id: MessageId,
+        /// Who.
+        user_id: UserId,
+        /// With what: one grapheme cluster.
+        reaction: String,
+        /// Taken back.
+        #[serde(default)]
+        remove: bool,
+        /// The message's counts after it.
+        reactions: BTreeMap<String, u32>,
+    },
+    /// The room was made, loaded anew, changed or deleted; as it is now.
+    Room {
+        /// The room.
+        room: Box<RoomInfo>,
+        /// The names of what changed, such as `name` or `settings.guests`; empty when it was made.
+        changed: Vec<String>,
+    },
+    /// A user got a role in the room, or lost it.
+    Role {
+        /// Whose.
+        user_id: UserId,
+        /// Under which name, where it is known.
+        username: Option<String>,
+        /// The role, or none any more.
+        role: Option<Role>,
+    },
+    /// What stood here was replaced or taken away by a later event; only the place is left.
+    Gone,
+    /// An event of a newer build; never written.
+    #[serde(skip)]
+    Unknown,
+}
+
+/// A user as others see them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The token's `sub`.
+    pub user_id: UserId,
+    /// 1–64 characters, safe as HTML content.
+    pub username: String,
+    /// An https URL of at most 512 bytes.
+    pub avatar: Option<String>,
+    /// What the user was in this room at that time.
+    pub roles: Vec<Role>,
+}
+
+/// Somebody mentioned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mention {
+    /// The user.
+    pub user_id: UserId,
+    /// The name at that time.
+    pub username: String,
+}
+
+/// What kind of message it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageType {
+    /// Words.
+    #[default]
+    Text,
+    /// Nothing but emoji and `:name:` shortcodes, to be shown large.
+    Emote,
+    /// From the service or a back end.
+    System,
+    /// Set aside because PostgreSQL refused it.
+    Unavailable,
+}
+
+impl MessageType {
+    /// The type as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Emote => "emote",
+            Self::System => "system",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A message as the log holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id, which holds its `seq` and time.
+    pub message_id: MessageId,
+    /// Its number among the room's published messages: 1, 2, 3 …
+    pub no: u64,
+    /// Who said it.
+    pub user: User,
+    /// Safe as HTML element content; empty once deleted.
+    pub content: String,
+    /// The plain text where it differs; never to be put into a page as HTML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: MessageType,
+    /// Who is mentioned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// What the sender called it, so that a retry is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// As it was sent: an object of at most 1,024 bytes, never HTML.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// When it was last edited, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<u64>,
+    /// The `seq` of that edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit_seq: Option<u64>,
+    /// When it was deleted, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<u64>,
+}
+
+impl Message {
+    /// Takes away what was said; who said it, and the number, stay.
+    pub fn redact(&mut self, at: u64) {
+        self.content.clear();
+        self.text = None;
+        self.mentions.clear();
+        self.metadata.clear();
+        self.deleted_at = Some(at);
+    }
+}

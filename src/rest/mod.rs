@@ -1,0 +1,11 @@
+//! REST as rules: which path means what, what a query may say, how an error looks. No request, no response type.
+
+mod origin;
+mod problem;
+mod query;
+mod route;
+
+pub use origin::{allowed_origin, is_same_origin};
+pub use problem::{problem, problem_page, title};
+pub use query::{members, page};
+pub use route::{Method, Route, route};

@@ -1,0 +1,146 @@
+//! From method and path to what is asked for.
+
+use crate::protocol::{ChatError, ErrorCode, RoomId};
+use percent_encoding::percent_decode_str;
+
+/// The methods that some path knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /api/rooms/{id}/ws`.
+    Socket(RoomId),
+    /// `POST /api/rooms`.
+    CreateRoom,
+    /// `GET /api/rooms/{id}`.
+    Room(RoomId),
+    /// `PATCH /api/rooms/{id}`.
+    PatchRoom(RoomId),
+    /// `DELETE /api/rooms/{id}`.
+    DeleteRoom(RoomId),
+    /// `GET /api/rooms/{id}/messages`.
+    Messages(RoomId),
+    /// `POST /api/rooms/{id}/messages`.
+    Post(RoomId),
+    /// `GET /api/rooms/{id}/members`.
+    Members(RoomId),
+    /// `GET /api/rooms/{id}/stats`.
+    Stats(RoomId),
+    /// `PATCH /api/messages/{id}`.
+    EditMessage(String),
+    /// `DELETE /api/messages/{id}`.
+    DeleteMessage(String),
+    /// `POST /dev/token`.
+    DevToken,
+    /// `GET /healthz`.
+    Health,
+    /// `GET /openapi.json`.
+    OpenApi,
+    /// `GET /problems/{code}`.
+    Problem(String),
+    /// Nothing is here.
+    NotFound,
+    /// Something is here, for these methods.
+    MethodNotAllowed(&'static str),
+}
+
+impl Route {
+    /// Whether it is answered even by a deployment that refuses to serve.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Problem(_) | Self::OpenApi | Self::NotFound)
+    }
+}
+
+/// Reads a path; `method` is none for methods that no path knows.
+///
+/// # Errors
+/// `invalid_room_id`.
+pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
+    use Method::{Delete, Get, Patch, Post};
+    let segments: Vec<_> =
+        path.trim_start_matches('/').split('/').map(|s| percent_decode_str(s).decode_utf8()).collect();
+    let segments: Vec<&str> = segments.iter().map(|segment| segment.as_deref().unwrap_or("\u{FFFD}")).collect();
+    let only = |wanted: Method, route: Route, allow| {
+        if method == Some(wanted) { route } else { Route::MethodNotAllowed(allow) }
+    };
+    Ok(match segments.as_slice() {
+        ["api", "rooms"] => only(Post, Route::CreateRoom, "POST"),
+        ["api", "rooms", id] => {
+            let id = RoomId::parse(id)?;
+            match method {
+                Some(Get) => Route::Room(id),
+                Some(Patch) => Route::PatchRoom(id),
+                Some(Delete) => Route::DeleteRoom(id),
+                _ => Route::MethodNotAllowed("GET, PATCH, DELETE"),
+            }
+        }
+        ["api", "rooms", id, what @ ("ws" | "messages" | "members" | "stats")] => {
+            let id = RoomId::parse(id)?;
+            match (*what, method) {
+                ("ws", _) => only(Get, Route::Socket(id), "GET"),
+                ("messages", Some(Get)) => Route::Messages(id),
+                ("messages", Some(Post)) => Route::Post(id),
+                ("messages", _) => Route::MethodNotAllowed("GET, POST"),
+                ("members", _) => only(Get, Route::Members(id), "GET"),
+                _ => only(Get, Route::Stats(id), "GET"),
+            }
+        }
+        ["api", "rooms", rest @ ..] => {
+            // An id with a slash in it, most likely.
+            if rest.len() > 2 { Err(invalid())? } else { Route::NotFound }
+        }
+        ["api", "messages", id] => match method {
+            Some(Patch) => Route::EditMessage((*id).to_owned()),
+            Some(Delete) => Route::DeleteMessage((*id).to_owned()),
+            _ => Route::MethodNotAllowed("PATCH, DELETE"),
+        },
+        ["dev", "token"] => only(Post, Route::DevToken, "POST"),
+        ["healthz"] => only(Get, Route::Health, "GET"),
+        ["openapi.json"] => only(Get, Route::OpenApi, "GET"),
+        ["problems", code] => only(Get, Route::Problem((*code).to_owned()), "GET"),
+        _ => Route::NotFound,
+    })
+}
+
+fn invalid() -> ChatError {
+    let message = "No such path; a room id holds no slash.";
+    ChatError::new(ErrorCode::InvalidRoomId, message).field("room_id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let get = |path| route(Some(Method::Get), path);
+        assert_eq!(get("/api/rooms/video_123/ws"), Ok(Route::Socket(RoomId::parse("video_123").unwrap())));
+        assert_eq!(get("/api/rooms/a%3Ab"), Ok(Route::Room(RoomId::parse("a:b").unwrap())));
+        assert_eq!(route(Some(Method::Post), "/api/rooms"), Ok(Route::CreateRoom));
+        assert_eq!(get("/api/rooms"), Ok(Route::MethodNotAllowed("POST")));
+        assert_eq!(route(None, "/healthz"), Ok(Route::MethodNotAllowed("GET")));
+        assert_eq!(get("/nothing"), Ok(Route::NotFound));
+        assert_eq!(get("/api/rooms/x/nothing"), Ok(Route::NotFound));
+    }
+
+    #[test]
+    fn bad_room_ids() {
+        let long = "x".repeat(300);
+        for id in ["a%2Fb", "a%00b", "%FF", "dm:x", "a~b", "", long.as_str()] {
+            let error = route(Some(Method::Get), &format!("/api/rooms/{id}/messages")).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidRoomId, "{id}");
+        }
+        assert_eq!(route(Some(Method::Get), "/api/rooms/a/b/messages").unwrap_err().code, ErrorCode::InvalidRoomId);
+    }
+}

@@ -1,0 +1,138 @@
+//! The room as a thing: made, changed, deleted.
+
+use super::policy::{self, Act};
+use super::{Context, Failure, Room, Sender, Step};
+use crate::auth::{Identity, Role};
+use crate::protocol::{
+    Audience, ChatError, CreateRoom, ErrorCode, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId, Visibility,
+    merge_settings,
+};
+use crate::settings::{RoomCreation, Settings};
+use std::collections::BTreeMap;
+
+fn check_name(name: &str) -> Result<String, ChatError> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 255 || name.chars().any(char::is_control) {
+        let message = "A room's name is 1 to 255 characters, none of them a control character.";
+        return Err(ChatError::new(ErrorCode::BadRequest, message).field("name"));
+    }
+    Ok(name.to_owned())
+}
+
+/// A room that begins now with default settings.
+pub fn new_info(name: String, kind: RoomType, owner_id: Option<UserId>, now: u64) -> RoomInfo {
+    let settings = RoomSettings::default();
+    RoomInfo { name, kind, settings, owner_id, created_at: now, updated_at: now, deleted_at: None }
+}
+
+/// The room that `body` asks for, and the roles it begins with.
+///
+/// # Errors
+/// `token_required`, `forbidden` where only services may, `invalid_type`, `invalid_settings`, `bad_request`.
+pub fn check_create(
+    body: &CreateRoom,
+    identity: Option<&Identity>,
+    settings: &Settings,
+    now: u64,
+) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
+    let who = identity.ok_or_else(|| ChatError::new(ErrorCode::TokenRequired, "Sign in to make a room."))?;
+    let back_end = who.roles.iter().any(|role| matches!(role, Role::Service | Role::Admin));
+    if settings.room_creation == RoomCreation::Service && !back_end {
+        return Err(ChatError::new(ErrorCode::Forbidden, "Here only services make rooms."));
+    }
+    let kind = serde_json::from_value(serde_json::Value::String(body.kind.clone())).map_err(|_| {
+        ChatError::new(ErrorCode::InvalidType, "A room is of type `video`, `stream`, `group` or `direct`.")
+            .field("type")
+    })?;
+    let mut info = new_info(check_name(&body.name)?, kind, Some(who.user_id.clone()), now);
+    if let Some(patch) = &body.settings {
+        info.settings = merge_settings(&info.settings, patch)?.0;
+    }
+    let mut roles = BTreeMap::new();
+    match (kind, &body.members) {
+        (RoomType::Direct, Some(members)) => {
+            let [a, b] = members.as_slice() else { return Err(two_members()) };
+            if a == b || [a, b].iter().any(|id| id.is_empty() || id.len() > 255 || id.chars().any(char::is_control)) {
+                return Err(two_members());
+            }
+            if !back_end && *a != who.user_id && *b != who.user_id {
+                let message = "One of a direct room's two members is whoever makes it.";
+                return Err(ChatError::new(ErrorCode::Forbidden, message).field("members"));
+            }
+            roles.extend([(a.clone(), Role::Member), (b.clone(), Role::Member)]);
+            info.owner_id = None;
+            info.settings.visibility = Visibility::Private;
+            info.settings.guests = false;
+        }
+        (RoomType::Direct, None) => return Err(two_members()),
+        (_, Some(_)) => {
+            let message = "Only a direct room is made with members.";
+            return Err(ChatError::new(ErrorCode::BadRequest, message).field("members"));
+        }
+        (_, None) => {}
+    }
+    Ok((info, roles))
+}
+
+fn two_members() -> ChatError {
+    ChatError::new(ErrorCode::BadRequest, "A direct room has two different members, by their ids.").field("members")
+}
+
+impl Room {
+    /// Changes name and settings; a patch that changes nothing makes no event.
+    ///
+    /// # Errors
+    /// Those of the role, `invalid_settings`, `bad_request`.
+    pub fn patch(&mut self, cx: &Context<'_>, sender: &Sender<'_>, patch: &PatchRoom) -> Result<Step, Failure> {
+        policy::check(Act::Configure, sender.role, false)?;
+        let mut info = self.info.clone();
+        let mut changed = Vec::new();
+        if let Some(name) = &patch.name {
+            let name = check_name(name)?;
+            if name != info.name {
+                info.name = name;
+                changed.push("name".to_owned());
+            }
+        }
+        if let Some(settings) = &patch.settings {
+            let (settings, names) = merge_settings(&info.settings, settings)?;
+            if info.kind == RoomType::Direct && settings.visibility != Visibility::Private {
+                let message = "A direct room is always private.";
+                let error = ChatError::new(ErrorCode::InvalidSettings, message).field("settings.visibility");
+                return Err(error.into());
+            }
+            info.settings = settings;
+            changed.extend(names);
+        }
+        let mut step = Step::default();
+        if !changed.is_empty() {
+            info.updated_at = cx.now;
+            self.info = info;
+            self.describe(&mut step, changed, cx.now, Audience::All);
+            self.seal(&mut step);
+        }
+        Ok(step)
+    }
+
+    /// Deletes the room; what is left is a tombstone that no join can raise.
+    ///
+    /// # Errors
+    /// Those of the role.
+    pub fn delete_room(&mut self, cx: &Context<'_>, sender: &Sender<'_>) -> Result<Step, Failure> {
+        policy::check(Act::DeleteRoom, sender.role, false)?;
+        let mut step = Step::default();
+        self.info.deleted_at = Some(cx.now);
+        self.info.updated_at = cx.now;
+        self.describe(&mut step, vec!["deleted_at".to_owned()], cx.now, Audience::All);
+        self.seal(&mut step);
+        Ok(step)
+    }
+
+    /// Whether the counters may be seen.
+    ///
+    /// # Errors
+    /// Those of the role.
+    pub fn may_read_stats(&self, role: Role) -> Result<(), ChatError> {
+        policy::check(Act::ReadStats, role, false)
+    }
+}

@@ -1,0 +1,99 @@
+//! The log as the rules see it: a port to read by, and what one step wants written.
+//!
+//! Reading is synchronous and has no effect, as a Durable Object's SQLite is; so the rules stay deterministic, and a
+//! room that wakes loads only what it needs.
+
+use crate::protocol::{Audience, Body, LogEvent, MessageId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The storage failed or holds what cannot be read; the text is for the operator's log only.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StorageFault(pub String);
+
+/// What a read of the log yields.
+pub type Read<T> = Result<T, StorageFault>;
+
+/// One row of the log: the events of one step, so that a busy room writes one row for many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The last event's `seq`; the row's key.
+    pub last: u64,
+    /// The number of the last message published up to here.
+    pub no: u64,
+    /// The events, without a hole.
+    pub events: Vec<LogEvent>,
+}
+
+impl Row {
+    /// The first event's `seq`.
+    pub fn first(&self) -> u64 {
+        self.events.first().map_or(self.last, |event| event.seq)
+    }
+
+    /// Reads the events of a row back. One that this build does not know keeps its place as [`Body::Unknown`].
+    ///
+    /// # Errors
+    /// The text is not a JSON array of events.
+    pub fn events_from_json(text: &str) -> Read<Vec<LogEvent>> {
+        #[derive(Deserialize)]
+        struct Frame {
+            seq: u64,
+            at: u64,
+            visible_at: u64,
+        }
+        let fault = |error: serde_json::Error| StorageFault(format!("a row of the log cannot be read: {error}"));
+        let events: Vec<&RawValue> = serde_json::from_str(text).map_err(fault)?;
+        let read = |raw: &&RawValue| {
+            serde_json::from_str(raw.get()).or_else(|_| {
+                let Frame { seq, at, visible_at } = serde_json::from_str(raw.get()).map_err(fault)?;
+                Ok(LogEvent { seq, at, visible_at, audience: Audience::Internal, body: Body::Unknown })
+            })
+        };
+        events.iter().map(read).collect()
+    }
+}
+
+/// What the rules may ask of a room's storage.
+pub trait Log {
+    /// The row that holds `seq`, or the first one after it.
+    ///
+    /// # Errors
+    /// As all of these: the storage failed.
+    fn row_with(&self, seq: u64) -> Read<Option<Row>>;
+    /// At most `limit` rows whose last event is after `seq`, oldest first.
+    fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>>;
+    /// At most `limit` rows whose last event is before `seq`, newest first.
+    fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>>;
+    /// All of the state but reactions.
+    fn state(&self) -> Read<Vec<(String, String)>>;
+    /// Who reacted to the messages with `seq` in `from..=to`, as [`super::reactions`] packs it.
+    fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>>;
+    /// The message that this user sent under this `client_id`.
+    fn sent(&self, user: &UserId, client_id: &str) -> Read<Option<MessageId>>;
+    /// How many bytes the storage takes.
+    fn bytes(&self) -> u64;
+}
+
+/// What one step wants written, in one transaction.
+#[derive(Debug, Default, PartialEq)]
+pub struct Write {
+    /// The events to append, as one row.
+    pub append: Option<Row>,
+    /// Rows whose events were changed in place, because what was said is gone.
+    pub rewrite: Vec<Row>,
+    /// State to set, or to remove.
+    pub state: Vec<(String, Option<String>)>,
+    /// Who sent what under which `client_id`.
+    pub sent: Vec<(UserId, String, MessageId)>,
+    /// Rows to forget: those that end at or before this `seq`.
+    pub forget_to: Option<u64>,
+}
+
+impl Write {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

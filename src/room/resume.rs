@@ -1,0 +1,127 @@
+//! What a viewer who was away missed: exactly the events, or a snapshot where that cannot be had.
+
+use super::reactions::Reactions;
+use super::{Log, Read, Room, SCAN, Viewer, view};
+use crate::protocol::wire::{Counts, Line, MessageData, json, raw};
+use crate::protocol::{Body, MessageId, Position};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// More than this is a snapshot instead.
+const MOST_EVENTS: u64 = 1_000;
+const MOST_BYTES: usize = 512 * 1024;
+
+/// What `resume` or `catch_up` yields.
+#[derive(Debug)]
+pub enum Resumed {
+    /// Every event that the viewer missed and may see, oldest first, as lines.
+    Events(Vec<Line>),
+    /// The newest messages instead.
+    Snapshot(Snapshot),
+}
+
+/// The newest messages of a room as one viewer sees them.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Oldest first.
+    pub messages: Vec<Box<RawValue>>,
+    /// What the viewer reacted with, for those messages.
+    pub mine: BTreeMap<MessageId, Vec<String>>,
+}
+
+impl Room {
+    /// What `viewer`, who was at `from`, has missed up to the log's end at `now`.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn resume(&self, log: &dyn Log, from: Position, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
+        let missed = self.last_seq.checked_sub(from.seq);
+        if from.epoch != self.epoch || missed.is_none_or(|missed| missed > MOST_EVENTS) {
+            return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+        }
+        let (mut lines, mut bytes, mut after) = (Vec::new(), 0, from.seq);
+        // Only the last counts of a message matter.
+        let mut counted: BTreeMap<MessageId, usize> = BTreeMap::new();
+        loop {
+            let rows = log.rows_after(after, SCAN)?;
+            let Some(last) = rows.last() else { break };
+            if rows.first().is_some_and(|row| row.first() > after + 1) {
+                return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+            }
+            after = last.last;
+            for event in rows.iter().flat_map(|row| &row.events).filter(|event| event.seq > from.seq) {
+                let Some(seen) = view(event, viewer, now) else { continue };
+                let line = seen.line(self.id.as_str());
+                bytes += line.len();
+                if bytes > MOST_BYTES {
+                    return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+                }
+                if let Body::Reaction { message_id, .. } = &event.body
+                    && let Some(older) = counted.insert(*message_id, lines.len())
+                    && let Some(slot) = lines.get_mut(older)
+                {
+                    *slot = None;
+                }
+                lines.push(Some(line));
+            }
+        }
+        Ok(Resumed::Events(lines.into_iter().flatten().collect()))
+    }
+
+    /// The newest messages, as many as the room's `history_limit` says.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn snapshot(&self, log: &dyn Log, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
+        let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
+        let limit = own.unwrap_or(self.settings.message_history_limit);
+        let (mut rows, mut count, mut before) = (Vec::new(), 0, u64::MAX);
+        while count < limit {
+            let batch = log.rows_before(before, SCAN)?;
+            let Some(oldest) = batch.last() else { break };
+            before = oldest.first();
+            let messages = |event: &&crate::protocol::LogEvent| {
+                matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some()
+            };
+            count += batch.iter().flat_map(|row| &row.events).filter(messages).count();
+            rows.extend(batch);
+        }
+        let events: Vec<_> = rows.iter().flat_map(|row| row.events.iter().rev()).collect();
+        let wanted = events.into_iter().filter(|event| view(event, viewer, now).is_some());
+        let mut wanted: Vec<_> = wanted.filter(|event| matches!(event.body, Body::NewMessage(_))).take(limit).collect();
+        wanted.reverse();
+        self.messages(log, &wanted, viewer)
+    }
+
+    /// Messages as a list shows them, with their reactions as they are now.
+    pub(super) fn messages(
+        &self,
+        log: &dyn Log,
+        events: &[&crate::protocol::LogEvent],
+        viewer: Viewer<'_>,
+    ) -> Read<Snapshot> {
+        let ends = events.iter().map(|event| event.seq).min().zip(events.iter().map(|event| event.seq).max());
+        let mut packed: BTreeMap<u64, Reactions> = BTreeMap::new();
+        if let Some((from, to)) = ends {
+            for (seq, text) in log.reactions(from, to)? {
+                packed.insert(seq, Reactions::unpack(&text)?);
+            }
+        }
+        let mut snapshot = Snapshot::default();
+        for event in events {
+            let Body::NewMessage(message) = &event.body else { continue };
+            let reactions = packed.get(&event.seq);
+            let counts = reactions.map_or_else(Counts::new, Reactions::counts);
+            let mut data = MessageData::new(self.id.as_str(), event.at, message, &counts);
+            data.seq = Some(event.seq);
+            snapshot.messages.push(raw(json(&data)));
+            if let (Some(reactions), Some(user)) = (reactions, viewer.user_id) {
+                let mine: Vec<_> = reactions.by(user).into_iter().map(str::to_owned).collect();
+                if !mine.is_empty() {
+                    snapshot.mine.insert(message.message_id, mine);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}

@@ -1,0 +1,142 @@
+//! What a viewer sees of an event: the one function that live fan-out, joins, resumes and history all go through.
+
+use crate::auth::Role;
+use crate::protocol::wire::{self, Counts, Line, MessageData};
+use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, UserId, rfc3339};
+use serde::Serialize;
+
+/// Somebody who looks at a room's log.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer<'a> {
+    /// The user; none for a guest.
+    pub user_id: Option<&'a str>,
+    /// The role in this room.
+    pub role: Role,
+}
+
+impl Viewer<'_> {
+    /// Who sees what all see, and no more.
+    pub const PLAIN: Viewer<'static> = Viewer { user_id: None, role: Role::Guest };
+    /// Who sees what moderators see.
+    pub const MODERATOR: Viewer<'static> = Viewer { user_id: None, role: Role::Moderator };
+}
+
+/// An event that a viewer may see.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a>(pub &'a LogEvent);
+
+/// What `viewer` sees of `event` at `now` (ms): nothing when it is for others, or not yet.
+///
+/// Moderators see at once what others see from `visible_at` on.
+pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<Seen<'e>> {
+    let moderator = viewer.role.at_least(Role::Moderator);
+    let for_viewer = match &event.audience {
+        Audience::All => true,
+        Audience::Moderators => moderator,
+        Audience::User(user) => moderator || viewer.user_id == Some(user),
+        Audience::Internal => false,
+    };
+    let shown = !matches!(event.body, Body::Gone | Body::Unknown);
+    (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen(event))
+}
+
+#[derive(Serialize)]
+struct Edited<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    mentions: &'a [Mention],
+    edited_at: String,
+    user_id: &'a UserId,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    no: u64,
+    deleted_at: String,
+    by: By<'a>,
+}
+
+#[derive(Serialize)]
+struct By<'a> {
+    user_id: &'a UserId,
+    role: Role,
+}
+
+#[derive(Serialize)]
+struct Reactions<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    reactions: &'a Counts,
+}
+
+#[derive(Serialize)]
+struct RoomUpdated<'a> {
+    room_id: &'a str,
+    name: &'a str,
+    settings: &'a crate::protocol::RoomSettings,
+    changed: &'a [String],
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct RoleSet<'a> {
+    room_id: &'a str,
+    user_id: &'a UserId,
+    role: Option<Role>,
+}
+
+impl Seen<'_> {
+    /// The event as a line, the same for everyone who sees it.
+    pub fn line(&self, room_id: &str) -> Line {
+        let LogEvent { seq, at, body, .. } = self.0;
+        let seq = Some(*seq);
+        match body {
+            Body::NewMessage(message) => {
+                wire::event(seq, "new_message", &MessageData::new(room_id, *at, message, &Counts::new()))
+            }
+            Body::MessageEdited { message_id, content, text, mentions, user_id } => wire::event(
+                seq,
+                "message_edited",
+                &Edited {
+                    message_id: *message_id,
+                    room_id,
+                    content,
+                    text: text.as_deref(),
+                    mentions,
+                    edited_at: rfc3339(*at),
+                    user_id,
+                },
+            ),
+            Body::MessageDeleted { message_id, no, by, role } => wire::event(
+                seq,
+                "message_deleted",
+                &Deleted {
+                    message_id: *message_id,
+                    room_id,
+                    no: *no,
+                    deleted_at: rfc3339(*at),
+                    by: By { user_id: by, role: *role },
+                },
+            ),
+            Body::Reaction { message_id, reactions, .. } => {
+                wire::event(seq, "reaction_updated", &Reactions { message_id: *message_id, room_id, reactions })
+            }
+            Body::Room { room, changed } => {
+                let deleted = room.deleted_at.is_some();
+                let name = if deleted { "room_deleted" } else { "room_updated" };
+                let updated_at = rfc3339(room.updated_at);
+                let data = RoomUpdated { room_id, name: &room.name, settings: &room.settings, changed, updated_at };
+                wire::event(seq, name, &data)
+            }
+            Body::Role { user_id, role, .. } => {
+                wire::event(seq, "role_set", &RoleSet { room_id, user_id, role: *role })
+            }
+            Body::Gone | Body::Unknown => wire::event(seq, "nothing", &()),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What is read back from PostgreSQL: each query answers one row of JSON, since poolers fail on more.
+
+use crate::auth::Role;
+use crate::protocol::call::{KnownMessage, Remembered};
+use crate::protocol::wire::{Counts, MessageData, json, raw};
+use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User};
+use crate::room::{Viewer, view};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Messages of room `$1` numbered `$2` to `$3`, oldest first.
+pub const PAGE: &str = "
+select coalesce(json_agg(m order by m.no), '[]')::text from (
+  select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
+    audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
+    (extract(epoch from visible_at) * 1000)::bigint as visible_at,
+    (extract(epoch from edited_at) * 1000)::bigint as edited_at,
+    (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
+    (select json_object_agg(r.reaction, r.n) from (
+      select reaction, count(*) as n from reactions where message_id = messages.id group by reaction) r) as reactions
+  from messages where room_id = $1 and no between $2 and $3) m";
+
+/// Where message `$1` (uuid as text) is and whose.
+pub const MESSAGE: &str = "
+select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'roles', roles,
+  'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null)::text
+from messages where id = $1::text::uuid";
+
+/// What is remembered of room `$1`.
+pub const ROOM: &str = "
+select json_build_object('info', json_build_object('name', r.name, 'type', r.type, 'settings', r.settings,
+    'owner_id', r.owner_id, 'created_at', (extract(epoch from r.created_at) * 1000)::bigint,
+    'updated_at', (extract(epoch from r.updated_at) * 1000)::bigint,
+    'deleted_at', (extract(epoch from r.deleted_at) * 1000)::bigint),
+  'roles', coalesce((select json_object_agg(user_id, role) from room_roles where room_id = r.id), '{}'),
+  'last_no', coalesce((select max(no) from messages where room_id = r.id), 0),
+  'epoch', coalesce((select epoch from room_cursor where room_id = r.id), 0))::text
+from rooms r where r.id = $1";
+
+#[derive(Deserialize)]
+struct Stored {
+    id: MessageId,
+    no: u64,
+    user_id: String,
+    username: String,
+    avatar: Option<String>,
+    roles: Vec<Value>,
+    content: String,
+    text: Option<String>,
+    r#type: String,
+    metadata: Map<String, Value>,
+    mentions: Vec<Mention>,
+    reply_to: Option<MessageId>,
+    client_id: Option<String>,
+    audience: String,
+    seq: u64,
+    created_at: u64,
+    visible_at: u64,
+    edited_at: Option<u64>,
+    deleted_at: Option<u64>,
+    reactions: Option<Counts>,
+}
+
+impl Stored {
+    fn event(self) -> (LogEvent, Counts) {
+        let audience = match self.audience.as_str() {
+            "all" => Audience::All,
+            "moderators" => Audience::Moderators,
+            other => other.strip_prefix("user:").map_or(Audience::Internal, |user| Audience::User(user.to_owned())),
+        };
+        let kind =
+            serde_json::from_value::<MessageType>(Value::String(self.r#type)).unwrap_or(MessageType::Unavailable);
+        let message = Message {
+            message_id: self.id,
+            no: self.no,
+            user: User {
+                user_id: self.user_id,
+                username: self.username,
+                avatar: self.avatar,
+                roles: self.roles.iter().filter_map(|role| role.as_str().and_then(Role::parse)).collect(),
+            },
+            content: self.content,
+            text: self.text,
+            kind,
+            mentions: self.mentions,
+            reply_to: self.reply_to,
+            client_id: self.client_id,
+            metadata: self.metadata,
+            edited_at: self.edited_at,
+            edit_seq: None,
+            deleted_at: self.deleted_at,
+        };
+        let body = Body::NewMessage(Box::new(message));
+        let event = LogEvent { seq: self.seq, at: self.created_at, visible_at: self.visible_at, audience, body };
+        (event, self.reactions.unwrap_or_default())
+    }
+}
+
+/// The answer to [`PAGE`] as a viewer sees it at `now` (ms), oldest first.
+///
+/// # Errors
+/// It is not what this build's query yields; the text is for the operator's log.
+pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -> Result<Vec<Box<RawValue>>, String> {
+    let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let shown = stored.into_iter().filter_map(|stored| {
+        let (event, counts) = stored.event();
+        view(&event, viewer, now)?;
+        let Body::NewMessage(message) = &event.body else { return None };
+        let mut data = MessageData::new(room_id.as_str(), event.at, message, &counts);
+        data.seq = Some(event.seq);
+        Some(raw(json(&data)))
+    });
+    Ok(shown.collect())
+}
+
+/// The answer to [`MESSAGE`]: the room, and what is known of the message.
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_message(answer: &str) -> Result<(RoomId, KnownMessage), String> {
+    #[derive(Deserialize)]
+    struct Found {
+        room_id: RoomId,
+        #[serde(flatten)]
+        known: KnownMessage,
+    }
+    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    Ok((room_id, known))
+}
+
+/// The answer to [`ROOM`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_room(answer: &str) -> Result<Remembered, String> {
+    #[derive(Deserialize)]
+    struct Found {
+        info: RoomInfo,
+        roles: BTreeMap<String, String>,
+        last_no: u64,
+        epoch: u64,
+    }
+    let found: Found = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let roles = found.roles.into_iter().filter_map(|(user, role)| Some((user, Role::parse(&role)?))).collect();
+    Ok(Remembered { info: found.info, roles, last_no: found.last_no, epoch: found.epoch })
+}

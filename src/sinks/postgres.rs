@@ -1,0 +1,184 @@
+//! The batches that `chat_apply` folds into PostgreSQL's tables, and its answers.
+
+use crate::auth::Role;
+use crate::host::Batch;
+use crate::protocol::wire::json;
+use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, RoomInfo};
+use crate::room::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The longest batch in bytes of JSON, one row's overshoot apart.
+const MOST_BYTES: usize = 1 << 20;
+
+#[derive(Serialize)]
+struct BatchBody<'a> {
+    v: u32,
+    room_id: &'a str,
+    epoch: u64,
+    start: u64,
+    from: u64,
+    to: u64,
+    ops: Vec<Op<'a>>,
+}
+
+#[derive(Serialize)]
+struct Op<'a> {
+    seq: u64,
+    #[serde(flatten)]
+    kind: Kind<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+enum Kind<'a> {
+    Room {
+        at: u64,
+        #[serde(flatten)]
+        room: &'a RoomInfo,
+    },
+    Message {
+        no: u64,
+        id: MessageId,
+        user_id: &'a str,
+        username: &'a str,
+        avatar: Option<&'a str>,
+        roles: &'a [Role],
+        content: &'a str,
+        text: Option<&'a str>,
+        r#type: &'static str,
+        metadata: &'a Map<String, Value>,
+        mentions: &'a [Mention],
+        reply_to: Option<MessageId>,
+        client_id: Option<&'a str>,
+        created_at: u64,
+        edited_at: Option<u64>,
+        deleted_at: Option<u64>,
+        audience: String,
+        visible_at: u64,
+    },
+    Edit {
+        id: MessageId,
+        content: &'a str,
+        text: Option<&'a str>,
+        mentions: &'a [Mention],
+        edited_at: u64,
+    },
+    Delete {
+        ids: [MessageId; 1],
+        deleted_at: u64,
+        by: &'a str,
+    },
+    Reaction {
+        id: MessageId,
+        user_id: &'a str,
+        reaction: &'a str,
+        remove: bool,
+        at: u64,
+    },
+    Role {
+        user_id: &'a str,
+        username: Option<&'a str>,
+        role: Option<Role>,
+        at: u64,
+    },
+}
+
+fn audience(audience: &Audience) -> String {
+    match audience {
+        Audience::All => "all".into(),
+        Audience::Moderators => "moderators".into(),
+        Audience::User(user) => format!("user:{user}"),
+        Audience::Internal => "internal".into(),
+    }
+}
+
+fn op(event: &LogEvent) -> Option<Op<'_>> {
+    let at = event.at;
+    let kind = match &event.body {
+        Body::NewMessage(m) => Kind::Message {
+            no: m.no,
+            id: m.message_id,
+            user_id: &m.user.user_id,
+            username: &m.user.username,
+            avatar: m.user.avatar.as_deref(),
+            roles: &m.user.roles,
+            content: &m.content,
+            text: m.text.as_deref(),
+            r#type: m.kind.as_str(),
+            metadata: &m.metadata,
+            mentions: &m.mentions,
+            reply_to: m.reply_to,
+            client_id: m.client_id.as_deref(),
+            created_at: at,
+            edited_at: m.edited_at,
+            deleted_at: m.deleted_at,
+            audience: audience(&event.audience),
+            visible_at: event.visible_at,
+        },
+        Body::MessageEdited { message_id, content, text, mentions, .. } => {
+            Kind::Edit { id: *message_id, content, text: text.as_deref(), mentions, edited_at: at }
+        }
+        Body::MessageDeleted { message_id, by, .. } => Kind::Delete { ids: [*message_id], deleted_at: at, by },
+        Body::Reaction { message_id, user_id, reaction, remove, .. } => {
+            Kind::Reaction { id: *message_id, user_id, reaction, remove: *remove, at }
+        }
+        Body::Room { room, .. } => Kind::Room { at, room },
+        Body::Role { user_id, username, role } => {
+            Kind::Role { user_id, username: username.as_deref(), role: *role, at }
+        }
+        Body::Gone | Body::Unknown => return None,
+    };
+    Some(Op { seq: event.seq, kind })
+}
+
+/// The batch of what `rows` hold after `from`; none where that is nothing. `start` is the `seq` before the first event
+/// that the log still holds.
+pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> Option<Batch> {
+    let (mut ops, mut to, mut bytes) = (Vec::new(), from, 0);
+    for row in rows {
+        for event in row.events.iter().filter(|event| event.seq > from) {
+            if let Some(op) = op(event) {
+                bytes += json(&op).len();
+                ops.push(op);
+            }
+            to = event.seq;
+        }
+        if bytes > MOST_BYTES {
+            break;
+        }
+    }
+    // After a trim the log begins later than the cursor; PostgreSQL is told so.
+    let from = from.max(start);
+    (to > from).then(|| Batch { body: json(&BatchBody { v: 1, room_id, epoch, start, from, to, ops }), epoch, to })
+}
+
+/// `chat_apply`'s answer for one room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Applied {
+    /// The cursor as it is now.
+    Cursor {
+        /// The incarnation.
+        epoch: u64,
+        /// Up to here.
+        seq: u64,
+    },
+    /// Nothing of the batch was written.
+    Error {
+        /// PostgreSQL's words, for the operator.
+        error: String,
+        /// Its five-character code.
+        #[serde(default)]
+        sqlstate: String,
+    },
+}
+
+/// Reads `chat_apply`'s answer: one entry a batch, by index.
+///
+/// # Errors
+/// It is not what `chat_apply` of any known version says.
+pub fn read_applied(text: &str, batches: usize) -> Result<Vec<Applied>, String> {
+    let applied: Vec<Applied> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if applied.len() == batches { Ok(applied) } else { Err("another number of answers than batches".into()) }
+}
