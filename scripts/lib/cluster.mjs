@@ -1,0 +1,97 @@
+// The server programs of the tests: a throw-away PostgreSQL cluster, Chromium, and apt where one is missing.
+import { execFileSync } from "node:child_process";
+import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { Stop, accepts, atEnd, freePort, run, start, step, until } from "./process.mjs";
+
+const executable = (path) => {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const onPath = (name) => process.env.PATH.split(delimiter).map((dir) => join(dir, name)).find(executable);
+
+/** Debian keeps the server's programs off the PATH, a folder for each version; the newest is taken. */
+function postgresFolder() {
+  const base = "/usr/lib/postgresql";
+  let versions = [];
+  try {
+    versions = readdirSync(base).sort((a, b) => Number(b) - Number(a));
+  } catch {}
+  const folders = [...versions.map((version) => join(base, version, "bin")), ...process.env.PATH.split(delimiter)];
+  return folders.find((folder) => executable(join(folder, "initdb")) && executable(join(folder, "postgres")));
+}
+
+const chromium = () =>
+  [process.env.CHROMIUM, onPath("chromium"), onPath("chromium-browser"), onPath("google-chrome")].find(
+    (path) => path && executable(path),
+  );
+
+function mayInstall() {
+  if (!onPath("apt-get")) return null;
+  if (process.getuid() === 0) return [];
+  try {
+    execFileSync("sudo", ["-n", "true"], { stdio: "ignore" });
+    return ["sudo", "-n"];
+  } catch {
+    return null;
+  }
+}
+
+/** What `find` gives; where that is nothing, after its Debian package was installed. */
+async function needed(find, what, debianPackage) {
+  const there = find();
+  if (there) return there;
+  const prefix = mayInstall();
+  const command = `apt-get install -y --no-install-recommends ${debianPackage}`;
+  if (!prefix) throw new Stop(`${what} is needed and is not here. Install it and run this again:\n  sudo ${command}`);
+  await step(`installing ${what} (${command})`, async () => {
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    const apt = (...args) => run([...prefix, "apt-get"][0], [...prefix, "apt-get", ...args].slice(1), { env });
+    await apt("update", "-q");
+    await apt("install", "-q", "-y", "--no-install-recommends", debianPackage);
+  });
+  const now = find();
+  if (!now) throw new Stop(`${what} is still not found after: ${command}`);
+  return now;
+}
+
+export const chromiumProgram = () => needed(chromium, "Chromium", "chromium");
+
+/** The user that the server runs as: initdb refuses root. */
+function unprivileged() {
+  if (process.getuid() !== 0) return {};
+  const id = (flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
+}
+
+/** Starts a throw-away cluster on a free port and gives its URL; it and its data go when the script ends. */
+export async function throwAwayCluster() {
+  const bin = await needed(postgresFolder, "PostgreSQL", "postgresql");
+  const user = unprivileged();
+  const home = mkdtempSync(join(tmpdir(), "edge-chat-pg-"));
+  if (user.uid !== undefined) chownSync(home, user.uid, user.gid);
+  atEnd(() => rmSync(home, { recursive: true, force: true }));
+  const data = join(home, "data");
+  const port = await freePort();
+  const as = { cwd: home, ...user };
+
+  await step(`starting a throw-away PostgreSQL on port ${port}`, async () => {
+    const password = join(home, "password");
+    writeFileSync(password, "postgres\n", { mode: 0o644 });
+    await run(join(bin, "initdb"), ["-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password,
+      "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"], { ...as, stdio: ["ignore", "ignore", 2] });
+    const server = start(join(bin, "postgres"), ["-D", data, "-p", String(port), "-k", home, "-h", "127.0.0.1",
+      "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_min_messages=fatal"], { ...as, endWith: "SIGINT" });
+    let ended;
+    server.gone.then((how) => (ended = how));
+    const up = await until(30_000, () => ended || accepts(port));
+    if (up !== true) throw new Stop(`The throw-away PostgreSQL did not start (${ended ?? "no connection in 30 s"}).`);
+  });
+  return `postgres://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
+}

@@ -1,0 +1,93 @@
+// Every check of the project, with one line of counts at the end.
+import { readFileSync, readdirSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromiumProgram, throwAwayCluster } from "./cluster.mjs";
+import { root } from "./database.mjs";
+import { Stop, run, say, script, start, step } from "./process.mjs";
+
+const totals = { passed: 0, failed: 0 };
+const count = (passed, failed) => {
+  totals.passed += passed;
+  totals.failed += failed;
+};
+
+/** One check that passes or fails as a whole; gives whether it passed. */
+async function check(label, command, args) {
+  try {
+    await step(label, () => run(command, args));
+    count(1, 0);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    say(`✗ ${label}: ${error.message}`);
+    count(0, 1);
+    return false;
+  }
+}
+
+async function nativeTests() {
+  const child = start("cargo", ["test", "--all-features"], { stdio: ["ignore", "pipe", 2] });
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+    process.stderr.write(chunk);
+  });
+  const how = await child.gone;
+  let failed = 0;
+  for (const [, p, f, ignored] of output.matchAll(/^test result: .*? (\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
+    count(Number(p), Number(f));
+    failed += Number(f);
+    if (Number(ignored)) say(`! ${ignored} native tests are ignored`);
+  }
+  // Not compiled, or ended before its result.
+  if (how !== "status 0" && !failed) count(0, 1);
+}
+
+async function rust() {
+  await check("format", "cargo", ["fmt", "--check"]);
+  await check("lints, native", "cargo", ["clippy", "--all-targets", "--all-features", "--", "-D", "warnings"]);
+  await check("lints, wasm", "cargo", ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
+  await step("native tests", nativeTests);
+}
+
+const testFiles = () =>
+  readdirSync(join(root, "tests"), { recursive: true })
+    .filter((file) => file.endsWith(".test.mjs"))
+    .sort()
+    .map((file) => join("tests", file));
+
+async function e2e(files) {
+  if (!(await check("build", join(root, "scripts/build"), []))) {
+    say("✗ the tests on workerd did not run: there is no build");
+    return;
+  }
+  const env = { ...process.env, CHROMIUM: await chromiumProgram() };
+  env.TEST_DATABASE_URL ||= await throwAwayCluster();
+
+  const tap = join(root, ".data/test.tap");
+  mkdirSync(join(root, ".data"), { recursive: true });
+  await step(`tests on workerd, PostgreSQL and Chromium (${files.length} files)`, async () => {
+    const args = ["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stderr",
+      "--test-reporter=tap", `--test-reporter-destination=${tap}`, ...files];
+    const how = await start(process.execPath, args, { env, cwd: root }).gone;
+    const summary = readFileSync(tap, "utf8");
+    const of = (kind) => Number(summary.match(new RegExp(`^# ${kind} (\\d+)`, "m"))?.[1] ?? 0);
+    const failed = of("fail") + of("cancelled");
+    count(of("pass"), failed);
+    if (of("skipped") + of("todo")) say(`! ${of("skipped") + of("todo")} tests are skipped`);
+    if (how !== "status 0" && !failed) count(0, 1);
+  });
+}
+
+await script(async ([part, ...files]) => {
+  if (part && !["rust", "e2e"].includes(part)) throw new Stop("usage: scripts/test [rust | e2e [file…]]");
+  try {
+    if (part !== "e2e") await rust();
+    if (part !== "rust") await e2e(files.length ? files : testFiles());
+  } catch (error) {
+    say(error instanceof Stop ? `✗ ${error.message}` : `✗ ${error.stack}`);
+    count(0, 1);
+  }
+  console.log(`${totals.passed} passed, ${totals.failed} failed`);
+  return totals.failed ? 1 : 0;
+});

@@ -1,0 +1,5 @@
+// What the end-to-end tests stand on: the Worker under workerd, a database, tokens, a socket that waits.
+export { embeddedDatabase, testDatabase } from "./database.mjs";
+export { SECRET, startServer, token } from "./server.mjs";
+export { openSocket, Refused } from "./socket.mjs";
+export { until } from "../../scripts/lib/process.mjs";

@@ -1,0 +1,117 @@
+// The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SignJWT } from "jose";
+import { unstable_readConfig as readConfig } from "wrangler";
+import { root } from "../../scripts/lib/database.mjs";
+import { freePort, until } from "../../scripts/lib/process.mjs";
+
+const wrangler = createRequire(import.meta.resolve("wrangler"));
+const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = wrangler("miniflare");
+
+/** The secret that `startServer` sets and `token` signs with; another one in each run. */
+export const SECRET = randomBytes(48).toString("base64url");
+
+/**
+ * A token with these claims, e.g. `{sub: "ada", username: "Ada", roles: ["moderator"]}`; `iat` is now and `exp` in an
+ * hour unless they say otherwise, and one that is null is left out. HS256 with `secret`.
+ */
+export function token(claims, { secret = SECRET, header = {} } = {}) {
+  const now = Math.floor(Date.now() / 1000);
+  const all = { iat: now, exp: now + 3600, ...claims };
+  const payload = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
+  return new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT", ...header }).sign(Buffer.from(secret));
+}
+
+/** The workerd that listens on `port`, among the children of this process. */
+function workerd(port) {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" }).split("\n");
+  const line = lines.find((l) => Number(l.trim().split(/\s+/)[1]) === process.pid && l.includes(`entry=127.0.0.1:${port}`));
+  return line && Number(line.trim().split(/\s+/)[0]);
+}
+
+/**
+ * Starts the Worker. `vars` are settings over those of wrangler.toml (null takes one away); without `databaseUrl` the
+ * database is one that refuses connections; `persist` is the folder of the objects' storage, else a fresh one that goes
+ * with `stop()`.
+ *
+ * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
+ * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
+ * hibernating; `sql(className, name, statement, …values)` runs a statement in an object's storage; `kill9()` ends workerd by
+ * SIGKILL; `restart()` starts it again on the same data and port; `stop()`.
+ */
+export async function startServer({ vars = {}, databaseUrl, persist, port } = {}) {
+  const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
+  const storage = persist ?? mkdtempSync(join(tmpdir(), "edge-chat-state-"));
+  port ??= await freePort();
+  const logs = [];
+  const bindings = { ...config.vars, JWT_SECRET: SECRET, AUTO_CREATE_ROOMS: "true", ...vars };
+  for (const [name, value] of Object.entries(bindings)) if (value === null) delete bindings[name];
+
+  const options = convertV4MiniflareOptions({
+    name: config.name,
+    compatibilityDate: config.compatibility_date,
+    modules: [
+      { type: "ESModule", path: join(root, "build/index.js") },
+      { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
+    ],
+    modulesRoot: join(root, "build"),
+    bindings,
+    durableObjects: Object.fromEntries(
+      config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
+    ),
+    hyperdrives: { DB: databaseUrl ?? "postgres://nobody:nothing@127.0.0.1:1/none" },
+    assets: { directory: join(root, config.assets.directory), run_worker_first: config.assets.run_worker_first },
+    resourcePersistencePath: storage,
+    host: "127.0.0.1",
+    port,
+    // What production puts on a request; without it Miniflare would ask the internet for it.
+    cf: { colo: "TST", country: "XX" },
+    log: new Log(LogLevel.ERROR),
+    logRequests: false,
+    handleStructuredLogs: (line) => logs.push(line),
+    unsafeInspectDurableObjects: true,
+  });
+
+  let miniflare;
+  const begin = async () => {
+    miniflare = new Miniflare(options);
+    await miniflare.ready;
+  };
+  await begin();
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    socketUrl: (room) => `ws://127.0.0.1:${port}/api/rooms/${encodeURIComponent(room)}/ws`,
+    logs,
+    async log(pattern, ms = 5_000) {
+      const line = await until(ms, () => logs.find(({ message }) => pattern.test(message)));
+      if (!line) throw new Error(`nothing logged in ${ms} ms matches ${pattern}`);
+      return line;
+    },
+    evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
+    async sql(className, name, statement, ...values) {
+      const handle = await miniflare.unsafeGetDurableObjectStorage(config.name, className, { name });
+      return handle.exec(statement, ...values);
+    },
+    async kill9() {
+      const pid = workerd(port);
+      if (!pid) throw new Error(`no workerd of this process listens on port ${port}`);
+      process.kill(pid, "SIGKILL");
+      // Miniflare would start another at once.
+      await miniflare.dispose();
+    },
+    restart: async () => {
+      await miniflare.dispose();
+      await begin();
+    },
+    async stop() {
+      await miniflare.dispose();
+      if (!persist) rmSync(storage, { recursive: true, force: true });
+    },
+  };
+}
