@@ -156,10 +156,12 @@ begin
 
   if 'role' = any (kinds) then
     with final as (
-      select distinct on (1) o ->> 'user_id' as user_id, o ->> 'role' as role, o ->> 'username' as username,
-        chat_time(o ->> 'at') as at
+      select o ->> 'user_id' as user_id, (array_agg(o ->> 'role' order by seq desc))[1] as role,
+        -- Not every change of a role knows the name.
+        (array_agg(o ->> 'username' order by seq desc) filter (where o ->> 'username' is not null))[1] as username,
+        (array_agg(chat_time(o ->> 'at') order by seq desc))[1] as at
       from chat_ops(ops, 'role', since)
-      order by 1, seq desc
+      group by 1
     ), removed as (
       delete from room_roles r using final f where f.role is null and r.room_id = room and r.user_id = f.user_id
     )

@@ -1,10 +1,11 @@
 // The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { SignJWT } from "jose";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { root } from "../../scripts/lib/database.mjs";
@@ -34,6 +35,13 @@ function workerd(port) {
   return line && Number(line.trim().split(/\s+/)[0]);
 }
 
+/** workerd's id, and so the file, of the object with that name; `unique` is its namespace's key. */
+function objectId(unique, name) {
+  const key = createHash("sha256").update(unique).digest();
+  const half = (data) => createHmac("sha256", key).update(data).digest().subarray(0, 16);
+  return Buffer.concat([half(name), half(half(name))]).toString("hex");
+}
+
 /**
  * Starts the Worker. `vars` are settings over those of wrangler.toml (null takes one away); without `databaseUrl` the
  * database is one that refuses connections; `persist` is the folder of the objects' storage, else a fresh one that goes
@@ -41,8 +49,8 @@ function workerd(port) {
  *
  * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
- * hibernating; `sql(className, name, statement, …values)` runs a statement in an object's storage; `kill9()` ends workerd by
- * SIGKILL; `restart()` starts it again on the same data and port; `stop()`.
+ * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
+ * the SQLite of the object so named; `restart()` starts it again on the same data and port; `stop()`.
  */
 export async function startServer({ vars = {}, databaseUrl, persist, port } = {}) {
   const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
@@ -65,7 +73,7 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
     ),
     hyperdrives: { DB: databaseUrl ?? "postgres://nobody:nothing@127.0.0.1:1/none" },
-    assets: { directory: join(root, config.assets.directory), run_worker_first: config.assets.run_worker_first },
+    assets: { directory: join(root, config.assets.directory), run_worker_first: config.assets.run_worker_first, routerConfig: { has_user_worker: true } },
     resourcePersistencePath: storage,
     host: "127.0.0.1",
     port,
@@ -74,7 +82,6 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
     log: new Log(LogLevel.ERROR),
     logRequests: false,
     handleStructuredLogs: (line) => logs.push(line),
-    unsafeInspectDurableObjects: true,
   });
 
   let miniflare;
@@ -94,9 +101,14 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       return line;
     },
     evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
-    async sql(className, name, statement, ...values) {
-      const handle = await miniflare.unsafeGetDurableObjectStorage(config.name, className, { name });
-      return handle.exec(statement, ...values);
+    sql(className, name, statement, ...values) {
+      const namespace = `${config.name}-${className}`;
+      const db = new DatabaseSync(join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`));
+      try {
+        return db.prepare(statement).all(...values);
+      } finally {
+        db.close();
+      }
     },
     async kill9() {
       const pid = workerd(port);

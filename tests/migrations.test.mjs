@@ -1,0 +1,237 @@
+// The migrations and chat_apply, on PostgreSQL and on PGlite.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { migrations } from "../scripts/lib/database.mjs";
+import { embeddedDatabase, testDatabase } from "./harness/index.mjs";
+
+const EPOCH = 1_732_380_000_000;
+const AT = 1_732_380_005_123;
+
+const message = (seq, more = {}) => ({
+  op: "message", seq, no: seq, id: randomUUID(), user_id: "ada", username: "Ada", avatar: null, roles: ["member"],
+  content: "a &lt; b", text: "a < b", type: "text", metadata: { k: 1 }, mentions: [{ user_id: "bob", username: "Bob" }],
+  reply_to: null, client_id: `c${seq}`, created_at: AT, edited_at: null, deleted_at: null, audience: "all",
+  visible_at: AT, ...more,
+});
+const edit = (seq, id, content, edited_at = AT + seq) => ({ op: "edit", seq, id, content, text: null, mentions: [], edited_at });
+const remove = (seq, ...ids) => ({ op: "delete", seq, ids, deleted_at: AT + seq, by: "mod" });
+const react = (seq, id, user_id, reaction, gone = false) => ({ op: "reaction", seq, id, user_id, reaction, remove: gone, at: AT });
+const role = (seq, user_id, name, username = null) => ({ op: "role", seq, user_id, role: name, username, at: AT });
+const roomOp = (seq, more = {}) => ({
+  op: "room", seq, at: AT + seq, name: "A room", type: "video", settings: { slow_s: 3 }, owner_id: "ada", created_at: AT,
+  deleted_at: null, ...more,
+});
+const batch = (room_id, from, to, ops, more = {}) => ({ v: 1, room_id, epoch: EPOCH, start: 0, from, to, ops, ...more });
+
+for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedDatabase]]) {
+  describe(server, () => {
+    let db;
+    before(async () => (db = await open()));
+    after(() => db.drop());
+
+    const apply = async (...batches) => {
+      const texts = batches.map((b) => (typeof b === "string" ? b : JSON.stringify(b)));
+      return (await db.query("select chat_apply($1::text[]) as answer", [texts]))[0].answer;
+    };
+    const at = (seq, epoch = EPOCH) => ({ epoch, seq });
+    const row = async (id) => (await db.query("select * from messages where id = $1", [id]))[0];
+    const contents = (room) =>
+      db.query("select content from messages where room_id = $1 order by no", [room]).then((rows) => rows.map((r) => r.content));
+    const reactions = (id) =>
+      db.query("select user_id, reaction from reactions where message_id = $1 order by 1, 2", [id])
+        .then((rows) => rows.map((r) => r.user_id + r.reaction));
+    let rooms = 0;
+    const newRoom = () => `video_${++rooms}`;
+
+    test("a message is written with every field, and the cursor moves", async () => {
+      const room = newRoom();
+      const m = message(2, { no: 1, reply_to: randomUUID(), avatar: "https://a/b", audience: "user:bob", visible_at: AT + 5 });
+      assert.deepEqual(await apply(batch(room, 0, 7, [m])), [at(7)]);
+      const r = await row(m.id);
+      assert.deepEqual({ ...r }, {
+        id: m.id, room_id: room, no: "1", user_id: "ada", username: "Ada", avatar: "https://a/b", roles: ["member"],
+        content: "a &lt; b", text: "a < b", type: "text", metadata: { k: 1 },
+        mentions: [{ user_id: "bob", username: "Bob" }], reply_to: m.reply_to, client_id: "c2", audience: "user:bob",
+        visible_at: new Date(AT + 5), created_at: new Date(AT), edited_at: null, deleted_at: null,
+        epoch: String(EPOCH), seq: "2",
+      });
+      assert.deepEqual(await db.query("select epoch, seq from room_cursor where room_id = $1", [room]), [{ epoch: String(EPOCH), seq: "7" }]);
+    });
+
+    test("a replay writes nothing; an overlap writes what is after the cursor", async () => {
+      const room = newRoom();
+      const [one, two, three] = [1, 2, 3].map((seq) => message(seq));
+      await apply(batch(room, 0, 2, [one, two]));
+      assert.deepEqual(await apply(batch(room, 0, 2, [{ ...one, content: "other" }, two])), [at(2)]);
+      assert.deepEqual(await apply(batch(room, 1, 3, [{ ...two, content: "other" }, three])), [at(3)]);
+      assert.deepEqual(await contents(room), ["a &lt; b", "a &lt; b", "a &lt; b"]);
+    });
+
+    test("a gap is refused with the cursor, unless the log starts there", async () => {
+      const room = newRoom();
+      await apply(batch(room, 0, 2, [message(1)]));
+      assert.deepEqual(await apply(batch(room, 5, 6, [message(6)])), [at(2)]);
+      assert.deepEqual(await apply(batch(room, 5, 6, [message(6)], { start: undefined })), [at(2)]);
+      assert.equal((await contents(room)).length, 1);
+      assert.deepEqual(await apply(batch(room, 5, 6, [message(6)], { start: 5 })), [at(6)]);
+      assert.equal((await contents(room)).length, 2);
+      assert.deepEqual(await apply(batch(newRoom(), 5, 6, [message(6)])), [at(0)], "a room not known yet");
+    });
+
+    test("a smaller epoch loses; a larger one starts anew and keeps what is there", async () => {
+      const room = newRoom();
+      await apply(batch(room, 0, 9, [message(1)]));
+      assert.deepEqual(await apply(batch(room, 9, 10, [message(2)], { epoch: EPOCH - 1 })), [at(9)]);
+      assert.deepEqual(await apply(batch(room, 4, 5, [message(3)], { epoch: EPOCH + 1 })), [at(0, EPOCH + 1)], "a gap");
+      assert.deepEqual(await apply(batch(room, 9, 12, [message(2)])), [at(0, EPOCH + 1)], "the old one lost by that");
+      assert.deepEqual(await apply(batch(room, 0, 3, [message(1, { no: 2 })], { epoch: EPOCH + 1 })), [at(3, EPOCH + 1)]);
+      assert.deepEqual(await apply(batch(room, 7, 8, [message(8, { no: 3 })], { epoch: EPOCH + 2, start: 7 })), [at(8, EPOCH + 2)]);
+      assert.equal((await contents(room)).length, 3);
+    });
+
+    test("a room that cannot be written disturbs no other, and answers at its own index", async () => {
+      const [nul, uuid, missing, notJson, constraint, good, good2] = Array.from({ length: 7 }, newRoom);
+      const answers = await apply(
+        batch(good2, 0, 1, [message(1)]),
+        batch(nul, 0, 2, [message(1), message(2, { content: "a\0b" })]),
+        batch(uuid, 0, 2, [message(1), message(2, { id: "msg_456" })]),
+        { ...batch(missing, 0, 1, [message(1)]), to: undefined },
+        `{"room_id": "${notJson}"`,
+        batch(constraint, 0, 2, [message(1), message(2, { type: "shout" })]),
+        batch(good, 0, 1, [message(1)]),
+      );
+      assert.deepEqual(answers.map((a) => a.sqlstate ?? a.seq), [1, "22P05", "22P02", "22004", "22P02", "23514", 1]);
+      for (const answer of answers.slice(1, 6)) assert.match(answer.error, /./);
+      for (const room of [nul, uuid, missing, notJson, constraint]) {
+        assert.deepEqual(await contents(room), [], "all of a room's batch or nothing");
+        assert.deepEqual(await db.query("select from room_cursor where room_id = $1", [room]), []);
+      }
+      assert.equal((await contents(good)).length, 1);
+      assert.deepEqual(await apply(), []);
+      assert.equal((await apply(batch(null, 0, 1, [])))[0].sqlstate, "22004");
+    });
+
+    test("edits and deletions end the same within a batch and across batches", async () => {
+      const story = (m) => [
+        m.edited, m.deleted, m.twice,
+        edit(4, m.edited.id, "older"), edit(5, m.twice.id, "once"), edit(6, m.edited.id, "newer", AT + 50),
+        edit(7, m.deleted.id, "too late"), remove(8, m.deleted.id, m.twice.id), edit(9, m.twice.id, "after its end"),
+        remove(10, m.twice.id),
+      ];
+      const cast = () => ({ edited: message(1), deleted: message(2), twice: message(3) });
+      const seen = async (m) =>
+        Promise.all(Object.values(m).map(async ({ id }) => {
+          const { content, text, metadata, mentions, edited_at, deleted_at, no } = await row(id);
+          return { content, text, metadata, mentions, edited_at, deleted_at, no };
+        }));
+
+      const whole = cast();
+      await apply(batch(newRoom(), 0, 10, story(whole)));
+      const apart = cast();
+      const room = newRoom();
+      for (const op of story(apart)) assert.deepEqual(await apply(batch(room, op.seq - 1, op.seq, [op])), [at(op.seq)]);
+
+      const gone = { content: "", text: null, metadata: {}, mentions: [], deleted_at: new Date(AT + 8) };
+      const expected = [
+        { content: "newer", text: null, metadata: { k: 1 }, mentions: [], edited_at: new Date(AT + 50), deleted_at: null, no: "1" },
+        { ...gone, edited_at: new Date(AT + 7), no: "2" },
+        { ...gone, edited_at: new Date(AT + 5), no: "3" },
+      ];
+      assert.deepEqual(await seen(whole), expected);
+      assert.deepEqual(await seen(apart), expected);
+    });
+
+    test("a message that the log has redacted or edited already is not taken back", async () => {
+      const room = newRoom();
+      const gone = message(1, { content: "left over", deleted_at: AT + 9 });
+      const ahead = message(2, { content: "newest", edited_at: AT + 9 });
+      await apply(batch(room, 0, 4, [gone, ahead, edit(3, gone.id, "old"), edit(4, ahead.id, "old")]));
+      assert.deepEqual(await contents(room), ["", "newest"]);
+      await apply(batch(room, 4, 6, [edit(5, gone.id, "old"), edit(6, ahead.id, "old", AT + 8)]));
+      assert.deepEqual(await contents(room), ["", "newest"]);
+      assert.deepEqual((await row(gone.id)).deleted_at, new Date(AT + 9));
+    });
+
+    test("reactions: the last word counts, a deleted message has none", async () => {
+      const room = newRoom();
+      const [kept, lost, later] = [message(1), message(2), message(3)];
+      await apply(batch(room, 0, 10, [kept, lost, later,
+        react(4, kept.id, "ada", "👍"), react(5, kept.id, "ada", "👍"), react(6, kept.id, "bob", "👍"),
+        react(7, kept.id, "bob", "👍", true), react(8, kept.id, "bob", "🎉"),
+        react(9, lost.id, "ada", "👍"), remove(10, lost.id)]));
+      assert.deepEqual([await reactions(kept.id), await reactions(lost.id)], [["ada👍", "bob🎉"], []]);
+      await apply(batch(room, 10, 14, [react(11, kept.id, "ada", "👍", true), react(12, later.id, "bob", "👍"),
+        react(13, lost.id, "bob", "👍"), react(14, randomUUID(), "bob", "👍")]));
+      assert.deepEqual([await reactions(kept.id), await reactions(later.id), await reactions(lost.id)], [["bob🎉"], ["bob👍"], []]);
+      await apply(batch(room, 14, 15, [remove(15, later.id)]));
+      assert.deepEqual(await reactions(later.id), []);
+    });
+
+    test("one room's batch cannot touch another room's messages", async () => {
+      const m = message(1);
+      await apply(batch(newRoom(), 0, 2, [m, react(2, m.id, "ada", "👍")]));
+      await apply(batch(newRoom(), 0, 5, [edit(1, m.id, "theirs"), remove(2, m.id), react(3, m.id, "ada", "👍", true),
+        { ...m, seq: 4, content: "theirs" }]));
+      assert.equal((await row(m.id)).content, "a &lt; b");
+      assert.deepEqual(await reactions(m.id), ["ada👍"]);
+    });
+
+    test("roles are set, changed, taken away", async () => {
+      const room = newRoom();
+      const roles = () => db.query("select user_id, role, username from room_roles where room_id = $1 order by 1", [room]);
+      await apply(batch(room, 0, 3, [role(1, "ada", "owner", "Ada"), role(2, "bob", "moderator", "Bob"), role(3, "bob", "member")]));
+      assert.deepEqual(await roles(), [{ user_id: "ada", role: "owner", username: "Ada" }, { user_id: "bob", role: "member", username: "Bob" }]);
+      await apply(batch(room, 3, 5, [role(4, "ada", "moderator"), role(5, "bob", null)]));
+      assert.deepEqual(await roles(), [{ user_id: "ada", role: "moderator", username: "Ada" }]);
+    });
+
+    test("a room is written, changed, and leaves a tombstone", async () => {
+      const room = newRoom();
+      const read = async () => (await db.query("select * from rooms where id = $1", [room]))[0];
+      await apply(batch(room, 0, 2, [roomOp(1, { name: "First" }), roomOp(2)]));
+      assert.deepEqual({ ...(await read()) }, {
+        id: room, name: "A room", type: "video", settings: { slow_s: 3 }, owner_id: "ada", created_at: new Date(AT),
+        updated_at: new Date(AT + 2), deleted_at: null,
+      });
+      await apply(batch(room, 2, 3, [roomOp(3, { deleted_at: AT + 3, owner_id: null })]));
+      const gone = await read();
+      assert.deepEqual([gone.deleted_at, gone.owner_id], [new Date(AT + 3), null]);
+    });
+
+    test("an operation of another version is skipped, whatever its fields hold", async () => {
+      const room = newRoom();
+      const m = message(2);
+      const unknown = { op: "poll", seq: 1, id: 7, no: "first", at: "yesterday", ids: { a: 1 }, created_at: [] };
+      assert.deepEqual(await apply(batch(room, 0, 3, [unknown, { ...m, extra: { x: 1 } }, { seq: 3 }])), [at(3)]);
+      assert.equal((await row(m.id)).content, "a &lt; b");
+    });
+
+    test("many rooms in one call, each at its own index", async () => {
+      const ids = Array.from({ length: 70 }, newRoom).reverse();
+      const answers = await apply(...ids.map((id, i) => batch(id, 0, i + 1, [message(1)])));
+      assert.deepEqual(answers, ids.map((_, i) => at(i + 1)));
+    });
+
+    test("down takes everything back, and up brings it again", async () => {
+      const other = await open({ empty: true });
+      try {
+        const names = () =>
+          other.query(`select relname::text as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+            union all select proname::text from pg_proc where pronamespace = 'public'::regnamespace order by 1`)
+            .then((rows) => rows.map((r) => r.name));
+        await migrations("migrate", other.url);
+        const whole = await names();
+        assert.ok(["chat_apply", "messages", "rooms", "room_cursor", "dead_letters", "device_keys"].every((name) => whole.includes(name)));
+        const steps = (await other.query("select count(*)::int as n from schema_migrations"))[0].n;
+        for (let i = 0; i < steps; i++) await migrations("rollback", other.url);
+        assert.deepEqual(await names(), ["schema_migrations"]);
+        await migrations("migrate", other.url);
+        assert.deepEqual(await names(), whole);
+        await migrations("status", other.url);
+      } finally {
+        await other.drop();
+      }
+    });
+  });
+}
