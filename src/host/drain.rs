@@ -43,6 +43,9 @@ pub enum Drained {
 #[derive(Debug, Default)]
 pub(super) struct Draining {
     due: Option<u64>,
+    /// A batch is on its way: no alarm is due for the next one before its outcome is known. Should the object die
+    /// meanwhile, the platform calls the unfinished alarm again.
+    in_flight: bool,
     failures: u32,
 }
 
@@ -53,7 +56,7 @@ impl Draining {
     }
 
     pub(super) fn due(&self) -> Option<u64> {
-        self.due
+        self.due.filter(|_| !self.in_flight)
     }
 }
 
@@ -74,12 +77,14 @@ impl Host {
         if batch.is_none() {
             self.draining.due = None;
         }
+        self.draining.in_flight = batch.is_some();
         Ok(batch)
     }
 
     /// What became of the batch.
     pub fn drained(&mut self, at: &Moment<'_>, drained: Drained) -> Effects {
         let mut effects = self.begin(at);
+        self.draining.in_flight = false;
         let asleep = self.audience.socket_count() == 0;
         let retry = match drained {
             Drained::Cursor { epoch, seq } => self.moved(epoch, seq, &mut effects),
@@ -93,8 +98,10 @@ impl Host {
             None => {
                 self.counters.drains += 1;
                 self.draining.failures = 0;
-                let behind = self.room.as_ref().is_some_and(|room| room.drained() < room.position().seq);
-                self.draining.due = behind.then_some(self.now);
+                self.trim(at, &mut effects);
+                let left = self.room.as_ref().map_or(0, |room| room.position().seq.saturating_sub(room.drained()));
+                let wait = if left > u64::from(ROWS) { 0 } else { GATHER };
+                self.draining.due = (left > 0).then(|| self.now.saturating_add(wait));
             }
             Some(at_least) => {
                 self.counters.drains_failed += 1;
@@ -107,6 +114,17 @@ impl Host {
             }
         }
         self.finish(effects)
+    }
+
+    fn trim(&self, at: &Moment<'_>, effects: &mut Effects) {
+        let Some(room) = &self.room else { return };
+        match room.trim(at.log, self.now) {
+            Ok(step) => {
+                effects.write.forget_to = step.write.forget_to;
+                effects.write.state.extend(step.write.state);
+            }
+            Err(fault) => effects.faults.push(fault.to_string()),
+        }
     }
 
     /// Takes over PostgreSQL's cursor; the wait in ms where it says something that cannot be followed.

@@ -364,12 +364,12 @@ impl DurableObject for Room {
     async fn alarm(&self) -> Result<Response> {
         let inner = &self.inner;
         inner.alarm.set(0);
+        inner.drain().await;
         if inner.step(|host, at| ((), host.tick(at))).is_err() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
-        inner.drain().await;
         if now().saturating_sub(inner.forgot_at.get()) > FORGET_EVERY
             && let Ok(storage) = inner.load()
         {

@@ -131,6 +131,10 @@ impl Room {
                 Some(speaker(user)?)
             }
         };
+        if cx.log.bytes() > super::STORAGE_BYTES {
+            let message = "The room's storage is full until older messages have been moved on.";
+            return Err(ChatError::new(ErrorCode::StorageFull, message).retry_after(10_000).into());
+        }
         let kind = self.kind(&body, sender)?;
         let rate = self.rate(sender.role);
         if let Some(rate) = rate {

@@ -92,6 +92,11 @@ const KEY_ROOM: &str = "room";
 const KEY_EPOCH: &str = "epoch";
 const KEY_DRAINED: &str = "cursor:postgres";
 const KEY_ROLE: &str = "role:";
+/// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
+const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
+const LOG_BYTES: u64 = 256 << 20;
+/// Nine tenths of what the platform gives an object: beyond it, a write that does not fit would drop every socket.
+const STORAGE_BYTES: u64 = 9 << 30;
 /// How many rows are read at once while scanning; about 64 KB of a busy log.
 const SCAN: u32 = 100;
 
@@ -332,6 +337,30 @@ impl Room {
             step.write.state.push((KEY_DRAINED.into(), Some(seq.to_string())));
         }
         step
+    }
+
+    /// Forgets the oldest rows that PostgreSQL has, once they are a week old or the log takes too much room.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn trim(&self, log: &dyn Log, now: u64) -> Read<Step> {
+        let mut step = Step::default();
+        let crowded = log.bytes() > LOG_BYTES;
+        let is_old = |row: &Row| row.events.last().is_some_and(|event| event.at.saturating_add(LOG_AGE) < now);
+        if !crowded && !log.row_with(0)?.is_some_and(|row| is_old(&row)) {
+            return Ok(step);
+        }
+        for row in log.rows_after(0, SCAN)? {
+            let old = is_old(&row);
+            // The last row stays: it says where the log ends.
+            if !(old || crowded) || row.last > self.drained || row.last >= self.last_seq {
+                break;
+            }
+            let messages = row.events.iter().filter(|event| matches!(event.body, Body::NewMessage(_)));
+            step.write.state.extend(messages.map(|event| (reaction_key(event.seq), None)));
+            step.write.forget_to = Some(row.last);
+        }
+        Ok(step)
     }
 
     /// Lets go of what is too old to matter; called now and then.
