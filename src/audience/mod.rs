@@ -74,6 +74,8 @@ pub struct Audience {
     lists: Lists,
     /// (when, which): each socket's next deadline, so that a tick looks only at those that are due.
     deadlines: BTreeSet<(u64, SocketId)>,
+    /// (when, who): users whose last tab was closed.
+    leaving: BTreeSet<(u64, UserId)>,
     /// Bytes broadcast since this object was built.
     sent: u64,
     stats_dirty: bool,

@@ -44,7 +44,9 @@ impl Audience {
         if !present.sockets.contains(&id) {
             present.sockets.push(id);
         }
-        present.leaves_at = None;
+        if let Some(at) = present.leaves_at.take() {
+            self.leaving.remove(&(at, who.user_id.clone()));
+        }
         present.username.clone_from(&who.username);
         present.lowercase = who.username.to_lowercase();
         present.avatar.clone_from(&who.avatar);
@@ -67,17 +69,18 @@ impl Audience {
         if let Some(present) = self.users.get_mut(&who.user_id) {
             present.sockets.retain(|id| *id != attachment.id);
             if present.sockets.is_empty() {
-                present.leaves_at = Some(now.saturating_add(LINGER));
+                let at = now.saturating_add(LINGER);
+                present.leaves_at = Some(at);
+                self.leaving.insert((at, who.user_id.clone()));
             }
         }
     }
 
     /// Those whose last tab has been closed for long enough.
     pub fn gone(&mut self, now: u64) -> Vec<Gone> {
-        let due = |present: &Present| present.leaves_at.is_some_and(|at| at <= now);
-        let ids: Vec<_> = self.users.iter().filter(|(_, p)| due(p)).map(|(id, _)| id.clone()).collect();
         let mut gone = Vec::new();
-        for user_id in ids {
+        while self.leaving.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, user_id)) = self.leaving.pop_first() else { break };
             if let Some(present) = self.users.remove(&user_id) {
                 self.stats_dirty = true;
                 gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
@@ -128,8 +131,7 @@ impl Audience {
 
     /// When the audience has to be looked at again soon, ms; it may be forgotten with the memory.
     pub fn next_soon(&self) -> Option<u64> {
-        // Users who linger are few; a scan beats another index.
-        let leaving = self.users.values().filter_map(|present| present.leaves_at).min();
+        let leaving = self.leaving.first().map(|(at, _)| *at);
         leaving.into_iter().chain(self.stats_due()).min()
     }
 }

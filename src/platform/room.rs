@@ -248,22 +248,19 @@ impl Inner {
     /// Drains the log as far as it goes now.
     async fn drain(self: &Rc<Self>) {
         for _ in 0..BATCHES {
-            let batch = {
+            let next = {
                 let Ok(storage) = self.load() else { return };
                 let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
                 let mut host = self.host.borrow_mut();
                 let Some(host) = host.as_mut() else { return };
-                match host.batch(&at) {
-                    Ok(Some(batch)) => batch,
-                    Ok(None) => return,
-                    Err(error) => {
-                        console_error!("drain: {error}");
-                        return;
-                    }
-                }
+                host.batch(&at)
             };
             let room = self.state.id().name().unwrap_or_default();
-            let drained = drain_link::apply(&self.env, &room, batch.body).await;
+            let drained = match next {
+                Ok(Some(batch)) => drain_link::apply(&self.env, &room, batch.body).await,
+                Ok(None) => return,
+                Err(fault) => Drained::Failed(fault.to_string()),
+            };
             let stop = !matches!(drained, Drained::Cursor { .. });
             if self.step(|host, at| ((), host.drained(at, drained))).is_err() || stop {
                 return;
