@@ -154,7 +154,7 @@ impl Room {
         };
         let reply_to = match &body.reply_to {
             None => None,
-            Some(id) => Some(self.find(cx, id, None)?.map_err(|e| e.field("reply_to"))?.message.message_id),
+            Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message.message_id),
         };
         let mentions = self.mentions(cx, clean.text.as_deref().unwrap_or(&clean.content), &body.mentions)?;
 
@@ -214,13 +214,8 @@ impl Room {
         own.unwrap_or(self.settings.max_message_length)
     }
 
-    /// The message with this id that has not been deleted, or with `deleted` too. The inner error is the client's.
-    fn find(
-        &self,
-        cx: &Context<'_>,
-        id: &str,
-        known: Option<&KnownMessage>,
-    ) -> Result<Result<Found, ChatError>, Failure> {
+    /// The message with this id as the log holds it, tombstone or not. The inner error is the client's.
+    fn find_any(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
         let Some(id) = MessageId::parse(id) else { return Ok(Err(not_found())) };
         if let Some(row) = cx.log.row_with(id.seq())? {
             let held = row.events.iter().find(|event| event.seq == id.seq());
@@ -228,11 +223,7 @@ impl Room {
                 && message.message_id == id
             {
                 let (at, message) = (event.at, (**message).clone());
-                return Ok(if message.deleted_at.is_some() && known.is_none() {
-                    Err(not_found())
-                } else {
-                    Ok(Found { row, at, message })
-                });
+                return Ok(Ok(Found { row, at, message }));
             }
             // Below the oldest row, or of an earlier epoch: PostgreSQL may have it.
             if row.first() <= id.seq() && id.time() >= self.epoch {
@@ -250,6 +241,12 @@ impl Room {
         Ok(Err(ChatError::new(ErrorCode::MessageTooOld, message).field("message_id")))
     }
 
+    /// The same, where it has not been deleted.
+    fn find(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
+        let found = self.find_any(cx, id)?;
+        Ok(found.and_then(|found| if found.message.deleted_at.is_none() { Ok(found) } else { Err(not_found()) }))
+    }
+
     /// Changes what the sender said.
     ///
     /// # Errors
@@ -264,7 +261,7 @@ impl Room {
     ) -> Result<(Edited, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Act::Send, sender.role, self.info.settings.read_only)?;
-        let (found, author, said_at) = match (self.find(cx, id, None)?, known) {
+        let (found, author, said_at) = match (self.find(cx, id)?, known) {
             (Ok(found), _) => {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
                 (Some(found), author, at)
@@ -329,8 +326,7 @@ impl Room {
     ) -> Result<(Deleted, Step), Failure> {
         let who = signed_in(sender)?;
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
-        let tombstone = KnownMessage { no: 0, user_id: String::new(), roles: Vec::new(), at: 0, deleted: true };
-        let (found, author) = match (self.find(cx, id, Some(&tombstone))?, known) {
+        let (found, author) = match (self.find_any(cx, id)?, known) {
             (Ok(found), _) => {
                 let Message { no, user, deleted_at, .. } = &found.message;
                 let deleted = deleted_at.is_some();
@@ -387,7 +383,7 @@ impl Room {
         let who = signed_in(sender)?;
         policy::check(Act::React, sender.role, self.info.settings.read_only)?;
         let reaction = content::reaction(reaction)?;
-        let message_id = self.find(cx, id, None)??.message.message_id;
+        let message_id = self.find(cx, id)??.message.message_id;
         let mut reactions = Reactions::of(cx.log, message_id.seq())?;
         let mut step = Step::default();
         if !reactions.change(&who.user_id, reaction, remove)? {
