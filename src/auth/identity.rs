@@ -49,6 +49,11 @@ impl Identity {
         effective(&self.roles, self.grant, room_role)
     }
 
+    /// Whether no limit applies to the rooms this user makes: back ends and admins.
+    pub fn makes_rooms_freely(&self) -> bool {
+        self.roles.iter().any(|role| matches!(role, Role::Service | Role::Admin))
+    }
+
     /// Whether the token's time is over at `now_ms`.
     pub fn expired(&self, now_ms: u64) -> bool {
         now_ms >= self.exp_ms

@@ -9,9 +9,10 @@ use crate::protocol::call::{Ask, Caller, KnownMessage, Page, PageQuery};
 use crate::protocol::wire::{json, raw};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
-use crate::sinks::history;
+use crate::sinks::history::{self, Older};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::types::Type;
 use worker::{Context, Delay, Env, console_error};
@@ -32,6 +33,8 @@ struct History<'a> {
     total: u64,
     has_more: bool,
     epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    my_reactions: Option<BTreeMap<String, Vec<String>>>,
 }
 
 fn unavailable(error: impl std::fmt::Display) -> ChatError {
@@ -47,13 +50,15 @@ pub(super) async fn page(
     room: &RoomId,
     caller: Caller,
     query: PageQuery,
+    mine: bool,
 ) -> Result<Box<RawValue>, ChatError> {
     let page: Page = room_link::ask(env, room, caller, Ask::Messages(query)).await?;
-    let mut messages = page.held;
+    let (mut messages, mut my_reactions) = (page.held, page.my_reactions);
     if let Some((low, high)) = page.missing {
         let role = if page.moderator { Role::Moderator } else { Role::Guest };
         let viewer = Viewer { user_id: page.user_id.as_deref(), role };
-        let mut older = missing(env, ctx, room, low, high, viewer).await?;
+        let Older { messages: mut older, mine } = missing(env, ctx, room, low, high, viewer).await?;
+        my_reactions.extend(mine);
         if page.newest_first {
             older.reverse();
             messages.append(&mut older);
@@ -67,7 +72,9 @@ pub(super) async fn page(
         PageQuery::Before { limit, .. } | PageQuery::After { limit, .. } => (1, limit),
     };
     let Page { total, has_more, epoch, .. } = page;
-    let history = History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch };
+    let my_reactions = mine.then_some(my_reactions);
+    let history =
+        History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch, my_reactions };
     Ok(raw(json(&history)))
 }
 
@@ -78,12 +85,13 @@ async fn missing(
     low: u64,
     high: u64,
     viewer: Viewer<'_>,
-) -> Result<Vec<Box<RawValue>>, ChatError> {
+) -> Result<Older, ChatError> {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let (low, high, id) = (number(low), number(high), room.as_str());
+    let (low, high, id, user) = (number(low), number(high), room.as_str(), viewer.user_id.unwrap_or_default());
     let read = async {
         let client = connect(env, |driver| ctx.wait_until(driver)).await?;
-        one(&client, history::PAGE, &[(&id, Type::TEXT), (&low, Type::INT8), (&high, Type::INT8)]).await
+        one(&client, history::PAGE, &[(&id, Type::TEXT), (&low, Type::INT8), (&high, Type::INT8), (&user, Type::TEXT)])
+            .await
     };
     let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
     history::read_page(&answer.unwrap_or_default(), room, viewer, now()).map_err(unavailable)

@@ -12,6 +12,7 @@ mod room_link;
 mod router;
 mod socket;
 mod sqlite;
+mod user;
 mod util;
 
 use worker::{Context, Env, Request, Response, Result, event};

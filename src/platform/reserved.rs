@@ -25,10 +25,6 @@ reserved! {
     Shard
 }
 reserved! {
-    /// What belongs to a user in all rooms.
-    User
-}
-reserved! {
     /// Sessions of Socket.IO clients.
     Gateway
 }

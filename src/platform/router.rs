@@ -2,7 +2,7 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, room_link, socket};
+use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
 use crate::protocol::call::{Ask, Caller, EditBody, Nothing, SendBody};
 use crate::protocol::wire::{self, raw};
@@ -171,9 +171,10 @@ impl Request_<'_> {
             }
             Route::DeleteRoom(room) => Ok((204, self.ask(&room, Ask::Delete(Nothing {})).await?)),
             Route::Messages(room) => {
-                let query = rest::page(&self.query()?)?;
+                let pairs = self.query()?;
+                let (query, mine) = (rest::page(&pairs)?, rest::mine(&pairs)?);
                 let caller = self.caller(&room)?;
-                done(messages::page(self.env, self.ctx, &room, caller, query).await?)
+                done(messages::page(self.env, self.ctx, &room, caller, query, mine).await?)
             }
             Route::Members(room) => {
                 let (limit, skip) = rest::members(&self.query()?)?;
@@ -266,7 +267,11 @@ impl Request_<'_> {
                 ChatError::new(ErrorCode::InvalidType, message).field("type")
             })?,
         };
-        Ok((201, self.ask(&room, Ask::Create(body)).await?))
+        let caller = self.caller(&room)?;
+        if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
+            user::makes_room(self.env, &who.user_id).await?;
+        }
+        Ok((201, room_link::ask(self.env, &room, caller, Ask::Create(body)).await?))
     }
 
     async fn dev_token(&mut self) -> Answered {

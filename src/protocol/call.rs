@@ -19,6 +19,9 @@ pub const DRAIN_APPLY: &str = "/apply";
 /// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
 pub const DRAIN_ROOM: &str = "/room";
 
+/// Where a user's object counts a room that its user wants to make: an [`Answer`] of nothing.
+pub const USER_MAKES_ROOM: &str = "/makes-room";
+
 /// The version of these bodies.
 pub const VERSION: u32 = 1;
 
@@ -204,6 +207,8 @@ pub struct Page {
     pub held: Vec<Box<RawValue>>,
     /// The numbers, first and last, that only PostgreSQL has; older than all of `held`.
     pub missing: Option<(u64, u64)>,
+    /// What the viewer reacted with, by message, for those in `held`.
+    pub my_reactions: BTreeMap<String, Vec<String>>,
     /// Whether the viewer sees what only moderators see.
     pub moderator: bool,
     /// The viewer.

@@ -7,5 +7,5 @@ mod route;
 
 pub use origin::{allowed_origin, is_same_origin};
 pub use problem::{problem, problem_page, title};
-pub use query::{members, page};
+pub use query::{members, mine, page};
 pub use route::{Method, Route, route};

@@ -47,6 +47,14 @@ pub fn page(pairs: Pairs<'_>) -> Result<PageQuery, ChatError> {
     }
 }
 
+/// `mine=1`: whether the viewer's own reactions are wanted.
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn mine(pairs: Pairs<'_>) -> Result<bool, ChatError> {
+    Ok(number(pairs, "mine", 0, 1)? == Some(1))
+}
+
 /// `limit` (1–100, default 50) and `cursor` (what `next` said), as how many and after how many.
 ///
 /// # Errors

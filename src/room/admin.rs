@@ -36,7 +36,7 @@ pub fn check_create(
     now: u64,
 ) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
     let who = identity.ok_or_else(|| ChatError::new(ErrorCode::TokenRequired, "Sign in to make a room."))?;
-    let back_end = who.roles.iter().any(|role| matches!(role, Role::Service | Role::Admin));
+    let back_end = who.makes_rooms_freely();
     if settings.room_creation == RoomCreation::Service && !back_end {
         return Err(ChatError::new(ErrorCode::Forbidden, "Here only services make rooms."));
     }

@@ -18,6 +18,7 @@ pub use admin::{check_create, new_info};
 pub use log::{Log, Read, Row, StorageFault, Write};
 pub use message::{Sender, Sent};
 pub use page::first_held_no;
+pub use rate::Window;
 pub use reactions::key as reaction_key;
 pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};

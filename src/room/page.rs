@@ -3,6 +3,7 @@
 use super::{Log, Read, Room, Row, SCAN, Viewer, view};
 use crate::protocol::Body;
 use crate::protocol::call::{Page, PageQuery};
+use std::collections::BTreeMap;
 
 /// Numbers of the first and last message of a page, both inclusive; none where the page is empty.
 fn range(query: PageQuery, last_no: u64) -> Option<(u64, u64)> {
@@ -48,6 +49,7 @@ impl Room {
             newest_first,
             held: Vec::new(),
             missing: None,
+            my_reactions: BTreeMap::new(),
             moderator: viewer.role.at_least(crate::auth::Role::Moderator),
             user_id: viewer.user_id.map(str::to_owned),
         };
@@ -80,7 +82,9 @@ impl Room {
             _ => false,
         });
         let wanted: Vec<_> = wanted.collect();
-        page.held = self.messages(log, &wanted, viewer)?.messages;
+        let shown = self.messages(log, &wanted, viewer)?;
+        page.held = shown.messages;
+        page.my_reactions = shown.mine.into_iter().map(|(id, mine)| (id.to_string(), mine)).collect();
         if newest_first {
             page.held.reverse();
         }

@@ -1,46 +1,64 @@
 //! How much a user may say: a sliding window of what was accepted, exact.
 
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 
-/// The times (ms) at which each user's messages and edits were accepted, as far back as the longest window.
-#[derive(Debug, Default)]
-pub(super) struct Rates(HashMap<UserId, VecDeque<u64>>);
+/// The times (ms) at which something was accepted, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window(VecDeque<u64>);
 
-impl Rates {
-    /// Whether `user` may say one more thing at `now`.
+impl Window {
+    /// Whether one more may be accepted at `now`.
     ///
     /// # Errors
     /// `rate_limited` with the wait until the oldest in the window leaves it.
-    pub(super) fn check(&mut self, user: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
-        let Some(times) = self.0.get_mut(user) else { return Ok(()) };
-        while times.front().is_some_and(|at| at.saturating_add(rate.window_ms) <= now) {
-            times.pop_front();
+    pub fn check(&mut self, rate: Rate, now: u64) -> Result<(), ChatError> {
+        while self.0.front().is_some_and(|at| at.saturating_add(rate.window_ms) <= now) {
+            self.0.pop_front();
         }
         let limit = usize::try_from(rate.messages).unwrap_or(usize::MAX);
-        match times.len().checked_sub(limit).and_then(|over| times.get(over)) {
+        match self.0.len().checked_sub(limit).and_then(|over| self.0.get(over)) {
             None => Ok(()),
             Some(at) => {
                 let wait = at.saturating_add(rate.window_ms).saturating_sub(now).max(1);
-                Err(ChatError::new(ErrorCode::RateLimited, "You are sending too fast. Wait a moment.")
-                    .retry_after(wait))
+                Err(ChatError::new(ErrorCode::RateLimited, "Too many in a short time. Wait a moment.").retry_after(wait))
             }
         }
     }
 
     /// Counts something that was accepted.
+    pub fn accepted(&mut self, at: u64) {
+        self.0.push_back(at);
+    }
+}
+
+/// Each user's messages and edits, as far back as the longest window.
+#[derive(Debug, Default)]
+pub(super) struct Rates(HashMap<UserId, Window>);
+
+impl Rates {
+    /// Whether `user` may say one more thing at `now`.
+    ///
+    /// # Errors
+    /// As [`Window::check`].
+    pub(super) fn check(&mut self, user: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
+        self.0.get_mut(user).map_or(Ok(()), |window| window.check(rate, now))
+    }
+
+    /// Counts something that was accepted.
     pub(super) fn accepted(&mut self, user: &str, at: u64) {
         match self.0.get_mut(user) {
-            Some(times) => times.push_back(at),
+            Some(window) => window.accepted(at),
             None => {
-                self.0.insert(user.to_owned(), VecDeque::from([at]));
+                self.0.insert(user.to_owned(), Window(VecDeque::from([at])));
             }
         }
     }
 
     /// Forgets users whose last word is older than `window` ms.
     pub(super) fn sweep(&mut self, window: u64, now: u64) {
-        self.0.retain(|_, times| times.back().is_some_and(|at| at.saturating_add(window) > now));
+        self.0.retain(|_, said| said.0.back().is_some_and(|at| at.saturating_add(window) > now));
     }
 }
 

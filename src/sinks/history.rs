@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Messages of room `$1` numbered `$2` to `$3`, oldest first.
+/// Messages of room `$1` numbered `$2` to `$3`, oldest first, with what user `$4` reacted with.
 pub const PAGE: &str = "
 select coalesce(json_agg(m order by m.no), '[]')::text from (
   select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
@@ -19,7 +19,8 @@ select coalesce(json_agg(m order by m.no), '[]')::text from (
     (extract(epoch from edited_at) * 1000)::bigint as edited_at,
     (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
     (select json_object_agg(r.reaction, r.n) from (
-      select reaction, count(*) as n from reactions where message_id = messages.id group by reaction) r) as reactions
+      select reaction, count(*) as n from reactions where message_id = messages.id group by reaction) r) as reactions,
+    (select json_agg(reaction) from reactions where message_id = messages.id and user_id = $4) as mine
   from messages where room_id = $1 and no between $2 and $3) m";
 
 /// Where message `$1` (uuid as text) is and whose.
@@ -61,6 +62,16 @@ struct Stored {
     edited_at: Option<u64>,
     deleted_at: Option<u64>,
     reactions: Option<Counts>,
+    mine: Option<Vec<String>>,
+}
+
+/// A page out of PostgreSQL.
+#[derive(Debug, Default)]
+pub struct Older {
+    /// Oldest first.
+    pub messages: Vec<Box<RawValue>>,
+    /// What the viewer reacted with, by message.
+    pub mine: BTreeMap<String, Vec<String>>,
 }
 
 impl Stored {
@@ -102,17 +113,19 @@ impl Stored {
 ///
 /// # Errors
 /// It is not what this build's query yields; the text is for the operator's log.
-pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -> Result<Vec<Box<RawValue>>, String> {
+pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -> Result<Older, String> {
     let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| error.to_string())?;
-    let shown = stored.into_iter().filter_map(|stored| {
+    let mut older = Older::default();
+    for mut stored in stored {
+        let mine = stored.mine.take();
         let (event, counts) = stored.event();
-        view(&event, viewer, now)?;
-        let Body::NewMessage(message) = &event.body else { return None };
+        let (Some(_), Body::NewMessage(message)) = (view(&event, viewer, now), &event.body) else { continue };
         let mut data = MessageData::new(room_id.as_str(), event.at, message, &counts);
         data.seq = Some(event.seq);
-        Some(raw(json(&data)))
-    });
-    Ok(shown.collect())
+        older.messages.push(raw(json(&data)));
+        older.mine.extend(mine.map(|mine| (message.message_id.to_string(), mine)));
+    }
+    Ok(older)
 }
 
 /// The answer to [`MESSAGE`]: the room, and what is known of the message.
