@@ -4,7 +4,7 @@ use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
-use crate::protocol::call::{Ask, Caller, EditBody, Nothing, SendBody};
+use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
@@ -187,15 +187,14 @@ impl Request_<'_> {
                 Ok((201, self.ask(&room, Ask::Send(body)).await?))
             }
             Route::EditMessage(message_id) => {
-                let EditBody { content } = self.body().await?;
-                self.signed_in()?;
-                let (room, known) = messages::find(self.env, self.ctx, &message_id).await?;
-                done(self.ask(&room, Ask::Edit { message_id, content, known: Some(known) }).await?)
+                let EditBody { room_id, content } = self.body().await?;
+                let edit = |known| Ask::Edit { message_id: message_id.clone(), content: content.clone(), known };
+                done(self.on_message(&message_id, room_id, edit).await?)
             }
             Route::DeleteMessage(message_id) => {
-                self.signed_in()?;
-                let (room, known) = messages::find(self.env, self.ctx, &message_id).await?;
-                done(self.ask(&room, Ask::DeleteMessage { message_id, known: Some(known) }).await?)
+                let room_id = self.query()?.into_iter().find(|(key, _)| key == "room_id").map(|(_, id)| id);
+                let delete = |known| Ask::DeleteMessage { message_id: message_id.clone(), known };
+                done(self.on_message(&message_id, room_id, delete).await?)
             }
             // Answered before; named so that a new route is not forgotten.
             Route::Socket(_) | Route::OpenApi | Route::Problem(_) | Route::NotFound | Route::MethodNotAllowed(_) => {
@@ -206,6 +205,24 @@ impl Request_<'_> {
 
     async fn ask(&self, room: &RoomId, ask: Ask) -> std::result::Result<Box<RawValue>, ChatError> {
         room_link::ask(self.env, room, self.caller(room)?, ask).await
+    }
+
+    /// An act on a message by its id. PostgreSQL is asked where the room is not named, or its log has let go of it.
+    async fn on_message(
+        &self,
+        message_id: &str,
+        room_id: Option<String>,
+        ask: impl Fn(Option<KnownMessage>) -> Ask,
+    ) -> std::result::Result<Box<RawValue>, ChatError> {
+        self.signed_in()?;
+        if let Some(room) = room_id {
+            let done = self.ask(&RoomId::parse(&room)?, ask(None)).await;
+            if !matches!(&done, Err(error) if error.code == ErrorCode::MessageTooOld) {
+                return done;
+            }
+        }
+        let (room, known) = messages::find(self.env, self.ctx, message_id).await?;
+        self.ask(&room, ask(Some(known))).await
     }
 
     fn header(&self, name: &str) -> Option<String> {

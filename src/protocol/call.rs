@@ -139,6 +139,9 @@ pub struct AsUser {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EditBody {
+    /// The room, where it is known: the act then needs no PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<String>,
     /// What it should say.
     pub content: String,
 }
@@ -148,6 +151,36 @@ impl From<SendMessage> for SendBody {
         let SendMessage { room_id: _, content, kind, client_id, reply_to, mentions, metadata } = frame;
         Self { content, kind, client_id, reply_to, mentions, metadata, as_user: None }
     }
+}
+
+/// The body of `POST /dev/token`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TokenBody {
+    /// The user's id.
+    pub user: String,
+    /// The name to show.
+    pub name: String,
+    /// Member without it.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// The one room where the role holds; everywhere without it.
+    #[serde(default)]
+    pub room: Option<String>,
+}
+
+/// A token for trying out.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Token))]
+pub struct TokenData<'a> {
+    /// For `Authorization: Bearer`, the subprotocol entry `bearer.<token>` or `user_token`.
+    pub token: &'a str,
+    /// Whom it is for.
+    pub user_id: &'a str,
+    /// The name as others see it.
+    pub username: &'a str,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
 }
 
 /// What PostgreSQL knows of a message that the log may not hold any more.
