@@ -109,6 +109,11 @@ export class EdgeChat extends HTMLElement {
     this.#chat = chat;
     chat.on("state", (state) => this.#showState(state));
     chat.on("joined", (reply) => {
+      // Somebody else now: what the list says of one's own is no longer true.
+      if (this.model.self && this.model.self.user_id !== reply.self.user_id) {
+        this.#start();
+        return;
+      }
       this.model.joined(reply);
       this.#stats();
       this.#redraw();

@@ -2,7 +2,7 @@
 
 /**
  * What the server (or the connection) refused.
- * `code` is one of the protocol's codes, or `closed`, `timeout`, `offline` from this module;
+ * `code` is one of the protocol's codes, or `closed`, `timeout`, `offline`, `token_unavailable` from this module;
  * `retry_after_ms` is set where waiting helps; `field` names the offending field of a request.
  */
 export class ChatError extends Error {

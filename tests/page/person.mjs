@@ -1,0 +1,122 @@
+// Chromium, the server and the database of the page's tests, and what a person does with the page.
+
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { startServer, testDatabase } from "../harness/index.mjs";
+
+const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+export const DESKTOP = { width: 1280, height: 760 };
+export const PHONE = { width: 360, height: 740 };
+
+let database;
+
+/** What is running: `server` of the harness, `browser`, and `shots`, the folder of the screenshots. */
+export const site = {};
+
+let contexts = [];
+let faults = [];
+
+before(async () => {
+  database = await testDatabase();
+  site.server = await startServer({ vars: { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", DEV_TOKENS: "true" }, databaseUrl: database.url });
+  site.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
+  site.shots = await mkdtemp(join(tmpdir(), "edge-chat-page-"));
+  console.log(`screenshots: ${site.shots}`);
+});
+
+after(async () => {
+  await site.browser?.close();
+  await site.server?.stop();
+  await database?.drop();
+});
+
+afterEach(async () => {
+  await Promise.all(contexts.map((context) => context.close()));
+  const seen = faults;
+  contexts = [];
+  faults = [];
+  assert.deepEqual(seen, [], "the page reported faults");
+});
+
+export async function visit(path, options = {}) {
+  const context = await site.browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...options });
+  contexts.push(context);
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on("pageerror", (error) => faults.push(`${error}`));
+  page.on("console", (message) => {
+    if (/Content Security Policy|TrustedType/i.test(message.text())) faults.push(message.text());
+  });
+  await page.goto(site.server.url + path);
+  return page;
+}
+
+export async function enter(room, name, options) {
+  const page = await visit(`/?${new URLSearchParams({ room, name })}`, options);
+  await online(page);
+  return page;
+}
+
+export const online = (page) => page.locator("edge-chat[data-state=online]").waitFor();
+export const field = (page) => page.getByRole("textbox", { name: "Message" });
+export const row = (page, text) => page.locator(".message:not(.pending)").filter({ hasText: text }).last();
+export const shoot = (page, name) => page.screenshot({ path: join(site.shots, `${name}.png`) });
+
+export async function say(page, text) {
+  await field(page).fill(text);
+  await field(page).press("Enter");
+  await row(page, text).waitFor();
+}
+
+export async function choose(page, text, button) {
+  await row(page, text).hover();
+  await row(page, text).getByRole("button", { name: button }).click();
+}
+
+/** The texts of the messages as they stand in the list. */
+export const texts = (page) =>
+  page.locator(".message:not(.pending) .content").evaluateAll((all) =>
+    all.map((one) => {
+      const copy = one.cloneNode(true);
+      copy.querySelector(".edited")?.remove();
+      return copy.textContent;
+    }),
+  );
+
+export async function eventually(check, what, ms = 15_000) {
+  const end = Date.now() + ms;
+  let value;
+  while (Date.now() < end) {
+    value = await check();
+    if (value) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return assert.fail(`not within ${ms} ms: ${what}`);
+}
+
+export async function token(user, name, more = {}) {
+  const response = await fetch(`${site.server.url}/dev/token`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ user, name, ...more }),
+  });
+  assert.equal(response.status, 200);
+  return (await response.json()).token;
+}
+
+export async function rest(path, bearer, body) {
+  const response = await fetch(site.server.url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${bearer}` },
+    body: JSON.stringify(body),
+  });
+  assert.equal(response.status, 201, `${path}: ${await response.clone().text()}`);
+  return response.json();
+}
+
