@@ -63,7 +63,8 @@ export async function migrations(command, url) {
     target.searchParams.set("sslmode", "disable");
   }
   const dbmate = join(root, "node_modules/.bin/dbmate");
-  await run(dbmate, ["--no-dump-schema", "--migrations-dir", join(root, "migrations"), command], {
+  await run(dbmate, ["--no-dump-schema", "--migrations-dir", "migrations", command], {
+    cwd: root,
     env: { ...process.env, DATABASE_URL: target.href },
   });
 }

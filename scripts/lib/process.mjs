@@ -1,6 +1,7 @@
 // Steps that say what they do and how long it took, and children that never outlive their parent.
 import { spawn } from "node:child_process";
 import { createServer, connect } from "node:net";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** An end that the user can do something about: a sentence, no stack. */
@@ -88,7 +89,7 @@ export async function run(command, args, options) {
   const child = start(command, args, options);
   const how = await child.gone;
   children.delete(child);
-  if (how !== "status 0") throw new Stop(`${[command, ...args].join(" ")} failed (${how}).`);
+  if (how !== "status 0") throw new Stop(`${[basename(command), ...args].join(" ")} failed (${how}).`);
 }
 
 /** Has `close` run before the script ends, however it ends. */
