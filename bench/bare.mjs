@@ -1,0 +1,53 @@
+// What the platform costs by itself: a Durable Object in plain JavaScript that broadcasts, or inserts and echoes.
+import { DurableObject } from "cloudflare:workers";
+
+/** Sends to every socket what any of them sends. */
+export class Broadcast extends DurableObject {
+  constructor(ctx, env) {
+    super(ctx, env);
+    // Kept: asking for the handles at each broadcast costs a quarter more.
+    this.sockets = new Set(ctx.getWebSockets());
+  }
+
+  fetch(request) {
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    this.sockets.add(server);
+    const protocol = request.headers.get("sec-websocket-protocol")?.split(",")[0];
+    return new Response(null, { status: 101, webSocket: client, headers: protocol ? { "sec-websocket-protocol": protocol } : {} });
+  }
+
+  webSocketMessage(socket, text) {
+    if (text.includes('"join_room"')) return socket.send('{"reply":0,"data":{}}');
+    for (const each of this.sockets) each.send(text);
+  }
+
+  webSocketClose(socket) {
+    this.sockets.delete(socket);
+  }
+}
+
+/** Inserts what it is sent into its SQLite and echoes it. */
+export class Echo extends Broadcast {
+  constructor(ctx, env) {
+    super(ctx, env);
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, text TEXT NOT NULL)");
+    const woken = this.sockets.size > 0;
+    if (woken) console.log("echo wake");
+  }
+
+  webSocketMessage(socket, text) {
+    if (text.includes('"join_room"')) return socket.send('{"reply":0,"data":{}}');
+    this.ctx.storage.sql.exec("INSERT INTO log (at, text) VALUES (?, ?)", Date.now(), text);
+    socket.send(text);
+  }
+}
+
+export default {
+  fetch(request, env) {
+    const [, kind, room] = new URL(request.url).pathname.match(/^\/api\/rooms\/(broadcast|echo)(.*)\/ws$/) ?? [];
+    if (!kind) return new Response("ok");
+    const objects = kind === "echo" ? env.ECHO : env.BROADCAST;
+    return objects.getByName(room).fetch(request);
+  },
+};

@@ -1,0 +1,119 @@
+// Servers to measure: bare workerd processes, without Miniflare or wrangler in the path.
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { unstable_readConfig as readConfig } from "wrangler";
+import { root } from "../scripts/lib/database.mjs";
+import { Stop, atEnd, end, freePort, start } from "../scripts/lib/process.mjs";
+
+const program = createRequire(createRequire(import.meta.url).resolve("wrangler"))("workerd").default;
+const text = JSON.stringify;
+
+/** e.g. "workerd 2026-11-17". */
+export const version = execFileSync(program, ["--version"], { encoding: "utf8" }).trim();
+
+const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
+
+const home = mkdtempSync(join(tmpdir(), "edge-chat-bench-"));
+atEnd(() => rmSync(home, { recursive: true, force: true }));
+
+/** workerd's configuration for one Worker; `modules` are files of `folder`. */
+function capnp({ folder, modules, objects, vars = {}, databaseUrl, port }) {
+  const list = (items) => `[${items.join(", ")}]`;
+  const module = (file) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
+  const bindings = [
+    ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
+    ...objects.map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
+  ];
+  const services = [`(name = "objects", disk = (path = ${text(join(folder, "objects"))}, writable = true))`];
+  if (databaseUrl) {
+    const { host, pathname, username, password } = new URL(databaseUrl);
+    services.push(`(name = "postgres", external = (address = ${text(host)}, tcp = ()))`);
+    bindings.push(`(name = "DB", hyperdrive = (designator = "postgres", database = ${text(pathname.slice(1))}, ` +
+      `user = ${text(username)}, password = ${text(password)}, scheme = "postgres"))`);
+  }
+  services.push(`(name = "main", worker = (
+    compatibilityDate = ${text(config.compatibility_date)},
+    modules = ${list(modules.map(module))},
+    bindings = ${list(bindings)},
+    durableObjectNamespaces = ${list(objects.map(([, name]) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`))},
+    durableObjectStorage = (localDisk = "objects")))`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = ${list(services)},
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);
+`;
+}
+
+/** A Worker in a folder of its own, copied there, so that a build in the meantime changes nothing. */
+function worker(name, files, more) {
+  const folder = join(home, name);
+  mkdirSync(join(folder, "objects"), { recursive: true });
+  for (const [file, from] of Object.entries(files)) cpSync(from, join(folder, file));
+  return { name, folder, modules: Object.keys(files), objects: [], ...more };
+}
+
+/** The chat as it is built now; its settings are those of wrangler.toml, with limits that nothing here reaches. */
+export const chat = ({ secret, databaseUrl }) =>
+  worker("chat", { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
+    objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
+    vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
+      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100" },
+    databaseUrl,
+  });
+
+/** The same work in plain JavaScript. */
+export const bare = () =>
+  worker("bare", { "bare.mjs": join(root, "bench/bare.mjs") }, { objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"]] });
+
+/** A Worker that answers, and nothing else. */
+export function empty() {
+  const source = join(home, "empty.mjs");
+  writeFileSync(source, 'export default { fetch: () => new Response("ok") };\n');
+  return worker("empty", { "empty.mjs": source });
+}
+
+/**
+ * Starts a process for a Worker and waits for its first answer. The result: `url`, `pid`, `ms` from the start of the
+ * process to that answer, `logged(pattern)`: how often a line matched, `stop()`.
+ */
+export async function serve(worker) {
+  const port = await freePort();
+  const file = join(worker.folder, "config.capnp");
+  writeFileSync(file, capnp({ ...worker, port }));
+  const began = performance.now();
+  const child = start(program, ["serve", file], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log += chunk));
+  let ended;
+  child.gone.then((how) => (ended = how));
+
+  const url = `http://127.0.0.1:${port}`;
+  const answer = async () => {
+    try {
+      const response = await fetch(`${url}/healthz`);
+      return `${response.status} ${await response.text()}`;
+    } catch {
+      return null;
+    }
+  };
+  let answered;
+  while (!(answered = await answer())) {
+    if (ended) throw new Stop(`workerd ended at its start (${ended}):\n${log.trim()}`);
+    if (performance.now() - began > 30_000) throw new Stop(`workerd did not answer within 30 s:\n${log.trim()}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const ms = performance.now() - began;
+  if (!answered.startsWith("200")) throw new Stop(`${worker.name} answers ${answered}:\n${log.trim()}`);
+  return {
+    url,
+    socketUrl: url.replace("http", "ws"),
+    pid: child.pid,
+    ms,
+    logged: (pattern) => log.match(new RegExp(pattern, "g"))?.length ?? 0,
+    log: () => log,
+    stop: () => end(child, "SIGKILL"),
+  };
+}
