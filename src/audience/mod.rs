@@ -133,10 +133,15 @@ impl Audience {
     /// Lets a socket take part. Whether its user was not here before.
     pub fn join(&mut self, id: SocketId, identity: Option<Identity>, role: Role) -> bool {
         let Some(socket) = self.sockets.get_mut(&id) else { return false };
-        socket.attachment.joined = true;
+        let again = std::mem::replace(&mut socket.attachment.joined, true);
+        let guest = identity.is_none();
         socket.attachment.identity = identity;
         socket.role = role;
         self.index(id);
+        // A guest who joins again is counted already.
+        if again && guest {
+            return false;
+        }
         self.stats_dirty = true;
         self.enter(id)
     }
@@ -208,7 +213,7 @@ impl Audience {
             user_id: user_id.clone(),
             username: present.username.clone(),
             avatar: present.avatar.clone(),
-            role: present.sockets.first().map_or(Role::Member, |id| self.role(*id)),
+            role: present.sockets.first().map_or(present.role, |id| self.role(*id)),
         })
     }
 

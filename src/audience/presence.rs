@@ -1,6 +1,7 @@
 //! Who is here: a user is one however many tabs, and gone 5 s after the last of them.
 
 use super::{Audience, INTIMATE, Lists, SocketId, socket::Socket};
+use crate::auth::Role;
 use crate::protocol::UserId;
 
 const LINGER: u64 = 5_000;
@@ -8,12 +9,14 @@ const TYPING_EVERY: u64 = 3_000;
 const STATS_EVERY: u64 = 1_000;
 const STATS_EVERY_LARGE: u64 = 5_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Present {
     pub(super) sockets: Vec<SocketId>,
     pub(super) username: String,
     pub(super) lowercase: String,
     pub(super) avatar: Option<String>,
+    /// What the user was when the last tab was closed.
+    pub(super) role: Role,
     leaves_at: Option<u64>,
     typing: bool,
     typed_at: u64,
@@ -40,7 +43,16 @@ impl Audience {
             return false;
         };
         let new = !self.users.contains_key(&who.user_id);
-        let present = self.users.entry(who.user_id.clone()).or_default();
+        let present = self.users.entry(who.user_id.clone()).or_insert_with(|| Present {
+            sockets: Vec::new(),
+            username: String::new(),
+            lowercase: String::new(),
+            avatar: None,
+            role: socket.role,
+            leaves_at: None,
+            typing: false,
+            typed_at: 0,
+        });
         if !present.sockets.contains(&id) {
             present.sockets.push(id);
         }
@@ -69,6 +81,7 @@ impl Audience {
         if let Some(present) = self.users.get_mut(&who.user_id) {
             present.sockets.retain(|id| *id != attachment.id);
             if present.sockets.is_empty() {
+                present.role = socket.role;
                 let at = now.saturating_add(LINGER);
                 present.leaves_at = Some(at);
                 self.leaving.insert((at, who.user_id.clone()));
