@@ -152,11 +152,11 @@ impl Host {
             ClientEvent::JoinRoom(body) => return self.join(at, socket, body, effects),
             ClientEvent::Ping(_) => {
                 self.send(socket, wire::event(None, "pong", &serde_json::Map::new()), effects);
-                return Ok(Done::Silence);
+                return Ok(data(&serde_json::Map::new()));
             }
             ClientEvent::Probe(body) => {
                 self.audience.proved(socket, &body.nonce);
-                return Ok(Done::Silence);
+                return Ok(data(&serde_json::Map::new()));
             }
             ClientEvent::LeaveRoom(_) => {
                 effects.out.push(Out::Close(socket, 1000, close_reason(false, 0)));

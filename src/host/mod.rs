@@ -143,6 +143,8 @@ impl Host {
     }
 
     fn adopt(&mut self, room: Room) {
+        // The platform's clock may have gone back while the room slept; the room's own time does not.
+        self.now = self.now.max(room.last_at());
         let Position { epoch, seq } = room.position();
         self.fanout = Fanout::begin(epoch, seq);
         if room.drained() < seq {

@@ -181,6 +181,9 @@ pub struct Message {
     /// The message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
+    /// The service that said it in this user's name; the message counts against its rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_by: Option<UserId>,
     /// What the sender called it, so that a retry is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,

@@ -158,6 +158,7 @@ impl Room {
         };
         let mentions = self.mentions(cx, clean.text.as_deref().unwrap_or(&clean.content), &body.mentions)?;
 
+        let sent_by = as_user.is_some().then(|| who.user_id.clone());
         let user = as_user.unwrap_or_else(|| User {
             user_id: who.user_id.clone(),
             username: who.username.clone(),
@@ -176,6 +177,7 @@ impl Room {
             kind,
             mentions,
             reply_to,
+            sent_by,
             client_id: body.client_id.clone(),
             metadata,
             edited_at: None,

@@ -227,7 +227,9 @@ impl Room {
                     break 'scan;
                 }
                 match &event.body {
-                    Body::NewMessage(message) => said.push((message.user.user_id.clone(), event.at)),
+                    Body::NewMessage(message) => {
+                        said.push((message.sent_by.as_ref().unwrap_or(&message.user.user_id).clone(), event.at));
+                    }
                     Body::MessageEdited { user_id, .. } => said.push((user_id.clone(), event.at)),
                     _ => {}
                 }
@@ -271,6 +273,11 @@ impl Room {
     /// Where the log ends.
     pub fn position(&self) -> Position {
         Position { epoch: self.epoch, seq: self.last_seq }
+    }
+
+    /// The time of the last event, ms.
+    pub fn last_at(&self) -> u64 {
+        self.last_at
     }
 
     /// The last event that PostgreSQL has.

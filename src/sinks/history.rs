@@ -97,6 +97,7 @@ impl Stored {
             kind,
             mentions: self.mentions,
             reply_to: self.reply_to,
+            sent_by: None,
             client_id: self.client_id,
             metadata: self.metadata,
             edited_at: self.edited_at,
