@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// `Service` (bots, bridges, back ends) stands beside the others: it may do a moderator's acts, so it ranks just above
 /// a moderator and below an owner; where a service may do what an owner may, the rule names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads where the room allows it, and nothing else.

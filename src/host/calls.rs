@@ -9,18 +9,26 @@ use crate::room::{Failure, Room, Sender, Step, check_create};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+/// A user who is in the room or has a role in it.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct MemberData {
     #[serde(flatten)]
     member: Member,
+    /// Here now.
     online: bool,
+    /// RFC 3339; null where it is not known.
     last_seen: Option<String>,
 }
 
+/// A page of a room's members: those who are here first, then those who have a role in it; no guests.
 #[derive(Serialize)]
-struct Members {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Members {
     members: Vec<MemberData>,
+    /// How many there are in all.
     total: usize,
+    /// The `cursor` of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<usize>,
 }

@@ -8,6 +8,7 @@ mod drain;
 mod frames;
 mod join;
 
+pub use calls::Members;
 pub use drain::{Batch, Drained};
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
@@ -49,22 +50,27 @@ pub struct Effects {
 
 /// Counters since the object was built, and where the log stands.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stats {
     #[serde(flatten)]
     waking: Waking,
     room_id: String,
+    /// The incarnation of the log, and its last event.
     epoch: u64,
     seq: u64,
+    /// The last event that PostgreSQL has.
     drained_seq: u64,
     message_count: u64,
     online_users: usize,
     online_guests: usize,
+    /// Open sockets, joined or not.
     sockets: usize,
     counters: Counters,
 }
 
 /// Which build of the object this is, so that a wake can be told from a stay.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Waking {
     /// Random, new at each wake.
     pub instance: String,
@@ -74,6 +80,7 @@ pub struct Waking {
 
 /// What has happened in this object since it was built.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counters {
     /// Rows written to the log and its state.
     pub rows_written: u64,

@@ -6,13 +6,11 @@ use super::room_link;
 use super::util::now;
 use crate::auth::Role;
 use crate::protocol::call::{Ask, Caller, KnownMessage, Page, PageQuery};
-use crate::protocol::wire::{json, raw};
+use crate::protocol::wire::{History, json, raw};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
 use crate::sinks::history::{self, Older};
-use serde::Serialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::types::Type;
 use worker::{Context, Delay, Env, console_error};
@@ -23,19 +21,6 @@ const READ_WITHIN: u64 = 3_000;
 const YOUNG: u64 = 30_000;
 const WAIT: u64 = 3_000;
 const LOOK_EVERY: u64 = 200;
-
-#[derive(Serialize)]
-struct History<'a> {
-    room_id: &'a str,
-    messages: Vec<Box<RawValue>>,
-    page: u64,
-    limit: u64,
-    total: u64,
-    has_more: bool,
-    epoch: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    my_reactions: Option<BTreeMap<String, Vec<String>>>,
-}
 
 fn unavailable(error: impl std::fmt::Display) -> ChatError {
     console_error!("postgres: {error}");

@@ -4,12 +4,12 @@ use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
-use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody};
+use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
 use crate::settings::Settings;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use worker::{Context, Env, Headers, Method, Request, Response, Result};
@@ -292,27 +292,11 @@ impl Request_<'_> {
     }
 
     async fn dev_token(&mut self) -> Answered {
-        #[derive(Deserialize)]
-        struct Wanted {
-            user: String,
-            name: String,
-            #[serde(default)]
-            role: Option<Role>,
-            #[serde(default)]
-            room: Option<String>,
-        }
-        #[derive(Serialize)]
-        struct Token<'a> {
-            token: &'a str,
-            user_id: &'a str,
-            username: &'a str,
-            expires_at: String,
-        }
         let absent = || ChatError::new(ErrorCode::UserNotFound, "This deployment makes no tokens for trying out.");
         if !self.settings.dev_tokens {
             return Err(absent());
         }
-        let wanted: Wanted = self.body().await?;
+        let wanted: TokenBody = self.body().await?;
         let role = wanted.role.unwrap_or(Role::Member);
         let (mut roles, mut rooms) = (vec![Role::Member], BTreeMap::new());
         match &wanted.room {
@@ -325,7 +309,7 @@ impl Request_<'_> {
         // Told as every other reader of the token will see it.
         let claims = auth::verify(&token, &self.settings.keys, now())?;
         let expires_at = rfc3339(claims.exp_ms);
-        let made = Token { token: &token, user_id: &claims.sub, username: &claims.username, expires_at };
+        let made = TokenData { token: &token, user_id: &claims.sub, username: &claims.username, expires_at };
         Ok((200, raw(wire::json(&made))))
     }
 }

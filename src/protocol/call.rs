@@ -127,6 +127,7 @@ pub struct SendBody {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AsUser {
     /// 1–255 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub user_id: UserId,
     /// 1–64 characters.
     pub username: String,

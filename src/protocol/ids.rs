@@ -65,6 +65,7 @@ pub type UserId = String;
 /// A message's id: a UUID version 7 whose time is the message's and whose last 40 bits hold its `seq`, so that
 /// the room finds it without an index. Ids are compared whole, never by `seq` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
 pub struct MessageId(Uuid);
 
 impl MessageId {

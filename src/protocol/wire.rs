@@ -73,29 +73,47 @@ pub fn position(epoch: u64, from: u64, to: u64) -> Line {
 
 /// The `data` of `new_message`; in a page of history also `seq`, `edited_at` and `deleted_at`.
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Message))]
 pub struct MessageData<'a> {
     /// Its place in the log, in lists only: an event has it outside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Its id, for edits, deletions, reactions and replies.
     message_id: MessageId,
+    /// Its number in the room: 1, 2, 3 … without a hole; pages of history are ranges of it.
     no: u64,
+    /// The room.
     room_id: &'a str,
+    /// Who said it, as they were then.
     user: &'a User,
+    /// Safe as the content of an HTML element (not in an attribute); empty in a tombstone.
     content: &'a str,
+    /// The plain text where it differs from `content`; never to be put into a page as HTML.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// `text`, `emote`, `system` or `unavailable`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// When it was said: RFC 3339, UTC, with milliseconds.
     timestamp: String,
+    /// Reaction → how many users.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u32>))]
     reactions: &'a Counts,
+    /// Whom it mentions.
     mentions: &'a [Mention],
+    /// The message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<MessageId>,
+    /// What its sender called it.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    /// As it was sent; never HTML.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     metadata: &'a Map<String, Value>,
+    /// When it was last edited, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     edited_at: Option<String>,
+    /// When it was deleted, RFC 3339: a tombstone from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted_at: Option<String>,
 }
@@ -124,10 +142,36 @@ impl<'a> MessageData<'a> {
     }
 }
 
+/// A page of a room's history, as REST shows it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct History<'a> {
+    /// The room.
+    pub room_id: &'a str,
+    /// Newest first for `page` and `before`, oldest first for `after`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageData<'static>>))]
+    pub messages: Vec<Box<RawValue>>,
+    /// Which page this is; 1 for `before` and `after`.
+    pub page: u64,
+    /// Messages a page.
+    pub limit: u64,
+    /// How many messages the room has, tombstones included.
+    pub total: u64,
+    /// Whether there are more beyond this page, in its direction.
+    pub has_more: bool,
+    /// The incarnation of the room's log.
+    pub epoch: u64,
+    /// What the viewer reacted with, by `message_id`; with `mine=1` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub my_reactions: Option<BTreeMap<String, Vec<String>>>,
+}
+
 /// A user who is in the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Member {
     /// The user.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub user_id: UserId,
     /// The name.
     pub username: String,
@@ -162,18 +206,31 @@ pub struct SelfData {
 
 /// A room as REST and the join reply show it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Room))]
 pub struct RoomData<'a> {
+    /// Its id.
     room_id: &'a str,
+    /// Its name: plain text, 1–255 characters.
     name: &'a str,
+    /// What it belongs to.
     #[serde(rename = "type")]
     kind: RoomType,
+    /// All its settings.
     settings: &'a RoomSettings,
+    /// Who made it; null where joining made it, and in a direct room.
     owner_id: Option<&'a str>,
+    /// When it was made, RFC 3339.
     created_at: String,
+    /// When its name or settings last changed, RFC 3339.
     updated_at: String,
+    /// Users who are in it now.
     online_users: usize,
+    /// Viewers without a token who are in it now.
     online_guests: usize,
+    /// How many messages were said in it, tombstones included.
     message_count: u64,
+    /// Always empty: messages cannot be pinned yet.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]
     pinned: [(); 0],
 }
 

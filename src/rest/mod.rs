@@ -1,10 +1,14 @@
 //! REST as rules: which path means what, what a query may say, how an error looks. No request, no response type.
 
+#[cfg(feature = "openapi")]
+mod openapi;
 mod origin;
 mod problem;
 mod query;
 mod route;
 
+#[cfg(feature = "openapi")]
+pub use openapi::openapi_json;
 pub use origin::{allowed_origin, is_same_origin};
 pub use problem::{problem, problem_page, title};
 pub use query::{members, mine, page};

@@ -4,22 +4,34 @@ use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use serde::Serialize;
 
+/// A problem as RFC 9457 has it.
 #[derive(Serialize)]
-struct Problem<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Problem<'a> {
+    /// `/problems/<code>`, where the code is explained; `about:blank` where there is no such path or method, and then
+    /// no `code`.
     r#type: String,
     title: &'a str,
     status: u16,
+    /// A sentence for people.
     detail: &'a str,
+    /// The word to branch on.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     code: ErrorCode,
+    /// The request's id, as in the header `X-Request-Id` and in the log.
     instance: &'a str,
+    /// Milliseconds after which the same request may succeed; in seconds in `Retry-After` too.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// Where in the request the fault is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Pointed<'a>>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct Pointed<'a> {
+    /// JSON pointer of the field, or a query parameter's name in that form.
     pointer: String,
     detail: &'a str,
 }

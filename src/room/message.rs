@@ -21,6 +21,7 @@ pub struct Sender<'a> {
 
 /// The reply to `send_message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sent {
     /// The new message, or the first one under the same `client_id`.
     pub message_id: MessageId,
@@ -32,18 +33,24 @@ pub struct Sent {
 
 /// The reply to `edit_message`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Edited {
     message_id: MessageId,
+    /// The edit's own place in the log.
     seq: u64,
+    /// RFC 3339.
     edited_at: String,
 }
 
 /// The reply to `delete_message`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deleted {
     message_id: MessageId,
+    /// The deletion's own place in the log; absent where the message was deleted before.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
+    /// When it was first deleted, RFC 3339.
     deleted_at: String,
 }
 

@@ -16,7 +16,7 @@ mod view;
 
 pub use admin::{check_create, new_info};
 pub use log::{Log, Read, Row, StorageFault, Write};
-pub use message::{Sender, Sent};
+pub use message::{Deleted, Edited, Sender, Sent};
 pub use page::first_held_no;
 pub use rate::Window;
 pub use reactions::key as reaction_key;

@@ -1,0 +1,361 @@
+//! The OpenAPI description of REST: paths from the router's own rules, bodies from the structs that are read and
+//! served, errors from the table of codes. Built natively; the Worker serves the JSON that a test keeps in step.
+
+use super::problem::Problem;
+use super::route::{Method, Route, route};
+use crate::host::{Members, Stats};
+use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
+use crate::protocol::wire::{History, MessageData, RoomData};
+use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
+use crate::room::{Deleted, Edited, Sent};
+use std::collections::BTreeMap;
+use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Ref, Schema, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, HttpMethod, RefOr, Required, ResponseBuilder};
+use utoipa::{OpenApi, ToSchema};
+
+/// Every path with its methods; what each means is asked of [`route`].
+const PATHS: &[(&str, &[Method])] = &[
+    ("/api/rooms", &[Method::Post]),
+    ("/api/rooms/{room_id}", &[Method::Get, Method::Patch, Method::Delete]),
+    ("/api/rooms/{room_id}/ws", &[Method::Get]),
+    ("/api/rooms/{room_id}/messages", &[Method::Get, Method::Post]),
+    ("/api/rooms/{room_id}/members", &[Method::Get]),
+    ("/api/rooms/{room_id}/stats", &[Method::Get]),
+    ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
+    ("/dev/token", &[Method::Post]),
+    ("/healthz", &[Method::Get]),
+    ("/openapi.json", &[Method::Get]),
+    ("/problems/{code}", &[Method::Get]),
+];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(description = "Rooms, history and messages over HTTP; live events come over the WebSocket of \
+        `/api/rooms/{room_id}/ws`, which docs/protocol.md describes. Errors are problem documents (RFC 9457) whose \
+        `code` is the word to branch on. A path or method that does not exist is answered 404 or 405 with the type \
+        `about:blank`."),
+    components(schemas(
+        CreateRoom, Deleted, EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
+        Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
+    ))
+)]
+struct Schemas;
+
+/// The description as JSON, as it stands in `docs/openapi.json`.
+pub fn openapi_json() -> String {
+    let mut api = Schemas::openapi();
+    for (path, methods) in PATHS {
+        for method in *methods {
+            let sample = path.replace("{room_id}", "video_123").replace("{message_id}", "x").replace("{code}", "x");
+            if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
+                api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
+            }
+        }
+    }
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let components = api.components.get_or_insert_default();
+    components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
+    api.to_pretty_json().map(|json| json + "\n").unwrap_or_default()
+}
+
+fn http(method: Method) -> HttpMethod {
+    match method {
+        Method::Get => HttpMethod::Get,
+        Method::Post => HttpMethod::Post,
+        Method::Patch => HttpMethod::Patch,
+        Method::Delete => HttpMethod::Delete,
+    }
+}
+
+/// Who may call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Anybody; a token is not looked at.
+    Open,
+    /// Anybody where the room allows guests; a token that is sent has to be good.
+    Reader,
+    /// Whoever has a token.
+    Bearer,
+}
+
+/// One operation, before it is spelled out.
+struct Doc {
+    id: &'static str,
+    summary: &'static str,
+    who: Who,
+    queries: Vec<(&'static str, &'static str, Schema)>,
+    body: Option<RefOr<Schema>>,
+    answer: (u16, &'static str, Option<(&'static str, RefOr<Schema>)>),
+    errors: Vec<ErrorCode>,
+}
+
+fn named<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+fn json<T: ToSchema>() -> Option<(&'static str, RefOr<Schema>)> {
+    Some(("application/json", named::<T>()))
+}
+
+fn string() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).into()
+}
+
+impl Doc {
+    fn new(id: &'static str, summary: &'static str, who: Who) -> Self {
+        let mut errors = vec![ErrorCode::Misconfigured];
+        if who != Who::Open {
+            errors.extend([ErrorCode::TokenInvalid, ErrorCode::TokenExpired, ErrorCode::TokenRequired]);
+            errors.extend([ErrorCode::Forbidden, ErrorCode::Unavailable, ErrorCode::Internal]);
+        }
+        Self { id, summary, who, queries: Vec::new(), body: None, answer: (200, "Done.", None), errors }
+    }
+
+    /// It is answered without a look at settings or tokens.
+    fn plain(id: &'static str, summary: &'static str, kind: &'static str) -> Self {
+        let answer = (200, "As it says.", Some((kind, RefOr::from(string()))));
+        Self { answer, errors: Vec::new(), ..Self::new(id, summary, Who::Open) }
+    }
+
+    /// It names a room.
+    fn room(self) -> Self {
+        self.errors(&[ErrorCode::InvalidRoomId, ErrorCode::RoomNotFound, ErrorCode::RoomDeleted])
+    }
+
+    /// A number in the query, with its bounds.
+    fn query(mut self, name: &'static str, description: &'static str, low: u64, high: Option<u64>) -> Self {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(low as f64));
+        self.queries.push((name, description, number.maximum(high.map(|high| high as f64)).into()));
+        self.errors(&[ErrorCode::InvalidParameter])
+    }
+
+    /// It is an act on a message, which finds its room by itself or is told.
+    fn message(self) -> Self {
+        self.errors(&[ErrorCode::MessageNotFound, ErrorCode::InvalidRoomId])
+            .errors(&[ErrorCode::RoomNotFound, ErrorCode::RoomDeleted])
+    }
+
+    fn text_query(mut self, name: &'static str, description: &'static str) -> Self {
+        self.queries.push((name, description, string()));
+        self
+    }
+
+    fn body<T: ToSchema>(mut self) -> Self {
+        self.body = Some(named::<T>());
+        self.errors(&[ErrorCode::BadRequest, ErrorCode::FrameTooLarge])
+    }
+
+    fn answer(
+        mut self,
+        status: u16,
+        description: &'static str,
+        content: Option<(&'static str, RefOr<Schema>)>,
+    ) -> Self {
+        self.answer = (status, description, content);
+        self
+    }
+
+    fn errors(mut self, errors: &[ErrorCode]) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
+    fn operation(self, path: &str) -> Operation {
+        let mut operation =
+            OperationBuilder::new().operation_id(Some(self.id)).summary(Some(self.summary)).security(match self.who {
+                Who::Open => SecurityRequirement::default(),
+                Who::Reader | Who::Bearer => SecurityRequirement::new("bearer", [] as [&str; 0]),
+            });
+        if self.who == Who::Reader {
+            operation = operation.security(SecurityRequirement::default());
+        }
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+            operation = operation.parameter(parameter.required(Required::True).schema(Some(string())));
+        }
+        for (name, description, schema) in self.queries {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            operation = operation.parameter(parameter.description(Some(description)).schema(Some(schema)));
+        }
+        if let Some(schema) = self.body {
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+            operation = operation.request_body(Some(body.build()));
+        }
+        let (status, description, content) = self.answer;
+        let mut response = ResponseBuilder::new().description(description);
+        if let Some((kind, schema)) = content {
+            response = response.content(kind, ContentBuilder::new().schema(Some(schema)).build());
+        }
+        operation = operation.response(status.to_string(), response);
+        let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for code in self.errors {
+            let codes = by_status.entry(code.status()).or_default();
+            if !codes.contains(&code.as_str()) {
+                codes.push(code.as_str());
+            }
+        }
+        for (status, codes) in by_status {
+            let content = ContentBuilder::new().schema(Some(named::<Problem<'static>>())).build();
+            let response = ResponseBuilder::new().description(format!("`{}`", codes.join("`, `")));
+            operation = operation.response(status.to_string(), response.content("application/problem+json", content));
+        }
+        operation.build()
+    }
+}
+
+/// What a route does; none for what is nothing. A new route does not compile until it is described.
+fn describe(route: &Route) -> Option<Doc> {
+    use Who::{Bearer, Open, Reader};
+    let say = [ErrorCode::MessageEmpty, ErrorCode::MessageTooLong, ErrorCode::RateLimited, ErrorCode::RoomMode];
+    Some(match route {
+        Route::Socket(_) => Doc::new(
+            "connect",
+            "Opens the room's WebSocket: subprotocol `chat.v1`, and `bearer.<token>` beside it. Where `chat.v1` was \
+             offered, a refusal is an opened socket that says `goodbye` and closes; else it is a problem.",
+            Open,
+        )
+        .answer(101, "The socket is open; `join_room` comes first.", None)
+        .room()
+        .errors(&[ErrorCode::BadRequest, ErrorCode::TokenInvalid, ErrorCode::TokenExpired, ErrorCode::Forbidden])
+        .errors(&[ErrorCode::Unavailable, ErrorCode::Overloaded]),
+        Route::CreateRoom => Doc::new("createRoom", "Makes a room; whoever makes it owns it.", Bearer)
+            .body::<CreateRoom>()
+            .answer(201, "The room; `Location` is its path.", json::<RoomData<'static>>())
+            .errors(&[ErrorCode::InvalidRoomId, ErrorCode::RoomExists, ErrorCode::RoomDeleted])
+            .errors(&[ErrorCode::InvalidType, ErrorCode::InvalidSettings, ErrorCode::RateLimited]),
+        Route::Room(_) => Doc::new("getRoom", "The room as it is now.", Reader).room().answer(
+            200,
+            "The room.",
+            json::<RoomData<'static>>(),
+        ),
+        Route::PatchRoom(_) => Doc::new(
+            "patchRoom",
+            "Changes name and settings: a merge patch, null sets a setting back. For the owner, admins and services.",
+            Bearer,
+        )
+        .room()
+        .body::<PatchRoom>()
+        .answer(200, "The room as it is now.", json::<RoomData<'static>>())
+        .errors(&[ErrorCode::InvalidSettings]),
+        Route::DeleteRoom(_) => Doc::new(
+            "deleteRoom",
+            "Deletes the room for good and closes its sockets. For the owner, admins and services.",
+            Bearer,
+        )
+        .room()
+        .answer(204, "Deleted.", None),
+        Route::Messages(_) => Doc::new(
+            "getMessages",
+            "A page of history, tombstones included: by `page`, or `before` or `after` a message's `no`.",
+            Reader,
+        )
+        .room()
+        .query("page", "Which page, newest first; 1 is the newest and the default.", 1, None)
+        .query("before", "Messages with a smaller `no`, newest first; not with `page` or `after`.", 0, None)
+        .query("after", "Messages with a larger `no`, oldest first; not with `page` or `before`.", 0, None)
+        .query("limit", "Messages a page; 50 without it.", 1, Some(100))
+        .query("mine", "1: with the viewer's own reactions.", 0, Some(1))
+        .answer(200, "The page; past the end it is empty.", json::<History<'static>>()),
+        Route::Post(_) => Doc::new(
+            "postMessage",
+            "Says something, by the rules of `send_message`. The header `Idempotency-Key` stands for `client_id`.",
+            Bearer,
+        )
+        .room()
+        .body::<SendBody>()
+        .answer(201, "Stored; or the first message under the same `client_id`.", json::<Sent>())
+        .errors(&say)
+        .errors(&[ErrorCode::InvalidType, ErrorCode::MetadataTooLarge, ErrorCode::StorageFull])
+        .errors(&[ErrorCode::MessageNotFound, ErrorCode::MessageTooOld]),
+        Route::Members(_) => Doc::new("getMembers", "Who is in the room, and who has a role in it.", Reader)
+            .room()
+            .query("limit", "Members a page; 50 without it.", 1, Some(100))
+            .query("cursor", "What `next` said.", 0, Some(u64::from(u32::MAX)))
+            .answer(200, "The page.", json::<Members>()),
+        Route::Stats(_) => Doc::new("getStats", "The room's counters; for moderators and above.", Bearer)
+            .room()
+            .answer(200, "The counters.", json::<Stats>()),
+        Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
+            .body::<EditBody>()
+            .answer(200, "Changed.", json::<Edited>())
+            .message()
+            .errors(&say),
+        Route::DeleteMessage(_) => Doc::new(
+            "deleteMessage",
+            "Makes a message a tombstone: one's own, or as a moderator that of somebody of a lower role. Twice is once.",
+            Bearer,
+        )
+        .text_query("room_id", "The message's room, where it is known: the act then needs no PostgreSQL.")
+        .answer(200, "It is a tombstone.", json::<Deleted>())
+        .message(),
+        Route::DevToken => Doc::new(
+            "makeToken",
+            "A token for trying out; only where DEV_TOKENS is true, which no production deployment sets.",
+            Open,
+        )
+        .body::<TokenBody>()
+        .answer(200, "The token, for 12 hours.", json::<TokenData<'static>>())
+        .errors(&[ErrorCode::UserNotFound, ErrorCode::TokenInvalid]),
+        Route::Health => Doc::new("health", "Whether the service serves; PostgreSQL is not asked.", Open).answer(
+            200,
+            "It does.",
+            Some(("application/json", Object::new().into())),
+        ),
+        Route::OpenApi => Doc::plain("openapi", "This description.", "application/json"),
+        Route::Problem(_) => Doc::plain("problem", "What an error code means.", "text/plain"),
+        Route::NotFound | Route::MethodNotAllowed(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn docs_openapi_json_is_in_step() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+        let now = openapi_json();
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == now,
+            "docs/openapi.json is not what the code says; run: UPDATE_OPENAPI=1 cargo test --features openapi openapi"
+        );
+    }
+
+    #[test]
+    fn every_path_and_no_other_method_is_described() {
+        let api: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        for (path, methods) in PATHS {
+            let sample = path.replace("{room_id}", "r").replace("{message_id}", "m").replace("{code}", "c");
+            for (method, name) in
+                [(Method::Get, "get"), (Method::Post, "post"), (Method::Patch, "patch"), (Method::Delete, "delete")]
+            {
+                let known = route(Some(method), &sample).is_ok_and(|route| describe(&route).is_some());
+                assert_eq!(known, methods.contains(&method), "{name} {path}");
+                assert_eq!(known, api["paths"][*path][name]["responses"].is_object(), "{name} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn references_lead_somewhere_and_codes_are_those_of_the_wire() {
+        let text = openapi_json();
+        let api: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(api["openapi"], "3.1.0");
+        let references: Vec<_> =
+            text.split("\"$ref\": \"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(references.len() > 30);
+        let codes = serde_json::to_value(ErrorCode::ALL).unwrap();
+        assert_eq!(api["components"]["schemas"]["ErrorCode"]["enum"], codes);
+        for reference in references {
+            assert!(api.pointer(reference).is_some(), "{reference}");
+        }
+    }
+}
