@@ -24,6 +24,14 @@ pub(super) fn data(value: &impl Serialize) -> Done {
     Done::Reply(wire::raw(wire::json(value)))
 }
 
+/// What was wrong: as a reply where the frame had an id, else as an `error` event.
+fn refusal(id: Option<&FrameId>, error: &ChatError) -> Line {
+    match id {
+        Some(id) => wire::refusal(id, error),
+        None => wire::event(None, "error", error),
+    }
+}
+
 #[derive(Serialize)]
 struct Typist<'a> {
     user_id: &'a str,
@@ -78,6 +86,8 @@ impl Host {
             let error = ChatError::new(ErrorCode::NotJoined, "The first frame has to be `join_room`.");
             return self.bad(socket, joined, id, &error, effects);
         }
+        // What has become visible meanwhile goes first: the reply's position counts it as shown.
+        self.show(Vec::new(), effects);
         // The reply goes ahead of the events that the frame causes.
         let first = effects.out.len();
         match self.dispatch(at, socket, event, effects) {
@@ -90,7 +100,8 @@ impl Host {
             Ok(Done::Silence | Done::Closed) => {}
             Err(failure) => {
                 let error = internal(failure, effects);
-                self.refuse(socket, id.as_ref(), &error, effects);
+                // Ahead of the closing that some refusals bring.
+                self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
             }
         }
     }
@@ -103,18 +114,9 @@ impl Host {
         }
     }
 
-    /// Says what was wrong: as a reply where the frame had an id, else as an `error` event.
-    pub(super) fn refuse(&mut self, socket: SocketId, id: Option<&FrameId>, error: &ChatError, effects: &mut Effects) {
-        let line = match id {
-            Some(id) => wire::refusal(id, error),
-            None => wire::event(None, "error", error),
-        };
-        self.send(socket, line, effects);
-    }
-
     /// A bad frame: told, and the end of the socket as the first frame, the 20th in a minute, or one that is too large.
     fn bad(&mut self, socket: SocketId, joined: bool, id: Option<FrameId>, error: &ChatError, effects: &mut Effects) {
-        self.refuse(socket, id.as_ref(), error, effects);
+        self.send(socket, refusal(id.as_ref(), error), effects);
         let too_large = error.code == ErrorCode::FrameTooLarge;
         if self.audience.bad_frame(socket, self.now) || !joined || too_large {
             let code = if too_large { ErrorCode::FrameTooLarge } else { ErrorCode::BadFrame };
@@ -235,7 +237,7 @@ impl Host {
             Ok(newer) => newer,
             Err(error) if error.code == ErrorCode::TokenMismatch => {
                 self.close(socket, &error, false, 0, effects);
-                return Ok(Done::Closed);
+                return Err(error.into());
             }
             Err(error) => return Err(error.into()),
         };

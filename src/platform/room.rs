@@ -348,8 +348,12 @@ impl DurableObject for Room {
         Ok(())
     }
 
-    async fn websocket_close(&self, ws: WebSocket, _code: usize, _reason: String, _clean: bool) -> Result<()> {
+    async fn websocket_close(&self, ws: WebSocket, _code: usize, _reason: String, clean: bool) -> Result<()> {
         self.inner.gone(&ws);
+        if clean {
+            // The runtime's own answer leaves no sooner than this object sleeps.
+            let _ = ws.close(Some(1000), None::<&str>);
+        }
         Ok(())
     }
 
