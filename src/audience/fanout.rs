@@ -1,10 +1,11 @@
 //! From events to frames: each event is encoded once, each class of viewers gets one frame with its position.
 
-use super::{Audience, Class, Out, To};
+use super::{Audience, Class, Out, SocketId, To};
+use crate::auth::Role;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{Audience as SeenBy, LogEvent};
 use crate::room::{Viewer, view};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// At least so often, ms, a frame says where the log stands.
@@ -29,10 +30,12 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// Viewers have seen everything up to `seq` before this object was built.
-    pub fn begin(epoch: u64, seq: u64) -> Self {
-        let shown = Shown { seq, position_at: 0, fresh: true };
-        Self { epoch, plain: shown, moderators: shown, waiting: VecDeque::new() }
+    /// Viewers have seen everything up to `seq` before this object was built, but those below moderator nothing of
+    /// `waiting`, the log's last events.
+    pub fn begin(epoch: u64, seq: u64, waiting: Vec<LogEvent>) -> Self {
+        let moderators = Shown { seq, position_at: 0, fresh: true };
+        let plain = Shown { seq: waiting.first().map_or(seq, |event| event.seq.saturating_sub(1)), ..moderators };
+        Self { epoch, plain, moderators, waiting: waiting.into() }
     }
 
     /// How far a viewer of this class has been shown the log.
@@ -69,33 +72,42 @@ impl Fanout {
         let ready = self.waiting.iter().take_while(|event| event.visible_at <= now).count();
         let new = self.waiting.len() - appended.min(self.waiting.len());
 
-        // One user's own event goes to that user's sockets ahead of the shared frame.
+        let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
+        // Whoever has an event of their own among these gets a frame of their own instead of the shared one.
+        let mut apart = BTreeSet::new();
         for event in self.waiting.iter().take(ready) {
-            if let SeenBy::User(user) = &event.audience {
+            let SeenBy::User(user) = &event.audience else { continue };
+            let sockets: Rc<[SocketId]> =
+                audience.list_of(user).iter().copied().filter(|id| !audience.role(*id).at_least(Role::Moderator)).collect();
+            if sockets.iter().any(|id| apart.insert(*id)) {
                 let viewer = Viewer { user_id: Some(user), ..Viewer::PLAIN };
-                if let Some(line) = line_of(event, viewer) {
-                    let at = wire::position(self.epoch, self.plain.seq, event.seq);
-                    out.push(Out::Send(To::Many(audience.list_of(user)), format!("{at}\n{line}").into()));
+                let mut frame = wire::position(self.epoch, self.plain.seq, plain_to.unwrap_or(event.seq)).to_string();
+                for line in self.waiting.iter().take(ready).filter_map(|event| line_of(event, viewer)) {
+                    frame.push('\n');
+                    frame.push_str(&line);
                 }
+                out.push(Out::Send(To::Many(sockets), frame.into()));
             }
         }
         let plain: Vec<_> =
             self.waiting.iter().take(ready).filter_map(|e| Some((e.seq, line_of(e, Viewer::PLAIN)?))).collect();
         let moderators: Vec<_> =
             self.waiting.iter().skip(new).filter_map(|e| Some((e.seq, line_of(e, Viewer::MODERATOR)?))).collect();
-        let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
         let moderators_to = self.waiting.back().filter(|_| appended > 0).map(|event| event.seq);
         let plain = self.plain.frame(self.epoch, plain, plain_to, now);
         let moderators = self.moderators.frame(self.epoch, moderators, moderators_to, now);
         self.waiting.drain(..ready);
         match (plain, moderators) {
-            (Some(plain), Some(moderators)) if plain == moderators => {
+            (Some(plain), Some(moderators)) if plain == moderators && apart.is_empty() => {
                 out.push(Out::Send(To::Many(audience.list(Class::All)), plain));
             }
             (plain, moderators) => {
                 for (frame, class) in [(plain, Class::Plain), (moderators, Class::Moderators)] {
                     let Some(frame) = frame else { continue };
-                    let list = audience.list(class);
+                    let mut list = audience.list(class);
+                    if class == Class::Plain && !apart.is_empty() {
+                        list = list.iter().copied().filter(|id| !apart.contains(id)).collect();
+                    }
                     if !list.is_empty() {
                         out.push(Out::Send(To::Many(list), frame));
                     }

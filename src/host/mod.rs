@@ -15,7 +15,7 @@ use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, cl
 use crate::auth::{Identity, Role};
 use crate::protocol::call::{Caller, Remembered};
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ErrorCode, Position, RoomId};
+use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId};
 use crate::room::{Context, Failure, Log, Read, Room, Step, Viewer, Write};
 use crate::settings::Settings;
 use drain::Draining;
@@ -144,16 +144,17 @@ impl Host {
             host.audience.restore(attachment, role);
         }
         if let Some(room) = room {
-            host.adopt(room);
+            let waiting = room.waiting(at.log, at.now.max(room.last_at()))?;
+            host.adopt(room, waiting);
         }
         Ok(host)
     }
 
-    fn adopt(&mut self, room: Room) {
+    fn adopt(&mut self, room: Room, waiting: Vec<LogEvent>) {
         // The platform's clock may have gone back while the room slept; the room's own time does not.
         self.now = self.now.max(room.last_at());
         let Position { epoch, seq } = room.position();
-        self.fanout = Fanout::begin(epoch, seq);
+        self.fanout = Fanout::begin(epoch, seq, waiting);
         if room.drained() < seq {
             self.draining.wanted(self.now);
         }
@@ -184,7 +185,7 @@ impl Host {
     fn adopt_new(&mut self, room: Room, step: Step, effects: &mut Effects) {
         effects.write = step.write;
         self.counters.events += count(step.events.len());
-        self.adopt(room);
+        self.adopt(room, Vec::new());
         self.draining.wanted(self.now);
     }
 
@@ -278,7 +279,7 @@ impl Host {
         self.show(step.events, effects);
     }
 
-    fn show(&mut self, events: Vec<crate::protocol::LogEvent>, effects: &mut Effects) {
+    fn show(&mut self, events: Vec<LogEvent>, effects: &mut Effects) {
         let before = effects.out.len();
         self.fanout.show(events, self.id.as_str(), &mut self.audience, self.now, &mut effects.out);
         let bytes = effects.out.iter().skip(before).map(|out| match out {

@@ -3,9 +3,9 @@
 use super::reactions::Reactions;
 use super::{Log, Read, Room, SCAN, Viewer, view};
 use crate::protocol::wire::{Counts, Line, MessageData, json, raw};
-use crate::protocol::{Body, MessageId, Position};
+use crate::protocol::{Body, LogEvent, MessageId, Position};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// More than this is a snapshot instead.
 const MOST_EVENTS: u64 = 1_000;
@@ -68,6 +68,27 @@ impl Room {
         Ok(Resumed::Events(lines.into_iter().flatten().collect()))
     }
 
+    /// The log's last events, as far as those below moderator do not see them yet at `now`; oldest first.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn waiting(&self, log: &dyn Log, now: u64) -> Read<Vec<LogEvent>> {
+        let (mut waiting, mut before) = (VecDeque::new(), u64::MAX);
+        // The times never go back, so the last one tells whether there is anything to look for.
+        while waiting.front().map_or(self.visible_at, |event: &LogEvent| event.visible_at) > now {
+            let rows = log.rows_before(before, SCAN)?;
+            let Some(oldest) = rows.last() else { break };
+            before = oldest.first();
+            for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
+                if event.visible_at <= now {
+                    return Ok(waiting.into());
+                }
+                waiting.push_front(event.clone());
+            }
+        }
+        Ok(waiting.into())
+    }
+
     /// The newest messages, as many as the room's `history_limit` says.
     ///
     /// # Errors
@@ -80,7 +101,7 @@ impl Room {
             let batch = log.rows_before(before, SCAN)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
-            let messages = |event: &&crate::protocol::LogEvent| {
+            let messages = |event: &&LogEvent| {
                 matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some()
             };
             count += batch.iter().flat_map(|row| &row.events).filter(messages).count();
@@ -97,7 +118,7 @@ impl Room {
     pub(super) fn messages(
         &self,
         log: &dyn Log,
-        events: &[&crate::protocol::LogEvent],
+        events: &[&LogEvent],
         viewer: Viewer<'_>,
     ) -> Read<Snapshot> {
         let ends = events.iter().map(|event| event.seq).min().zip(events.iter().map(|event| event.seq).max());
