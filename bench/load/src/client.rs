@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-/// The frame of message `n`, its content of so many bytes.
+/// The frame of message `n`, its content of so many bytes. The id comes first, where an echo is looked at for it.
 pub(crate) fn message(n: u64, bytes: usize) -> String {
     let mut content = format!("bench:{n}: ");
     content.extend(
@@ -101,7 +101,7 @@ pub(crate) fn message(n: u64, bytes: usize) -> String {
     );
     // Spaces at the end would be trimmed.
     content.push('.');
-    json!({"id": n, "event": "send_message", "data": {"content": content}}).to_string()
+    format!(r#"{{"id":{n},"event":"send_message","data":{{"content":"{content}"}}}}"#)
 }
 
 /// The number of the message that a line shows; none for a line that shows none.
