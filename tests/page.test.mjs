@@ -222,6 +222,17 @@ test("the server dies and comes back: nothing is missing, nothing is doubled", a
   assert.deepEqual(await texts(late), wanted, "the room holds the same");
 });
 
+test("two lines put the room into a page of another origin", async () => {
+  const ada = await enter("video_embed", "Ada");
+  const address = new URLSearchParams({ room: "video_embed", token: await token("grace", "Grace") });
+  const grace = await visit(`${site.elsewhere}/?${address}`);
+  await online(grace);
+  await say(grace, "hello from another site");
+  await row(ada, "hello from another site").waitFor();
+  const page = await grace.locator("edge-chat").evaluate(({ chat }) => chat.history({ limit: 1 }));
+  assert.equal(page.messages[0].content, "hello from another site");
+});
+
 test("a newer token goes in on the open socket, one of somebody else starts afresh", async () => {
   const ada = await enter("video_token", "Ada");
   await say(ada, "before");

@@ -166,7 +166,7 @@ export class EdgeChat extends HTMLElement {
     } else this.#state.setAttribute("aria-live", "polite");
     this.#state.classList.toggle("ended", state === "ended");
     this.dataset.state = state;
-    if (state === "ended") this.#composer.enable(this.#state.textContent || "You left this room.");
+    if (state === "ended") this.#composer.enable("Not connected.");
     this.dispatchEvent(new CustomEvent("edge-chat-state", { detail: { state, error } }));
     this.#redraw();
   }

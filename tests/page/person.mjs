@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdtemp } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before } from "node:test";
@@ -15,8 +16,12 @@ export const DESKTOP = { width: 1280, height: 760 };
 export const PHONE = { width: 360, height: 740 };
 
 let database;
+let host;
 
-/** What is running: `server` of the harness, `browser`, and `shots`, the folder of the screenshots. */
+/**
+ * What is running: `server` of the harness, `browser`; `shots`, the folder of the screenshots; `elsewhere`, a site of
+ * another origin whose pages (`/?room=…&token=…`) hold nothing but the element.
+ */
 export const site = {};
 
 let contexts = [];
@@ -24,7 +29,16 @@ let faults = [];
 
 before(async () => {
   database = await testDatabase();
-  site.server = await startServer({ vars: { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", DEV_TOKENS: "true" }, databaseUrl: database.url });
+  host = createServer((request, response) => {
+    const { searchParams } = new URL(request.url, "http://host");
+    response.setHeader("content-type", "text/html");
+    response.end(`<!doctype html><script type="module" src="${site.server.url}/edge-chat.js"></script>
+      <edge-chat room="${searchParams.get("room")}" token="${searchParams.get("token")}"></edge-chat>`);
+  });
+  await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
+  site.elsewhere = `http://127.0.0.1:${host.address().port}`;
+  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", DEV_TOKENS: "true", ALLOWED_ORIGINS: site.elsewhere };
+  site.server = await startServer({ vars, databaseUrl: database.url });
   site.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
   site.shots = await mkdtemp(join(tmpdir(), "edge-chat-page-"));
   console.log(`screenshots: ${site.shots}`);
@@ -33,6 +47,7 @@ before(async () => {
 after(async () => {
   await site.browser?.close();
   await site.server?.stop();
+  host?.close();
   await database?.drop();
 });
 
@@ -51,9 +66,9 @@ export async function visit(path, options = {}) {
   page.setDefaultTimeout(15_000);
   page.on("pageerror", (error) => faults.push(`${error}`));
   page.on("console", (message) => {
-    if (/Content Security Policy|TrustedType/i.test(message.text())) faults.push(message.text());
+    if (/Content Security Policy|Trusted(HTML|Script|Type)/.test(message.text())) faults.push(message.text());
   });
-  await page.goto(site.server.url + path);
+  await page.goto(new URL(path, site.server.url).href);
   return page;
 }
 

@@ -99,7 +99,7 @@ const SENTENCES = {
   invalid_reaction: "A reaction is a single emoji.",
   too_many_reactions: "This message has as many reactions as it can hold.",
   room_mode: "This room does not accept messages like this one now.",
-  forbidden: "You are not allowed to do that here.",
+  forbidden: "That is not allowed here.",
   banned: "You are banned from this room.",
   token_required: "Sign in to take part in this room.",
   token_invalid: "Your sign-in was not accepted. Sign in again.",
