@@ -90,6 +90,24 @@ install_crate() { # name, version, further options
   CARGO_TARGET_DIR="$cache/target" cargo install "$name" --version "$version" --debug --root "$cache/$name-$version" "$@"
 }
 
+# worker-build links OpenSSL, which a fresh Debian has no headers of.
+has_openssl() {
+  [ "$(uname -s)" != Linux ] || { command -v pkg-config >/dev/null && pkg-config --exists openssl; }
+}
+
+install_openssl() {
+  local sudo=()
+  local command="apt-get install -y --no-install-recommends pkg-config libssl-dev"
+  command -v apt-get >/dev/null || stop "OpenSSL's headers and pkg-config are needed to build worker-build. Install them and run this again."
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null ||
+      stop "OpenSSL's headers and pkg-config are needed to build worker-build. Install them and run this again:" "  sudo $command"
+    sudo=(sudo -n)
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  "${sudo[@]}" apt-get update -q && "${sudo[@]}" $command
+}
+
 install_node() {
   local package
   case "$(uname -s)-$(uname -m)" in
@@ -126,6 +144,7 @@ node_if_missing() {
 
 tools_if_missing() {
   has_wasm_target || step "adding the target wasm32-unknown-unknown" add_wasm_target
+  [ -x "$worker_build" ] || has_openssl || step "installing OpenSSL's headers" install_openssl
   [ -x "$worker_build" ] ||
     step "building worker-build $worker_build_pin (once, about 90 s)" install_crate worker-build "$worker_build_pin" --locked
   # Not --locked: the lock file that it ships names a withdrawn package.
