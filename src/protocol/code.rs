@@ -158,3 +158,30 @@ impl ChatError {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn codes_table_in_the_documentation_is_in_step() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let row = |code: &ErrorCode| {
+            format!("| `{}` | {} | {} | {} |\n", code.as_str(), code.status(), code.close(), code.meaning())
+        };
+        let rows: String = ErrorCode::ALL.iter().map(row).collect();
+        let table = format!("\n| code | HTTP | close | meaning |\n| --- | --- | --- | --- |\n{rows}\n");
+        let (before, rest) = text.split_once("writes it -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- /codes -->").unwrap();
+        let now = format!("{before}writes it -->\n{table}<!-- /codes -->{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == now,
+            "the table of codes in docs/protocol.md is not what the code says; run: UPDATE_DOCS=1 cargo test codes_table"
+        );
+    }
+}
