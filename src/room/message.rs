@@ -275,7 +275,10 @@ impl Room {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
                 (Some(found), author, at)
             }
-            (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld && !known.deleted => {
+            (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld => {
+                if known.deleted {
+                    return Err(not_found().into());
+                }
                 (None, known.user_id, known.at)
             }
             (Err(error), _) => return Err(error.into()),
