@@ -242,4 +242,21 @@ describe("messages", { concurrency: true }, () => {
     const { seq: next } = await ada.request("send_message", { content: "four" });
     assert.equal((await back.next("new_message")).seq, next);
   });
+  test("who does not prove to read what is sent is closed by 4408, and nobody else", async () => {
+    const { open } = chat(server);
+    const writer = await join("video_slow", { sub: "bot", roles: ["service"] });
+    const reader = await join("video_slow", "ada");
+    const slow = await open("video_slow", "bob", { probes: false });
+    await slow.request("join_room", {});
+    const content = "x".repeat(1_000);
+    let sent = 0;
+    while (sent < 900 && !slow.lines.some((line) => line.event === "goodbye")) {
+      sent += (await Promise.all(Array.from({ length: 50 }, () => writer.request("send_message", { content })))).length;
+    }
+    assert.match((await slow.next("probe")).data.nonce, /^\w{16}$/);
+    assert.equal((await slow.next("goodbye")).data.code, "too_slow");
+    assert.deepEqual(await slow.closed, { code: 4408, reason: { retry: true, after_ms: 1_000 } });
+    await reader.next((line) => line.data?.no === sent);
+    assert.equal((await reader.request("catch_up", { epoch: reader.joined.epoch, seq: sent })).resumed, true);
+  });
 });

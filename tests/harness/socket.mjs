@@ -32,7 +32,8 @@ async function within(ms, what, promise) {
 }
 
 /**
- * Opens a socket; rejects with `Refused` where the answer is HTTP.
+ * Opens a socket; rejects with `Refused` where the answer is HTTP. It proves by itself that it reads, unless `probes` is
+ * false.
  *
  * - `request(event, data, ms)`: sends a frame with an id; resolves to the reply's data, rejects with an Error that has
  *   the reply's `code` and `data` (the whole error object).
@@ -42,7 +43,7 @@ async function within(ms, what, promise) {
  * - `send(text)`, `close(code, reason)`, `terminate()`; `closed`: a promise of `{code, reason}`, the reason parsed where
  *   it is JSON; `lines`, `frames`: all that came; `protocol`: the subprotocol that was agreed on.
  */
-export async function openSocket(url, protocols = ["chat.v1"], { headers, ms = 5_000 } = {}) {
+export async function openSocket(url, protocols = ["chat.v1"], { headers, ms = 5_000, probes = true } = {}) {
   const ws = new WebSocket(url, protocols, { headers });
   const frames = [];
   const lines = [];
@@ -72,6 +73,7 @@ export async function openSocket(url, protocols = ["chat.v1"], { headers, ms = 5
         else resolve?.(line.data);
         continue;
       }
+      if (probes && line.event === "probe") ws.send(JSON.stringify(line));
       const waiter = [...waiting].find(({ accepts }) => accepts(line));
       if (waiter) waiter.resolve(line);
       else untaken.push(line);
