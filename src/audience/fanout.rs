@@ -77,8 +77,12 @@ impl Fanout {
         let mut apart = BTreeSet::new();
         for event in self.waiting.iter().take(ready) {
             let SeenBy::User(user) = &event.audience else { continue };
-            let sockets: Rc<[SocketId]> =
-                audience.list_of(user).iter().copied().filter(|id| !audience.role(*id).at_least(Role::Moderator)).collect();
+            let sockets: Rc<[SocketId]> = audience
+                .list_of(user)
+                .iter()
+                .copied()
+                .filter(|id| !audience.role(*id).at_least(Role::Moderator))
+                .collect();
             if sockets.iter().any(|id| apart.insert(*id)) {
                 let viewer = Viewer { user_id: Some(user), ..Viewer::PLAIN };
                 let mut frame = wire::position(self.epoch, self.plain.seq, plain_to.unwrap_or(event.seq)).to_string();

@@ -101,9 +101,8 @@ impl Room {
             let batch = log.rows_before(before, SCAN)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
-            let messages = |event: &&LogEvent| {
-                matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some()
-            };
+            let messages =
+                |event: &&LogEvent| matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some();
             count += batch.iter().flat_map(|row| &row.events).filter(messages).count();
             rows.extend(batch);
         }
@@ -115,12 +114,7 @@ impl Room {
     }
 
     /// Messages as a list shows them, with their reactions as they are now.
-    pub(super) fn messages(
-        &self,
-        log: &dyn Log,
-        events: &[&LogEvent],
-        viewer: Viewer<'_>,
-    ) -> Read<Snapshot> {
+    pub(super) fn messages(&self, log: &dyn Log, events: &[&LogEvent], viewer: Viewer<'_>) -> Read<Snapshot> {
         let ends = events.iter().map(|event| event.seq).min().zip(events.iter().map(|event| event.seq).max());
         let mut packed: BTreeMap<u64, Reactions> = BTreeMap::new();
         if let Some((from, to)) = ends {
