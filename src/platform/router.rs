@@ -8,6 +8,7 @@ use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBo
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
+use crate::room::check_create;
 use crate::settings::Settings;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -285,6 +286,8 @@ impl Request_<'_> {
             })?,
         };
         let caller = self.caller(&room)?;
+        // What is refused is not counted.
+        check_create(&body, caller.identity.as_ref(), self.settings, now())?;
         if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
             user::makes_room(self.env, &who.user_id).await?;
         }

@@ -4,6 +4,7 @@
 //! the log is read through [`Log`].
 
 mod admin;
+mod edits;
 mod log;
 mod mentions;
 mod message;
@@ -86,6 +87,7 @@ pub struct Room {
     visible_at: u64,
     drained: u64,
     rates: rate::Rates,
+    edits: edits::Edits,
     authors: Option<mentions::Authors>,
 }
 
@@ -96,6 +98,8 @@ const KEY_ROLE: &str = "role:";
 /// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
 const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
 const LOG_BYTES: u64 = 256 << 20;
+/// The newest events that it keeps all the same.
+const LOG_EVENTS: u64 = 10_000;
 /// Nine tenths of what the platform gives an object: beyond it, a write that does not fit would drop every socket.
 const STORAGE_BYTES: u64 = 9 << 30;
 /// How many rows are read at once while scanning; about 64 KB of a busy log.
@@ -109,11 +113,13 @@ impl Room {
     pub fn load(id: &RoomId, settings: Rc<Settings>, log: &dyn Log, now: u64) -> Read<Option<Self>> {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
+        let mut edits = edits::Edits::default();
         for (key, value) in log.state()? {
             match key.as_str() {
                 KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
+                _ if edits.load(&key, &value) => {}
                 _ => {
                     if let Some(user) = key.strip_prefix(KEY_ROLE) {
                         let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
@@ -125,6 +131,7 @@ impl Room {
         let Some(info) = info else { return Ok(None) };
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
+        room.edits = edits;
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
             room.last_seq = row.last;
             room.last_no = row.no;
@@ -149,6 +156,7 @@ impl Room {
             visible_at: 0,
             drained: 0,
             rates: rate::Rates::default(),
+            edits: edits::Edits::default(),
             authors: None,
         }
     }
@@ -347,11 +355,12 @@ impl Room {
         step
     }
 
-    /// Forgets the oldest rows that PostgreSQL has, once they are a week old or the log takes too much room.
+    /// Forgets the oldest rows that PostgreSQL has, once they are a week old or the log takes too much room; the newest
+    /// 10,000 events stay, so that a room that was quiet for long still greets with its last messages.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn trim(&self, log: &dyn Log, now: u64) -> Read<Step> {
+    pub fn trim(&mut self, log: &dyn Log, now: u64) -> Read<Step> {
         let mut step = Step::default();
         let crowded = log.bytes() > LOG_BYTES;
         let is_old = |row: &Row| row.events.last().is_some_and(|event| event.at.saturating_add(LOG_AGE) < now);
@@ -360,12 +369,13 @@ impl Room {
         }
         for row in log.rows_after(0, SCAN)? {
             let old = is_old(&row);
-            // The last row stays: it says where the log ends.
-            if !(old || crowded) || row.last > self.drained || row.last >= self.last_seq {
+            let newest = row.last.saturating_add(LOG_EVENTS) > self.last_seq;
+            if newest || !(old || crowded) || row.last > self.drained {
                 break;
             }
             let messages = row.events.iter().filter(|event| matches!(event.body, Body::NewMessage(_)));
             step.write.state.extend(messages.map(|event| (reaction_key(event.seq), None)));
+            self.edits.forget(&row, &mut step);
             step.write.forget_to = Some(row.last);
         }
         Ok(step)
