@@ -116,8 +116,8 @@ impl Host {
         self.finish(effects)
     }
 
-    fn trim(&self, at: &Moment<'_>, effects: &mut Effects) {
-        let Some(room) = &self.room else { return };
+    fn trim(&mut self, at: &Moment<'_>, effects: &mut Effects) {
+        let Some(room) = &mut self.room else { return };
         match room.trim(at.log, self.now) {
             Ok(step) => {
                 effects.write.forget_to = step.write.forget_to;

@@ -309,6 +309,9 @@ impl Room {
                 message.edited_at = Some(edited_at);
                 message.edit_seq = Some(edit_seq);
             }));
+        } else {
+            step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
+            self.edits.set(message_id, Some(self.last_seq + 1), &mut step);
         }
         let body = Body::MessageEdited {
             message_id,
@@ -365,6 +368,9 @@ impl Room {
             step.write.rewrite.extend(self.without_edit(cx, found.message.edit_seq)?);
             step.write.rewrite.push(found.changed(|message| message.redact(deleted_at)));
             step.write.state.push((reactions::key(message_id.seq()), None));
+        } else {
+            step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
+            self.edits.set(message_id, None, &mut step);
         }
         let body = Body::MessageDeleted { message_id, no: author.no, by: who.user_id.clone(), role: sender.role };
         let seq = self.append(&mut step, cx.now, Audience::All, body);
