@@ -1,11 +1,13 @@
 //! Those who listen: sockets, who is present, who is typing, what each has been sent. Knows nothing of the log.
 
 mod fanout;
+mod gather;
 mod presence;
 mod probe;
 mod socket;
 
 pub use fanout::Fanout;
+pub use gather::gather;
 pub use presence::Gone;
 pub use probe::Reading;
 pub use socket::{Attachment, SocketId};

@@ -4,7 +4,7 @@ use super::binding::{RawSocket, RawState, split};
 use super::drain_link;
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
-use crate::audience::{Attachment, Out, SocketId, To};
+use crate::audience::{Attachment, Out, SocketId, To, gather};
 use crate::host::{Drained, Effects, Host, Moment, Waking};
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
 use crate::protocol::wire::json;
@@ -131,7 +131,7 @@ impl Inner {
         for fault in &effects.faults {
             console_error!("room {}: {fault}", self.state.id().name().unwrap_or_default());
         }
-        for out in effects.out {
+        for out in gather(effects.out) {
             match out {
                 Out::Send(to, line) => {
                     let line = JsValue::from_str(&line);
