@@ -1,0 +1,14 @@
+//! The rules as a whole, natively: a room in memory with clients, a PostgreSQL that folds, time that is given.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
+
+mod golden;
+mod history;
+mod limits;
+mod memory;
+mod postgres;
+mod presence;
+mod rules;
+mod sim;
+mod sockets;
+mod visibility;
+mod world;

@@ -1,0 +1,142 @@
+//! A room's storage in memory, which behaves as the object's SQLite does.
+
+use edge_chat::protocol::MessageId;
+use edge_chat::room::{Log, Read, Row, Write, reaction_key};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+const REMEMBER: u64 = 24 * 60 * 60 * 1000;
+
+/// What a broken storage does wrong; for the tests of the simulator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flaw {
+    #[default]
+    None,
+    /// What was said stays when it is deleted or edited away.
+    KeepsOldText,
+    /// No `client_id` is known again.
+    ForgetsSent,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// `seq` of the row's last event → (`no`, events as JSON).
+    pub log: BTreeMap<u64, (u64, String)>,
+    pub state: BTreeMap<String, String>,
+    pub sent: BTreeMap<(String, String), MessageId>,
+}
+
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    tables: RefCell<Tables>,
+    pub flaw: Cell<Flaw>,
+}
+
+impl MemoryLog {
+    /// Carries a step's writes out; what SQLite would refuse panics here, so it is all or none.
+    pub fn write(&self, write: &Write) {
+        let mut tables = self.tables.borrow_mut();
+        for row in &write.rewrite {
+            let (no, events) = tables.log.get_mut(&row.last).expect("a rewritten row is there");
+            assert_eq!(*no, row.no);
+            if self.flaw.get() != Flaw::KeepsOldText {
+                *events = serde_json::to_string(&row.events).unwrap();
+            }
+        }
+        for (key, value) in &write.state {
+            match value {
+                Some(value) => tables.state.insert(key.clone(), value.clone()),
+                None => tables.state.remove(key),
+            };
+        }
+        for (user, client_id, message) in &write.sent {
+            tables.sent.insert((user.clone(), client_id.clone()), *message);
+        }
+        if let Some(row) = &write.append {
+            let last = tables.log.last_key_value().map_or(row.first() - 1, |(last, _)| *last);
+            assert!(
+                row.events.iter().map(|event| event.seq).eq(last + 1..=row.last),
+                "seq goes on without a hole: {} then {:?}",
+                last,
+                row.events.iter().map(|event| event.seq).collect::<Vec<_>>()
+            );
+            let events = serde_json::to_string(&row.events).unwrap();
+            tables.log.insert(row.last, (row.no, events));
+        }
+        if let Some(seq) = write.forget_to {
+            tables.log.retain(|last, _| *last > seq);
+        }
+    }
+
+    /// Forgets each `client_id` whose time is over, as the adapter does every hour.
+    pub fn forget_sent(&self, now: u64) {
+        self.tables.borrow_mut().sent.retain(|_, message| message.time() >= now.saturating_sub(REMEMBER));
+    }
+
+    /// Forgets the rows that end at or before `seq`.
+    pub fn trim(&self, seq: u64) {
+        self.tables.borrow_mut().log.retain(|last, _| *last > seq);
+    }
+
+    /// Appends a row as if a step had written it.
+    pub fn append(&self, row: &Row) {
+        self.write(&Write { append: Some(row.clone()), ..Write::default() });
+    }
+
+    /// Loses everything.
+    pub fn wipe(&self) {
+        self.tables.replace(Tables::default());
+    }
+
+    /// The rows as they are stored: `seq`, `no` and events.
+    pub fn stored(&self) -> Vec<String> {
+        self.tables.borrow().log.iter().map(|(seq, (no, events))| format!("{seq} {no} {events}")).collect()
+    }
+
+    /// Whether this text stands anywhere in the storage.
+    pub fn holds(&self, text: &str) -> bool {
+        let tables = self.tables.borrow();
+        tables.log.values().any(|(_, events)| events.contains(text))
+            || tables.state.iter().any(|(key, value)| key.contains(text) || value.contains(text))
+    }
+
+    fn rows<'a>(rows: impl Iterator<Item = (&'a u64, &'a (u64, String))>) -> Read<Vec<Row>> {
+        rows.map(|(last, (no, events))| Ok(Row { last: *last, no: *no, events: Row::events_from_json(events)? }))
+            .collect()
+    }
+}
+
+impl Log for MemoryLog {
+    fn row_with(&self, seq: u64) -> Read<Option<Row>> {
+        Ok(Self::rows(self.tables.borrow().log.range(seq..).take(1))?.pop())
+    }
+
+    fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        Self::rows(self.tables.borrow().log.range(seq + 1..).take(limit as usize))
+    }
+
+    fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        Self::rows(self.tables.borrow().log.range(..seq).rev().take(limit as usize))
+    }
+
+    fn state(&self) -> Read<Vec<(String, String)>> {
+        let tables = self.tables.borrow();
+        let pairs = tables.state.iter().filter(|(key, _)| !key.starts_with("react:"));
+        Ok(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>> {
+        let tables = self.tables.borrow();
+        let pairs = tables.state.range(reaction_key(from)..=reaction_key(to));
+        Ok(pairs.map(|(key, value)| (key["react:".len()..].parse().unwrap(), value.clone())).collect())
+    }
+
+    fn sent(&self, user: &String, client_id: &str) -> Read<Option<MessageId>> {
+        let known = self.flaw.get() != Flaw::ForgetsSent;
+        Ok(self.tables.borrow().sent.get(&(user.clone(), client_id.to_owned())).copied().filter(|_| known))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.tables.borrow().log.values().map(|(_, events)| events.len() as u64).sum()
+    }
+}

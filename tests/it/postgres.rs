@@ -1,0 +1,134 @@
+//! A PostgreSQL of one room: `chat_apply`'s rules written a second time, as plainly as they can be.
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a broken `chat_apply` does wrong; for the tests of the simulator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flaw {
+    #[default]
+    None,
+    /// Every batch is folded whole, whatever the cursor says.
+    NoCursor,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Postgres {
+    pub room: Option<Value>,
+    /// By id; the operation's fields as they are after later ones.
+    pub messages: BTreeMap<String, Value>,
+    /// (message, user, reaction).
+    pub reactions: BTreeSet<(String, String, String)>,
+    pub roles: BTreeMap<String, String>,
+    /// (epoch, seq).
+    pub cursor: Option<(u64, u64)>,
+    pub flaw: Flaw,
+}
+
+fn text<'a>(op: &'a Value, field: &str) -> &'a str {
+    op[field].as_str().unwrap_or_else(|| panic!("{field} in {op}"))
+}
+
+impl Postgres {
+    /// One room's batch; the cursor as it then is.
+    pub fn apply(&mut self, body: &str) -> (u64, u64) {
+        let batch: Value = serde_json::from_str(body).expect("a batch is JSON");
+        assert_eq!(batch["v"], 1);
+        let number = |field: &str| batch[field].as_u64().unwrap_or_else(|| panic!("{field} in {batch}"));
+        let (epoch, from, to) = (number("epoch"), number("from"), number("to"));
+        let (stored, mut since) = self.cursor.unwrap_or((epoch, 0));
+        if epoch < stored && self.flaw != Flaw::NoCursor {
+            return (stored, since);
+        }
+        if epoch > stored {
+            since = 0;
+        }
+        self.cursor = Some((epoch, since));
+        if self.flaw == Flaw::NoCursor {
+            since = 0;
+        } else if to <= since || (from > since && from != number("start")) {
+            return (epoch, since);
+        }
+        for op in batch["ops"].as_array().expect("ops") {
+            if op["seq"].as_u64().expect("seq") > since {
+                self.fold(op, epoch);
+            }
+        }
+        let to = self.cursor.map_or(to, |(_, seq)| seq.max(to));
+        self.cursor = Some((epoch, to));
+        (epoch, to)
+    }
+
+    fn fold(&mut self, op: &Value, epoch: u64) {
+        match text(op, "op") {
+            "room" => self.room = Some(op.clone()),
+            "message" => {
+                let id = text(op, "id").to_owned();
+                if self.live(&id) || !self.messages.contains_key(&id) {
+                    let mut row = op.clone();
+                    row["epoch"] = epoch.into();
+                    row.as_object_mut().unwrap().remove("op");
+                    self.messages.insert(id, row);
+                }
+            }
+            "edit" => {
+                let (id, at) = (text(op, "id"), op["edited_at"].as_u64().expect("edited_at"));
+                if self.live(id) && self.messages[id]["edited_at"].as_u64().is_none_or(|before| before <= at) {
+                    let row = self.messages.get_mut(id).unwrap();
+                    for field in ["content", "text", "mentions", "edited_at"] {
+                        row[field] = op[field].clone();
+                    }
+                }
+            }
+            "delete" => {
+                for id in op["ids"].as_array().expect("ids") {
+                    let id = id.as_str().expect("an id");
+                    self.reactions.retain(|(message, _, _)| message != id);
+                    if self.live(id) {
+                        let row = self.messages.get_mut(id).unwrap();
+                        row["content"] = "".into();
+                        row["text"] = Value::Null;
+                        row["mentions"] = json!([]);
+                        row["metadata"] = json!({});
+                        row["deleted_at"] = op["deleted_at"].clone();
+                    }
+                }
+            }
+            "reaction" => {
+                let key = (text(op, "id").to_owned(), text(op, "user_id").to_owned(), text(op, "reaction").to_owned());
+                if op["remove"] == true {
+                    self.reactions.remove(&key);
+                } else if self.live(&key.0) {
+                    self.reactions.insert(key);
+                }
+            }
+            "role" => match op["role"].as_str() {
+                Some(role) => drop(self.roles.insert(text(op, "user_id").to_owned(), role.to_owned())),
+                None => drop(self.roles.remove(text(op, "user_id"))),
+            },
+            _ => {}
+        }
+    }
+
+    fn live(&self, id: &str) -> bool {
+        self.messages.get(id).is_some_and(|row| row["deleted_at"].is_null())
+    }
+
+    /// What is remembered of the room, as the query of a waking room has it.
+    pub fn remembered(&self) -> Option<String> {
+        let room = self.room.as_ref()?;
+        Some(
+            json!({
+                "info": {
+                    "name": room["name"], "type": room["type"], "settings": room["settings"],
+                    "owner_id": room["owner_id"], "created_at": room["created_at"], "updated_at": room["at"],
+                    "deleted_at": room["deleted_at"],
+                },
+                "roles": self.roles,
+                "last_no": self.messages.values().map(|row| row["no"].as_u64().unwrap()).max().unwrap_or(0),
+                "epoch": self.cursor.map_or(0, |(epoch, _)| epoch),
+            })
+            .to_string(),
+        )
+    }
+}
