@@ -1,7 +1,7 @@
 //! What is said in a room: sent, answered, edited, deleted, reacted to; and what becomes of the room.
 
 use crate::world::{ROOM, World, all};
-use edge_chat::protocol::call::{AsUser, Ask, KnownMessage, Nothing, SendBody};
+use edge_chat::protocol::call::{Ask, KnownMessage, Nothing};
 use edge_chat::protocol::{Audience, Body, CreateRoom, LogEvent, PatchRoom};
 use edge_chat::room::{Log, Row};
 use serde_json::{Value, json};
