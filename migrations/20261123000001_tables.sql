@@ -8,6 +8,8 @@ create table rooms (
   name text not null,
   type text not null check (type in ('video', 'stream', 'group', 'direct')),
   settings jsonb not null default '{}',
+  -- Ids of messages, newest first.
+  pinned jsonb not null default '[]',
   owner_id text,
   created_at timestamptz not null,
   updated_at timestamptz not null,

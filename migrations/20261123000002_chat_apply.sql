@@ -171,6 +171,37 @@ begin
       username = coalesce(excluded.username, room_roles.username), updated_at = excluded.updated_at;
   end if;
 
+  if kinds && array['ban', 'unban'] then
+    with final as (
+      select distinct on (1) o ->> 'user_id' as user_id, o ->> 'op' as op, o
+      from (select * from chat_ops(ops, 'ban', since) union all select * from chat_ops(ops, 'unban', since)) x
+      order by 1, seq desc
+    ), removed as (
+      delete from bans b using final f where f.op = 'unban' and b.room_id = room and b.user_id = f.user_id
+    )
+    insert into bans (room_id, user_id, username, reason, shadow, banned_by, created_at, ends_at)
+    select room, user_id, o ->> 'username', o ->> 'reason', coalesce((o ->> 'shadow')::boolean, false), o ->> 'by',
+      chat_time(o ->> 'created_at'), chat_time(o ->> 'ends_at')
+    from final where op = 'ban'
+    on conflict (room_id, user_id) do update set username = coalesce(excluded.username, bans.username),
+      reason = excluded.reason, shadow = excluded.shadow, banned_by = excluded.banned_by,
+      created_at = excluded.created_at, ends_at = excluded.ends_at;
+  end if;
+
+  if 'pins' = any (kinds) then
+    update rooms set pinned = (select o -> 'pinned' from chat_ops(ops, 'pins', since) order by seq desc limit 1)
+    where id = room;
+  end if;
+
+  -- Named after its event, so that a repeat is the same line.
+  if 'audit' = any (kinds) then
+    insert into audit (id, room_id, actor_id, action, target, details, created_at)
+    select md5(room || ' ' || batch_epoch || ' ' || seq)::uuid, room, o ->> 'actor', o ->> 'action', o ->> 'target',
+      coalesce(o -> 'details', '{}'), chat_time(o ->> 'at')
+    from chat_ops(ops, 'audit', since)
+    on conflict do nothing;
+  end if;
+
   update room_cursor set seq = to_seq where room_id = room;
   return jsonb_build_object('epoch', batch_epoch, 'seq', to_seq);
 end

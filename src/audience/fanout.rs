@@ -57,14 +57,14 @@ impl Fanout {
         now: u64,
         out: &mut Vec<Out>,
     ) {
-        let mut lines: Vec<(u64, Line)> = Vec::new();
+        let mut lines: Vec<((u64, bool), Line)> = Vec::new();
         let mut line_of = |event: &LogEvent, viewer: Viewer<'_>| -> Option<Line> {
             let seen = view(event, viewer, now)?;
-            if let Some((_, line)) = lines.iter().find(|(seq, _)| *seq == event.seq) {
+            if let Some((_, line)) = lines.iter().find(|(variant, _)| *variant == seen.variant()) {
                 return Some(line.clone());
             }
             let line = seen.line(room_id);
-            lines.push((event.seq, line.clone()));
+            lines.push((seen.variant(), line.clone()));
             Some(line)
         };
         let appended = events.len();

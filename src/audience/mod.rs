@@ -280,4 +280,8 @@ impl RoomPresent for Audience {
         let present = self.users.get(user_id)?;
         Some(Mention { user_id: user_id.to_owned(), username: present.username.clone() })
     }
+
+    fn role_of(&self, user_id: &str) -> Option<Role> {
+        self.users.get(user_id)?.sockets.iter().map(|id| self.role(*id)).max()
+    }
 }

@@ -5,7 +5,7 @@ use crate::auth::Role;
 use crate::protocol::call::{Ask, Caller, RoomCall};
 use crate::protocol::wire::{Member, RoomData, json, raw};
 use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
-use crate::room::{Failure, Room, Sender, Step, check_create};
+use crate::room::{Action, BanData, Failure, Room, Sender, Step, check_create};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -31,6 +31,11 @@ pub struct Members {
     /// The `cursor` of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Bans<'a> {
+    bans: Vec<BanData<'a>>,
 }
 
 type Answered = Result<Box<RawValue>, ChatError>;
@@ -65,7 +70,13 @@ impl Host {
     }
 
     fn room_data(&self, room: &Room) -> Box<RawValue> {
-        answer(&RoomData::new(self.id.as_str(), room.info(), self.audience.online(), room.message_count()))
+        answer(&RoomData::new(
+            self.id.as_str(),
+            room.info(),
+            self.audience.online(),
+            room.message_count(),
+            room.pinned(),
+        ))
     }
 
     fn ask(
@@ -77,7 +88,7 @@ impl Host {
     ) -> Result<Box<RawValue>, Failure> {
         let identity = caller.identity.as_ref();
         let Some(room) = &mut self.room else { return Err(no_room().into()) };
-        let role = room.may_read(identity)?;
+        let role = room.may_read(identity, self.now)?;
         let sender = Sender { identity, role };
         let cx = context(at, self.now, &self.audience);
         let (reply, step): (Box<RawValue>, Step) = match ask {
@@ -90,7 +101,7 @@ impl Host {
             }
             Ask::Members { limit, skip } => return Ok(self.members(limit, skip)),
             Ask::Stats(_) => {
-                room.may_read_stats(role)?;
+                room.may(Action::ReadStats, role)?;
                 return Ok(self.stats());
             }
             Ask::Send(body) => {
@@ -104,6 +115,20 @@ impl Host {
             Ask::DeleteMessage { message_id, known } => {
                 let (deleted, step) = room.delete(&cx, &sender, &message_id, known)?;
                 (answer(&deleted), step)
+            }
+            Ask::Act(act) => {
+                let (reply, step) = room.act(&cx, &sender, act)?;
+                self.take(step, effects);
+                self.review(effects);
+                return Ok(reply);
+            }
+            Ask::Bans(_) => {
+                room.may(Action::Ban, role)?;
+                return Ok(answer(&Bans { bans: room.bans(self.now) }));
+            }
+            Ask::MayReadAudit(_) => {
+                room.may(Action::ReadAudit, role)?;
+                return Ok(answer(&()));
             }
             Ask::Patch(body) => {
                 let step = room.patch(&cx, &sender, &body)?;

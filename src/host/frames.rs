@@ -4,7 +4,7 @@ use super::{Effects, Host, Moment, close_reason, context, internal};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
+use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, PatchRoom, Position, rfc3339};
 use crate::room::{Failure, Sender, Step};
 use serde::Serialize;
 use std::rc::Rc;
@@ -194,6 +194,18 @@ impl Host {
                 let (reacted, step) = room.react(&cx, &sender, &body.message_id, &body.reaction, body.remove)?;
                 (data(&reacted), step)
             }
+            ClientEvent::Act(act) => {
+                let (reply, step) = room.act(&cx, &sender, act)?;
+                self.take(step, effects);
+                self.review(effects);
+                return Ok(Done::Reply(reply));
+            }
+            ClientEvent::SetModes(body) => {
+                let patch = PatchRoom { name: None, settings: Some(body.modes) };
+                let step = room.patch(&cx, &sender, &patch)?;
+                self.take(step, effects);
+                return Ok(data(&serde_json::Map::new()));
+            }
             ClientEvent::CatchUp(body) => {
                 let from = Position { epoch: body.epoch, seq: body.seq };
                 return self.catch_up(at, from, identity.as_ref(), role);
@@ -217,7 +229,8 @@ impl Host {
         let Some(who) = identity else {
             return Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to be shown as typing.").into());
         };
-        if self.audience.typing(&who.user_id, is_typing, self.now) {
+        let shown = self.room.as_ref().is_some_and(|room| room.is_shown(&who.user_id, self.now));
+        if self.audience.typing(&who.user_id, is_typing, self.now) && shown {
             let typist =
                 Typist { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref(), is_typing };
             let line = wire::event(None, "user_typing", &typist);

@@ -115,7 +115,7 @@ impl Host {
             self.adopt_new(room, step, effects);
             return Ok(role);
         }
-        let role = self.room.as_ref().map_or(Ok(Role::Guest), |room| room.may_read(identity))?;
+        let role = self.room.as_ref().map_or(Ok(Role::Guest), |room| room.may_read(identity, self.now))?;
         if let Some(who) = identity.filter(|_| !again)
             && self.audience.is_full_for(&who.user_id)
         {
@@ -147,7 +147,7 @@ impl Host {
             can: room.can(role),
         };
         Ok(data(&Joined {
-            room: RoomData::new(self.id.as_str(), room.info(), online, room.message_count()),
+            room: RoomData::new(self.id.as_str(), room.info(), online, room.message_count(), room.pinned()),
             me,
             online_users: online.0,
             online_guests: online.1,
@@ -212,7 +212,7 @@ impl Host {
             .iter()
             .filter_map(|id| {
                 let identity = self.audience.attachment(*id)?.identity.as_ref();
-                room.may_read(identity).err().map(|error| (*id, error))
+                room.may_read(identity, self.now).err().map(|error| (*id, error))
             })
             .collect();
         for (id, error) in refused {

@@ -5,11 +5,12 @@ use super::postgres::{connect, one};
 use super::room_link;
 use super::util::now;
 use crate::auth::Role;
-use crate::protocol::call::{Ask, Caller, KnownMessage, Page, PageQuery};
+use crate::protocol::call::{Ask, Caller, KnownMessage, Nothing, Page, PageQuery};
 use crate::protocol::wire::{History, json, raw};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
 use crate::sinks::history::{self, Older};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use tokio_postgres::types::Type;
@@ -104,4 +105,30 @@ pub(super) async fn find(env: &Env, ctx: &Context, id: &str) -> Result<(RoomId, 
     };
     let found = within(WAIT + READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
     history::read_message(&found.ok_or_else(not_found)?).map_err(unavailable)
+}
+
+/// A page of a room's audit, for who may read it.
+pub(super) async fn audit(
+    env: &Env,
+    ctx: &Context,
+    room: &RoomId,
+    caller: Caller,
+    before: u64,
+    limit: u64,
+) -> Result<Box<RawValue>, ChatError> {
+    #[derive(Serialize)]
+    struct Audit {
+        audit: Vec<history::AuditLine>,
+    }
+    room_link::ask::<()>(env, room, caller, Ask::MayReadAudit(Nothing {})).await?;
+    // A year that every calendar has: "before the end of time" is before then.
+    let before = i64::try_from(before).unwrap_or(i64::MAX).min(32_503_680_000_000);
+    let (id, limit) = (room.as_str(), i64::try_from(limit).unwrap_or(50));
+    let read = async {
+        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
+        one(&client, history::AUDIT, &[(&id, Type::TEXT), (&before, Type::INT8), (&limit, Type::INT8)]).await
+    };
+    let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
+    let audit = history::read_audit(&answer.unwrap_or_default()).map_err(unavailable)?;
+    Ok(raw(json(&Audit { audit })))
 }

@@ -4,6 +4,7 @@ use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
+use crate::protocol::act::{Act, PinRef, Reasoned, SetRole, UserRef};
 use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
@@ -21,6 +22,12 @@ const MAX_BODY: usize = 64 * 1024;
 const DEV_TOKEN_S: u64 = 12 * 3600;
 
 type Answered = std::result::Result<(u16, Box<RawValue>), ChatError>;
+
+/// The body of `PUT /api/rooms/{id}/roles/{user}`.
+#[derive(Deserialize)]
+struct Appointed {
+    role: Role,
+}
 
 struct Request_<'a> {
     req: Request,
@@ -94,6 +101,7 @@ fn method(method: &Method) -> Option<rest::Method> {
     match method {
         Method::Get | Method::Head => Some(rest::Method::Get),
         Method::Post => Some(rest::Method::Post),
+        Method::Put => Some(rest::Method::Put),
         Method::Patch => Some(rest::Method::Patch),
         Method::Delete => Some(rest::Method::Delete),
         _ => None,
@@ -138,7 +146,7 @@ fn plain_problem(status: u16, body: &serde_json::Value) -> Result<Response> {
 
 fn preflight() -> Result<Response> {
     let headers = Headers::new();
-    headers.set("access-control-allow-methods", "GET, POST, PATCH, DELETE")?;
+    headers.set("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE")?;
     headers.set("access-control-allow-headers", "Authorization, Content-Type, Idempotency-Key")?;
     headers.set("access-control-max-age", "7200")?;
     Ok(Response::empty()?.with_headers(headers).with_status(204))
@@ -187,6 +195,36 @@ impl Request_<'_> {
                 body.client_id = body.client_id.or(self.header("idempotency-key"));
                 Ok((201, self.ask(&room, Ask::Send(body)).await?))
             }
+            Route::Bans(room) => done(self.ask(&room, Ask::Bans(Nothing {})).await?),
+            Route::Ban(room) => {
+                let body = self.body().await?;
+                done(self.act(&room, Act::Ban(body)).await?)
+            }
+            Route::Unban(room, user_id) => {
+                let act = Act::Unban(UserRef { user_id, ..UserRef::default() });
+                Ok((204, self.act(&room, act).await?))
+            }
+            Route::DeleteUserMessages(room, user_id) => {
+                let act = Act::DeleteMessages(UserRef { user_id, ..UserRef::default() });
+                done(self.act(&room, act).await?)
+            }
+            Route::Clear(room) => done(self.act(&room, Act::Clear(Reasoned::default())).await?),
+            Route::Announce(room) => {
+                let body = self.body().await?;
+                Ok((201, self.act(&room, Act::Announce(body)).await?))
+            }
+            Route::Pin(room, message_id, unpin) => {
+                let body = PinRef { message_id, room_id: None };
+                done(self.act(&room, if unpin { Act::Unpin(body) } else { Act::Pin(body) }).await?)
+            }
+            Route::Role(room, user_id, take) => {
+                let role = if take { None } else { Some(self.body::<Appointed>().await?.role) };
+                done(self.act(&room, Act::SetRole(SetRole { user_id, role, room_id: None })).await?)
+            }
+            Route::Audit(room) => {
+                let (before, limit) = rest::audit(&self.query()?)?;
+                done(messages::audit(self.env, self.ctx, &room, self.caller(&room)?, before, limit).await?)
+            }
             Route::EditMessage(message_id) => {
                 let EditBody { room_id, content } = self.body().await?;
                 let edit = |known| Ask::Edit { message_id: message_id.clone(), content: content.clone(), known };
@@ -206,6 +244,10 @@ impl Request_<'_> {
 
     async fn ask(&self, room: &RoomId, ask: Ask) -> std::result::Result<Box<RawValue>, ChatError> {
         room_link::ask(self.env, room, self.caller(room)?, ask).await
+    }
+
+    async fn act(&self, room: &RoomId, act: Act) -> std::result::Result<Box<RawValue>, ChatError> {
+        self.ask(room, Ask::Act(act)).await
     }
 
     /// An act on a message by its id. PostgreSQL is asked where the room is not named, or its log has let go of it.

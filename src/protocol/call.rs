@@ -2,7 +2,8 @@
 //!
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
-use super::{ChatError, CreateRoom, PatchRoom, RoomInfo, SendMessage, UserId};
+use super::act::{Act, Ban};
+use super::{ChatError, CreateRoom, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
 use crate::auth::{Identity, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -87,6 +88,12 @@ pub enum Ask {
         /// What PostgreSQL knows of it.
         known: Option<KnownMessage>,
     },
+    /// Keep order.
+    Act(Act),
+    /// Who is banned.
+    Bans(Nothing),
+    /// Whether the caller may read the audit, which PostgreSQL keeps.
+    MayReadAudit(Nothing),
     /// The room's counters.
     Stats(Nothing),
 }
@@ -256,6 +263,12 @@ pub struct Remembered {
     pub info: RoomInfo,
     /// Roles in it.
     pub roles: BTreeMap<UserId, Role>,
+    /// Who is banned.
+    #[serde(default)]
+    pub bans: Vec<Ban>,
+    /// What is pinned, newest first.
+    #[serde(default)]
+    pub pinned: Vec<MessageId>,
     /// The number of its last message.
     pub last_no: u64,
     /// The epoch up to which it was drained; a new one has to be larger.

@@ -1,5 +1,6 @@
 //! The events of a room's log, as they are stored. What a viewer gets of them is `room::view`'s business.
 
+use super::act::Ban;
 use super::{MessageId, RoomInfo, UserId};
 use crate::auth::Role;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,57 @@ pub enum Body {
         by: UserId,
         /// As what.
         role: Role,
+        /// Who had said it; empty in events of the first version.
+        #[serde(default)]
+        author: UserId,
+    },
+    /// A bulk act: these messages became tombstones.
+    MessagesDeleted {
+        /// The messages, newest first.
+        message_ids: Vec<MessageId>,
+        /// Whose, where it was all of one user's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<UserId>,
+        /// Who did it.
+        by: UserId,
+        /// As what.
+        role: Role,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A user is kept out.
+    Banned {
+        /// Who, why, until when, by whom.
+        ban: Box<Ban>,
+        /// As what the ban was made.
+        role: Role,
+    },
+    /// A user may come in again.
+    Unbanned {
+        /// Who.
+        user_id: UserId,
+        /// Who did it.
+        by: UserId,
+        /// As what.
+        role: Role,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A message is shown above the others, or not any more.
+    Pinned {
+        /// The message.
+        message_id: MessageId,
+        /// Taken down.
+        #[serde(default)]
+        unpinned: bool,
+        /// All that are pinned now, newest first.
+        pinned: Vec<MessageId>,
+        /// Who did it.
+        by: UserId,
+        /// As what.
+        role: Role,
     },
     /// Somebody reacted, or took a reaction back.
     Reaction {
@@ -92,6 +144,9 @@ pub enum Body {
         room: Box<RoomInfo>,
         /// The names of what changed, such as `name` or `settings.guests`; empty when it was made.
         changed: Vec<String>,
+        /// Who changed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
     },
     /// A user got a role in the room, or lost it.
     Role {
@@ -101,6 +156,9 @@ pub enum Body {
         username: Option<String>,
         /// The role, or none any more.
         role: Option<Role>,
+        /// Who gave or took it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
     },
     /// What stood here was replaced or taken away by a later event; only the place is left.
     Gone,

@@ -1,5 +1,6 @@
 //! Frames from a client: what they may hold, and how a bad one is refused.
 
+use super::act::Act;
 use super::{ChatError, ErrorCode, Position};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -49,6 +50,10 @@ pub enum ClientEvent {
     Probe(Probe),
     /// A newer token for the same user.
     RefreshToken(RefreshToken),
+    /// Keeps order.
+    Act(Act),
+    /// Sets the room's modes.
+    SetModes(SetModes),
     /// Leaves for good.
     LeaveRoom(RoomRef),
     /// Is anybody there. The exact text `{"event":"ping"}` is answered without waking the room.
@@ -157,6 +162,13 @@ body! {
     }
 }
 body! {
+    /// `set_modes`.
+    SetModes {
+        /// The modes to change, as in the room's settings; null sets one back.
+        modes: serde_json::Map<String, serde_json::Value>,
+    }
+}
+body! {
     /// `refresh_token`.
     RefreshToken {
         /// The newer token.
@@ -224,7 +236,11 @@ impl ClientEvent {
             "refresh_token" => Self::RefreshToken(read(data)?),
             "leave_room" => Self::LeaveRoom(read(data)?),
             "ping" => Self::Ping(read(data)?),
-            _ => return Err(ChatError::new(ErrorCode::UnknownEvent, "No event of this protocol has this name.")),
+            "set_modes" => Self::SetModes(read(data)?),
+            _ => {
+                let unknown = || ChatError::new(ErrorCode::UnknownEvent, "No event of this protocol has this name.");
+                Self::Act(Act::parse(event, data).ok_or_else(unknown)??)
+            }
         })
     }
 
@@ -240,6 +256,8 @@ impl ClientEvent {
             Self::CatchUp(b) => b.room_id.as_deref(),
             Self::Probe(b) => b.room_id.as_deref(),
             Self::RefreshToken(b) => b.room_id.as_deref(),
+            Self::Act(act) => act.room_id(),
+            Self::SetModes(b) => b.room_id.as_deref(),
             Self::LeaveRoom(b) | Self::Ping(b) => b.room_id.as_deref(),
         }
     }

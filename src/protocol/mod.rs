@@ -1,5 +1,6 @@
 //! Everything that crosses a wire, defined once: ids, codes, frames, events, REST bodies, calls between objects.
 
+pub mod act;
 pub mod call;
 mod code;
 mod event;
@@ -16,7 +17,7 @@ pub use frame::{
     RefreshToken, SendMessage, Typing, depth_within, read,
 };
 pub use ids::{MessageId, RoomId, UserId};
-pub use room::{CreateRoom, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};
+pub use room::{CreateRoom, MODES, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};
 pub use time::rfc3339;
 
 use serde::{Deserialize, Serialize};

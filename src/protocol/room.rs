@@ -70,6 +70,10 @@ pub struct RoomSettings {
     pub visibility: Visibility,
     /// Only moderators and above may send and react.
     pub read_only: bool,
+    /// Seconds between two messages of a member: 1–21,600; null: off.
+    pub slow_s: Option<u64>,
+    /// Members may say nothing but emoji and `:name:` shortcodes.
+    pub emote_only: bool,
     /// Instead of RATE_LIMIT_MESSAGES and RATE_LIMIT_WINDOW.
     pub rate: Option<Rate>,
     /// Instead of MAX_MESSAGE_LENGTH, in characters: 1–8,000.
@@ -86,6 +90,8 @@ impl Default for RoomSettings {
             guests: true,
             visibility: Visibility::Public,
             read_only: false,
+            slow_s: None,
+            emote_only: false,
             rate: None,
             max_message_length: None,
             edit_window_s: None,
@@ -149,6 +155,9 @@ pub struct PatchRoom {
     pub settings: Option<Map<String, Value>>,
 }
 
+/// The settings that are modes: what moderators may set too.
+pub const MODES: [&str; 3] = ["read_only", "slow_s", "emote_only"];
+
 /// Applies a merge patch to settings and checks the outcome; also returns the names of what changed.
 ///
 /// # Errors
@@ -192,6 +201,8 @@ impl RoomSettings {
             Some("`rate.messages` is 1 to 10,000.")
         } else if outside(self.rate.map(|r| r.window_ms), 100, 3_600_000) {
             Some("`rate.window_ms` is 100 to 3,600,000.")
+        } else if outside(self.slow_s, 1, 21_600) {
+            Some("`slow_s` is 1 to 21,600 seconds.")
         } else if outside(self.max_message_length.map(u64::from), 1, 8_000) {
             Some("`max_message_length` is 1 to 8,000 characters.")
         } else if outside(self.edit_window_s, 1, 31_536_000) {

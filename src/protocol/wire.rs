@@ -229,14 +229,20 @@ pub struct RoomData<'a> {
     online_guests: usize,
     /// How many messages were said in it, tombstones included.
     message_count: u64,
-    /// Always empty: messages cannot be pinned yet.
+    /// The pinned messages, newest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]
-    pinned: [(); 0],
+    pinned: &'a [MessageId],
 }
 
 impl<'a> RoomData<'a> {
     /// The room with what is true of it now.
-    pub fn new(room_id: &'a str, info: &'a RoomInfo, online: (usize, usize), message_count: u64) -> Self {
+    pub fn new(
+        room_id: &'a str,
+        info: &'a RoomInfo,
+        online: (usize, usize),
+        message_count: u64,
+        pinned: &'a [MessageId],
+    ) -> Self {
         Self {
             room_id,
             name: &info.name,
@@ -248,7 +254,7 @@ impl<'a> RoomData<'a> {
             online_users: online.0,
             online_guests: online.1,
             message_count,
-            pinned: [],
+            pinned,
         }
     }
 }

@@ -65,6 +65,15 @@ pub fn members(pairs: Pairs<'_>) -> Result<(usize, usize), ChatError> {
     Ok((usize::try_from(limit).unwrap_or(50), usize::try_from(skip).unwrap_or(0)))
 }
 
+/// `before` (ms since 1970, exclusive; now without it) and `limit` (1–100, default 50).
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn audit(pairs: Pairs<'_>) -> Result<(u64, u64), ChatError> {
+    let limit = number(pairs, "limit", 1, 100)?.unwrap_or(50);
+    Ok((number(pairs, "before", 0, SAFE)?.unwrap_or(SAFE), limit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,8 @@ pub enum Method {
     Get,
     /// POST.
     Post,
+    /// PUT.
+    Put,
     /// PATCH.
     Patch,
     /// DELETE.
@@ -37,6 +39,24 @@ pub enum Route {
     Members(RoomId),
     /// `GET /api/rooms/{id}/stats`.
     Stats(RoomId),
+    /// `GET /api/rooms/{id}/bans`.
+    Bans(RoomId),
+    /// `POST /api/rooms/{id}/ban`.
+    Ban(RoomId),
+    /// `DELETE /api/rooms/{id}/ban/{user}`.
+    Unban(RoomId, String),
+    /// `DELETE /api/rooms/{id}/users/{user}/messages`.
+    DeleteUserMessages(RoomId, String),
+    /// `POST /api/rooms/{id}/clear`.
+    Clear(RoomId),
+    /// `POST /api/rooms/{id}/announce`.
+    Announce(RoomId),
+    /// `PUT` and `DELETE /api/rooms/{id}/pins/{message}`; true for `DELETE`.
+    Pin(RoomId, String, bool),
+    /// `PUT` and `DELETE /api/rooms/{id}/roles/{user}`; true for `DELETE`.
+    Role(RoomId, String, bool),
+    /// `GET /api/rooms/{id}/audit`.
+    Audit(RoomId),
     /// `PATCH /api/messages/{id}`.
     EditMessage(String),
     /// `DELETE /api/messages/{id}`.
@@ -67,7 +87,7 @@ impl Route {
 /// # Errors
 /// `invalid_room_id`.
 pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
-    use Method::{Delete, Get, Patch, Post};
+    use Method::{Delete, Get, Patch, Post, Put};
     let segments: Vec<_> =
         path.trim_start_matches('/').split('/').map(|s| percent_decode_str(s).decode_utf8()).collect();
     let segments: Vec<&str> = segments.iter().map(|segment| segment.as_deref().unwrap_or("\u{FFFD}")).collect();
@@ -95,6 +115,28 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 ("members", _) => only(Get, Route::Members(id), "GET"),
                 _ => only(Get, Route::Stats(id), "GET"),
             }
+        }
+        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit")] => {
+            let id = RoomId::parse(id)?;
+            match *what {
+                "ban" => only(Post, Route::Ban(id), "POST"),
+                "bans" => only(Get, Route::Bans(id), "GET"),
+                "clear" => only(Post, Route::Clear(id), "POST"),
+                "announce" => only(Post, Route::Announce(id), "POST"),
+                _ => only(Get, Route::Audit(id), "GET"),
+            }
+        }
+        ["api", "rooms", id, what @ ("ban" | "pins" | "roles"), whom] => {
+            let (id, whom) = (RoomId::parse(id)?, (*whom).to_owned());
+            match (*what, method) {
+                ("ban", _) => only(Delete, Route::Unban(id, whom), "DELETE"),
+                ("pins", Some(Put | Delete)) => Route::Pin(id, whom, method == Some(Delete)),
+                ("roles", Some(Put | Delete)) => Route::Role(id, whom, method == Some(Delete)),
+                _ => Route::MethodNotAllowed("PUT, DELETE"),
+            }
+        }
+        ["api", "rooms", id, "users", user, "messages"] => {
+            only(Delete, Route::DeleteUserMessages(RoomId::parse(id)?, (*user).to_owned()), "DELETE")
         }
         ["api", "rooms", rest @ ..] => {
             // An id with a slash in it, most likely.

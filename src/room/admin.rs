@@ -1,10 +1,10 @@
 //! The room as a thing: made, changed, deleted.
 
-use super::policy::{self, Act};
+use super::policy::{self, Action};
 use super::{Context, Failure, Room, Sender, Step};
 use crate::auth::{Identity, Role};
 use crate::protocol::{
-    Audience, ChatError, CreateRoom, ErrorCode, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId, Visibility,
+    Audience, ChatError, CreateRoom, ErrorCode, MODES, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId, Visibility,
     merge_settings,
 };
 use crate::settings::{RoomCreation, Settings};
@@ -84,7 +84,11 @@ impl Room {
     /// # Errors
     /// Those of the role, `invalid_settings`, `bad_request`.
     pub fn patch(&mut self, cx: &Context<'_>, sender: &Sender<'_>, patch: &PatchRoom) -> Result<Step, Failure> {
-        policy::check(Act::Configure, sender.role, false)?;
+        let modes = patch.settings.iter().flat_map(|settings| settings.keys());
+        let only_modes =
+            patch.name.is_none() && modes.clone().count() > 0 && modes.clone().all(|m| MODES.contains(&m.as_str()));
+        policy::check(if only_modes { Action::SetModes } else { Action::Configure }, sender.role, false)?;
+        let by = sender.identity.map(|who| who.user_id.as_str());
         let mut info = self.info.clone();
         let mut changed = Vec::new();
         if let Some(name) = &patch.name {
@@ -108,7 +112,7 @@ impl Room {
         if !changed.is_empty() {
             info.updated_at = cx.now;
             self.info = info;
-            self.describe(&mut step, changed, cx.now, Audience::All);
+            self.describe(&mut step, changed, by, cx.now, Audience::All);
             self.seal(&mut step);
         }
         Ok(step)
@@ -119,20 +123,21 @@ impl Room {
     /// # Errors
     /// Those of the role.
     pub fn delete_room(&mut self, cx: &Context<'_>, sender: &Sender<'_>) -> Result<Step, Failure> {
-        policy::check(Act::DeleteRoom, sender.role, false)?;
+        policy::check(Action::DeleteRoom, sender.role, false)?;
         let mut step = Step::default();
         self.info.deleted_at = Some(cx.now);
         self.info.updated_at = cx.now;
-        self.describe(&mut step, vec!["deleted_at".to_owned()], cx.now, Audience::All);
+        let by = sender.identity.map(|who| who.user_id.as_str());
+        self.describe(&mut step, vec!["deleted_at".to_owned()], by, cx.now, Audience::All);
         self.seal(&mut step);
         Ok(step)
     }
 
-    /// Whether the counters may be seen.
+    /// Whether `role` may do what needs no more than that.
     ///
     /// # Errors
     /// Those of the role.
-    pub fn may_read_stats(&self, role: Role) -> Result<(), ChatError> {
-        policy::check(Act::ReadStats, role, false)
+    pub fn may(&self, action: Action, role: Role) -> Result<(), ChatError> {
+        policy::check(action, role, false)
     }
 }

@@ -1,6 +1,6 @@
 //! What is done with messages: said, edited, deleted, reacted to.
 
-use super::policy::{self, Act};
+use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
 use super::{Context, Failure, Room, Row, Step};
 use crate::auth::{Identity, Role};
@@ -93,10 +93,10 @@ fn signed_in<'a>(sender: &Sender<'a>) -> Result<&'a Identity, ChatError> {
 }
 
 /// A message in the row that holds it.
-struct Found {
+pub(super) struct Found {
     row: Row,
     at: u64,
-    message: Message,
+    pub(super) message: Message,
 }
 
 impl Found {
@@ -119,6 +119,27 @@ impl Room {
     /// # Errors
     /// Those of the role and the room's modes, `rate_limited`, and what is wrong with the message.
     pub fn send(&mut self, cx: &Context<'_>, sender: &Sender<'_>, body: SendBody) -> Result<(Sent, Step), Failure> {
+        let kind = self.kind(&body, sender)?;
+        self.say(cx, sender, body, kind)
+    }
+
+    /// Says something in the room's name: a message of type `system`.
+    pub(super) fn announced(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        content: String,
+    ) -> Result<(Sent, Step), Failure> {
+        self.say(cx, sender, SendBody { content, ..SendBody::default() }, MessageType::System)
+    }
+
+    fn say(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        body: SendBody,
+        kind: MessageType,
+    ) -> Result<(Sent, Step), Failure> {
         let who = signed_in(sender)?;
         let read_only = self.info.settings.read_only;
         if let Some(client_id) = &body.client_id {
@@ -130,11 +151,11 @@ impl Room {
                 return Ok((first.into(), Step::default()));
             }
         }
-        policy::check(Act::Send, sender.role, read_only)?;
+        policy::check(Action::Send, sender.role, read_only)?;
         let as_user = match body.as_user.clone() {
             None => None,
             Some(user) => {
-                policy::check(Act::SendAsUser, sender.role, read_only)?;
+                policy::check(Action::SendAsUser, sender.role, read_only)?;
                 Some(speaker(user)?)
             }
         };
@@ -142,7 +163,7 @@ impl Room {
             let message = "The room's storage is full until older messages have been moved on.";
             return Err(ChatError::new(ErrorCode::StorageFull, message).retry_after(10_000).into());
         }
-        let kind = self.kind(&body, sender)?;
+        self.check_slow(&who.user_id, sender.role, cx.now)?;
         let rate = self.rate(sender.role);
         if let Some(rate) = rate {
             self.rates.check(&who.user_id, rate, cx.now)?;
@@ -151,6 +172,13 @@ impl Room {
         if kind == MessageType::Emote && !content::is_emote(clean.text.as_deref().unwrap_or(&clean.content)) {
             let message = "A message of type `emote` holds nothing but emoji and :name: shortcodes.";
             return Err(ChatError::new(ErrorCode::InvalidType, message).field("type").into());
+        }
+        if self.info.settings.emote_only
+            && !sender.role.at_least(Role::Moderator)
+            && !content::is_emote(clean.text.as_deref().unwrap_or(&clean.content))
+        {
+            let message = "The room takes nothing but emoji for now.";
+            return Err(ChatError::new(ErrorCode::RoomMode, message).into());
         }
         let metadata = match body.metadata {
             None | Some(serde_json::Value::Null) => serde_json::Map::new(),
@@ -192,7 +220,8 @@ impl Room {
             deleted_at: None,
         };
         let mut step = Step::default();
-        self.append(&mut step, cx.now, Audience::All, Body::NewMessage(Box::new(message)));
+        let audience = self.audience_for(&who.user_id, cx.now);
+        self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(message)));
         if rate.is_some() {
             self.rates.accepted(&who.user_id, cx.now);
         }
@@ -208,7 +237,7 @@ impl Room {
             None | Some("text") => Ok(MessageType::Text),
             Some("emote") => Ok(MessageType::Emote),
             Some("system") => {
-                policy::check(Act::SendSystem, sender.role, false)?;
+                policy::check(Action::SendSystem, sender.role, false)?;
                 Ok(MessageType::System)
             }
             Some(_) => {
@@ -216,6 +245,19 @@ impl Room {
                 Err(ChatError::new(ErrorCode::InvalidType, message).field("type"))
             }
         }
+    }
+
+    fn check_slow(&self, user: &str, role: Role, now: u64) -> Result<(), ChatError> {
+        let Some(slow) = self.info.settings.slow_s.filter(|_| self.rate(role).is_some() && role != Role::Service)
+        else {
+            return Ok(());
+        };
+        let next = self.rates.last(user).map_or(0, |last| last.saturating_add(slow.saturating_mul(1000)));
+        if next <= now {
+            return Ok(());
+        }
+        let message = "The room is in slow mode; wait before you say more.";
+        Err(ChatError::new(ErrorCode::SlowMode, message).retry_after(next - now))
     }
 
     fn max_length(&self) -> usize {
@@ -251,7 +293,7 @@ impl Room {
     }
 
     /// The same, where it has not been deleted.
-    fn find(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
+    pub(super) fn find(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
         let found = self.find_any(cx, id)?;
         Ok(found.and_then(|found| if found.message.deleted_at.is_none() { Ok(found) } else { Err(not_found()) }))
     }
@@ -269,7 +311,7 @@ impl Room {
         known: Option<KnownMessage>,
     ) -> Result<(Edited, Step), Failure> {
         let who = signed_in(sender)?;
-        policy::check(Act::Send, sender.role, self.info.settings.read_only)?;
+        policy::check(Action::Send, sender.role, self.info.settings.read_only)?;
         let (found, author, said_at) = match (self.find(cx, id)?, known) {
             (Ok(found), _) => {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
@@ -320,7 +362,8 @@ impl Room {
             mentions,
             user_id: who.user_id.clone(),
         };
-        let seq = self.append(&mut step, cx.now, Audience::All, body);
+        let audience = self.audience_for(&who.user_id, cx.now);
+        let seq = self.append(&mut step, cx.now, audience, body);
         if rate.is_some() {
             self.rates.accepted(&who.user_id, cx.now);
         }
@@ -372,7 +415,8 @@ impl Room {
             step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
             self.edits.set(message_id, None, &mut step);
         }
-        let body = Body::MessageDeleted { message_id, no: author.no, by: who.user_id.clone(), role: sender.role };
+        let KnownMessage { no, user_id: author, .. } = author;
+        let body = Body::MessageDeleted { message_id, no, by: who.user_id.clone(), role: sender.role, author };
         let seq = self.append(&mut step, cx.now, Audience::All, body);
         self.seal(&mut step);
         Ok((Deleted { message_id, seq: Some(seq), deleted_at: rfc3339(deleted_at) }, step))
@@ -399,7 +443,7 @@ impl Room {
         remove: bool,
     ) -> Result<(Reacted, Step), Failure> {
         let who = signed_in(sender)?;
-        policy::check(Act::React, sender.role, self.info.settings.read_only)?;
+        policy::check(Action::React, sender.role, self.info.settings.read_only)?;
         let reaction = content::reaction(reaction)?;
         let message_id = self.find(cx, id)??.message.message_id;
         let mut reactions = Reactions::of(cx.log, message_id.seq())?;
@@ -408,6 +452,10 @@ impl Room {
             return Ok((Reacted { message_id, reactions: reactions.counts(), seq: None }, step));
         }
         let counts = reactions.counts();
+        if self.audience_for(&who.user_id, cx.now) != Audience::All {
+            // Told as done, kept by nobody: counts are the same for everyone.
+            return Ok((Reacted { message_id, reactions: counts, seq: None }, step));
+        }
         step.write.state.push((reactions::key(message_id.seq()), reactions.pack()));
         let body = Body::Reaction {
             message_id,

@@ -8,6 +8,7 @@ mod edits;
 mod log;
 mod mentions;
 mod message;
+mod moderation;
 mod page;
 mod policy;
 mod rate;
@@ -18,16 +19,20 @@ mod view;
 pub use admin::{check_create, new_info};
 pub use log::{Log, Read, Row, StorageFault, Write};
 pub use message::{Deleted, Edited, Sender, Sent};
+pub use moderation::BanData;
 pub use page::first_held_no;
+pub use policy::{Action, Rule, TABLE, allows};
 pub use rate::Window;
 pub use reactions::key as reaction_key;
 pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};
 
 use crate::auth::{Identity, Role, effective};
+use crate::protocol::act::Ban;
 use crate::protocol::call::Remembered;
 use crate::protocol::{
-    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, Position, Rate, RoomId, RoomInfo, UserId, Visibility,
+    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, MessageId, Position, Rate, RoomId, RoomInfo, UserId,
+    Visibility,
 };
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -50,6 +55,8 @@ pub trait Present {
     fn by_name(&self, lowercase: &str) -> Vec<Mention>;
     /// The user with this id, if present.
     fn by_id(&self, user_id: &str) -> Option<Mention>;
+    /// What that user is here, if present.
+    fn role_of(&self, user_id: &str) -> Option<Role>;
 }
 
 /// What a command is given beside itself.
@@ -86,6 +93,8 @@ pub struct Room {
     last_at: u64,
     visible_at: u64,
     drained: u64,
+    bans: BTreeMap<UserId, Ban>,
+    pinned: Vec<MessageId>,
     rates: rate::Rates,
     edits: edits::Edits,
     authors: Option<mentions::Authors>,
@@ -94,7 +103,9 @@ pub struct Room {
 const KEY_ROOM: &str = "room";
 const KEY_EPOCH: &str = "epoch";
 const KEY_DRAINED: &str = "cursor:postgres";
+const KEY_PINNED: &str = "pinned";
 const KEY_ROLE: &str = "role:";
+const KEY_BAN: &str = "ban:";
 /// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
 const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
 const LOG_BYTES: u64 = 256 << 20;
@@ -114,14 +125,18 @@ impl Room {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let mut edits = edits::Edits::default();
+        let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         for (key, value) in log.state()? {
             match key.as_str() {
                 KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
                 _ if edits.load(&key, &value) => {}
+                KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ => {
-                    if let Some(user) = key.strip_prefix(KEY_ROLE) {
+                    if let Some(user) = key.strip_prefix(KEY_BAN) {
+                        bans.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
+                    } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
                         let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
                         roles.insert(user.to_owned(), role);
                     }
@@ -132,6 +147,8 @@ impl Room {
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
         room.edits = edits;
+        room.bans = bans;
+        room.pinned = pinned;
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
             room.last_seq = row.last;
             room.last_no = row.no;
@@ -155,6 +172,8 @@ impl Room {
             last_at: 0,
             visible_at: 0,
             drained: 0,
+            bans: BTreeMap::new(),
+            pinned: Vec::new(),
             rates: rate::Rates::default(),
             edits: edits::Edits::default(),
             authors: None,
@@ -174,8 +193,17 @@ impl Room {
 
     /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
     pub fn restore(id: &RoomId, settings: Rc<Settings>, remembered: Remembered, now: u64) -> (Self, Step) {
-        let Remembered { info, roles, last_no, epoch } = remembered;
-        Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no)
+        let Remembered { info, roles, bans, pinned, last_no, epoch } = remembered;
+        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
+        for ban in bans {
+            step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
+            room.bans.insert(ban.user_id.clone(), ban);
+        }
+        if !pinned.is_empty() {
+            step.write.state.push((KEY_PINNED.into(), Some(crate::protocol::wire::json(&pinned))));
+            room.pinned = pinned;
+        }
+        (room, step)
     }
 
     fn begin(
@@ -190,10 +218,10 @@ impl Room {
         room.last_no = last_no;
         let mut step = Step::default();
         step.write.state.push((KEY_EPOCH.into(), Some(epoch.to_string())));
-        room.describe(&mut step, Vec::new(), epoch, Audience::Internal);
+        room.describe(&mut step, Vec::new(), None, epoch, Audience::Internal);
         for (user_id, role) in room.roles.clone() {
             step.write.state.push((format!("{KEY_ROLE}{user_id}"), Some(crate::protocol::wire::json(&role))));
-            let body = Body::Role { user_id, username: None, role: Some(role) };
+            let body = Body::Role { user_id, username: None, role: Some(role), by: None };
             room.append(&mut step, epoch, Audience::Internal, body);
         }
         room.seal(&mut step);
@@ -201,9 +229,9 @@ impl Room {
     }
 
     /// Appends the room's description, and keeps it as state.
-    fn describe(&mut self, step: &mut Step, changed: Vec<String>, now: u64, audience: Audience) {
+    fn describe(&mut self, step: &mut Step, changed: Vec<String>, by: Option<&str>, now: u64, audience: Audience) {
         step.write.state.push((KEY_ROOM.into(), Some(crate::protocol::wire::json(&self.info))));
-        let body = Body::Room { room: Box::new(self.info.clone()), changed };
+        let body = Body::Room { room: Box::new(self.info.clone()), changed, by: by.map(str::to_owned) };
         self.append(step, now, audience, body);
     }
 
@@ -250,7 +278,9 @@ impl Room {
     }
 
     fn longest_window(&self) -> u64 {
-        self.rate(Role::Member).map_or(0, |r| r.window_ms).max(self.settings.rate_limit_service_window_ms)
+        let own = self.rate(Role::Member).map_or(0, |rate| rate.window_ms);
+        let slow = self.info.settings.slow_s.unwrap_or(0).saturating_mul(1000);
+        own.max(slow).max(self.settings.rate_limit_service_window_ms)
     }
 
     /// The limit for this role; none for those who have none.
@@ -316,11 +346,11 @@ impl Room {
         effective(&who.roles, who.grant, owner.max(given))
     }
 
-    /// Whether this viewer may join and read.
+    /// Whether this viewer may join and read at `now`.
     ///
     /// # Errors
-    /// `room_deleted`, `token_required` where guests may not, `forbidden` in a private room.
-    pub fn may_read(&self, identity: Option<&Identity>) -> Result<Role, ChatError> {
+    /// `room_deleted`, `token_required` where guests may not, `banned`, `forbidden` in a private room.
+    pub fn may_read(&self, identity: Option<&Identity>, now: u64) -> Result<Role, ChatError> {
         if self.info.deleted_at.is_some() {
             return Err(ChatError::new(ErrorCode::RoomDeleted, "This room was deleted."));
         }
@@ -333,6 +363,9 @@ impl Room {
                 Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to read this room."))
             };
         };
+        if let Some(ban) = self.ban_of(&who.user_id, now).filter(|ban| !ban.shadow) {
+            return Err(moderation::banned(ban));
+        }
         let invited = who.grant.is_some()
             || self.roles.contains_key(&who.user_id)
             || self.info.owner_id.as_ref() == Some(&who.user_id)

@@ -22,7 +22,8 @@ impl Window {
             None => Ok(()),
             Some(at) => {
                 let wait = at.saturating_add(rate.window_ms).saturating_sub(now).max(1);
-                Err(ChatError::new(ErrorCode::RateLimited, "Too many in a short time. Wait a moment.").retry_after(wait))
+                Err(ChatError::new(ErrorCode::RateLimited, "Too many in a short time. Wait a moment.")
+                    .retry_after(wait))
             }
         }
     }
@@ -44,6 +45,11 @@ impl Rates {
     /// As [`Window::check`].
     pub(super) fn check(&mut self, user: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
         self.0.get_mut(user).map_or(Ok(()), |window| window.check(rate, now))
+    }
+
+    /// When this user last said something.
+    pub(super) fn last(&self, user: &str) -> Option<u64> {
+        self.0.get(user)?.0.back().copied()
     }
 
     /// Counts something that was accepted.

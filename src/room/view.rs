@@ -23,7 +23,11 @@ impl Viewer<'_> {
 
 /// An event that a viewer may see.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a>(pub &'a LogEvent);
+pub struct Seen<'a> {
+    event: &'a LogEvent,
+    /// Whether a reason, and who acted, are for this viewer.
+    moderator: bool,
+}
 
 /// What `viewer` sees of `event` at `now` (ms): nothing when it is for others, or not yet.
 ///
@@ -37,7 +41,7 @@ pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<See
         Audience::Internal => false,
     };
     let shown = !matches!(event.body, Body::Gone | Body::Unknown);
-    (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen(event))
+    (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen { event, moderator })
 }
 
 #[derive(Serialize)]
@@ -68,6 +72,46 @@ struct By<'a> {
 }
 
 #[derive(Serialize)]
+struct DeletedMany<'a> {
+    message_ids: &'a [MessageId],
+    room_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a UserId>,
+    deleted_at: String,
+    by: By<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Banned<'a> {
+    room_id: &'a str,
+    user_id: &'a UserId,
+    username: Option<&'a str>,
+    ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<By<'a>>,
+}
+
+#[derive(Serialize)]
+struct Unbanned<'a> {
+    room_id: &'a str,
+    user_id: &'a UserId,
+}
+
+#[derive(Serialize)]
+struct Pinned<'a> {
+    message_id: MessageId,
+    room_id: &'a str,
+    pinned: &'a [MessageId],
+    by: By<'a>,
+}
+
+#[derive(Serialize)]
 struct Reactions<'a> {
     message_id: MessageId,
     room_id: &'a str,
@@ -91,9 +135,16 @@ struct RoleSet<'a> {
 }
 
 impl Seen<'_> {
-    /// The event as a line, the same for everyone who sees it.
+    /// Which of the event's lines this is, for who keeps lines: nearly all events have one, the same for everyone.
+    pub fn variant(&self) -> (u64, bool) {
+        let two = matches!(self.event.body, Body::Banned { .. } | Body::MessagesDeleted { .. });
+        (self.event.seq, two && self.moderator)
+    }
+
+    /// The event as a line: the same for everyone who sees it, but that a reason and who banned are for moderators.
     pub fn line(&self, room_id: &str) -> Line {
-        let LogEvent { seq, at, body, .. } = self.0;
+        let moderator = self.moderator;
+        let LogEvent { seq, at, body, .. } = self.event;
         let seq = Some(*seq);
         match body {
             Body::NewMessage(message) => {
@@ -112,7 +163,7 @@ impl Seen<'_> {
                     user_id,
                 },
             ),
-            Body::MessageDeleted { message_id, no, by, role } => wire::event(
+            Body::MessageDeleted { message_id, no, by, role, .. } => wire::event(
                 seq,
                 "message_deleted",
                 &Deleted {
@@ -123,10 +174,41 @@ impl Seen<'_> {
                     by: By { user_id: by, role: *role },
                 },
             ),
+            Body::MessagesDeleted { message_ids, user_id, by, role, reason } => wire::event(
+                seq,
+                "messages_deleted",
+                &DeletedMany {
+                    message_ids,
+                    room_id,
+                    user_id: user_id.as_ref(),
+                    deleted_at: rfc3339(*at),
+                    by: By { user_id: by, role: *role },
+                    reason: reason.as_deref().filter(|_| moderator),
+                },
+            ),
+            Body::Banned { ban, role } => wire::event(
+                seq,
+                "user_banned",
+                &Banned {
+                    room_id,
+                    user_id: &ban.user_id,
+                    username: ban.username.as_deref(),
+                    ends_at: ban.ends_at.map(rfc3339),
+                    shadow: ban.shadow.then_some(true),
+                    reason: ban.reason.as_deref().filter(|_| moderator),
+                    by: moderator.then_some(By { user_id: &ban.by, role: *role }),
+                },
+            ),
+            Body::Unbanned { user_id, .. } => wire::event(seq, "user_unbanned", &Unbanned { room_id, user_id }),
+            Body::Pinned { message_id, unpinned, pinned, by, role } => wire::event(
+                seq,
+                if *unpinned { "message_unpinned" } else { "message_pinned" },
+                &Pinned { message_id: *message_id, room_id, pinned, by: By { user_id: by, role: *role } },
+            ),
             Body::Reaction { message_id, reactions, .. } => {
                 wire::event(seq, "reaction_updated", &Reactions { message_id: *message_id, room_id, reactions })
             }
-            Body::Room { room, changed } => {
+            Body::Room { room, changed, .. } => {
                 let deleted = room.deleted_at.is_some();
                 let name = if deleted { "room_deleted" } else { "room_updated" };
                 let updated_at = rfc3339(room.updated_at);

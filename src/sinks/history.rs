@@ -1,11 +1,12 @@
 //! What is read back from PostgreSQL: each query answers one row of JSON, since poolers fail on more.
 
 use crate::auth::Role;
+use crate::protocol::act::Ban;
 use crate::protocol::call::{KnownMessage, Remembered};
 use crate::protocol::wire::{Counts, MessageData, json, raw};
 use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User};
 use crate::room::{Viewer, view};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -29,6 +30,12 @@ select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'role
   'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null)::text
 from messages where id = $1::text::uuid";
 
+/// At most `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms).
+pub const AUDIT: &str = "
+select coalesce(json_agg(a order by a.at desc, a.id), '[]')::text from (
+  select id, actor_id, action, target, details, (extract(epoch from created_at) * 1000)::bigint as at
+  from audit where room_id = $1 and created_at < to_timestamp($2::float8 / 1000) order by created_at desc, id limit $3) a";
+
 /// What is remembered of room `$1`.
 pub const ROOM: &str = "
 select json_build_object('info', json_build_object('name', r.name, 'type', r.type, 'settings', r.settings,
@@ -36,6 +43,11 @@ select json_build_object('info', json_build_object('name', r.name, 'type', r.typ
     'updated_at', (extract(epoch from r.updated_at) * 1000)::bigint,
     'deleted_at', (extract(epoch from r.deleted_at) * 1000)::bigint),
   'roles', coalesce((select json_object_agg(user_id, role) from room_roles where room_id = r.id), '{}'),
+  'bans', coalesce((select json_agg(json_build_object('user_id', user_id, 'username', username, 'reason', reason,
+    'shadow', shadow, 'by', banned_by, 'created_at', (extract(epoch from created_at) * 1000)::bigint,
+    'ends_at', (extract(epoch from ends_at) * 1000)::bigint))
+    from bans where room_id = r.id and (ends_at is null or ends_at > now())), '[]'),
+  'pinned', r.pinned,
   'last_no', coalesce((select max(no) from messages where room_id = r.id), 0),
   'epoch', coalesce((select epoch from room_cursor where room_id = r.id), 0))::text
 from rooms r where r.id = $1";
@@ -153,10 +165,39 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
     struct Found {
         info: RoomInfo,
         roles: BTreeMap<String, String>,
+        bans: Vec<Ban>,
+        pinned: Vec<MessageId>,
         last_no: u64,
         epoch: u64,
     }
     let found: Found = serde_json::from_str(answer).map_err(|error| error.to_string())?;
     let roles = found.roles.into_iter().filter_map(|(user, role)| Some((user, Role::parse(&role)?))).collect();
-    Ok(Remembered { info: found.info, roles, last_no: found.last_no, epoch: found.epoch })
+    Ok(Remembered {
+        info: found.info,
+        roles,
+        bans: found.bans,
+        pinned: found.pinned,
+        last_no: found.last_no,
+        epoch: found.epoch,
+    })
+}
+
+/// A line of the audit, as moderators read it.
+#[derive(Deserialize, Serialize)]
+pub struct AuditLine {
+    id: String,
+    actor_id: String,
+    action: String,
+    target: Option<String>,
+    details: Value,
+    /// When, ms since 1970: what `before` takes.
+    at: u64,
+}
+
+/// The answer to [`AUDIT`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_audit(answer: &str) -> Result<Vec<AuditLine>, String> {
+    serde_json::from_str(answer).map_err(|error| error.to_string())
 }

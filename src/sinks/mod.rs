@@ -1,5 +1,6 @@
 //! Followers that leave the room: what PostgreSQL is told of a log, what its answers mean, what is read back.
 
+mod audit;
 pub mod history;
 mod postgres;
 

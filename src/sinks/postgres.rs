@@ -1,5 +1,6 @@
 //! The batches that `chat_apply` folds into PostgreSQL's tables, and its answers.
 
+use super::audit::{Audit, audit};
 use crate::auth::Role;
 use crate::host::Batch;
 use crate::protocol::wire::json;
@@ -65,7 +66,7 @@ enum Kind<'a> {
         edited_at: u64,
     },
     Delete {
-        ids: [MessageId; 1],
+        ids: &'a [MessageId],
         deleted_at: u64,
         by: &'a str,
     },
@@ -76,6 +77,22 @@ enum Kind<'a> {
         remove: bool,
         at: u64,
     },
+    Ban {
+        user_id: &'a str,
+        username: Option<&'a str>,
+        reason: Option<&'a str>,
+        shadow: bool,
+        by: &'a str,
+        created_at: u64,
+        ends_at: Option<u64>,
+    },
+    Unban {
+        user_id: &'a str,
+    },
+    Pins {
+        pinned: &'a [MessageId],
+    },
+    Audit(Audit<'a>),
     Role {
         user_id: &'a str,
         username: Option<&'a str>,
@@ -119,12 +136,26 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         Body::MessageEdited { message_id, content, text, mentions, .. } => {
             Kind::Edit { id: *message_id, content, text: text.as_deref(), mentions, edited_at: at }
         }
-        Body::MessageDeleted { message_id, by, .. } => Kind::Delete { ids: [*message_id], deleted_at: at, by },
+        Body::MessageDeleted { message_id, by, .. } => {
+            Kind::Delete { ids: std::slice::from_ref(message_id), deleted_at: at, by }
+        }
+        Body::MessagesDeleted { message_ids, by, .. } => Kind::Delete { ids: message_ids, deleted_at: at, by },
+        Body::Banned { ban, .. } => Kind::Ban {
+            user_id: &ban.user_id,
+            username: ban.username.as_deref(),
+            reason: ban.reason.as_deref(),
+            shadow: ban.shadow,
+            by: &ban.by,
+            created_at: ban.created_at,
+            ends_at: ban.ends_at,
+        },
+        Body::Unbanned { user_id, .. } => Kind::Unban { user_id },
+        Body::Pinned { pinned, .. } => Kind::Pins { pinned },
         Body::Reaction { message_id, user_id, reaction, remove, .. } => {
             Kind::Reaction { id: *message_id, user_id, reaction, remove: *remove, at }
         }
         Body::Room { room, .. } => Kind::Room { at, room },
-        Body::Role { user_id, username, role } => {
+        Body::Role { user_id, username, role, .. } => {
             Kind::Role { user_id, username: username.as_deref(), role: *role, at }
         }
         Body::Gone | Body::Unknown => return None,
@@ -138,7 +169,8 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     let (mut ops, mut to, mut bytes) = (Vec::new(), from, 0);
     for row in rows {
         for event in row.events.iter().filter(|event| event.seq > from) {
-            if let Some(op) = op(event) {
+            let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
+            for op in op(event).into_iter().chain(audit) {
                 bytes += json(&op).len();
                 ops.push(op);
             }

@@ -1,0 +1,163 @@
+//! What those who keep order can do, as frames and REST bodies have it.
+
+use super::UserId;
+use crate::auth::Role;
+use serde::{Deserialize, Serialize};
+
+macro_rules! acts {
+    ($($(#[doc = $doc:literal])+ $variant:ident($body:ident) = $event:literal;)+) => {
+        /// An act of moderation; the event that asks for it has the name in snake case.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "event", content = "data")]
+        pub enum Act {
+            $($(#[doc = $doc])+ #[serde(rename = $event)] $variant($body),)+
+        }
+
+        impl Act {
+            /// Reads the act that an event asks for; none where the event is no act.
+            ///
+            /// # Errors
+            /// As [`super::read`].
+            pub fn parse(event: &str, data: &str) -> Option<Result<Self, super::ChatError>> {
+                match event {
+                    $($event => Some(super::read::<$body>(data).map(Self::$variant)),)+
+                    _ => None,
+                }
+            }
+
+            /// The name under which the audit keeps it.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $event,)+ }
+            }
+
+            /// The room that the frame names, if it names one.
+            pub fn room_id(&self) -> Option<&str> {
+                match self { $(Self::$variant(body) => body.room_id.as_deref(),)+ }
+            }
+        }
+    };
+}
+
+acts! {
+    /// Keeps a user out, for a while or for good.
+    Ban(BanUser) = "ban_user";
+    /// Lets a banned user in again.
+    Unban(UserRef) = "unban_user";
+    /// Makes all of a user's messages tombstones.
+    DeleteMessages(UserRef) = "delete_user_messages";
+    /// Makes all messages tombstones.
+    Clear(Reasoned) = "clear_room";
+    /// Shows a message above the others.
+    Pin(PinRef) = "pin_message";
+    /// Takes a pinned message down.
+    Unpin(PinRef) = "unpin_message";
+    /// Says something in the room's name.
+    Announce(Announcement) = "announce";
+    /// Gives a user a role in the room, or takes it away.
+    SetRole(SetRole) = "set_role";
+}
+
+macro_rules! body {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub struct $name {
+            /// The room, which has to be the socket's own where it is given.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub room_id: Option<String>,
+            $($(#[$fdoc])* pub $field: $type,)*
+        }
+    };
+}
+
+body! {
+    /// `ban_user`, and the body of `POST /api/rooms/{id}/ban`. A repeat replaces what was.
+    BanUser {
+        /// Whom.
+        user_id: UserId,
+        /// For how many seconds, 1–31,536,000; for good without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_s: Option<u64>,
+        /// Why, at most 500 characters; told to moderators and to the user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The user's messages of so many last seconds become tombstones, at most a week's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delete_messages_s: Option<u64>,
+        /// The user stays and is told nothing, but nobody else sees what they say.
+        #[serde(default)]
+        shadow: bool,
+    }
+}
+body! {
+    /// A user, and why.
+    UserRef {
+        /// Whom.
+        user_id: UserId,
+        /// Why, at most 500 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}
+body! {
+    /// Why, and nothing more.
+    Reasoned {
+        /// Why, at most 500 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}
+body! {
+    /// A message to pin or unpin.
+    PinRef {
+        /// Which.
+        message_id: String,
+    }
+}
+body! {
+    /// `announce`.
+    Announcement {
+        /// What is to be said.
+        content: String,
+    }
+}
+body! {
+    /// `set_role`.
+    SetRole {
+        /// Whose.
+        user_id: UserId,
+        /// `member`, `moderator`, `owner`, or null for none.
+        role: Option<Role>,
+    }
+}
+
+/// A ban as the room keeps it. Times in ms since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Who is banned.
+    pub user_id: UserId,
+    /// Under which name, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the user is told nothing.
+    #[serde(default)]
+    pub shadow: bool,
+    /// Since when.
+    pub created_at: u64,
+    /// Until when; for good without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<u64>,
+    /// Who did it.
+    pub by: UserId,
+}
+
+impl Ban {
+    /// Whether it holds at `now`.
+    pub fn holds(&self, now: u64) -> bool {
+        self.ends_at.is_none_or(|end| end > now)
+    }
+}

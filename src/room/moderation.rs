@@ -1,0 +1,384 @@
+//! What those who keep order do: bans, bulk deletions, pins, announcements, roles. Each act is an event of the log.
+
+use super::policy::{self, Action};
+use super::reactions;
+use super::{Context, Failure, KEY_BAN, KEY_PINNED, KEY_ROLE, Room, Row, SCAN, Sender, Step};
+use crate::auth::{Identity, Role};
+use crate::protocol::act::{Act, Announcement, Ban, BanUser, PinRef, Reasoned, SetRole, UserRef};
+use crate::protocol::wire::{json, raw};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, UserId, rfc3339};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// The longest ban that ends, s.
+const LONGEST_BAN: u64 = 31_536_000;
+/// How far back a ban takes messages with it, s.
+const LONGEST_DELETE: u64 = 7 * 24 * 3600;
+/// Messages that one act makes tombstones at most: what one transaction may rewrite.
+const MOST_DELETED: usize = 1_000;
+/// Messages that are pinned at once.
+const MOST_PINNED: usize = 5;
+
+/// A ban as moderators see it.
+#[derive(Debug, Serialize)]
+pub struct BanData<'a> {
+    room_id: &'a str,
+    user_id: &'a str,
+    username: Option<&'a str>,
+    reason: Option<&'a str>,
+    shadow: bool,
+    created_at: String,
+    ends_at: Option<String>,
+    by: &'a str,
+}
+
+#[derive(Serialize)]
+struct DeletedData {
+    deleted: usize,
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct PinnedData<'a> {
+    pinned: &'a [MessageId],
+}
+
+#[derive(Serialize)]
+struct RoleData<'a> {
+    room_id: &'a str,
+    user_id: &'a str,
+    role: Option<Role>,
+}
+
+/// The refusal that a banned user meets.
+pub(super) fn banned(ban: &Ban) -> ChatError {
+    let mut message = "You are banned from this room".to_owned();
+    if let Some(reason) = &ban.reason {
+        message.push_str(": ");
+        message.push_str(reason);
+    }
+    message.push('.');
+    let mut error = ChatError::new(ErrorCode::Banned, message);
+    error.ends_at = ban.ends_at.map(rfc3339);
+    error
+}
+
+fn bad(field: &str, message: &str) -> ChatError {
+    ChatError::new(ErrorCode::BadRequest, message).field(field)
+}
+
+fn checked_user(user_id: &str) -> Result<(), ChatError> {
+    if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
+        return Err(bad("user_id", "`user_id` is 1 to 255 bytes, none of them a control character."));
+    }
+    Ok(())
+}
+
+fn checked_reason(reason: Option<String>) -> Result<Option<String>, ChatError> {
+    let Some(reason) = reason else { return Ok(None) };
+    let reason = reason.trim();
+    if reason.chars().count() > 500 || reason.chars().any(char::is_control) {
+        return Err(bad("reason", "`reason` is at most 500 characters, none of them a control character."));
+    }
+    Ok((!reason.is_empty()).then(|| reason.to_owned()))
+}
+
+impl Room {
+    /// The ban that keeps this user out, or unseen, at `now`.
+    pub(super) fn ban_of(&self, user_id: &str, now: u64) -> Option<&Ban> {
+        self.bans.get(user_id).filter(|ban| ban.holds(now))
+    }
+
+    /// Who sees what this user says: only the user, and moderators, under a shadow ban.
+    pub(super) fn audience_for(&self, user_id: &str, now: u64) -> Audience {
+        match self.ban_of(user_id, now) {
+            Some(_) => Audience::User(user_id.to_owned()),
+            None => Audience::All,
+        }
+    }
+
+    /// Whether others are to be told that this user is here or types.
+    pub fn is_shown(&self, user_id: &str, now: u64) -> bool {
+        self.ban_of(user_id, now).is_none()
+    }
+
+    /// What somebody who may not be here is in this room, as far as the room knows.
+    fn known_role(&self, cx: &Context<'_>, user_id: &str) -> Role {
+        let owner = (self.info.owner_id.as_deref() == Some(user_id)).then_some(Role::Owner);
+        let given = self.roles.get(user_id).copied();
+        owner.max(given).max(cx.present.role_of(user_id)).unwrap_or(Role::Member)
+    }
+
+    /// Does what a moderator asks for; the reply's data.
+    ///
+    /// # Errors
+    /// `forbidden` by the table or on one's equal or better, and what is wrong with the act.
+    pub fn act(&mut self, cx: &Context<'_>, sender: &Sender<'_>, act: Act) -> Result<(Box<RawValue>, Step), Failure> {
+        let action = match &act {
+            Act::Ban(_) | Act::Unban(_) => Action::Ban,
+            Act::DeleteMessages(_) | Act::Clear(_) => Action::DeleteMany,
+            Act::Pin(_) | Act::Unpin(_) => Action::Pin,
+            Act::Announce(_) => Action::Announce,
+            Act::SetRole(_) => Action::SetRole,
+        };
+        policy::check(action, sender.role, false)?;
+        let Some(who) = sender.identity else {
+            return Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to do this.").into());
+        };
+        match act {
+            Act::Ban(body) => self.ban(cx, sender, who, body),
+            Act::Unban(body) => self.unban(cx, sender, who, body),
+            Act::DeleteMessages(body) => {
+                checked_user(&body.user_id)?;
+                policy::may_act_on(sender.role, self.known_role(cx, &body.user_id))?;
+                let reason = checked_reason(body.reason)?;
+                self.delete_many(cx, sender, who, Some(body.user_id), 0, reason)
+            }
+            Act::Clear(Reasoned { reason, .. }) => self.delete_many(cx, sender, who, None, 0, checked_reason(reason)?),
+            Act::Pin(body) => self.pin(cx, sender, who, &body, false),
+            Act::Unpin(body) => self.pin(cx, sender, who, &body, true),
+            Act::Announce(Announcement { content, .. }) => self.announce(cx, sender, content),
+            Act::SetRole(body) => self.set_role(cx, sender, who, body),
+        }
+    }
+
+    fn ban(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        who: &Identity,
+        body: BanUser,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        let BanUser { room_id: _, user_id, duration_s, reason, delete_messages_s, shadow } = body;
+        checked_user(&user_id)?;
+        if user_id == who.user_id {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Nobody bans themselves.").into());
+        }
+        policy::may_act_on(sender.role, self.known_role(cx, &user_id))?;
+        if duration_s.is_some_and(|s| !(1..=LONGEST_BAN).contains(&s)) {
+            return Err(
+                bad("duration_s", "`duration_s` is 1 to 31,536,000 seconds; without it the ban is for good.").into()
+            );
+        }
+        if delete_messages_s.is_some_and(|s| !(1..=LONGEST_DELETE).contains(&s)) {
+            return Err(bad("delete_messages_s", "`delete_messages_s` is 1 to 604,800 seconds.").into());
+        }
+        let reason = checked_reason(reason)?;
+        let mut step = Step::default();
+        if let Some(seconds) = delete_messages_s {
+            let since = cx.now.saturating_sub(seconds.saturating_mul(1000)).max(1);
+            step = self.delete_many(cx, sender, who, Some(user_id.clone()), since, reason.clone())?.1;
+        }
+        let ban = Ban {
+            username: cx.present.by_id(&user_id).map(|mention| mention.username),
+            user_id: user_id.clone(),
+            reason,
+            shadow,
+            created_at: cx.now,
+            ends_at: duration_s.map(|s| cx.now.saturating_add(s.saturating_mul(1000))),
+            by: who.user_id.clone(),
+        };
+        step.write.state.push((format!("{KEY_BAN}{user_id}"), Some(json(&ban))));
+        self.bans.insert(user_id, ban.clone());
+        let audience = if shadow { Audience::Moderators } else { Audience::All };
+        let reply = raw(json(&self.ban_data(&ban)));
+        self.append(&mut step, cx.now, audience, Body::Banned { ban: Box::new(ban), role: sender.role });
+        self.seal(&mut step);
+        Ok((reply, step))
+    }
+
+    fn ban_data<'a>(&'a self, ban: &'a Ban) -> BanData<'a> {
+        BanData {
+            room_id: self.id.as_str(),
+            user_id: &ban.user_id,
+            username: ban.username.as_deref(),
+            reason: ban.reason.as_deref(),
+            shadow: ban.shadow,
+            created_at: rfc3339(ban.created_at),
+            ends_at: ban.ends_at.map(rfc3339),
+            by: &ban.by,
+        }
+    }
+
+    /// Who is banned at `now`, by id.
+    pub fn bans(&self, now: u64) -> Vec<BanData<'_>> {
+        self.bans.values().filter(|ban| ban.holds(now)).map(|ban| self.ban_data(ban)).collect()
+    }
+
+    fn unban(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        who: &Identity,
+        body: UserRef,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        let reason = checked_reason(body.reason)?;
+        let Some(ban) = self.bans.remove(&body.user_id) else {
+            return Err(ChatError::new(ErrorCode::UserNotFound, "This user is not banned here.")
+                .field("user_id")
+                .into());
+        };
+        let mut step = Step::default();
+        step.write.state.push((format!("{KEY_BAN}{}", body.user_id), None));
+        let audience = if ban.shadow { Audience::Moderators } else { Audience::All };
+        let by = who.user_id.clone();
+        self.append(
+            &mut step,
+            cx.now,
+            audience,
+            Body::Unbanned { user_id: body.user_id, by, role: sender.role, reason },
+        );
+        self.seal(&mut step);
+        Ok((raw("{}".into()), step))
+    }
+
+    /// Makes tombstones of one user's messages, or of everyone's, said at or after `since` (ms): newest first, as many
+    /// as one transaction may rewrite; the reply says whether there are more.
+    fn delete_many(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        who: &Identity,
+        user: Option<UserId>,
+        since: u64,
+        reason: Option<String>,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        let deleted_at = self.last_at.max(cx.now);
+        let (mut ids, mut gone_edits, mut more) = (Vec::new(), Vec::new(), false);
+        let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
+        let mut before = u64::MAX;
+        'scan: loop {
+            let batch = cx.log.rows_before(before, SCAN)?;
+            let Some(oldest) = batch.last() else { break };
+            before = oldest.first();
+            for mut row in batch {
+                let mut changed = false;
+                for event in row.events.iter_mut().rev() {
+                    if event.at < since {
+                        break 'scan;
+                    }
+                    let Body::NewMessage(message) = &mut event.body else { continue };
+                    let theirs = user.as_ref().is_none_or(|user| message.user.user_id == *user);
+                    if !theirs || message.deleted_at.is_some() {
+                        continue;
+                    }
+                    if ids.len() >= MOST_DELETED {
+                        more = true;
+                        break;
+                    }
+                    ids.push(message.message_id);
+                    gone_edits.extend(message.edit_seq);
+                    message.redact(deleted_at);
+                    changed = true;
+                }
+                if changed {
+                    rows.insert(row.last, row);
+                }
+                if more {
+                    break 'scan;
+                }
+            }
+        }
+        let mut step = Step::default();
+        if ids.is_empty() {
+            return Ok((raw(json(&DeletedData { deleted: 0, more, seq: None })), step));
+        }
+        for seq in gone_edits {
+            let Some(found) = cx.log.row_with(seq)? else { continue };
+            let row = rows.entry(found.last).or_insert(found);
+            row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body = Body::Gone);
+        }
+        step.write.rewrite = rows.into_values().collect();
+        step.write.state = ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();
+        let deleted = ids.len();
+        let (by, role) = (who.user_id.clone(), sender.role);
+        let body = Body::MessagesDeleted { message_ids: ids, user_id: user, by, role, reason };
+        let seq = Some(self.append(&mut step, cx.now, Audience::All, body));
+        self.seal(&mut step);
+        Ok((raw(json(&DeletedData { deleted, more, seq })), step))
+    }
+
+    fn pin(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        who: &Identity,
+        body: &PinRef,
+        unpinned: bool,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        let mut step = Step::default();
+        let message_id = if unpinned {
+            let pinned = MessageId::parse(&body.message_id).filter(|id| self.pinned.contains(id));
+            let error = ChatError::new(ErrorCode::MessageNotFound, "This message is not pinned.").field("message_id");
+            pinned.ok_or(error)?
+        } else {
+            self.find(cx, &body.message_id)??.message.message_id
+        };
+        if unpinned || !self.pinned.contains(&message_id) {
+            self.pinned.retain(|id| *id != message_id);
+            if !unpinned {
+                self.pinned.insert(0, message_id);
+                self.pinned.truncate(MOST_PINNED);
+            }
+            step.write.state.push((KEY_PINNED.into(), Some(json(&self.pinned))));
+            let (by, role, pinned) = (who.user_id.clone(), sender.role, self.pinned.clone());
+            self.append(&mut step, cx.now, Audience::All, Body::Pinned { message_id, unpinned, pinned, by, role });
+            self.seal(&mut step);
+        }
+        Ok((raw(json(&PinnedData { pinned: &self.pinned })), step))
+    }
+
+    /// Ids of the pinned messages, newest first.
+    pub fn pinned(&self) -> &[MessageId] {
+        &self.pinned
+    }
+
+    fn announce(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        content: String,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        let (sent, step) = self.announced(cx, sender, content)?;
+        Ok((raw(json(&sent)), step))
+    }
+
+    fn set_role(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        who: &Identity,
+        body: SetRole,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        checked_user(&body.user_id)?;
+        if !matches!(body.role, None | Some(Role::Member | Role::Moderator | Role::Owner)) {
+            return Err(bad("role", "A room gives the roles `member`, `moderator` and `owner`, or null.").into());
+        }
+        // The room's own word counts here: what a token says of the target stays whatever the room gives.
+        let target = self.roles.get(&body.user_id).copied().unwrap_or(Role::Member);
+        if self.info.owner_id.as_ref() == Some(&body.user_id) {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Who made the room stays its owner.").into());
+        }
+        // A service stands below an owner, and appoints in the back end's name.
+        let rank = if sender.role == Role::Service { Role::Admin } else { sender.role };
+        policy::may_act_on(rank, target)?;
+        policy::may_act_on(rank, body.role.unwrap_or(Role::Member))?;
+        let mut step = Step::default();
+        if self.roles.get(&body.user_id).copied() != body.role {
+            match body.role {
+                Some(role) => drop(self.roles.insert(body.user_id.clone(), role)),
+                None => drop(self.roles.remove(&body.user_id)),
+            }
+            step.write.state.push((format!("{KEY_ROLE}{}", body.user_id), body.role.map(|role| json(&role))));
+            let username = cx.present.by_id(&body.user_id).map(|mention| mention.username);
+            let (user_id, role, by) = (body.user_id.clone(), body.role, Some(who.user_id.clone()));
+            self.append(&mut step, cx.now, Audience::All, Body::Role { user_id, username, role, by });
+            self.seal(&mut step);
+        }
+        let data = RoleData { room_id: self.id.as_str(), user_id: &body.user_id, role: body.role };
+        Ok((raw(json(&data)), step))
+    }
+}

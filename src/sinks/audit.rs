@@ -1,0 +1,52 @@
+//! Who did what to whom: the line that PostgreSQL's audit keeps of an event, if it keeps one.
+
+use crate::protocol::{Body, LogEvent, MessageType};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One act, as the audit keeps it. Nothing that somebody said stands in it.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Audit<'a> {
+    actor: &'a str,
+    action: &'static str,
+    target: Option<String>,
+    details: Value,
+    at: u64,
+}
+
+pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
+    let at = event.at;
+    let line = |actor, action, target, details| Some(Audit { actor, action, target, details, at });
+    match &event.body {
+        Body::MessageDeleted { message_id, by, role, author, .. } if by != author => {
+            line(by, "delete_message", Some(author.clone()), json!({"message_id": message_id, "role": role}))
+        }
+        Body::MessagesDeleted { message_ids, user_id, by, role, reason } => {
+            let action = if user_id.is_some() { "delete_user_messages" } else { "clear_room" };
+            let details = json!({"messages": message_ids.len(), "role": role, "reason": reason});
+            line(by, action, user_id.clone(), details)
+        }
+        Body::Banned { ban, role } => {
+            let details = json!({"role": role, "reason": ban.reason, "ends_at": ban.ends_at, "shadow": ban.shadow});
+            line(&ban.by, "ban_user", Some(ban.user_id.clone()), details)
+        }
+        Body::Unbanned { user_id, by, role, reason } => {
+            line(by, "unban_user", Some(user_id.clone()), json!({"role": role, "reason": reason}))
+        }
+        Body::Pinned { message_id, unpinned, by, role, .. } => {
+            let action = if *unpinned { "unpin_message" } else { "pin_message" };
+            line(by, action, None, json!({"message_id": message_id, "role": role}))
+        }
+        Body::Room { room, changed, by: Some(by) } => {
+            let action = if room.deleted_at.is_some() { "delete_room" } else { "update_room" };
+            line(by, action, None, json!({"changed": changed}))
+        }
+        Body::Role { user_id, role, by: Some(by), .. } => {
+            line(by, "set_role", Some(user_id.clone()), json!({"role": role}))
+        }
+        Body::NewMessage(message) if message.kind == MessageType::System => {
+            line(&message.user.user_id, "announce", None, json!({"message_id": message.message_id}))
+        }
+        _ => None,
+    }
+}
