@@ -260,7 +260,7 @@ impl Host {
         self.counters.frames_out += effects.out.iter().map(sent).sum::<u64>();
         let write = &effects.write;
         self.counters.rows_written +=
-            count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len() + write.sent.len());
+            count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
         effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).min();
         effects

@@ -25,8 +25,6 @@ const MOST_SOCKETS: usize = 32_000;
 const ABSENT_FOR: u64 = 60_000;
 /// Batches in one alarm, so that other deadlines get their turn.
 const BATCHES: usize = 50;
-/// How often old `client_id`s are forgotten, ms.
-const FORGET_EVERY: u64 = 3_600_000;
 
 type Lookup = Shared<LocalBoxFuture<'static, std::result::Result<Option<Remembered>, ChatError>>>;
 
@@ -48,7 +46,6 @@ struct Inner {
     timer: Cell<u64>,
     alarm: Cell<u64>,
     absent_until: Cell<u64>,
-    forgot_at: Cell<u64>,
     lookup: RefCell<Option<Lookup>>,
 }
 
@@ -83,7 +80,7 @@ impl Inner {
         let mut host = Host::load(id, settings, &at, attachments, waking.clone()).map_err(|e| broken("load", e))?;
         if !host.is_empty() {
             waking.wakes = storage.count_wake().map_err(|e| broken("load", e))?;
-            console_log!("room wake: instance {} wakes {}", waking.instance, waking.wakes);
+            console_log!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes);
             host.woke(waking);
         }
         *self.host.borrow_mut() = Some(host);
@@ -312,7 +309,6 @@ impl DurableObject for Room {
             timer: Cell::new(0),
             alarm: Cell::new(0),
             absent_until: Cell::new(0),
-            forgot_at: Cell::new(0),
             lookup: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
@@ -370,14 +366,6 @@ impl DurableObject for Room {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
-        }
-        if now().saturating_sub(inner.forgot_at.get()) > FORGET_EVERY
-            && let Ok(storage) = inner.load()
-        {
-            inner.forgot_at.set(now());
-            if let Err(error) = storage.forget_sent(now()) {
-                console_error!("{error}");
-            }
         }
         Response::ok("")
     }

@@ -1,23 +1,19 @@
 //! A room's log in its object's SQLite.
 
 use super::binding::RawState;
-use crate::protocol::MessageId;
 use crate::room::{Log, Read, Row, StorageFault, Write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use worker::{SqlStorage, SqlStorageValue};
 
-/// `log.seq` is a row's last event; `sent` is who sent what under which `client_id`.
-const SCHEMA: [&str; 3] = [
-    "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, at INTEGER NOT NULL, \
-     events TEXT NOT NULL)",
+/// `log.last_seq` is a row's last event, `no` the number of the last message up to there, `dedupe` the hashes of what
+/// senders called their messages, each in 16 hex digits.
+const SCHEMA: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS log (last_seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, at_ms INTEGER NOT NULL, \
+     events TEXT NOT NULL, dedupe TEXT)",
     "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sent (user_id TEXT NOT NULL, client_id TEXT NOT NULL, message_id TEXT NOT NULL, \
-     at INTEGER NOT NULL, PRIMARY KEY (user_id, client_id)) WITHOUT ROWID",
 ];
-/// How long a `client_id` is remembered, ms.
-const REMEMBER: u64 = 24 * 60 * 60 * 1000;
 
 /// How many asks one reading of the size answers: it costs as much as an INSERT, and so many rows are at most a few MB
 /// of the hundreds that it is compared with.
@@ -31,7 +27,7 @@ pub(super) struct Sqlite {
 
 #[derive(Deserialize)]
 struct LogRow {
-    seq: u64,
+    last_seq: u64,
     no: u64,
     events: String,
 }
@@ -66,7 +62,7 @@ impl Sqlite {
     fn rows(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<Row>> {
         let rows: Vec<LogRow> = self.query(query, values)?;
         rows.iter()
-            .map(|row| Ok(Row { last: row.seq, no: row.no, events: Row::events_from_json(&row.events)? }))
+            .map(|row| Ok(Row { last: row.last_seq, no: row.no, events: Row::events_from_json(&row.events)? }))
             .collect()
     }
 
@@ -82,36 +78,34 @@ impl Sqlite {
         Ok(wakes.first().and_then(|wakes| wakes.value.parse().ok()).unwrap_or_default())
     }
 
-    /// Forgets each `client_id` whose time is over.
-    pub(super) fn forget_sent(&self, now: u64) -> Read<()> {
-        let before = vec![number(now.saturating_sub(REMEMBER))];
-        self.sql.exec("DELETE FROM sent WHERE at < ?", before).map(|_| ()).map_err(fault)
-    }
-
     /// Carries a step's writes out, all or none.
     pub(super) fn write(&self, raw: &RawState, write: &Write) -> Result<(), String> {
         if write.is_empty() {
             return Ok(());
         }
-        let alone = write.rewrite.is_empty() && write.state.is_empty() && write.sent.is_empty();
+        let alone = write.rewrite.is_empty() && write.state.is_empty();
         if let (Some(row), true, None) = (&write.append, alone, write.forget_to) {
             // One statement is a transaction by itself.
-            return self.append(row).map_err(|error| error.to_string());
+            return self.append(row, &write.dedupe).map_err(|error| error.to_string());
         }
         raw.transaction(|| self.write_all(write))
     }
 
-    fn append(&self, row: &Row) -> worker::Result<()> {
-        let at = row.events.first().map_or(0, |event| event.at);
+    fn append(&self, row: &Row, dedupe: &[u64]) -> worker::Result<()> {
+        let at = row.events.last().map_or(0, |event| event.at);
         let events = serde_json::to_string(&row.events)?;
-        let values = vec![number(row.last), number(row.no), number(at), events.into()];
-        self.sql.exec("INSERT INTO log VALUES (?, ?, ?, ?)", values).map(|_| ())
+        let dedupe = match dedupe {
+            [] => SqlStorageValue::Null,
+            hashes => hashes.iter().map(|hash| format!("{hash:016x}")).collect::<String>().into(),
+        };
+        let values = vec![number(row.last), number(row.no), number(at), events.into(), dedupe];
+        self.sql.exec("INSERT INTO log VALUES (?, ?, ?, ?, ?)", values).map(|_| ())
     }
 
     fn write_all(&self, write: &Write) -> worker::Result<()> {
         for row in &write.rewrite {
             let events = serde_json::to_string(&row.events)?;
-            self.sql.exec("UPDATE log SET events = ? WHERE seq = ?", vec![events.into(), number(row.last)])?;
+            self.sql.exec("UPDATE log SET events = ? WHERE last_seq = ?", vec![events.into(), number(row.last)])?;
         }
         for (key, value) in &write.state {
             match value {
@@ -122,20 +116,11 @@ impl Sqlite {
                 None => self.sql.exec("DELETE FROM state WHERE key = ?", vec![key.as_str().into()])?,
             };
         }
-        for (user, client_id, message) in &write.sent {
-            let values = vec![
-                user.as_str().into(),
-                client_id.as_str().into(),
-                message.to_string().into(),
-                number(message.time()),
-            ];
-            self.sql.exec("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?)", values)?;
-        }
         if let Some(row) = &write.append {
-            self.append(row)?;
+            self.append(row, &write.dedupe)?;
         }
         if let Some(seq) = write.forget_to {
-            self.sql.exec("DELETE FROM log WHERE seq <= ?", vec![number(seq)])?;
+            self.sql.exec("DELETE FROM log WHERE last_seq <= ?", vec![number(seq)])?;
             self.size.take();
         }
         Ok(())
@@ -144,17 +129,17 @@ impl Sqlite {
 
 impl Log for Sqlite {
     fn row_with(&self, seq: u64) -> Read<Option<Row>> {
-        let query = "SELECT seq, no, events FROM log WHERE seq >= ? ORDER BY seq LIMIT 1";
+        let query = "SELECT last_seq, no, events FROM log WHERE last_seq >= ? ORDER BY last_seq LIMIT 1";
         Ok(self.rows(query, vec![number(seq)])?.pop())
     }
 
     fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
-        let query = "SELECT seq, no, events FROM log WHERE seq > ? ORDER BY seq LIMIT ?";
+        let query = "SELECT last_seq, no, events FROM log WHERE last_seq > ? ORDER BY last_seq LIMIT ?";
         self.rows(query, vec![number(seq), number(limit.into())])
     }
 
     fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
-        let query = "SELECT seq, no, events FROM log WHERE seq < ? ORDER BY seq DESC LIMIT ?";
+        let query = "SELECT last_seq, no, events FROM log WHERE last_seq < ? ORDER BY last_seq DESC LIMIT ?";
         self.rows(query, vec![number(seq.min(u64::MAX >> 11)), number(limit.into())])
     }
 
@@ -172,14 +157,21 @@ impl Log for Sqlite {
         Ok(pairs.into_iter().filter_map(|pair| Some((seq(&pair.key)?, pair.value))).collect())
     }
 
-    fn sent(&self, user: &String, client_id: &str) -> Read<Option<MessageId>> {
+    fn dedupe(&self, before: u64, limit: u32) -> Read<Vec<(u64, u64, Vec<u64>)>> {
         #[derive(Deserialize)]
-        struct Sent {
-            message_id: String,
+        struct Named {
+            last_seq: u64,
+            at_ms: u64,
+            dedupe: String,
         }
-        let query = "SELECT message_id FROM sent WHERE user_id = ? AND client_id = ?";
-        let found: Vec<Sent> = self.query(query, vec![user.as_str().into(), client_id.into()])?;
-        Ok(found.first().and_then(|sent| MessageId::parse(&sent.message_id)))
+        let query = "SELECT last_seq, at_ms, dedupe FROM log WHERE last_seq < ? AND dedupe IS NOT NULL \
+                     ORDER BY last_seq DESC LIMIT ?";
+        let rows: Vec<Named> = self.query(query, vec![number(before.min(u64::MAX >> 11)), number(limit.into())])?;
+        let hashes = |text: &str| {
+            let digits = text.as_bytes().chunks(16).filter_map(|chunk| std::str::from_utf8(chunk).ok());
+            digits.filter_map(|digits| u64::from_str_radix(digits, 16).ok()).collect()
+        };
+        Ok(rows.into_iter().map(|row| (row.last_seq, row.at_ms, hashes(&row.dedupe))).collect())
     }
 
     fn bytes(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Reading is synchronous and has no effect, as a Durable Object's SQLite is; so the rules stay deterministic, and a
 //! room that wakes loads only what it needs.
 
-use crate::protocol::{Audience, Body, LogEvent, MessageId, UserId};
+use crate::protocol::{Audience, Body, LogEvent};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -70,8 +70,9 @@ pub trait Log {
     fn state(&self) -> Read<Vec<(String, String)>>;
     /// Who reacted to the messages with `seq` in `from..=to`, as [`super::reactions`] packs it.
     fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>>;
-    /// The message that this user sent under this `client_id`.
-    fn sent(&self, user: &UserId, client_id: &str) -> Read<Option<MessageId>>;
+    /// At most `limit` rows before the one that ends at `before` in which somebody named a message, newest first:
+    /// the row's last event, its time (ms), and the names' hashes.
+    fn dedupe(&self, before: u64, limit: u32) -> Read<Vec<(u64, u64, Vec<u64>)>>;
     /// How many bytes the storage takes.
     fn bytes(&self) -> u64;
 }
@@ -85,8 +86,8 @@ pub struct Write {
     pub rewrite: Vec<Row>,
     /// State to set, or to remove.
     pub state: Vec<(String, Option<String>)>,
-    /// Who sent what under which `client_id`.
-    pub sent: Vec<(UserId, String, MessageId)>,
+    /// Hashes of what the senders of the appended messages called them, kept in the row.
+    pub dedupe: Vec<u64>,
     /// Rows to forget: those that end at or before this `seq`.
     pub forget_to: Option<u64>,
 }

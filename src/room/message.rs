@@ -1,5 +1,6 @@
 //! What is done with messages: said, edited, deleted, reacted to.
 
+use super::dedupe::{self, Dedupe};
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
 use super::{Context, Failure, Room, Row, Step};
@@ -147,7 +148,11 @@ impl Room {
                 let message = "`client_id` is 1 to 64 characters, none of them a control character.";
                 return Err(ChatError::new(ErrorCode::BadRequest, message).field("client_id").into());
             }
-            if let Some(first) = cx.log.sent(&who.user_id, client_id)? {
+            let known = match &mut self.dedupe {
+                Some(known) => known,
+                none => none.insert(Dedupe::load(cx.log, cx.now)?),
+            };
+            if let Some(first) = known.find(cx.log, &who.user_id, client_id, cx.now)? {
                 return Ok((first.into(), Step::default()));
             }
         }
@@ -226,7 +231,11 @@ impl Room {
             self.rates.accepted(&who.user_id, cx.now);
         }
         if let Some(client_id) = body.client_id {
-            step.write.sent.push((who.user_id.clone(), client_id, message_id));
+            let hash = dedupe::hash(&who.user_id, &client_id);
+            step.write.dedupe.push(hash);
+            if let Some(known) = &mut self.dedupe {
+                known.remember(hash, self.last_seq, cx.now);
+            }
         }
         self.seal(&mut step);
         Ok((message_id.into(), step))

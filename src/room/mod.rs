@@ -4,6 +4,7 @@
 //! the log is read through [`Log`].
 
 mod admin;
+mod dedupe;
 mod edits;
 mod log;
 mod mentions;
@@ -98,6 +99,7 @@ pub struct Room {
     rates: rate::Rates,
     edits: edits::Edits,
     authors: Option<mentions::Authors>,
+    dedupe: Option<dedupe::Dedupe>,
 }
 
 const KEY_ROOM: &str = "room";
@@ -177,6 +179,7 @@ impl Room {
             rates: rate::Rates::default(),
             edits: edits::Edits::default(),
             authors: None,
+            dedupe: None,
         }
     }
 

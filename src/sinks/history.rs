@@ -165,7 +165,9 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
     struct Found {
         info: RoomInfo,
         roles: BTreeMap<String, String>,
+        #[serde(default)]
         bans: Vec<Ban>,
+        #[serde(default)]
         pinned: Vec<MessageId>,
         last_no: u64,
         epoch: u64,
