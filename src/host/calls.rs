@@ -33,8 +33,11 @@ pub struct Members {
     next: Option<usize>,
 }
 
-#[derive(Serialize)]
-struct Bans<'a> {
+/// Who is banned.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Bans<'a> {
+    /// The bans that hold now, by user id.
     bans: Vec<BanData<'a>>,
 }
 

@@ -8,7 +8,7 @@ mod drain;
 mod frames;
 mod join;
 
-pub use calls::Members;
+pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};

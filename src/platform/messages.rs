@@ -10,7 +10,6 @@ use crate::protocol::wire::{History, json, raw};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
 use crate::sinks::history::{self, Older};
-use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use tokio_postgres::types::Type;
@@ -116,10 +115,6 @@ pub(super) async fn audit(
     before: u64,
     limit: u64,
 ) -> Result<Box<RawValue>, ChatError> {
-    #[derive(Serialize)]
-    struct Audit {
-        audit: Vec<history::AuditLine>,
-    }
     room_link::ask::<()>(env, room, caller, Ask::MayReadAudit(Nothing {})).await?;
     // A year that every calendar has: "before the end of time" is before then.
     let before = i64::try_from(before).unwrap_or(i64::MAX).min(32_503_680_000_000);
@@ -130,5 +125,5 @@ pub(super) async fn audit(
     };
     let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
     let audit = history::read_audit(&answer.unwrap_or_default()).map_err(unavailable)?;
-    Ok(raw(json(&Audit { audit })))
+    Ok(raw(json(&audit)))
 }

@@ -4,7 +4,7 @@ use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
-use crate::protocol::act::{Act, PinRef, Reasoned, SetRole, UserRef};
+use crate::protocol::act::{Act, Appointed, PinRef, Reasoned, SetRole, UserRef};
 use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
@@ -22,12 +22,6 @@ const MAX_BODY: usize = 64 * 1024;
 const DEV_TOKEN_S: u64 = 12 * 3600;
 
 type Answered = std::result::Result<(u16, Box<RawValue>), ChatError>;
-
-/// The body of `PUT /api/rooms/{id}/roles/{user}`.
-#[derive(Deserialize)]
-struct Appointed {
-    role: Role,
-}
 
 struct Request_<'a> {
     req: Request,

@@ -132,6 +132,14 @@ body! {
     }
 }
 
+/// The body of `PUT /api/rooms/{id}/roles/{user}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Appointed {
+    /// `member`, `moderator` or `owner`, below one's own.
+    pub role: Role,
+}
+
 /// A ban as the room keeps it. Times in ms since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {

@@ -20,7 +20,7 @@ mod view;
 pub use admin::{check_create, new_info};
 pub use log::{Log, Read, Row, StorageFault, Write};
 pub use message::{Deleted, Edited, Sender, Sent};
-pub use moderation::BanData;
+pub use moderation::{BanData, DeletedData, PinnedData, RoleData};
 pub use page::first_held_no;
 pub use policy::{Action, Rule, TABLE, allows};
 pub use rate::Window;

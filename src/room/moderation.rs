@@ -22,34 +22,57 @@ const MOST_PINNED: usize = 5;
 
 /// A ban as moderators see it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BanData<'a> {
+    /// The room.
     room_id: &'a str,
+    /// Who is banned.
     user_id: &'a str,
+    /// Under which name, where it was known.
     username: Option<&'a str>,
+    /// Why.
     reason: Option<&'a str>,
+    /// Whether the user is told nothing.
     shadow: bool,
+    /// Since when, RFC 3339.
     created_at: String,
+    /// Until when; null for good.
     ends_at: Option<String>,
+    /// Who did it.
     by: &'a str,
 }
 
-#[derive(Serialize)]
-struct DeletedData {
+/// What a bulk deletion did.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeletedData {
+    /// So many messages became tombstones.
     deleted: usize,
+    /// Whether there are more of them in the log.
     more: bool,
+    /// The event's place in the log; absent where there was nothing to delete.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct PinnedData<'a> {
+/// What is pinned.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PinnedData<'a> {
+    /// Ids of messages, newest first.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]
     pinned: &'a [MessageId],
 }
 
-#[derive(Serialize)]
-struct RoleData<'a> {
+/// A user's role in a room.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RoleData<'a> {
+    /// The room.
     room_id: &'a str,
+    /// The user.
     user_id: &'a str,
+    /// What the room gives; null where nothing.
     role: Option<Role>,
 }
 

@@ -185,21 +185,36 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
 }
 
 /// A line of the audit, as moderators read it.
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditLine {
+    /// The line's id, a UUID.
     id: String,
+    /// Who did it.
     actor_id: String,
+    /// What: the name of the event that asks for it, such as `ban_user`.
     action: String,
+    /// To whom: a user's id, where it was done to one.
     target: Option<String>,
+    /// The actor's role, the reason, and what else belongs to the act.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     details: Value,
     /// When, ms since 1970: what `before` takes.
     at: u64,
+}
+
+/// A page of the audit.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditPage {
+    /// Newest first.
+    pub audit: Vec<AuditLine>,
 }
 
 /// The answer to [`AUDIT`].
 ///
 /// # Errors
 /// It is not what this build's query yields.
-pub fn read_audit(answer: &str) -> Result<Vec<AuditLine>, String> {
-    serde_json::from_str(answer).map_err(|error| error.to_string())
+pub fn read_audit(answer: &str) -> Result<AuditPage, String> {
+    serde_json::from_str(answer).map(|audit| AuditPage { audit }).map_err(|error| error.to_string())
 }

@@ -1,13 +1,17 @@
 //! The OpenAPI description of REST: paths from the router's own rules, bodies from the structs that are read and
 //! served, errors from the table of codes. Built natively; the Worker serves the JSON that a test keeps in step.
 
+mod acts;
+
 use super::problem::Problem;
 use super::route::{Method, Route, route};
-use crate::host::{Members, Stats};
+use crate::host::{Bans, Members, Stats};
+use crate::protocol::act::{Announcement, Appointed, BanUser};
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
-use crate::room::{Deleted, Edited, Sent};
+use crate::room::{BanData, Deleted, DeletedData, Edited, PinnedData, RoleData, Sent};
+use crate::sinks::history::AuditPage;
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -24,6 +28,15 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/messages", &[Method::Get, Method::Post]),
     ("/api/rooms/{room_id}/members", &[Method::Get]),
     ("/api/rooms/{room_id}/stats", &[Method::Get]),
+    ("/api/rooms/{room_id}/bans", &[Method::Get]),
+    ("/api/rooms/{room_id}/ban", &[Method::Post]),
+    ("/api/rooms/{room_id}/ban/{user_id}", &[Method::Delete]),
+    ("/api/rooms/{room_id}/users/{user_id}/messages", &[Method::Delete]),
+    ("/api/rooms/{room_id}/clear", &[Method::Post]),
+    ("/api/rooms/{room_id}/announce", &[Method::Post]),
+    ("/api/rooms/{room_id}/pins/{message_id}", &[Method::Put, Method::Delete]),
+    ("/api/rooms/{room_id}/roles/{user_id}", &[Method::Put, Method::Delete]),
+    ("/api/rooms/{room_id}/audit", &[Method::Get]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -38,7 +51,9 @@ const PATHS: &[(&str, &[Method])] = &[
         `code` is the word to branch on. A path or method that does not exist is answered 404 or 405 with the type \
         `about:blank`."),
     components(schemas(
-        CreateRoom, Deleted, EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
+        Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
+        EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
+        PinnedData<'static>, RoleData<'static>,
         Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
     ))
 )]
@@ -49,7 +64,11 @@ pub fn openapi_json() -> String {
     let mut api = Schemas::openapi();
     for (path, methods) in PATHS {
         for method in *methods {
-            let sample = path.replace("{room_id}", "video_123").replace("{message_id}", "x").replace("{code}", "x");
+            let sample = path
+                .replace("{room_id}", "video_123")
+                .replace("{message_id}", "x")
+                .replace("{code}", "x")
+                .replace("{user_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
             }
@@ -65,6 +84,7 @@ fn http(method: Method) -> HttpMethod {
     match method {
         Method::Get => HttpMethod::Get,
         Method::Post => HttpMethod::Post,
+        Method::Put => HttpMethod::Put,
         Method::Patch => HttpMethod::Patch,
         Method::Delete => HttpMethod::Delete,
     }
@@ -279,6 +299,10 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Stats(_) => Doc::new("getStats", "The room's counters; for moderators and above.", Bearer)
             .room()
             .answer(200, "The counters.", json::<Stats>()),
+        Route::Bans(_) | Route::Ban(_) | Route::Unban(..) | Route::DeleteUserMessages(..) | Route::Clear(_) => {
+            return acts::describe(route);
+        }
+        Route::Announce(_) | Route::Pin(..) | Route::Role(..) | Route::Audit(_) => return acts::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())

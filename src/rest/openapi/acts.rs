@@ -1,0 +1,62 @@
+//! The operations of those who keep order.
+
+use super::{Doc, Who, json};
+use crate::host::Bans;
+use crate::protocol::ErrorCode;
+use crate::protocol::act::{Announcement, Appointed, BanUser};
+use crate::rest::Route;
+use crate::room::{BanData, DeletedData, PinnedData, RoleData, Sent};
+use crate::sinks::history::AuditPage;
+
+/// What an act's route does; none for other routes.
+pub(super) fn describe(route: &Route) -> Option<Doc> {
+    let doc = |id, summary| Doc::new(id, summary, Who::Bearer).room();
+    let say = [ErrorCode::MessageEmpty, ErrorCode::MessageTooLong, ErrorCode::RateLimited, ErrorCode::StorageFull];
+    Some(match route {
+        Route::Bans(_) => doc("listBans", "Who is banned; for moderators and above.").answer(
+            200,
+            "The bans that hold now.",
+            json::<Bans<'static>>(),
+        ),
+        Route::Ban(_) => doc(
+            "ban",
+            "Keeps a user of a lower role out, for a while or for good: all their sockets in the room close. A repeat \
+             replaces what was.",
+        )
+        .body::<BanUser>()
+        .answer(200, "The ban.", json::<BanData<'static>>()),
+        Route::Unban(..) => doc("unban", "Lets a banned user in again.")
+            .answer(204, "Not banned any more.", None)
+            .errors(&[ErrorCode::UserNotFound, ErrorCode::BadRequest]),
+        Route::DeleteUserMessages(..) => {
+            doc("deleteUserMessages", "Makes tombstones of a user's messages, the newest 1,000 of the log at a time.")
+                .answer(200, "How many, and whether there are more.", json::<DeletedData>())
+                .errors(&[ErrorCode::BadRequest])
+        }
+        Route::Clear(_) => doc("clear", "Makes tombstones of all messages, the newest 1,000 of the log at a time.")
+            .answer(200, "How many, and whether there are more.", json::<DeletedData>()),
+        Route::Announce(_) => doc("announce", "Says something in the room's name: a message of type `system`.")
+            .body::<Announcement>()
+            .answer(201, "Said.", json::<Sent>())
+            .errors(&say),
+        Route::Pin(_, _, false) => doc("pin", "Pins a message; of more than five the oldest goes.")
+            .answer(200, "What is pinned now.", json::<PinnedData<'static>>())
+            .errors(&[ErrorCode::MessageNotFound, ErrorCode::MessageTooOld]),
+        Route::Pin(..) => doc("unpin", "Takes a pinned message down.")
+            .answer(200, "What is pinned now.", json::<PinnedData<'static>>())
+            .errors(&[ErrorCode::MessageNotFound]),
+        Route::Role(_, _, false) => {
+            doc("setRole", "Gives a user a role below one's own: `member` or `moderator`, by services `owner` too.")
+                .body::<Appointed>()
+                .answer(200, "The role.", json::<RoleData<'static>>())
+        }
+        Route::Role(..) => doc("takeRole", "Takes the room's role from a user.")
+            .answer(200, "Taken.", json::<RoleData<'static>>())
+            .errors(&[ErrorCode::BadRequest]),
+        Route::Audit(_) => doc("getAudit", "Who did what to whom, newest first; for moderators and above.")
+            .query("before", "Lines older than this, ms since 1970.", 0, None)
+            .query("limit", "Lines a page; 50 without it.", 1, Some(100))
+            .answer(200, "The page.", json::<AuditPage>()),
+        _ => return None,
+    })
+}
