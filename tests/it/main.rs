@@ -5,6 +5,7 @@ mod golden;
 mod history;
 mod limits;
 mod memory;
+mod moderation;
 mod postgres;
 mod presence;
 mod rules;

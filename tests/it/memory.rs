@@ -1,11 +1,8 @@
 //! A room's storage in memory, which behaves as the object's SQLite does.
 
-use edge_chat::protocol::MessageId;
 use edge_chat::room::{Log, Read, Row, Write, reaction_key};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-
-const REMEMBER: u64 = 24 * 60 * 60 * 1000;
 
 /// What a broken storage does wrong; for the tests of the simulator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +20,8 @@ pub struct Tables {
     /// `seq` of the row's last event → (`no`, events as JSON).
     pub log: BTreeMap<u64, (u64, String)>,
     pub state: BTreeMap<String, String>,
-    pub sent: BTreeMap<(String, String), MessageId>,
+    /// `seq` of the row's last event → (its time, hashes of what senders called their messages).
+    pub dedupe: BTreeMap<u64, (u64, Vec<u64>)>,
 }
 
 #[derive(Debug, Default)]
@@ -49,9 +47,6 @@ impl MemoryLog {
                 None => tables.state.remove(key),
             };
         }
-        for (user, client_id, message) in &write.sent {
-            tables.sent.insert((user.clone(), client_id.clone()), *message);
-        }
         if let Some(row) = &write.append {
             let last = tables.log.last_key_value().map_or(row.first() - 1, |(last, _)| *last);
             assert!(
@@ -62,15 +57,14 @@ impl MemoryLog {
             );
             let events = serde_json::to_string(&row.events).unwrap();
             tables.log.insert(row.last, (row.no, events));
+            if !write.dedupe.is_empty() && self.flaw.get() != Flaw::ForgetsSent {
+                tables.dedupe.insert(row.last, (row.events.last().map_or(0, |event| event.at), write.dedupe.clone()));
+            }
         }
         if let Some(seq) = write.forget_to {
             tables.log.retain(|last, _| *last > seq);
+            tables.dedupe.retain(|last, _| *last > seq);
         }
-    }
-
-    /// Forgets each `client_id` whose time is over, as the adapter does every hour.
-    pub fn forget_sent(&self, now: u64) {
-        self.tables.borrow_mut().sent.retain(|_, message| message.time() >= now.saturating_sub(REMEMBER));
     }
 
     /// Forgets the rows that end at or before `seq`.
@@ -131,9 +125,10 @@ impl Log for MemoryLog {
         Ok(pairs.map(|(key, value)| (key["react:".len()..].parse().unwrap(), value.clone())).collect())
     }
 
-    fn sent(&self, user: &String, client_id: &str) -> Read<Option<MessageId>> {
-        let known = self.flaw.get() != Flaw::ForgetsSent;
-        Ok(self.tables.borrow().sent.get(&(user.clone(), client_id.to_owned())).copied().filter(|_| known))
+    fn dedupe(&self, before: u64, limit: u32) -> Read<Vec<(u64, u64, Vec<u64>)>> {
+        let tables = self.tables.borrow();
+        let rows = tables.dedupe.range(..before).rev().take(limit as usize);
+        Ok(rows.map(|(last, (at, hashes))| (*last, *at, hashes.clone())).collect())
     }
 
     fn bytes(&self) -> u64 {
