@@ -160,8 +160,11 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
     },
-    /// What stood here was replaced or taken away by a later event; only the place is left.
-    Gone,
+    /// An edit whose text was replaced or taken away by a later event; that its author made it still counts.
+    Gone {
+        /// The author.
+        user_id: UserId,
+    },
     /// An event of a newer build; never written.
     #[serde(skip)]
     Unknown,
@@ -261,6 +264,15 @@ pub struct Message {
     /// When it was deleted, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<u64>,
+}
+
+impl Body {
+    /// Takes away what an edit said.
+    pub fn forget_edit(&mut self) {
+        if let Self::MessageEdited { user_id, .. } = self {
+            *self = Self::Gone { user_id: std::mem::take(user_id) };
+        }
+    }
 }
 
 impl Message {

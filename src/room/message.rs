@@ -436,7 +436,7 @@ impl Room {
         let Some(seq) = edit_seq else { return Ok(None) };
         let Some(mut row) = cx.log.row_with(seq)? else { return Ok(None) };
         let edit = row.events.iter_mut().find(|event| event.seq == seq);
-        Ok(edit.map(|event| event.body = Body::Gone).map(|()| row))
+        Ok(edit.map(|event| event.body.forget_edit()).map(|()| row))
     }
 
     /// Reacts to a message, or takes a reaction back; a repeat changes nothing.

@@ -312,7 +312,7 @@ impl Room {
         for seq in gone_edits {
             let Some(found) = cx.log.row_with(seq)? else { continue };
             let row = rows.entry(found.last).or_insert(found);
-            row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body = Body::Gone);
+            row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
         }
         step.write.rewrite = rows.into_values().collect();
         step.write.state = ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();

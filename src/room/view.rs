@@ -40,7 +40,7 @@ pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<See
         Audience::User(user) => moderator || viewer.user_id == Some(user),
         Audience::Internal => false,
     };
-    let shown = !matches!(event.body, Body::Gone | Body::Unknown);
+    let shown = !matches!(event.body, Body::Gone { .. } | Body::Unknown);
     (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen { event, moderator })
 }
 
@@ -218,7 +218,7 @@ impl Seen<'_> {
             Body::Role { user_id, role, .. } => {
                 wire::event(seq, "role_set", &RoleSet { room_id, user_id, role: *role })
             }
-            Body::Gone | Body::Unknown => wire::event(seq, "nothing", &()),
+            Body::Gone { .. } | Body::Unknown => wire::event(seq, "nothing", &()),
         }
     }
 }

@@ -158,7 +158,7 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         Body::Role { user_id, username, role, .. } => {
             Kind::Role { user_id, username: username.as_deref(), role: *role, at }
         }
-        Body::Gone | Body::Unknown => return None,
+        Body::Gone { .. } | Body::Unknown => return None,
     };
     Some(Op { seq: event.seq, kind })
 }

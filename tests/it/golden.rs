@@ -324,7 +324,7 @@ fn a_stored_row_format_unchanged() {
         [
             r#"1 0 [{"seq":1,"at":1767323045678,"visible_at":1767323045678,"audience":"internal","event":"room","data":{"room":{"name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null},"owner_id":"own","created_at":1767323045678,"updated_at":1767323045678},"changed":[]}}]"#,
             r#"2 1 [{"seq":2,"at":1767323045678,"visible_at":1767323045678,"event":"new_message","data":{"message_id":"ID2","no":1,"user":{"user_id":"ada","username":"Ada","avatar":null,"roles":["member"]},"content":"","type":"text","client_id":"c1","edited_at":1767323045678,"edit_seq":3,"deleted_at":1767323045678}}]"#,
-            r#"3 1 [{"seq":3,"at":1767323045678,"visible_at":1767323045678,"event":"gone"}]"#,
+            r#"3 1 [{"seq":3,"at":1767323045678,"visible_at":1767323045678,"event":"gone","data":{"user_id":"ada"}}]"#,
             r#"4 1 [{"seq":4,"at":1767323045678,"visible_at":1767323045678,"event":"reaction","data":{"message_id":"ID2","user_id":"ada","reaction":"👍","remove":false,"reactions":{"👍":1}}}]"#,
             r#"5 1 [{"seq":5,"at":1767323045678,"visible_at":1767323045678,"event":"message_deleted","data":{"message_id":"ID2","no":1,"by":"ada","role":"member","author":"ada"}}]"#,
             r#"6 2 [{"seq":6,"at":1767323045678,"visible_at":1767323045678,"event":"new_message","data":{"message_id":"ID6","no":2,"user":{"user_id":"ada","username":"Ada","avatar":null,"roles":["member"]},"content":"three","type":"text"}}]"#,

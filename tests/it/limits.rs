@@ -84,6 +84,18 @@ fn the_rate_is_a_users_across_tabs_reconnects_and_eviction() {
 }
 
 #[test]
+fn edits_that_were_replaced_count_after_an_eviction_too() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "3")], 1);
+    let ada = w.join("ada");
+    let message = id(&w.say(ada, "1"));
+    for content in ["2", "3"] {
+        w.ask(ada, "edit_message", json!({"message_id": message, "content": content})).unwrap();
+    }
+    w.evict();
+    assert_eq!(w.code(ada, "send_message", json!({"content": "x"})), "rate_limited");
+}
+
+#[test]
 fn moderators_have_no_rate_and_services_their_own() {
     let set =
         [("RATE_LIMIT_MESSAGES", "1"), ("RATE_LIMIT_SERVICE_MESSAGES", "5"), ("RATE_LIMIT_SERVICE_WINDOW", "2000")];

@@ -204,7 +204,8 @@ fn an_edit_that_outlives_its_message_in_the_log_can_be_taken_away_too() {
     w.close(ada);
     w.advance(5_000);
     let (at, visible_at) = (w.now, w.now);
-    let gone = |seq| LogEvent { seq, at, visible_at, audience: Audience::All, body: Body::Gone };
+    let gone =
+        |seq| LogEvent { seq, at, visible_at, audience: Audience::All, body: Body::Gone { user_id: "ada".into() } };
     // The newest 10,000 events stay: the edit, these and one more.
     w.log.append(&Row { last: 10_001, no: 1, events: (4..=10_001).map(gone).collect() });
     w.evict();

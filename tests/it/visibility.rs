@@ -38,7 +38,7 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
         };
         let user = User { user_id: "eve".into(), username: "Eve".into(), avatar: None, roles: vec![Role::Member] };
         let body = if pick(9) == 0 {
-            Body::Gone
+            Body::Gone { user_id: "eve".into() }
         } else {
             no += 1;
             Body::NewMessage(Box::new(Message {
