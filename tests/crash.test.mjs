@@ -37,7 +37,7 @@ async function say(join, done) {
 
 /** The messages in the room's SQLite, in their order. */
 const inLog = () =>
-  server.sql("Room", ROOM, "SELECT events FROM log ORDER BY seq")
+  server.sql("Room", ROOM, "SELECT events FROM log ORDER BY last_seq")
     .flatMap((row) => JSON.parse(row.events))
     .filter(({ event }) => event === "new_message")
     .map(({ data }) => data);

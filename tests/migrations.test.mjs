@@ -191,7 +191,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       const read = async () => (await db.query("select * from rooms where id = $1", [room]))[0];
       await apply(batch(room, 0, 2, [roomOp(1, { name: "First" }), roomOp(2)]));
       assert.deepEqual({ ...(await read()) }, {
-        id: room, name: "A room", type: "video", settings: { slow_s: 3 }, owner_id: "ada", created_at: new Date(AT),
+        id: room, name: "A room", type: "video", settings: { slow_s: 3 }, pinned: [], owner_id: "ada", created_at: new Date(AT),
         updated_at: new Date(AT + 2), deleted_at: null,
       });
       await apply(batch(room, 2, 3, [roomOp(3, { deleted_at: AT + 3, owner_id: null })]));

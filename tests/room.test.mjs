@@ -17,7 +17,7 @@ after(async () => {
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 const SETTINGS = {
-  guests: true, visibility: "public", read_only: false, rate: null, max_message_length: null, edit_window_s: null,
+  guests: true, visibility: "public", read_only: false, slow_s: null, emote_only: false, rate: null, max_message_length: null, edit_window_s: null,
   history_limit: null,
 };
 
@@ -171,7 +171,7 @@ describe("a room", { concurrency: true }, () => {
   });
 
   test("refresh_token keeps the socket beyond its first token's end; without it the socket ends by 4401", async () => {
-    const exp = Math.floor(Date.now() / 1000) + 4;
+    const exp = Math.floor(Date.now() / 1000) + 8;
     const stays = await join("video_refresh", { sub: "ada", exp });
     const ends = await join("video_refresh", { sub: "bob", exp });
     const later = exp + 3_600;

@@ -93,7 +93,7 @@ describe("sleep", { concurrency: true }, () => {
 
   test("a room that falls asleep by itself wakes with everything intact", async () => {
     const people = await lively("group_asleep");
-    const wake = /^room wake: instance ([0-9a-f]+) wakes (\d+)$/;
+    const wake = /^room wake: group_asleep instance ([0-9a-f]+) wakes (\d+)$/;
     const { instance } = await stats("group_asleep");
     // Nothing may touch it meanwhile: the room sleeps 10 s after its last timer and drain.
     await sleep(14_000);
@@ -101,7 +101,7 @@ describe("sleep", { concurrency: true }, () => {
     await assert.rejects(answers, { code: "message_empty" });
     const woken = await stats("group_asleep");
     assert.notEqual(woken.instance, instance);
-    await server.log(new RegExp(`^room wake: instance ${woken.instance} wakes ${woken.wakes}$`));
+    await server.log(new RegExp(`^room wake: group_asleep instance ${woken.instance} wakes ${woken.wakes}$`));
     assert.ok(server.logs.some(({ message }) => wake.test(message)));
     await intact("group_asleep", people);
   });

@@ -81,7 +81,7 @@ class Chat extends Connection {
 
   /** Messages before a `no`, newest first: `{messages, total, has_more, …}`. */
   history({ before, after, limit = 50 } = {}) {
-    return this.rest.history(this.room, { before, after, limit });
+    return this.rest.history(this.room, { before, after, limit, mine: 1 });
   }
 
   members(query) {
