@@ -269,7 +269,9 @@ impl Room {
                     Body::NewMessage(message) => {
                         said.push((message.sent_by.as_ref().unwrap_or(&message.user.user_id).clone(), event.at));
                     }
-                    Body::MessageEdited { user_id, .. } | Body::Gone { user_id } => said.push((user_id.clone(), event.at)),
+                    Body::MessageEdited { user_id, .. } | Body::Gone { user_id } => {
+                        said.push((user_id.clone(), event.at));
+                    }
                     _ => {}
                 }
             }
