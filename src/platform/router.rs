@@ -146,6 +146,7 @@ fn preflight() -> Result<Response> {
     Ok(Response::empty()?.with_headers(headers).with_status(204))
 }
 
+/// Where what was made can be read again; a message has no address of its own.
 fn location(path: &str, body: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Made {
@@ -153,11 +154,7 @@ fn location(path: &str, body: &RawValue) -> Option<String> {
         message_id: Option<String>,
     }
     let made: Made = serde_json::from_str(body.get()).ok()?;
-    match (made.message_id, made.room_id) {
-        (Some(message), _) => Some(format!("/api/messages/{message}")),
-        (None, Some(room)) => Some(format!("{path}/{room}")),
-        (None, None) => None,
-    }
+    made.room_id.filter(|_| made.message_id.is_none()).map(|room| format!("{path}/{room}"))
 }
 
 impl Request_<'_> {
