@@ -324,15 +324,7 @@ impl Host {
 
     /// Says why, and closes.
     fn close(&mut self, socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
-        #[derive(Serialize)]
-        struct Goodbye<'a> {
-            code: ErrorCode,
-            reason: &'a str,
-            retry: bool,
-            after_ms: u64,
-        }
-        let data = Goodbye { code: error.code, reason: &error.message, retry, after_ms };
-        effects.out.push(Out::Send(To::One(socket), wire::event(None, "goodbye", &data)));
+        effects.out.push(Out::Send(To::One(socket), wire::goodbye(error, retry, after_ms)));
         effects.out.push(Out::Close(socket, error.code.close(), close_reason(retry, after_ms)));
         self.audience.closed(socket, self.now);
     }

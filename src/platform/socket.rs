@@ -9,7 +9,6 @@ use crate::protocol::call::Caller;
 use crate::protocol::{ChatError, ErrorCode, RoomId, wire};
 use crate::settings::Settings;
 use base64ct::{Base64UrlUnpadded, Encoding};
-use serde::Serialize;
 use worker::{Env, Request, Response, Result, WebSocketPair};
 
 /// The one protocol that is spoken here.
@@ -87,19 +86,11 @@ pub(super) fn refuse(offer: &Offer, error: &ChatError, asked: &Asked) -> Result<
     if offer.protocol().is_none() {
         return asked.problem(error);
     }
-    #[derive(Serialize)]
-    struct Goodbye<'a> {
-        code: ErrorCode,
-        reason: &'a str,
-        retry: bool,
-        after_ms: u64,
-    }
     let retry = error.retry_after_ms.is_some() || error.code == ErrorCode::TokenExpired;
     let after_ms = error.retry_after_ms.unwrap_or(0);
     let pair = WebSocketPair::new()?;
     pair.server.accept()?;
-    let data = Goodbye { code: error.code, reason: &error.message, retry, after_ms };
-    pair.server.send_with_str(wire::event(None, "goodbye", &data))?;
+    pair.server.send_with_str(wire::goodbye(error, retry, after_ms))?;
     pair.server.close(Some(error.code.close()), Some(close_reason(retry, after_ms)))?;
     let mut response = Response::from_websocket(pair.client)?;
     response.headers_mut().set("sec-websocket-protocol", PROTOCOL)?;

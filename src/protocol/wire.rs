@@ -1,6 +1,8 @@
 //! What the server says: replies, events, positions, as lines of JSON, each encoded once.
 
-use super::{ChatError, FrameId, Mention, Message, MessageId, RoomInfo, RoomSettings, RoomType, User, UserId, rfc3339};
+use super::{
+    ChatError, ErrorCode, FrameId, Mention, Message, MessageId, RoomInfo, RoomSettings, RoomType, User, UserId, rfc3339,
+};
 use crate::auth::Role;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -53,6 +55,18 @@ struct EventLine<'a, T: Serialize> {
 /// An event; `seq` where it stands in the log.
 pub fn event(seq: Option<u64>, event: &str, data: &impl Serialize) -> Line {
     json(&EventLine { seq, event, data }).into()
+}
+
+/// What is said before a close: why, and whether and when (ms) the client may come back.
+pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
+    #[derive(Serialize)]
+    struct Goodbye<'a> {
+        code: ErrorCode,
+        reason: &'a str,
+        retry: bool,
+        after_ms: u64,
+    }
+    event(None, "goodbye", &Goodbye { code: error.code, reason: &error.message, retry, after_ms })
 }
 
 /// "Everything in (from, to] that is for you is in this frame, `left_out` were sampled away."

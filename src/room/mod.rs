@@ -4,6 +4,7 @@
 //! the log is read through [`Log`].
 
 mod admin;
+mod change;
 mod dedupe;
 mod edits;
 mod log;
@@ -18,8 +19,9 @@ mod resume;
 mod view;
 
 pub use admin::{check_create, new_info};
+pub use change::{Deleted, Edited};
 pub use log::{Log, Read, Row, StorageFault, Write};
-pub use message::{Deleted, Edited, Sender, Sent};
+pub use message::{Sender, Sent};
 pub use moderation::{BanData, DeletedData, PinnedData, RoleData};
 pub use page::first_held_no;
 pub use policy::{Action, Rule, TABLE, allows};

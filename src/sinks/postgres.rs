@@ -7,6 +7,7 @@ use crate::protocol::wire::json;
 use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, RoomInfo};
 use crate::room::Row;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 /// The longest batch in bytes of JSON, one row's overshoot apart.
@@ -20,7 +21,7 @@ struct BatchBody<'a> {
     start: u64,
     from: u64,
     to: u64,
-    ops: Vec<Op<'a>>,
+    ops: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -171,7 +172,8 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
         for event in row.events.iter().filter(|event| event.seq > from) {
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
             for op in op(event).into_iter().chain(audit) {
-                bytes += json(&op).len();
+                let op = to_raw_value(&op).unwrap_or_default();
+                bytes += op.get().len();
                 ops.push(op);
             }
             to = event.seq;
