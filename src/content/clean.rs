@@ -3,6 +3,7 @@
 use super::{markup, scrub};
 use crate::protocol::{ChatError, ErrorCode};
 use ammonia::Builder;
+use std::ops::Range;
 use std::sync::LazyLock;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -25,6 +26,16 @@ impl Clean {
     /// The plain text.
     pub fn plain(&self) -> &str {
         self.text.as_deref().unwrap_or(&self.content)
+    }
+
+    /// The same with the characters (not bytes) of these ranges of the plain text as asterisks. White space stays, so
+    /// that the plain text keeps its length in characters and its lines.
+    pub fn masked(&self, spans: &[Range<usize>]) -> Self {
+        let masks = |at: usize, c: char| !c.is_whitespace() && spans.iter().any(|span| span.contains(&at));
+        let masked = |(at, c): (usize, char)| if masks(at, c) { '*' } else { c };
+        let text: String = self.plain().chars().enumerate().map(masked).collect();
+        let content = html(&text);
+        Self { text: (content != text).then_some(text), content }
     }
 }
 

@@ -3,11 +3,22 @@
 mod clean;
 mod emoji;
 mod fields;
+mod links;
 mod markup;
 mod mention;
+mod normal;
+mod pattern;
+mod profanity;
 mod scrub;
+mod spam;
+mod terms;
+mod verdict;
 
 pub use clean::{Clean, clean, username};
 pub use emoji::{is_emote, reaction};
 pub use fields::{avatar, metadata};
 pub use mention::mention_names;
+pub use profanity::{Kind, Severity};
+pub use spam::{History, SpamReason};
+pub use terms::{BadTerm, MAX_TERM_CHARS, MAX_TERMS, Terms};
+pub use verdict::{Action, Filters, Links, Message, ProfanitySetting, Reason, SpamSetting, Verdict, judge};
