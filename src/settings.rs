@@ -56,6 +56,10 @@ pub struct Settings {
     pub auto_create_rooms: bool,
     /// `ROOM_CREATION`: default `member`.
     pub room_creation: RoomCreation,
+    /// `ENABLE_PROFANITY_FILTER`: whether rooms that say nothing of it mask swearing; default true.
+    pub profanity_filter: bool,
+    /// `ENABLE_SPAM_DETECTION`: whether rooms that say nothing of it hold what looks like spam; default true.
+    pub spam_detection: bool,
     /// `ALLOWED_ORIGINS`: origins of pages that may connect, besides the service's own; default none.
     pub allowed_origins: Vec<String>,
     /// `CLIENT_IP`: default `cf-connecting-ip`.
@@ -84,15 +88,17 @@ impl Settings {
             rate_limit_service_window_ms: number(read, "RATE_LIMIT_SERVICE_WINDOW", 1_000, window)?,
             max_message_length: number(read, "MAX_MESSAGE_LENGTH", 1_000, 1..=8_000)?,
             message_history_limit: number(read, "MESSAGE_HISTORY_LIMIT", 100, 1..=100)?,
-            auto_create_rooms: switch(read, "AUTO_CREATE_ROOMS")?,
+            auto_create_rooms: switch(read, "AUTO_CREATE_ROOMS", false)?,
             room_creation: match read("ROOM_CREATION").as_deref() {
                 None | Some("member") => RoomCreation::Member,
                 Some("service") => RoomCreation::Service,
                 Some(_) => return Err(Misconfigured::new("ROOM_CREATION has to be member or service.")),
             },
+            profanity_filter: switch(read, "ENABLE_PROFANITY_FILTER", true)?,
+            spam_detection: switch(read, "ENABLE_SPAM_DETECTION", true)?,
             allowed_origins: read("ALLOWED_ORIGINS").as_deref().map(origins).transpose()?.unwrap_or_default(),
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
-            dev_tokens: switch(read, "DEV_TOKENS")?,
+            dev_tokens: switch(read, "DEV_TOKENS", false)?,
             drains: number(read, "DRAINS", 2, 1..=64)?,
             keys,
         })
@@ -118,9 +124,10 @@ where
     })
 }
 
-fn switch(read: impl Fn(&str) -> Option<String>, name: &str) -> Result<bool, Misconfigured> {
+fn switch(read: impl Fn(&str) -> Option<String>, name: &str, default: bool) -> Result<bool, Misconfigured> {
     match read(name).as_deref() {
-        None | Some("false") => Ok(false),
+        None => Ok(default),
+        Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(Misconfigured(format!("{name} has to be true or false."))),
     }
@@ -178,6 +185,7 @@ mod tests {
         assert_eq!((all.rate_limit_service_messages, all.rate_limit_service_window_ms), (1_000, 1_000));
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
+        assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
         assert!(all.allowed_origins.is_empty());
     }
@@ -189,6 +197,8 @@ mod tests {
             ("RATE_LIMIT_WINDOW", "1000"),
             ("MAX_MESSAGE_LENGTH", " 8000 "),
             ("AUTO_CREATE_ROOMS", "true"),
+            ("ENABLE_PROFANITY_FILTER", "false"),
+            ("ENABLE_SPAM_DETECTION", "false"),
             ("ROOM_CREATION", "service"),
             ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3004"),
             ("CLIENT_IP", "x-forwarded-for:2"),
@@ -198,6 +208,7 @@ mod tests {
         .unwrap();
         assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms, all.max_message_length), (5, 1_000, 8_000));
         assert_eq!((all.auto_create_rooms, all.dev_tokens, all.drains), (true, true, 64));
+        assert_eq!((all.profanity_filter, all.spam_detection), (false, false));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
         assert_eq!(all.allowed_origins, ["https://a.example", "http://localhost:3004"]);
         assert_eq!(settings(&[("CLIENT_IP", "cf.clientIp")]).unwrap().client_ip, ClientIp::CfClientIp);
@@ -215,6 +226,7 @@ mod tests {
             ("MAX_MESSAGE_LENGTH", "8001"),
             ("MESSAGE_HISTORY_LIMIT", "101"),
             ("AUTO_CREATE_ROOMS", "yes"),
+            ("ENABLE_PROFANITY_FILTER", "on"),
             ("ROOM_CREATION", "owner"),
             ("ALLOWED_ORIGINS", "*"),
             ("ALLOWED_ORIGINS", "https://a.example/"),

@@ -4,7 +4,7 @@ use super::{Audience, Class, Out, SocketId, To};
 use crate::auth::Role;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{Audience as SeenBy, LogEvent};
-use crate::room::{Viewer, view};
+use crate::room::{Row, Viewer, view};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -41,6 +41,17 @@ impl Fanout {
     /// How far a viewer of this class has been shown the log.
     pub fn shown(&self, moderator: bool) -> u64 {
         if moderator { self.moderators.seq } else { self.plain.seq }
+    }
+
+    /// Events were changed in place, because what was said is gone: those that wait too.
+    pub fn rewritten(&mut self, rows: &[Row]) {
+        let Some(first) = self.waiting.front().map(|event| event.seq) else { return };
+        for event in rows.iter().flat_map(|row| &row.events).filter(|event| event.seq >= first) {
+            let waiting = self.waiting.iter_mut().find(|waiting| waiting.seq == event.seq);
+            if let Some(waiting) = waiting {
+                waiting.clone_from(event);
+            }
+        }
     }
 
     /// When events that wait become visible, ms.

@@ -26,6 +26,12 @@ pub struct Identity {
     /// The role that the token grants in this room.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Role>,
+    /// Since when the user follows the room, ms since 1970.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub followed_at: Option<u64>,
+    /// Since when the user subscribes to it, ms since 1970.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub subscribed_at: Option<u64>,
     /// When the token ends, ms since 1970.
     #[serde(rename = "e")]
     pub exp_ms: u64,
@@ -34,12 +40,15 @@ pub struct Identity {
 impl Identity {
     /// What the claims say about their bearer in the room of this id.
     pub fn for_room(claims: &Claims, room_id: &str) -> Self {
+        let grant = claims.rooms.get(room_id);
         Self {
             user_id: claims.sub.clone(),
             username: claims.username.clone(),
             avatar: claims.avatar.clone(),
             roles: claims.roles.clone(),
-            grant: claims.rooms.get(room_id).and_then(|grant| grant.role),
+            grant: grant.and_then(|grant| grant.role),
+            followed_at: grant.and_then(|grant| grant.followed_at),
+            subscribed_at: grant.and_then(|grant| grant.subscribed_at),
             exp_ms: claims.exp_ms,
         }
     }
@@ -81,7 +90,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn claims(sub: &str, exp_ms: u64) -> Claims {
-        let grant = RoomGrant { role: Some(Role::Moderator), followed_at: None, subscribed_at: None };
+        let grant =
+            RoomGrant { role: Some(Role::Moderator), followed_at: Some(u64::MAX), subscribed_at: Some(u64::MAX) };
         Claims {
             sub: sub.to_owned(),
             username: "Ada".to_owned(),

@@ -80,7 +80,7 @@ pub struct Filters {
 }
 
 /// A message to be judged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Message<'a> {
     /// The plain text (`Clean::plain`).
     pub text: &'a str,
@@ -88,8 +88,8 @@ pub struct Message<'a> {
     pub user: &'a str,
     /// The author's role in the room. Moderators and above are not filtered, but where links are off for all.
     pub role: Role,
-    /// Whether it is the author's first message in the room.
-    pub first: bool,
+    /// Whether it is the author's first message in the room; asked only where that decides.
+    pub first: &'a dyn Fn() -> bool,
     /// Whether it replaces the text of an earlier message: it is not compared with what was said before.
     pub edit: bool,
     /// Ms since 1970.
@@ -109,7 +109,8 @@ pub enum Reason {
     NoRepeats,
     /// A term that the room blocks.
     Term {
-        /// The term as the room's list has it: for moderators, not for the author.
+        /// The term as the room's list has it: for moderators; for the author it is empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         term: String,
     },
     /// Swearing, slurs or sexual talk.
@@ -127,12 +128,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a mode of the room objects, and not what was said.
+    pub fn is_mode(&self) -> bool {
+        matches!(self, Self::EmoteOnly | Self::Links | Self::NoRepeats)
+    }
+
+    /// The reason as the author may know it: without the room's term.
+    pub fn for_author(&self) -> Self {
+        match self {
+            Self::Term { .. } => Self::Term { term: String::new() },
+            other => other.clone(),
+        }
+    }
+
     /// The reason in words that a moderator understands.
     pub fn sentence(&self) -> String {
         match self {
             Self::EmoteOnly => "The room takes nothing but emoji for now.".to_owned(),
             Self::Links => "Links are not allowed here.".to_owned(),
             Self::NoRepeats => "The author said the same less than a minute ago.".to_owned(),
+            Self::Term { term } if term.is_empty() => "The room blocks a word or phrase in it.".to_owned(),
             Self::Term { term } => format!("The room blocks the term \"{term}\"."),
             Self::Profanity { severity, kinds } => {
                 let severity = match severity {
@@ -241,9 +256,14 @@ fn judged(
         && found.action < Action::Reject
         && let Some(text) = views.first()
     {
-        let score = spam::score(message.text, text, message.first, said.map(|said| (said, history)));
-        if score.points >= SPAM_POINTS {
-            for because in score.reasons {
+        let score = |first| spam::score(message.text, text, first, said.map(|said| (said, history)));
+        let mut found_spam = score(false);
+        let newcomer_counts = || linked() || found_spam.reasons.contains(&SpamReason::Advertising);
+        if found_spam.points < SPAM_POINTS && newcomer_counts() && (message.first)() {
+            found_spam = score(true);
+        }
+        if found_spam.points >= SPAM_POINTS {
+            for because in found_spam.reasons {
                 found.add(filters.spam.action.max(Action::Hold), Reason::Spam { because }, Vec::new());
             }
         }
@@ -295,7 +315,7 @@ mod tests {
     }
 
     fn member(text: &str) -> Message<'_> {
-        Message { text, user: "ada", role: Role::Member, first: false, edit: false, now: 0 }
+        Message { text, user: "ada", role: Role::Member, first: &|| false, edit: false, now: 0 }
     }
 
     fn judged(message: Message<'_>, filters: &Filters) -> Verdict {

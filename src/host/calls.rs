@@ -129,6 +129,18 @@ impl Host {
                 room.may(Action::Ban, role)?;
                 return Ok(answer(&Bans { bans: room.bans(self.now) }));
             }
+            Ask::Held(_) => {
+                room.may(Action::ReviewHeld, role)?;
+                return Ok(answer(&room.held(at.log)?));
+            }
+            Ask::Terms(_) => {
+                room.may(Action::SetTerms, role)?;
+                return Ok(answer(room.terms()));
+            }
+            Ask::TryTerms(body) => {
+                room.may(Action::SetTerms, role)?;
+                return Ok(answer(&room.try_terms(body, self.now)?));
+            }
             Ask::MayReadAudit(_) => {
                 room.may(Action::ReadAudit, role)?;
                 return Ok(answer(&()));

@@ -6,7 +6,7 @@ use crate::audience::{INTIMATE, SocketId, To};
 use crate::auth::{Identity, Role};
 use crate::protocol::wire::{self, Line, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
-use crate::room::{Failure, Resumed, Room, Viewer, new_info};
+use crate::room::{Failure, Resumed, Room, Sender, Viewer, new_info};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -144,7 +144,7 @@ impl Host {
             roles: vec![role],
             expires_at: identity.map(|who| rfc3339(who.exp_ms)),
             guest_id: identity.is_none().then_some(guest),
-            can: room.can(role),
+            can: room.can(&Sender { identity, role }, self.now),
         };
         Ok(data(&Joined {
             room: RoomData::new(self.id.as_str(), room.info(), online, room.message_count(), room.pinned()),

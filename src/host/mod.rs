@@ -175,7 +175,7 @@ impl Host {
     pub fn remembered(&mut self, at: &Moment<'_>, remembered: Remembered) -> Effects {
         let mut effects = self.begin(at);
         if self.room.is_none() {
-            let (room, step) = Room::restore(&self.id, self.settings.clone(), remembered, self.now);
+            let (room, step) = Room::restore(&self.id, self.settings.clone(), remembered, self.now, &self.entropy);
             self.adopt_new(room, step, &mut effects);
         }
         self.finish(effects)
@@ -232,10 +232,15 @@ impl Host {
                 );
             }
         }
-        if let Some(room) = &mut self.room {
+        let expired = self.room.as_mut().map(|room| {
             room.sweep(self.now);
+            room.expire_held(at.log, self.now)
+        });
+        match expired {
+            Some(Ok(step)) => self.take(step, &mut effects),
+            Some(Err(fault)) => effects.faults.push(fault.to_string()),
+            None => {}
         }
-        self.show(Vec::new(), &mut effects);
         self.finish(effects)
     }
 
@@ -262,12 +267,14 @@ impl Host {
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
-        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).min();
+        let held = self.room.as_ref().and_then(Room::next_held);
+        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(held).min();
         effects
     }
 
     /// Takes a step over: its writes, its events shown, the log's followers told.
     fn take(&mut self, step: Step, effects: &mut Effects) {
+        self.fanout.rewritten(&step.write.rewrite);
         effects.write = step.write;
         if !step.events.is_empty() {
             self.counters.events += count(step.events.len());

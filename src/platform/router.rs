@@ -4,7 +4,7 @@ use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{messages, room_link, socket, user};
 use crate::auth::{self, Bearer, Identity, Role};
-use crate::protocol::act::{Act, Appointed, PinRef, Reasoned, SetRole, UserRef};
+use crate::protocol::act::{Act, Appointed, Denial, HeldRef, PinRef, Reasoned, SetRole, UserRef};
 use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
@@ -146,6 +146,20 @@ fn preflight() -> Result<Response> {
     Ok(Response::empty()?.with_headers(headers).with_status(204))
 }
 
+fn bad(message: &str) -> ChatError {
+    ChatError::new(ErrorCode::BadRequest, message)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, ChatError> {
+    if !depth_within(text, 32) {
+        return Err(bad("A body is nested at most 32 levels deep."));
+    }
+    read(text).map_err(|error| match error.code {
+        ErrorCode::BadFrame => bad("The body has to be one JSON object."),
+        _ => error,
+    })
+}
+
 /// Where what was made can be read again; a message has no address of its own.
 fn location(path: &str, body: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
@@ -211,6 +225,23 @@ impl Request_<'_> {
             Route::Role(room, user_id, take) => {
                 let role = if take { None } else { Some(self.body::<Appointed>().await?.role) };
                 done(self.act(&room, Act::SetRole(SetRole { user_id, role, room_id: None })).await?)
+            }
+            Route::Held(room) => done(self.ask(&room, Ask::Held(Nothing {})).await?),
+            Route::ReviewHeld(room, held_id, deny) => {
+                let mut body = HeldRef { held_id, ..HeldRef::default() };
+                if deny {
+                    body.reason = self.optional_body::<Denial>().await?.reason;
+                }
+                done(self.act(&room, if deny { Act::Deny(body) } else { Act::Allow(body) }).await?)
+            }
+            Route::Terms(room) => done(self.ask(&room, Ask::Terms(Nothing {})).await?),
+            Route::SetTerms(room) => {
+                let body = self.body().await?;
+                done(self.act(&room, Act::SetTerms(body)).await?)
+            }
+            Route::TryTerms(room) => {
+                let body = self.body().await?;
+                done(self.ask(&room, Ask::TryTerms(body)).await?)
             }
             Route::Audit(room) => {
                 let (before, limit) = rest::audit(&self.query()?)?;
@@ -289,24 +320,26 @@ impl Request_<'_> {
     }
 
     async fn body<T: serde::de::DeserializeOwned>(&mut self) -> std::result::Result<T, ChatError> {
+        parsed(&self.text().await?)
+    }
+
+    /// The same, where leaving the body out says nothing.
+    async fn optional_body<T: serde::de::DeserializeOwned + Default>(&mut self) -> std::result::Result<T, ChatError> {
+        let text = self.text().await?;
+        if text.is_empty() { Ok(T::default()) } else { parsed(&text) }
+    }
+
+    async fn text(&mut self) -> std::result::Result<String, ChatError> {
         let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
         let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
         if announced.is_some_and(|length| length > MAX_BODY) {
             return Err(too_large());
         }
-        let bad = |message: &str| ChatError::new(ErrorCode::BadRequest, message);
         let bytes = self.req.bytes().await.map_err(|_| bad("The body cannot be read."))?;
         if bytes.len() > MAX_BODY {
             return Err(too_large());
         }
-        let text = String::from_utf8(bytes).map_err(|_| bad("The body has to be JSON in UTF-8."))?;
-        if !depth_within(&text, 32) {
-            return Err(bad("A body is nested at most 32 levels deep."));
-        }
-        read(&text).map_err(|error| match error.code {
-            ErrorCode::BadFrame => bad("The body has to be one JSON object."),
-            _ => error,
-        })
+        String::from_utf8(bytes).map_err(|_| bad("The body has to be JSON in UTF-8."))
     }
 
     async fn create(&mut self) -> Answered {

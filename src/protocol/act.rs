@@ -2,6 +2,7 @@
 
 use super::UserId;
 use crate::auth::Role;
+use crate::content::Action;
 use serde::{Deserialize, Serialize};
 
 macro_rules! acts {
@@ -55,6 +56,12 @@ acts! {
     Announce(Announcement) = "announce";
     /// Gives a user a role in the room, or takes it away.
     SetRole(SetRole) = "set_role";
+    /// Lets a message that waits be said.
+    Allow(HeldRef) = "allow_message";
+    /// Refuses a message that waits.
+    Deny(HeldRef) = "deny_message";
+    /// Sets the words and phrases that may not, or always may, be said.
+    SetTerms(SetTerms) = "set_terms";
 }
 
 macro_rules! body {
@@ -130,6 +137,75 @@ body! {
         /// `member`, `moderator`, `owner`, or null for none.
         role: Option<Role>,
     }
+}
+
+body! {
+    /// A message that waits for a moderator.
+    HeldRef {
+        /// The id under which it waits.
+        held_id: String,
+        /// Why it is refused, at most 500 characters; the author is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}
+body! {
+    /// `set_terms`, and the body of `PUT /api/rooms/{id}/terms`: all terms, instead of those that were.
+    SetTerms {
+        /// What may not be said.
+        #[serde(default)]
+        blocked: Vec<String>,
+        /// What may be said, whatever the filters think of it.
+        #[serde(default)]
+        allowed: Vec<String>,
+        /// What is done about a blocked one; `reject` without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Action>,
+    }
+}
+
+/// A room's own words and phrases; at most 500, of at most 64 characters each. `*` stands for letters of a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Terms {
+    /// What may not be said.
+    pub blocked: Vec<String>,
+    /// What may be said, whatever the filters think of it.
+    pub allowed: Vec<String>,
+    /// What is done about a blocked one.
+    pub action: Action,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { blocked: Vec::new(), allowed: Vec::new(), action: Action::Reject }
+    }
+}
+
+/// The body of `POST /api/rooms/{id}/terms/test`: a message, and terms that are tried instead of the room's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TryTerms {
+    /// What a member would say.
+    pub content: String,
+    /// Instead of the room's blocked terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Vec<String>>,
+    /// Instead of the room's allowed terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<String>>,
+    /// Instead of the room's action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+}
+
+/// The body of `POST /api/rooms/{id}/held/{held_id}/deny`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Denial {
+    /// Why, at most 500 characters; the author is told.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The body of `PUT /api/rooms/{id}/roles/{user}`.

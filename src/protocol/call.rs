@@ -2,8 +2,8 @@
 //!
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
-use super::act::{Act, Ban};
-use super::{ChatError, CreateRoom, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
+use super::act::{Act, Ban, Terms, TryTerms};
+use super::{ChatError, CreateRoom, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
 use crate::auth::{Identity, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -92,6 +92,12 @@ pub enum Ask {
     Act(Act),
     /// Who is banned.
     Bans(Nothing),
+    /// What waits for a moderator.
+    Held(Nothing),
+    /// The room's own words and phrases.
+    Terms(Nothing),
+    /// What would become of a message.
+    TryTerms(TryTerms),
     /// Whether the caller may read the audit, which PostgreSQL keeps.
     MayReadAudit(Nothing),
     /// The room's counters.
@@ -257,7 +263,7 @@ pub struct Page {
 }
 
 /// What PostgreSQL remembers of a room whose object has lost its storage, or never had any.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remembered {
     /// The room.
     pub info: RoomInfo,
@@ -269,6 +275,12 @@ pub struct Remembered {
     /// What is pinned, newest first.
     #[serde(default)]
     pub pinned: Vec<MessageId>,
+    /// Its own words and phrases.
+    #[serde(default)]
+    pub terms: Terms,
+    /// What waits for a moderator.
+    #[serde(default)]
+    pub held: Vec<Held>,
     /// The number of its last message.
     pub last_no: u64,
     /// The epoch up to which it was drained; a new one has to be larger.

@@ -1,8 +1,9 @@
 //! The events of a room's log, as they are stored. What a viewer gets of them is `room::view`'s business.
 
-use super::act::Ban;
+use super::act::{Ban, Terms};
 use super::{MessageId, RoomInfo, UserId};
 use crate::auth::Role;
+use crate::content::Reason;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,6 +39,10 @@ pub struct LogEvent {
     pub body: Body,
 }
 
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 fn is_all(audience: &Audience) -> bool {
     *audience == Audience::All
 }
@@ -61,6 +66,41 @@ pub enum Body {
         mentions: Vec<Mention>,
         /// The author.
         user_id: UserId,
+        /// What was typed, where a filter masked some of it; for moderators.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        original: Option<String>,
+        /// Why it was masked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<Reason>,
+    },
+    /// A message waits for a moderator.
+    MessageHeld(Box<Held>),
+    /// What became of a message that waited.
+    HeldEnded {
+        /// The id under which it waited.
+        held_id: MessageId,
+        /// Its author.
+        author: UserId,
+        /// What became of it.
+        outcome: Outcome,
+        /// The message that it is now, where it was allowed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message_id: Option<MessageId>,
+        /// Who decided; nobody where its time was over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+        /// Why, as the author is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The room has other words and phrases that may not, or always may, be said.
+    TermsUpdated {
+        /// All of them.
+        terms: Box<Terms>,
+        /// Who set them.
+        by: UserId,
+        /// As what.
+        role: Role,
     },
     /// A message became a tombstone.
     MessageDeleted {
@@ -75,11 +115,17 @@ pub enum Body {
         /// Who had said it; empty in events of the first version.
         #[serde(default)]
         author: UserId,
+        /// Those below moderator had not seen it yet, and never do.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
     },
     /// A bulk act: these messages became tombstones.
     MessagesDeleted {
         /// The messages, newest first.
         message_ids: Vec<MessageId>,
+        /// How many of the first of them those below moderator had not seen yet, and never do.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unseen: usize,
         /// Whose, where it was all of one user's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user_id: Option<UserId>,
@@ -255,6 +301,15 @@ pub struct Message {
     /// As it was sent: an object of at most 1,024 bytes, never HTML.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// What was typed, where a filter masked some of it; for moderators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
+    /// Why it was masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The id under which it waited for a moderator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_id: Option<MessageId>,
     /// When it was last edited, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<u64>,
@@ -264,6 +319,29 @@ pub struct Message {
     /// When it was deleted, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<u64>,
+}
+
+/// A message that waits for a moderator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The message; its id is the one under which it waits, and it has no number yet.
+    pub message: Message,
+    /// Why it waits.
+    pub reasons: Vec<Reason>,
+    /// Until when, ms.
+    pub expires_at: u64,
+}
+
+/// What became of a message that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was said, as a fresh message.
+    Allowed,
+    /// A moderator refused it.
+    Denied,
+    /// Nobody decided in time.
+    Expired,
 }
 
 impl Body {
@@ -276,12 +354,19 @@ impl Body {
 }
 
 impl Message {
+    /// Who sent it: whoever said it, or the service that spoke in their name.
+    pub fn sender(&self) -> &UserId {
+        self.sent_by.as_ref().unwrap_or(&self.user.user_id)
+    }
+
     /// Takes away what was said; who said it, and the number, stay.
     pub fn redact(&mut self, at: u64) {
         self.content.clear();
         self.text = None;
         self.mentions.clear();
         self.metadata.clear();
+        self.original = None;
+        self.reasons.clear();
         self.deleted_at = Some(at);
     }
 }

@@ -11,7 +11,7 @@ mod time;
 pub mod wire;
 
 pub use code::{ChatError, ErrorCode};
-pub use event::{Audience, Body, LogEvent, Mention, Message, MessageType, User};
+pub use event::{Audience, Body, Held, LogEvent, Mention, Message, MessageType, Outcome, User};
 pub use frame::{
     CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MessageRef, Probe, React,
     RefreshToken, SendMessage, Typing, depth_within, read,

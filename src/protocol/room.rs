@@ -1,6 +1,7 @@
 //! A room as it is described: its type, its settings, and what a body may change of them.
 
 use super::{ChatError, ErrorCode, UserId};
+use crate::content::{Links, ProfanitySetting, SpamSetting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -74,6 +75,22 @@ pub struct RoomSettings {
     pub slow_s: Option<u64>,
     /// Members may say nothing but emoji and `:name:` shortcodes.
     pub emote_only: bool,
+    /// Only who has followed for at least so many seconds may send, and subscribers: 0–31,536,000; null: off.
+    pub followers_only_s: Option<u64>,
+    /// Only subscribers may send.
+    pub subscribers_only: bool,
+    /// Seconds that a subscription has to be old where only subscribers may send: 0–31,536,000.
+    pub subscribers_only_s: u64,
+    /// Nobody may say the same twice within a minute.
+    pub no_repeats: bool,
+    /// Who may post links.
+    pub links: Links,
+    /// Seconds after which those below moderator see what happens: 0, 2, 4 or 6.
+    pub delay_s: u64,
+    /// Swearing, slurs and sexual talk; null: as ENABLE_PROFANITY_FILTER says.
+    pub profanity: Option<ProfanitySetting>,
+    /// Repeats, floods and advertisements; null: as ENABLE_SPAM_DETECTION says.
+    pub spam: Option<SpamSetting>,
     /// Instead of RATE_LIMIT_MESSAGES and RATE_LIMIT_WINDOW.
     pub rate: Option<Rate>,
     /// Instead of MAX_MESSAGE_LENGTH, in characters: 1–8,000.
@@ -92,6 +109,14 @@ impl Default for RoomSettings {
             read_only: false,
             slow_s: None,
             emote_only: false,
+            followers_only_s: None,
+            subscribers_only: false,
+            subscribers_only_s: 0,
+            no_repeats: false,
+            links: Links::On,
+            delay_s: 0,
+            profanity: None,
+            spam: None,
             rate: None,
             max_message_length: None,
             edit_window_s: None,
@@ -156,7 +181,22 @@ pub struct PatchRoom {
 }
 
 /// The settings that are modes: what moderators may set too.
-pub const MODES: [&str; 3] = ["read_only", "slow_s", "emote_only"];
+pub const MODES: [&str; 11] = [
+    "read_only",
+    "slow_s",
+    "emote_only",
+    "followers_only_s",
+    "subscribers_only",
+    "subscribers_only_s",
+    "no_repeats",
+    "links",
+    "delay_s",
+    "profanity",
+    "spam",
+];
+
+/// The longest time that a mode asks of a follower or subscriber, s.
+const LONGEST_BOND: u64 = 31_536_000;
 
 /// Applies a merge patch to settings and checks the outcome; also returns the names of what changed.
 ///
@@ -203,6 +243,12 @@ impl RoomSettings {
             Some("`rate.window_ms` is 100 to 3,600,000.")
         } else if outside(self.slow_s, 1, 21_600) {
             Some("`slow_s` is 1 to 21,600 seconds.")
+        } else if outside(self.followers_only_s, 0, LONGEST_BOND) {
+            Some("`followers_only_s` is 0 to 31,536,000 seconds.")
+        } else if self.subscribers_only_s > LONGEST_BOND {
+            Some("`subscribers_only_s` is 0 to 31,536,000 seconds.")
+        } else if !matches!(self.delay_s, 0 | 2 | 4 | 6) {
+            Some("`delay_s` is 0, 2, 4 or 6 seconds.")
         } else if outside(self.max_message_length.map(u64::from), 1, 8_000) {
             Some("`max_message_length` is 1 to 8,000 characters.")
         } else if outside(self.edit_window_s, 1, 31_536_000) {
@@ -240,6 +286,10 @@ mod tests {
             (json!({"visibility": "secret"}), "settings.visibility"),
             (json!({"rate": {"messages": 0, "window_ms": 1000}}), "settings.rate"),
             (json!({"history_limit": 101}), "settings.history_limit"),
+            (json!({"delay_s": 3}), "settings.delay_s"),
+            (json!({"links": "some"}), "settings.links"),
+            (json!({"followers_only_s": 31_536_001}), "settings.followers_only_s"),
+            (json!({"profanity": {"action": "shout"}}), "settings.profanity"),
         ] {
             let error = merge(patch).unwrap_err();
             assert_eq!((error.code, error.field.as_deref()), (ErrorCode::InvalidSettings, Some(field)));

@@ -4,6 +4,7 @@ use super::{
     ChatError, ErrorCode, FrameId, Mention, Message, MessageId, RoomInfo, RoomSettings, RoomType, User, UserId, rfc3339,
 };
 use crate::auth::Role;
+use crate::content::Reason;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::BTreeMap;
@@ -124,6 +125,15 @@ pub struct MessageData<'a> {
     /// As it was sent; never HTML.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     metadata: &'a Map<String, Value>,
+    /// The id under which it waited for a moderator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_id: Option<MessageId>,
+    /// What was typed, where a filter masked some of it; plain text, in lists that a moderator asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original: Option<&'a str>,
+    /// Why it was masked, in lists that a moderator asks for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasons: &'a [Reason],
     /// When it was last edited, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     edited_at: Option<String>,
@@ -150,9 +160,18 @@ impl<'a> MessageData<'a> {
             reply_to: message.reply_to,
             client_id: message.client_id.as_deref(),
             metadata: &message.metadata,
+            held_id: message.held_id,
+            original: None,
+            reasons: &[],
             edited_at: message.edited_at.map(rfc3339),
             deleted_at: message.deleted_at.map(rfc3339),
         }
+    }
+
+    /// Shows what a filter masked, for a moderator.
+    pub fn unmask(&mut self, message: &'a Message) {
+        self.original = message.original.as_deref();
+        self.reasons = &message.reasons;
     }
 }
 

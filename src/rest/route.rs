@@ -55,6 +55,16 @@ pub enum Route {
     Pin(RoomId, String, bool),
     /// `PUT` and `DELETE /api/rooms/{id}/roles/{user}`; true for `DELETE`.
     Role(RoomId, String, bool),
+    /// `GET /api/rooms/{id}/held`.
+    Held(RoomId),
+    /// `POST /api/rooms/{id}/held/{held_id}/allow` and `…/deny`; true for `deny`.
+    ReviewHeld(RoomId, String, bool),
+    /// `GET /api/rooms/{id}/terms`.
+    Terms(RoomId),
+    /// `PUT /api/rooms/{id}/terms`.
+    SetTerms(RoomId),
+    /// `POST /api/rooms/{id}/terms/test`.
+    TryTerms(RoomId),
     /// `GET /api/rooms/{id}/audit`.
     Audit(RoomId),
     /// `PATCH /api/messages/{id}`.
@@ -116,13 +126,14 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 _ => only(Get, Route::Stats(id), "GET"),
             }
         }
-        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit")] => {
+        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit" | "held")] => {
             let id = RoomId::parse(id)?;
             match *what {
                 "ban" => only(Post, Route::Ban(id), "POST"),
                 "bans" => only(Get, Route::Bans(id), "GET"),
                 "clear" => only(Post, Route::Clear(id), "POST"),
                 "announce" => only(Post, Route::Announce(id), "POST"),
+                "held" => only(Get, Route::Held(id), "GET"),
                 _ => only(Get, Route::Audit(id), "GET"),
             }
         }
@@ -135,6 +146,18 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 _ => Route::MethodNotAllowed("PUT, DELETE"),
             }
         }
+        ["api", "rooms", id, "held", held, what @ ("allow" | "deny")] => {
+            only(Post, Route::ReviewHeld(RoomId::parse(id)?, (*held).to_owned(), *what == "deny"), "POST")
+        }
+        ["api", "rooms", id, "terms"] => {
+            let id = RoomId::parse(id)?;
+            match method {
+                Some(Get) => Route::Terms(id),
+                Some(Put) => Route::SetTerms(id),
+                _ => Route::MethodNotAllowed("GET, PUT"),
+            }
+        }
+        ["api", "rooms", id, "terms", "test"] => only(Post, Route::TryTerms(RoomId::parse(id)?), "POST"),
         ["api", "rooms", id, "users", user, "messages"] => {
             only(Delete, Route::DeleteUserMessages(RoomId::parse(id)?, (*user).to_owned()), "DELETE")
         }

@@ -1,5 +1,6 @@
 //! What is done to messages that were said: edited, deleted, reacted to.
 
+use super::filters::Judged;
 use super::message::signed_in;
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
@@ -50,6 +51,7 @@ fn not_found() -> ChatError {
 pub(super) struct Found {
     row: Row,
     at: u64,
+    visible_at: u64,
     pub(super) message: Message,
 }
 
@@ -76,8 +78,8 @@ impl Room {
             if let Some((event, Body::NewMessage(message))) = held.map(|event| (event, &event.body))
                 && message.message_id == id
             {
-                let (at, message) = (event.at, (**message).clone());
-                return Ok(Ok(Found { row, at, message }));
+                let (at, visible_at, message) = (event.at, event.visible_at, (**message).clone());
+                return Ok(Ok(Found { row, at, visible_at, message }));
             }
             // Below the oldest row, or of an earlier epoch: PostgreSQL may have it.
             if row.first() <= id.seq() && id.time() >= self.epoch {
@@ -139,8 +141,10 @@ impl Room {
         if let Some(rate) = rate {
             self.rates.check(&who.user_id, rate, cx.now)?;
         }
+        self.check_bond(sender, cx.now)?;
         let clean = content::clean(content, self.max_length())?;
-        let mentions = self.mentions(cx, clean.text.as_deref().unwrap_or(&clean.content), &[])?;
+        let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
+        let mentions = self.mentions(cx, clean.plain(), &[])?;
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let edited_at = self.last_at.max(cx.now);
         let mut step = Step::default();
@@ -151,6 +155,8 @@ impl Room {
                 message.content.clone_from(&clean.content);
                 message.text.clone_from(&clean.text);
                 message.mentions.clone_from(&mentions);
+                message.original.clone_from(&original);
+                message.reasons.clone_from(&reasons);
                 message.edited_at = Some(edited_at);
                 message.edit_seq = Some(edit_seq);
             }));
@@ -164,6 +170,8 @@ impl Room {
             text: clean.text,
             mentions,
             user_id: who.user_id.clone(),
+            original,
+            reasons,
         };
         let audience = self.audience_for(&who.user_id, cx.now);
         let seq = self.append(&mut step, cx.now, audience, body);
@@ -210,6 +218,7 @@ impl Room {
             let at = found.and_then(|found| found.message.deleted_at).unwrap_or(deleted_at);
             return Ok((Deleted { message_id, seq: None, deleted_at: rfc3339(at) }, step));
         }
+        let unseen = found.as_ref().is_some_and(|found| found.visible_at > deleted_at);
         if let Some(found) = found {
             step.write.rewrite.extend(self.without_edit(cx, found.message.edit_seq)?);
             step.write.rewrite.push(found.changed(|message| message.redact(deleted_at)));
@@ -219,7 +228,7 @@ impl Room {
             self.edits.set(message_id, None, &mut step);
         }
         let KnownMessage { no, user_id: author, .. } = author;
-        let body = Body::MessageDeleted { message_id, no, by: who.user_id.clone(), role: sender.role, author };
+        let body = Body::MessageDeleted { message_id, no, by: who.user_id.clone(), role: sender.role, author, unseen };
         let seq = self.append(&mut step, cx.now, Audience::All, body);
         self.seal(&mut step);
         Ok((Deleted { message_id, seq: Some(seq), deleted_at: rfc3339(deleted_at) }, step))

@@ -1,8 +1,8 @@
 //! Which `client_id`s of the last 24 h are known: a hash of each in the row of its message, so that a message stays one
 //! row and an index is not paid for. A hit is looked up and compared whole before it counts.
 
-use super::{Log, Read};
-use crate::protocol::{Body, MessageId};
+use super::{Log, Read, Sent};
+use crate::protocol::Body;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 
@@ -67,19 +67,19 @@ impl Dedupe {
         }
     }
 
-    /// The message that this user sent under this `client_id` in the last 24 h.
-    pub(super) fn find(&mut self, log: &dyn Log, user: &str, client_id: &str, now: u64) -> Read<Option<MessageId>> {
+    /// The reply to the message that this user sent under this `client_id` in the last 24 h.
+    pub(super) fn find(&mut self, log: &dyn Log, user: &str, client_id: &str, now: u64) -> Read<Option<Sent>> {
         self.forget(now);
         let Some(row) = self.rows.get(&hash(user, client_id)) else { return Ok(None) };
         let row = log.row_with(*row)?;
-        Ok(row.iter().flat_map(|row| &row.events).find_map(|event| match &event.body {
-            Body::NewMessage(message)
-                if message.client_id.as_deref() == Some(client_id)
-                    && message.sent_by.as_ref().unwrap_or(&message.user.user_id) == user =>
-            {
-                Some(message.message_id)
-            }
-            _ => None,
+        Ok(row.iter().flat_map(|row| &row.events).find_map(|event| {
+            let (message, held) = match &event.body {
+                Body::NewMessage(message) => (&**message, false),
+                Body::MessageHeld(held) => (&held.message, true),
+                _ => return None,
+            };
+            let theirs = message.client_id.as_deref() == Some(client_id) && message.sender() == user;
+            theirs.then(|| Sent::of(message.message_id, held))
         }))
     }
 }

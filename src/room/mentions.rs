@@ -29,6 +29,15 @@ impl Authors {
         Ok(authors)
     }
 
+    /// Whether this user is among them; they are loaded where they were not yet.
+    pub(super) fn known(authors: &mut Option<Self>, log: &dyn Log, user: &str) -> Read<bool> {
+        let authors = match authors {
+            Some(authors) => authors,
+            none => none.insert(Self::load(log)?),
+        };
+        Ok(authors.0.iter().any(|(author, _)| author.user_id == user))
+    }
+
     fn entry(user: &User) -> (Mention, String) {
         let mention = Mention { user_id: user.user_id.clone(), username: user.username.clone() };
         (mention, user.username.to_lowercase())

@@ -1,12 +1,13 @@
 //! What is said: checked, numbered, appended.
 
 use super::dedupe::{self, Dedupe};
+use super::filters::Judged;
 use super::policy::{self, Action};
 use super::{Context, Failure, Room, Step};
 use crate::auth::{Identity, Role};
 use crate::content;
 use crate::protocol::call::{AsUser, SendBody};
-use crate::protocol::{Body, ChatError, ErrorCode, Message, MessageId, MessageType, User, rfc3339};
+use crate::protocol::{Body, ChatError, ErrorCode, Message, MessageId, MessageType, RoomSettings, User, rfc3339};
 use serde::Serialize;
 
 /// Who acts, as verified, with the role in this room.
@@ -28,11 +29,14 @@ pub struct Sent {
     pub seq: u64,
     /// When it was said, RFC 3339.
     pub timestamp: String,
+    /// It waits for a moderator: `message_released` or `message_denied` says what became of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
-impl From<MessageId> for Sent {
-    fn from(id: MessageId) -> Self {
-        Self { message_id: id, seq: id.seq(), timestamp: rfc3339(id.time()) }
+impl Sent {
+    pub(super) fn of(id: MessageId, held: bool) -> Self {
+        Self { message_id: id, seq: id.seq(), timestamp: rfc3339(id.time()), held }
     }
 }
 
@@ -94,7 +98,7 @@ impl Room {
                 none => none.insert(Dedupe::load(cx.log, cx.now)?),
             };
             if let Some(first) = known.find(cx.log, &who.user_id, client_id, cx.now)? {
-                return Ok((first.into(), Step::default()));
+                return Ok((first, Step::default()));
             }
         }
         policy::check(Action::Send, sender.role, read_only)?;
@@ -109,22 +113,16 @@ impl Room {
             let message = "The room's storage is full until older messages have been moved on.";
             return Err(ChatError::new(ErrorCode::StorageFull, message).retry_after(10_000).into());
         }
+        self.check_bond(sender, cx.now)?;
         self.check_slow(&who.user_id, sender.role, cx.now)?;
         let rate = self.rate(sender.role);
         if let Some(rate) = rate {
             self.rates.check(&who.user_id, rate, cx.now)?;
         }
         let clean = content::clean(&body.content, self.max_length())?;
-        if kind == MessageType::Emote && !content::is_emote(clean.text.as_deref().unwrap_or(&clean.content)) {
+        if kind == MessageType::Emote && !content::is_emote(clean.plain()) {
             let message = "A message of type `emote` holds nothing but emoji and :name: shortcodes.";
             return Err(ChatError::new(ErrorCode::InvalidType, message).field("type").into());
-        }
-        if self.info.settings.emote_only
-            && !sender.role.at_least(Role::Moderator)
-            && !content::is_emote(clean.text.as_deref().unwrap_or(&clean.content))
-        {
-            let message = "The room takes nothing but emoji for now.";
-            return Err(ChatError::new(ErrorCode::RoomMode, message).into());
         }
         let metadata = match body.metadata {
             None | Some(serde_json::Value::Null) => serde_json::Map::new(),
@@ -137,7 +135,9 @@ impl Room {
             None => None,
             Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message.message_id),
         };
-        let mentions = self.mentions(cx, clean.text.as_deref().unwrap_or(&clean.content), &body.mentions)?;
+        // Last of all: what is refused for another reason is not remembered as said.
+        let Judged { clean, original, reasons, hold } = self.judged(cx, sender, clean, false)?;
+        let mentions = self.mentions(cx, clean.plain(), &body.mentions)?;
 
         let sent_by = as_user.is_some().then(|| who.user_id.clone());
         let user = as_user.unwrap_or_else(|| User {
@@ -147,11 +147,9 @@ impl Room {
             roles: vec![sender.role],
         });
         let message_id = MessageId::new(self.last_at.max(cx.now), self.last_seq + 1, &cx.entropy);
-        self.remember_author(&user);
-        self.last_no += 1;
         let message = Message {
             message_id,
-            no: self.last_no,
+            no: 0,
             user,
             content: clean.content,
             text: clean.text,
@@ -161,13 +159,23 @@ impl Room {
             sent_by,
             client_id: body.client_id.clone(),
             metadata,
+            original,
+            reasons: if hold { Vec::new() } else { reasons.clone() },
+            held_id: None,
             edited_at: None,
             edit_seq: None,
             deleted_at: None,
         };
         let mut step = Step::default();
-        let audience = self.audience_for(&who.user_id, cx.now);
-        self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(message)));
+        if hold {
+            self.hold(&mut step, cx.now, message, reasons)?;
+        } else {
+            self.remember_author(&message.user);
+            self.last_no += 1;
+            let message = Message { no: self.last_no, ..message };
+            let audience = self.audience_for(&who.user_id, cx.now);
+            self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(message)));
+        }
         if rate.is_some() {
             self.rates.accepted(&who.user_id, cx.now);
         }
@@ -179,7 +187,7 @@ impl Room {
             }
         }
         self.seal(&mut step);
-        Ok((message_id.into(), step))
+        Ok((Sent::of(message_id, hold), step))
     }
 
     fn kind(&self, body: &SendBody, sender: &Sender<'_>) -> Result<MessageType, ChatError> {
@@ -194,6 +202,34 @@ impl Room {
                 let message = "A message is of type `text` or `emote`, or `system` from a service.";
                 Err(ChatError::new(ErrorCode::InvalidType, message).field("type"))
             }
+        }
+    }
+
+    /// Whether the modes for followers and subscribers let this sender say something.
+    ///
+    /// # Errors
+    /// `room_mode`.
+    pub(super) fn check_bond(&self, sender: &Sender<'_>, now: u64) -> Result<(), ChatError> {
+        let RoomSettings { followers_only_s, subscribers_only, subscribers_only_s, .. } = &self.info.settings;
+        if sender.role.at_least(Role::Moderator) {
+            return Ok(());
+        }
+        let lasts =
+            |since: Option<u64>, s: u64| since.is_some_and(|at| at.saturating_add(s.saturating_mul(1000)) <= now);
+        let (followed, subscribed) = sender.identity.map_or((None, None), |who| (who.followed_at, who.subscribed_at));
+        let refused = |message: String| Err(ChatError::new(ErrorCode::RoomMode, message));
+        if *subscribers_only && !lasts(subscribed, *subscribers_only_s) {
+            return refused(match subscribers_only_s {
+                0 => "Only subscribers may write here for now.".to_owned(),
+                s => format!("Only who has subscribed for {s} seconds may write here for now."),
+            });
+        }
+        match followers_only_s {
+            Some(s) if !lasts(followed, *s) && !lasts(subscribed, 0) => refused(match s {
+                0 => "Only followers may write here for now.".to_owned(),
+                s => format!("Only who has followed for {s} seconds may write here for now."),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -215,8 +251,12 @@ impl Room {
         own.unwrap_or(self.settings.max_message_length)
     }
 
-    /// What a viewer with this role can do here now.
-    pub fn can(&self, role: Role) -> Vec<&'static str> {
-        policy::can(role, self.info.settings.read_only)
+    /// What this viewer can do here at `now` (ms).
+    pub fn can(&self, sender: &Sender<'_>, now: u64) -> Vec<&'static str> {
+        let mut can = policy::can(sender.role, self.info.settings.read_only);
+        if self.check_bond(sender, now).is_err() {
+            can.retain(|what| !matches!(*what, "send" | "edit" | "type"));
+        }
+        can
     }
 }

@@ -7,6 +7,8 @@ mod admin;
 mod change;
 mod dedupe;
 mod edits;
+mod filters;
+mod held;
 mod log;
 mod mentions;
 mod message;
@@ -20,6 +22,8 @@ mod view;
 
 pub use admin::{check_create, new_info};
 pub use change::{Deleted, Edited};
+pub use filters::{Tried, Why};
+pub use held::{Allowed, HeldData, HeldList};
 pub use log::{Log, Read, Row, StorageFault, Write};
 pub use message::{Sender, Sent};
 pub use moderation::{BanData, DeletedData, PinnedData, RoleData};
@@ -31,7 +35,8 @@ pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};
 
 use crate::auth::{Identity, Role, effective};
-use crate::protocol::act::Ban;
+use crate::content;
+use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::Remembered;
 use crate::protocol::{
     Audience, Body, ChatError, ErrorCode, LogEvent, Mention, MessageId, Position, Rate, RoomId, RoomInfo, UserId,
@@ -102,6 +107,11 @@ pub struct Room {
     edits: edits::Edits,
     authors: Option<mentions::Authors>,
     dedupe: Option<dedupe::Dedupe>,
+    held: held::Queue,
+    terms: Terms,
+    filters: content::Filters,
+    /// What was lately said, for the spam filter; begins anew at each wake.
+    spoken: content::History,
 }
 
 const KEY_ROOM: &str = "room";
@@ -110,6 +120,8 @@ const KEY_DRAINED: &str = "cursor:postgres";
 const KEY_PINNED: &str = "pinned";
 const KEY_ROLE: &str = "role:";
 const KEY_BAN: &str = "ban:";
+const KEY_TERMS: &str = "terms";
+const KEY_HELD: &str = "held:";
 /// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
 const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
 const LOG_BYTES: u64 = 256 << 20;
@@ -130,12 +142,15 @@ impl Room {
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let mut edits = edits::Edits::default();
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
+        let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
             match key.as_str() {
                 KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
+                KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ if edits.load(&key, &value) => {}
+                _ if held.load(&key, &value)? => {}
                 KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ => {
                     if let Some(user) = key.strip_prefix(KEY_BAN) {
@@ -153,6 +168,9 @@ impl Room {
         room.edits = edits;
         room.bans = bans;
         room.pinned = pinned;
+        room.held = held;
+        room.terms = terms;
+        room.refilter();
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
             room.last_seq = row.last;
             room.last_no = row.no;
@@ -182,6 +200,10 @@ impl Room {
             edits: edits::Edits::default(),
             authors: None,
             dedupe: None,
+            held: held::Queue::default(),
+            terms: Terms::default(),
+            filters: content::Filters::default(),
+            spoken: content::History::default(),
         }
     }
 
@@ -197,8 +219,14 @@ impl Room {
     }
 
     /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
-    pub fn restore(id: &RoomId, settings: Rc<Settings>, remembered: Remembered, now: u64) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, last_no, epoch } = remembered;
+    pub fn restore(
+        id: &RoomId,
+        settings: Rc<Settings>,
+        remembered: Remembered,
+        now: u64,
+        entropy: &[u8; 32],
+    ) -> (Self, Step) {
+        let Remembered { info, roles, bans, pinned, terms, held, last_no, epoch } = remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
@@ -208,6 +236,13 @@ impl Room {
             step.write.state.push((KEY_PINNED.into(), Some(crate::protocol::wire::json(&pinned))));
             room.pinned = pinned;
         }
+        if terms != Terms::default() {
+            step.write.state.push((KEY_TERMS.into(), Some(crate::protocol::wire::json(&terms))));
+            room.terms = terms;
+            room.refilter();
+        }
+        room.hold_again(&mut step, now, held, entropy);
+        room.seal(&mut step);
         (room, step)
     }
 
@@ -237,13 +272,15 @@ impl Room {
     fn describe(&mut self, step: &mut Step, changed: Vec<String>, by: Option<&str>, now: u64, audience: Audience) {
         step.write.state.push((KEY_ROOM.into(), Some(crate::protocol::wire::json(&self.info))));
         let body = Body::Room { room: Box::new(self.info.clone()), changed, by: by.map(str::to_owned) };
+        self.refilter();
         self.append(step, now, audience, body);
     }
 
     fn append(&mut self, step: &mut Step, now: u64, audience: Audience, body: Body) -> u64 {
         self.last_seq += 1;
         self.last_at = self.last_at.max(now);
-        self.visible_at = self.visible_at.max(self.last_at);
+        let delay = self.info.settings.delay_s.saturating_mul(1000);
+        self.visible_at = self.visible_at.max(self.last_at.saturating_add(delay));
         let (seq, at, visible_at) = (self.last_seq, self.last_at, self.visible_at);
         step.events.push(LogEvent { seq, at, visible_at, audience, body });
         seq
@@ -268,8 +305,13 @@ impl Room {
                     break 'scan;
                 }
                 match &event.body {
-                    Body::NewMessage(message) => {
-                        said.push((message.sent_by.as_ref().unwrap_or(&message.user.user_id).clone(), event.at));
+                    // One that waited counted when it was sent.
+                    Body::NewMessage(message) if message.held_id.is_none() => {
+                        said.push((message.sender().clone(), event.at));
+                    }
+                    Body::MessageHeld(held) => {
+                        let message = &held.message;
+                        said.push((message.sender().clone(), event.at));
                     }
                     Body::MessageEdited { user_id, .. } | Body::Gone { user_id } => {
                         said.push((user_id.clone(), event.at));

@@ -146,6 +146,8 @@ impl Room {
             Act::Pin(_) | Act::Unpin(_) => Action::Pin,
             Act::Announce(_) => Action::Announce,
             Act::SetRole(_) => Action::SetRole,
+            Act::Allow(_) | Act::Deny(_) => Action::ReviewHeld,
+            Act::SetTerms(_) => Action::SetTerms,
         };
         policy::check(action, sender.role, false)?;
         let Some(who) = sender.identity else {
@@ -165,6 +167,14 @@ impl Room {
             Act::Unpin(body) => self.pin(cx, sender, who, &body, true),
             Act::Announce(Announcement { content, .. }) => self.announce(cx, sender, content),
             Act::SetRole(body) => self.set_role(cx, sender, who, body),
+            Act::Allow(body) => self.allow(cx, &who.user_id, &body).map(|(allowed, step)| (raw(json(&allowed)), step)),
+            Act::Deny(body) => {
+                let reason = checked_reason(body.reason.clone())?;
+                Ok((raw("{}".into()), self.deny(cx, &who.user_id, &body, reason)?))
+            }
+            Act::SetTerms(body) => {
+                self.set_terms(cx, sender, &who.user_id, body).map(|(terms, step)| (raw(json(&terms)), step))
+            }
         }
     }
 
@@ -204,6 +214,7 @@ impl Room {
             ends_at: duration_s.map(|s| cx.now.saturating_add(s.saturating_mul(1000))),
             by: who.user_id.clone(),
         };
+        self.deny_all_of(cx, &mut step, &who.user_id, &user_id)?;
         step.write.state.push((format!("{KEY_BAN}{user_id}"), Some(json(&ban))));
         self.bans.insert(user_id, ban.clone());
         let audience = if shadow { Audience::Moderators } else { Audience::All };
@@ -270,7 +281,7 @@ impl Room {
         reason: Option<String>,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let deleted_at = self.last_at.max(cx.now);
-        let (mut ids, mut gone_edits, mut more) = (Vec::new(), Vec::new(), false);
+        let (mut ids, mut gone_edits, mut more, mut unseen) = (Vec::new(), Vec::new(), false, 0);
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut before = u64::MAX;
         'scan: loop {
@@ -293,6 +304,7 @@ impl Room {
                         break;
                     }
                     ids.push(message.message_id);
+                    unseen += usize::from(event.visible_at > deleted_at);
                     gone_edits.extend(message.edit_seq);
                     message.redact(deleted_at);
                     changed = true;
@@ -318,7 +330,7 @@ impl Room {
         step.write.state = ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();
         let deleted = ids.len();
         let (by, role) = (who.user_id.clone(), sender.role);
-        let body = Body::MessagesDeleted { message_ids: ids, user_id: user, by, role, reason };
+        let body = Body::MessagesDeleted { message_ids: ids, unseen, user_id: user, by, role, reason };
         let seq = Some(self.append(&mut step, cx.now, Audience::All, body));
         self.seal(&mut step);
         Ok((raw(json(&DeletedData { deleted, more, seq })), step))

@@ -24,7 +24,11 @@ pub enum Action {
     Announce,
     /// Ban, time out, unban; see who is banned.
     Ban,
-    /// Set the room's modes: read-only, slow, emote-only.
+    /// See what the filters held, allow and deny it.
+    ReviewHeld,
+    /// See, try and set the room's words and phrases.
+    SetTerms,
+    /// Set the room's modes: read-only, slow, links and the like, and what the filters do.
     SetModes,
     /// Set everything else of the room.
     Configure,
@@ -70,6 +74,8 @@ pub const TABLE: &[Rule] = &[
     rule(Action::Pin, "pin and unpin", MODERATOR, true),
     rule(Action::Announce, "announce", MODERATOR, true),
     rule(Action::Ban, "ban, time out, unban, list bans", MODERATOR, true),
+    rule(Action::ReviewHeld, "see, allow and deny held messages", MODERATOR, true),
+    rule(Action::SetTerms, "see, try and set the terms", MODERATOR, true),
     rule(Action::SetModes, "set the room's modes", MODERATOR, true),
     rule(Action::Configure, "change name and settings", OWNER, true),
     rule(Action::SetRole, "give and take roles", OWNER, true),
@@ -142,6 +148,8 @@ pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
         (Action::Pin, "pin"),
         (Action::Announce, "announce"),
         (Action::Ban, "ban"),
+        (Action::ReviewHeld, "review_held"),
+        (Action::SetTerms, "set_terms"),
         (Action::SetModes, "set_modes"),
         (Action::Configure, "configure"),
         (Action::SetRole, "set_role"),

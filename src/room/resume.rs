@@ -2,6 +2,7 @@
 
 use super::reactions::Reactions;
 use super::{Log, Read, Room, SCAN, Viewer, view};
+use crate::auth::Role;
 use crate::protocol::wire::{Counts, Line, MessageData, json, raw};
 use crate::protocol::{Body, LogEvent, MessageId, Position};
 use serde_json::value::RawValue;
@@ -129,6 +130,9 @@ impl Room {
             let counts = reactions.map_or_else(Counts::new, Reactions::counts);
             let mut data = MessageData::new(self.id.as_str(), event.at, message, &counts);
             data.seq = Some(event.seq);
+            if viewer.role.at_least(Role::Moderator) {
+                data.unmask(message);
+            }
             snapshot.messages.push(raw(json(&data)));
             if let (Some(reactions), Some(user)) = (reactions, viewer.user_id) {
                 let mine: Vec<_> = reactions.by(user).into_iter().map(str::to_owned).collect();

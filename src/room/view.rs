@@ -1,8 +1,10 @@
 //! What a viewer sees of an event: the one function that live fan-out, joins, resumes and history all go through.
 
+use super::held::HeldData;
 use crate::auth::Role;
+use crate::protocol::act::Terms;
 use crate::protocol::wire::{self, Counts, Line, MessageData};
-use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, UserId, rfc3339};
+use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, Outcome, UserId, rfc3339};
 use serde::Serialize;
 
 /// Somebody who looks at a room's log.
@@ -40,7 +42,14 @@ pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<See
         Audience::User(user) => moderator || viewer.user_id == Some(user),
         Audience::Internal => false,
     };
-    let shown = !matches!(event.body, Body::Gone { .. } | Body::Unknown);
+    let shown = match &event.body {
+        Body::Gone { .. } | Body::Unknown => false,
+        // What was deleted before others than moderators saw it, they never see, nor that it was deleted.
+        Body::NewMessage(message) => moderator || message.deleted_at.is_none_or(|at| at >= event.visible_at),
+        Body::MessageDeleted { unseen, .. } => moderator || !unseen,
+        Body::MessagesDeleted { message_ids, unseen, .. } => moderator || *unseen < message_ids.len(),
+        _ => true,
+    };
     (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen { event, moderator })
 }
 
@@ -134,10 +143,35 @@ struct RoleSet<'a> {
     role: Option<Role>,
 }
 
+#[derive(Serialize)]
+struct HeldEnded<'a> {
+    held_id: MessageId,
+    room_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a UserId>,
+}
+
+#[derive(Serialize)]
+struct TermsUpdated<'a> {
+    room_id: &'a str,
+    #[serde(flatten)]
+    terms: &'a Terms,
+    by: By<'a>,
+}
+
 impl Seen<'_> {
     /// Which of the event's lines this is, for who keeps lines: nearly all events have one, the same for everyone.
     pub fn variant(&self) -> (u64, bool) {
-        let two = matches!(self.event.body, Body::Banned { .. } | Body::MessagesDeleted { .. });
+        let two = matches!(
+            self.event.body,
+            Body::Banned { .. } | Body::MessagesDeleted { .. } | Body::MessageHeld(_) | Body::HeldEnded { .. }
+        );
         (self.event.seq, two && self.moderator)
     }
 
@@ -150,7 +184,7 @@ impl Seen<'_> {
             Body::NewMessage(message) => {
                 wire::event(seq, "new_message", &MessageData::new(room_id, *at, message, &Counts::new()))
             }
-            Body::MessageEdited { message_id, content, text, mentions, user_id } => wire::event(
+            Body::MessageEdited { message_id, content, text, mentions, user_id, .. } => wire::event(
                 seq,
                 "message_edited",
                 &Edited {
@@ -174,11 +208,28 @@ impl Seen<'_> {
                     by: By { user_id: by, role: *role },
                 },
             ),
-            Body::MessagesDeleted { message_ids, user_id, by, role, reason } => wire::event(
+            Body::MessageHeld(held) => wire::event(seq, "message_held", &HeldData::new(room_id, *at, held, moderator)),
+            Body::HeldEnded { held_id, outcome, message_id, by, reason, .. } => {
+                let allowed = *outcome == Outcome::Allowed;
+                let data = HeldEnded {
+                    held_id: *held_id,
+                    room_id,
+                    message_id: *message_id,
+                    outcome: (!allowed).then_some(*outcome),
+                    reason: reason.as_deref(),
+                    by: by.as_ref().filter(|_| moderator),
+                };
+                wire::event(seq, if allowed { "message_released" } else { "message_denied" }, &data)
+            }
+            Body::TermsUpdated { terms, by, role } => {
+                let data = TermsUpdated { room_id, terms, by: By { user_id: by, role: *role } };
+                wire::event(seq, "terms_updated", &data)
+            }
+            Body::MessagesDeleted { message_ids, unseen, user_id, by, role, reason } => wire::event(
                 seq,
                 "messages_deleted",
                 &DeletedMany {
-                    message_ids,
+                    message_ids: message_ids.get(if moderator { 0 } else { *unseen }..).unwrap_or_default(),
                     room_id,
                     user_id: user_id.as_ref(),
                     deleted_at: rfc3339(*at),

@@ -1,6 +1,6 @@
 //! Who did what to whom: the line that PostgreSQL's audit keeps of an event, if it keeps one.
 
-use crate::protocol::{Body, LogEvent, MessageType};
+use crate::protocol::{Body, LogEvent, MessageType, Outcome};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
         Body::MessageDeleted { message_id, by, role, author, .. } if by != author => {
             line(by, "delete_message", Some(author.clone()), json!({"message_id": message_id, "role": role}))
         }
-        Body::MessagesDeleted { message_ids, user_id, by, role, reason } => {
+        Body::MessagesDeleted { message_ids, user_id, by, role, reason, .. } => {
             let action = if user_id.is_some() { "delete_user_messages" } else { "clear_room" };
             let details = json!({"messages": message_ids.len(), "role": role, "reason": reason});
             line(by, action, user_id.clone(), details)
@@ -32,6 +32,16 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
         }
         Body::Unbanned { user_id, by, role, reason } => {
             line(by, "unban_user", Some(user_id.clone()), json!({"role": role, "reason": reason}))
+        }
+        Body::HeldEnded { held_id, author, outcome, message_id, by: Some(by), reason } => {
+            let action = if *outcome == Outcome::Allowed { "allow_message" } else { "deny_message" };
+            let details = json!({"held_id": held_id, "message_id": message_id, "reason": reason});
+            line(by, action, Some(author.clone()), details)
+        }
+        Body::TermsUpdated { terms, by, role } => {
+            let (blocked, allowed) = (terms.blocked.len(), terms.allowed.len());
+            let details = json!({"blocked": blocked, "allowed": allowed, "action": terms.action, "role": role});
+            line(by, "set_terms", None, details)
         }
         Body::Pinned { message_id, unpinned, by, role, .. } => {
             let action = if *unpinned { "unpin_message" } else { "pin_message" };

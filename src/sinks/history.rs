@@ -1,10 +1,12 @@
 //! What is read back from PostgreSQL: each query answers one row of JSON, since poolers fail on more.
 
 use crate::auth::Role;
-use crate::protocol::act::Ban;
+use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
 use crate::protocol::wire::{Counts, MessageData, json, raw};
-use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User};
+use crate::protocol::{
+    Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User,
+};
 use crate::room::{Viewer, view};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 pub const PAGE: &str = "
 select coalesce(json_agg(m order by m.no), '[]')::text from (
   select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
-    audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
+    original, reasons, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
     (extract(epoch from visible_at) * 1000)::bigint as visible_at,
     (extract(epoch from edited_at) * 1000)::bigint as edited_at,
     (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
@@ -47,7 +49,10 @@ select json_build_object('info', json_build_object('name', r.name, 'type', r.typ
     'shadow', shadow, 'by', banned_by, 'created_at', (extract(epoch from created_at) * 1000)::bigint,
     'ends_at', (extract(epoch from ends_at) * 1000)::bigint))
     from bans where room_id = r.id and (ends_at is null or ends_at > now())), '[]'),
-  'pinned', r.pinned,
+  'pinned', r.pinned, 'terms', nullif(r.terms, '{}'),
+  'held', coalesce((select json_agg(json_build_object('message', message, 'reasons', reasons,
+    'expires_at', (extract(epoch from expires_at) * 1000)::bigint) order by created_at, id)
+    from held where room_id = r.id), '[]'),
   'last_no', coalesce((select max(no) from messages where room_id = r.id), 0),
   'epoch', coalesce((select epoch from room_cursor where room_id = r.id), 0))::text
 from rooms r where r.id = $1";
@@ -67,6 +72,8 @@ struct Stored {
     mentions: Vec<Mention>,
     reply_to: Option<MessageId>,
     client_id: Option<String>,
+    original: Option<String>,
+    reasons: Option<Vec<Value>>,
     audience: String,
     seq: u64,
     created_at: u64,
@@ -112,6 +119,10 @@ impl Stored {
             sent_by: None,
             client_id: self.client_id,
             metadata: self.metadata,
+            original: self.original,
+            // One that another build wrote may not be known here.
+            reasons: self.reasons.into_iter().flatten().filter_map(|why| serde_json::from_value(why).ok()).collect(),
+            held_id: None,
             edited_at: self.edited_at,
             edit_seq: None,
             deleted_at: self.deleted_at,
@@ -135,6 +146,9 @@ pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -
         let (Some(_), Body::NewMessage(message)) = (view(&event, viewer, now), &event.body) else { continue };
         let mut data = MessageData::new(room_id.as_str(), event.at, message, &counts);
         data.seq = Some(event.seq);
+        if viewer.role.at_least(Role::Moderator) {
+            data.unmask(message);
+        }
         older.messages.push(raw(json(&data)));
         older.mine.extend(mine.map(|mine| (message.message_id.to_string(), mine)));
     }
@@ -169,6 +183,9 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         bans: Vec<Ban>,
         #[serde(default)]
         pinned: Vec<MessageId>,
+        terms: Option<Terms>,
+        #[serde(default)]
+        held: Vec<Held>,
         last_no: u64,
         epoch: u64,
     }
@@ -179,6 +196,8 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         roles,
         bans: found.bans,
         pinned: found.pinned,
+        terms: found.terms.unwrap_or_default(),
+        held: found.held,
         last_no: found.last_no,
         epoch: found.epoch,
     })

@@ -2,9 +2,11 @@
 
 use super::audit::{Audit, audit};
 use crate::auth::Role;
+use crate::content::Reason;
 use crate::host::Batch;
+use crate::protocol::act::Terms;
 use crate::protocol::wire::json;
-use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, RoomInfo};
+use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, RoomInfo};
 use crate::room::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -93,6 +95,25 @@ enum Kind<'a> {
     Pins {
         pinned: &'a [MessageId],
     },
+    Original {
+        id: MessageId,
+        original: Option<&'a str>,
+        reasons: &'a [Reason],
+    },
+    Held {
+        id: MessageId,
+        user_id: &'a str,
+        message: &'a Message,
+        reasons: &'a [Reason],
+        created_at: u64,
+        expires_at: u64,
+    },
+    HeldEnd {
+        id: MessageId,
+    },
+    Terms {
+        terms: &'a Terms,
+    },
     Audit(Audit<'a>),
     Role {
         user_id: &'a str,
@@ -159,9 +180,29 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         Body::Role { user_id, username, role, .. } => {
             Kind::Role { user_id, username: username.as_deref(), role: *role, at }
         }
+        Body::MessageHeld(held) => Kind::Held {
+            id: held.message.message_id,
+            user_id: held.message.sender(),
+            message: &held.message,
+            reasons: &held.reasons,
+            created_at: at,
+            expires_at: held.expires_at,
+        },
+        Body::HeldEnded { held_id, .. } => Kind::HeldEnd { id: *held_id },
+        Body::TermsUpdated { terms, .. } => Kind::Terms { terms },
         Body::Gone { .. } | Body::Unknown => return None,
     };
     Some(Op { seq: event.seq, kind })
+}
+
+/// What moderators see of a message beside what everyone does; an edit tells it anew.
+fn original(event: &LogEvent) -> Option<Op<'_>> {
+    let (id, original, reasons) = match &event.body {
+        Body::NewMessage(m) if m.original.is_some() => (m.message_id, &m.original, &m.reasons),
+        Body::MessageEdited { message_id, original, reasons, .. } => (*message_id, original, reasons),
+        _ => return None,
+    };
+    Some(Op { seq: event.seq, kind: Kind::Original { id, original: original.as_deref(), reasons } })
 }
 
 /// The batch of what `rows` hold after `from`; none where that is nothing. `start` is the `seq` before the first event
@@ -171,7 +212,7 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     for row in rows {
         for event in row.events.iter().filter(|event| event.seq > from) {
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
-            for op in op(event).into_iter().chain(audit) {
+            for op in op(event).into_iter().chain(original(event)).chain(audit) {
                 let op = to_raw_value(&op).unwrap_or_default();
                 bytes += op.get().len();
                 ops.push(op);

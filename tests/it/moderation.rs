@@ -2,7 +2,7 @@
 
 use crate::world::{ROOM, World};
 use edge_chat::auth::Role;
-use edge_chat::protocol::act::{Act, Announcement, BanUser, PinRef, Reasoned, SetRole, UserRef};
+use edge_chat::protocol::act::{Act, Announcement, BanUser, HeldRef, PinRef, Reasoned, SetRole, SetTerms, UserRef};
 use edge_chat::protocol::call::{Ask, Nothing, PageQuery, SendBody};
 use edge_chat::protocol::{CreateRoom, PatchRoom};
 use edge_chat::room::{Action, TABLE, allows};
@@ -60,6 +60,11 @@ fn trial(action: Action, message: &str) -> (Option<(&'static str, Value)>, Optio
         Action::Pin => act("pin_message", Act::Pin(PinRef { message_id: message.into(), room_id: None })),
         Action::Announce => act("announce", Act::Announce(Announcement { content: "hear".into(), room_id: None })),
         Action::Ban => act("ban_user", Act::Ban(ban("zoe"))),
+        // Nothing waits here, so who may act meets `message_not_found`: taken for done below.
+        Action::ReviewHeld => {
+            act("allow_message", Act::Allow(HeldRef { held_id: message.into(), ..HeldRef::default() }))
+        }
+        Action::SetTerms => act("set_terms", Act::SetTerms(SetTerms::default())),
         Action::SetModes => (Some(("set_modes", json!({"modes": {"slow_s": 5}}))), Some(patch(json!({"slow_s": 5})))),
         Action::Configure => (None, Some(patch(json!({"guests": false})))),
         Action::SetRole => {
@@ -89,6 +94,10 @@ fn every_role_and_action_over_socket_and_rest() {
                         w.ask(socket, event, data).map_err(|error| error["code"].clone())
                     }
                     _ => continue,
+                };
+                let done = match done {
+                    Err(code) if rule.action == Action::ReviewHeld && code == "message_not_found" => Ok(Value::Null),
+                    done => done,
                 };
                 let expected = match role {
                     Role::Guest => Err(json!("token_required")),

@@ -20,6 +20,9 @@ pub struct Postgres {
     /// (message, user, reaction).
     pub reactions: BTreeSet<(String, String, String)>,
     pub roles: BTreeMap<String, String>,
+    /// By id, as the operation has it.
+    pub held: BTreeMap<String, Value>,
+    pub terms: Option<Value>,
     /// (epoch, seq).
     pub cursor: Option<(u64, u64)>,
     pub flaw: Flaw,
@@ -90,6 +93,7 @@ impl Postgres {
                         row["text"] = Value::Null;
                         row["mentions"] = json!([]);
                         row["metadata"] = json!({});
+                        row["original"] = Value::Null;
                         row["deleted_at"] = op["deleted_at"].clone();
                     }
                 }
@@ -106,6 +110,13 @@ impl Postgres {
                 Some(role) => drop(self.roles.insert(text(op, "user_id").to_owned(), role.to_owned())),
                 None => drop(self.roles.remove(text(op, "user_id"))),
             },
+            "held" => drop(self.held.insert(text(op, "id").to_owned(), op.clone())),
+            "held_end" => drop(self.held.remove(text(op, "id"))),
+            "terms" => self.terms = Some(op["terms"].clone()),
+            "original" if self.live(text(op, "id")) => {
+                let row = self.messages.get_mut(text(op, "id")).unwrap();
+                row["original"] = op["original"].clone();
+            }
             _ => {}
         }
     }
@@ -125,6 +136,8 @@ impl Postgres {
                     "deleted_at": room["deleted_at"],
                 },
                 "roles": self.roles,
+                "terms": self.terms,
+                "held": self.held.values().collect::<Vec<_>>(),
                 "last_no": self.messages.values().map(|row| row["no"].as_u64().unwrap()).max().unwrap_or(0),
                 "epoch": self.cursor.map_or(0, |(epoch, _)| epoch),
             })

@@ -31,7 +31,7 @@ fn filters() -> Filters {
 }
 
 fn verdict(text: &str, filters: &Filters, history: &mut History) -> Verdict {
-    let message = Message { text, user: "ada", role: Role::Member, first: true, edit: false, now: 0 };
+    let message = Message { text, user: "ada", role: Role::Member, first: &|| true, edit: false, now: 0 };
     judge(&message, filters, history)
 }
 

@@ -3,9 +3,9 @@
 use super::{Doc, Who, json};
 use crate::host::Bans;
 use crate::protocol::ErrorCode;
-use crate::protocol::act::{Announcement, Appointed, BanUser};
+use crate::protocol::act::{Announcement, Appointed, BanUser, Denial, SetTerms, Terms, TryTerms};
 use crate::rest::Route;
-use crate::room::{BanData, DeletedData, PinnedData, RoleData, Sent};
+use crate::room::{Allowed, BanData, DeletedData, HeldList, PinnedData, RoleData, Sent, Tried};
 use crate::sinks::history::AuditPage;
 
 /// What an act's route does; none for other routes.
@@ -53,6 +53,36 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         Route::Role(..) => doc("takeRole", "Takes the room's role from a user.")
             .answer(200, "Taken.", json::<RoleData<'static>>())
             .errors(&[ErrorCode::BadRequest]),
+        Route::Held(_) => doc("listHeld", "Messages that wait for a moderator; for moderators and above.").answer(
+            200,
+            "What waits, oldest first.",
+            json::<HeldList>(),
+        ),
+        Route::ReviewHeld(_, _, false) => doc("allowHeld", "Lets a message that waits be said: as a fresh message.")
+            .answer(200, "Said.", json::<Allowed>())
+            .errors(&[ErrorCode::MessageNotFound]),
+        Route::ReviewHeld(..) => {
+            doc("denyHeld", "Refuses a message that waits; its author is told. A body is optional.")
+                .body::<Denial>()
+                .answer(200, "Refused.", None)
+                .errors(&[ErrorCode::MessageNotFound])
+        }
+        Route::Terms(_) => doc("getTerms", "The room's own words and phrases; for moderators and above.").answer(
+            200,
+            "All of them.",
+            json::<Terms>(),
+        ),
+        Route::SetTerms(_) => doc("setTerms", "Sets all of the room's words and phrases.").body::<SetTerms>().answer(
+            200,
+            "All of them.",
+            json::<Terms>(),
+        ),
+        Route::TryTerms(_) => {
+            doc("tryTerms", "What would become of a member's message, under these terms or the room's.")
+                .body::<TryTerms>()
+                .answer(200, "The verdict.", json::<Tried>())
+                .errors(&[ErrorCode::MessageEmpty, ErrorCode::MessageTooLong])
+        }
         Route::Audit(_) => doc("getAudit", "Who did what to whom, newest first; for moderators and above.")
             .query("before", "Lines older than this, ms since 1970.", 0, None)
             .query("limit", "Lines a page; 50 without it.", 1, Some(100))

@@ -6,11 +6,13 @@ mod acts;
 use super::problem::Problem;
 use super::route::{Method, Route, route};
 use crate::host::{Bans, Members, Stats};
-use crate::protocol::act::{Announcement, Appointed, BanUser};
+use crate::protocol::act::{Announcement, Appointed, BanUser, Denial, SetTerms, Terms, TryTerms};
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
-use crate::room::{BanData, Deleted, DeletedData, Edited, PinnedData, RoleData, Sent};
+use crate::room::{
+    Allowed, BanData, Deleted, DeletedData, Edited, HeldData, HeldList, PinnedData, RoleData, Sent, Tried,
+};
 use crate::sinks::history::AuditPage;
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
@@ -36,6 +38,11 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/announce", &[Method::Post]),
     ("/api/rooms/{room_id}/pins/{message_id}", &[Method::Put, Method::Delete]),
     ("/api/rooms/{room_id}/roles/{user_id}", &[Method::Put, Method::Delete]),
+    ("/api/rooms/{room_id}/held", &[Method::Get]),
+    ("/api/rooms/{room_id}/held/{held_id}/allow", &[Method::Post]),
+    ("/api/rooms/{room_id}/held/{held_id}/deny", &[Method::Post]),
+    ("/api/rooms/{room_id}/terms", &[Method::Get, Method::Put]),
+    ("/api/rooms/{room_id}/terms/test", &[Method::Post]),
     ("/api/rooms/{room_id}/audit", &[Method::Get]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
@@ -51,7 +58,7 @@ const PATHS: &[(&str, &[Method])] = &[
         `code` is the word to branch on. A path or method that does not exist is answered 404 or 405 with the type \
         `about:blank`."),
     components(schemas(
-        Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
+        Allowed, Announcement, Appointed, AuditPage, Denial, HeldData<'static>, HeldList, SetTerms, Terms, Tried, TryTerms, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
         EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
         PinnedData<'static>, RoleData<'static>,
         Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
@@ -68,7 +75,8 @@ pub fn openapi_json() -> String {
                 .replace("{room_id}", "video_123")
                 .replace("{message_id}", "x")
                 .replace("{code}", "x")
-                .replace("{user_id}", "x");
+                .replace("{user_id}", "x")
+                .replace("{held_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
             }
@@ -230,7 +238,13 @@ impl Doc {
 /// What a route does; none for what is nothing. A new route does not compile until it is described.
 fn describe(route: &Route) -> Option<Doc> {
     use Who::{Bearer, Open, Reader};
-    let say = [ErrorCode::MessageEmpty, ErrorCode::MessageTooLong, ErrorCode::RateLimited, ErrorCode::RoomMode];
+    let say = [
+        ErrorCode::MessageEmpty,
+        ErrorCode::MessageTooLong,
+        ErrorCode::RateLimited,
+        ErrorCode::RoomMode,
+        ErrorCode::ContentRejected,
+    ];
     Some(match route {
         Route::Socket(_) => Doc::new(
             "connect",
@@ -303,6 +317,9 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Announce(_) | Route::Pin(..) | Route::Role(..) | Route::Audit(_) => return acts::describe(route),
+        Route::Held(_) | Route::ReviewHeld(..) | Route::Terms(_) | Route::SetTerms(_) | Route::TryTerms(_) => {
+            return acts::describe(route);
+        }
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())
