@@ -10,6 +10,7 @@ use crate::postgres::{self, Postgres};
 use crate::world::{World, random};
 use edge_chat::audience::SocketId;
 use edge_chat::host::{Drained, Effects, Host, Moment};
+use edge_chat::protocol::{Body, LogEvent};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -242,6 +243,11 @@ impl Sim {
         self.faults = false;
         self.join(0)?;
         self.deliver()?;
+        let moderator = TABS.iter().position(|user| *user == "mod").unwrap();
+        self.join(moderator)?;
+        self.deliver()?;
+        self.frame(moderator, "-", "set_terms", json!({"blocked": ["hold*"], "action": "hold"}))?;
+        self.deliver()?;
         self.faults = true;
         for _ in 0..STEPS {
             match self.pick(40) {
@@ -314,8 +320,16 @@ impl Sim {
             self.w.pg.cursor
         );
         self.postgres_is_a_prefix(last)?;
+        let waiting: Vec<_> = self.truth.waiting.iter().map(ToString::to_string).collect();
+        ensure!(self.w.pg.held.keys().eq(&waiting), "PostgreSQL has other messages waiting than {waiting:?}");
         for tab in &self.tabs {
-            ensure!(tab.seq == last, "{} stays at {} of {last}", tab.user, tab.seq);
+            // What ended after the last words is for its author and moderators alone.
+            let own = |event: &LogEvent| match &event.body {
+                Body::HeldEnded { author, .. } => tab.user == "mod" || tab.user == author,
+                _ => true,
+            };
+            let missed = self.truth.events[tab.seq as usize..].iter().any(own);
+            ensure!(!missed, "{} stays at {} of {last}", tab.user, tab.seq);
             for (id, shown) in &tab.page {
                 let now = self.truth.now_of(id);
                 ensure!(*shown == now, "{} has {shown:?} in the end, the room {now:?}", tab.user);

@@ -3,7 +3,7 @@
 use super::truth::{Shown, Truth};
 use super::{Checked, Sim, ensure};
 use edge_chat::protocol::MessageId;
-use edge_chat::protocol::call::{Ask, PageQuery};
+use edge_chat::protocol::call::{Ask, Nothing, PageQuery};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,8 @@ impl Sim {
         let online = members["members"].as_array().unwrap().iter();
         let present: BTreeSet<_> = self.tabs.iter().filter(|tab| tab.socket.is_some()).map(|tab| tab.user).collect();
         let online: Vec<_> = online.filter(|member| present.contains(member["user_id"].as_str().unwrap())).collect();
-        json!({"page": page, "room": room, "online": online})
+        let held = self.w.call("mod", Ask::Held(Nothing {})).unwrap();
+        json!({"page": page, "room": room, "online": online, "held": held})
     }
 
     /// What has to hold after every step.
@@ -64,9 +65,14 @@ impl Sim {
         }
         for (name, id) in &self.acked {
             let id = MessageId::parse(id).unwrap();
-            let message = self.truth.messages.get(&id);
+            let message = self.truth.messages.get(&id).or_else(|| self.truth.held.get(&id));
             let message = message.ok_or_else(|| format!("{name:?} was acknowledged and is lost"))?;
             ensure!(message.client_id.as_ref() == Some(&name.1), "{name:?} was acknowledged as another message");
+        }
+        for (id, held) in &self.truth.held {
+            let (allowed, waits) =
+                (self.truth.messages.values().filter(|m| m.held_id == Some(*id)), self.truth.waiting.contains(id));
+            ensure!(allowed.count() <= usize::from(!waits), "{:?} was allowed twice or still waits", held.client_id);
         }
         // What was taken away in this step; at the end all that ever was.
         let known = if self.faults { self.looked_for } else { 0 };

@@ -3,6 +3,7 @@
 use super::truth::Shown;
 use super::{Checked, Mutant, Sim, Tab, ensure};
 use crate::world::ROOM;
+use edge_chat::protocol::MessageId;
 use serde_json::{Value, json};
 
 impl Sim {
@@ -42,13 +43,17 @@ impl Sim {
         }
         let known: Vec<String> = self.tabs[tab].page.keys().cloned().collect();
         let some = (!known.is_empty()).then(|| self.pick(known.len() as u64) as usize).map(|n| known[n].clone());
+        if user == "mod" && self.chance(25) {
+            return self.review(tab);
+        }
         match (self.pick(20), some) {
             (0, _) => self.drop_socket(tab),
             (1, _) => self.frame(tab, "-", "typing", json!({"is_typing": true})),
             (2..=9, _) if !user.is_empty() => {
                 if self.tabs[tab].outbox.len() < 3 {
                     self.said += 1;
-                    let words = format!("w{}x", self.said);
+                    let held = self.chance(20);
+                    let words = format!("{}{}x", if held { "hold" } else { "w" }, self.said);
                     self.tabs[tab].outbox.push((format!("c{}", self.said), words));
                 }
                 self.resend(tab)
@@ -69,13 +74,23 @@ impl Sim {
         }
     }
 
+    /// Decides on a message that waits.
+    fn review(&mut self, tab: usize) -> Checked {
+        let waiting: Vec<_> = self.truth.waiting.iter().copied().collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let held_id = waiting[self.pick(waiting.len() as u64) as usize];
+        let act = if self.chance(60) { "allow_message" } else { "deny_message" };
+        self.frame(tab, "-", act, json!({"held_id": held_id}))
+    }
+
     /// Sends the oldest that is not answered, once more or for the first time.
     pub(super) fn resend(&mut self, tab: usize) -> Checked {
         let Some((client_id, content)) = self.tabs[tab].outbox.first().cloned() else { return Ok(()) };
         let user = self.tabs[tab].user;
         let key = (user.to_owned(), client_id.clone());
-        let fresh =
-            !self.truth.messages.values().any(|m| m.user.user_id == key.0 && m.client_id.as_ref() == Some(&key.1));
+        let fresh = self.truth.named(&key.0, &key.1).is_none();
         let wait = if user == "mod" { 0 } else { self.truth.wait(user, self.w.now) };
         let (socket, last) = (self.tabs[tab].socket, self.truth.last());
         self.frame(tab, &client_id, "send_message", json!({"content": content, "client_id": client_id}))?;
@@ -85,10 +100,13 @@ impl Sim {
             && fresh
             && self.mutant == Mutant::None
         {
+            let full = content.starts_with("hold") && self.truth.waiting.len() >= 5;
             let limited = json!({"code": "rate_limited", "message": "", "retry_after_ms": wait});
             let reply = wire.frames.iter().filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
             let reply = reply.rev().find(|line| line["reply"] == *client_id).unwrap_or_default();
-            if wait > 0 {
+            if full && wait == 0 {
+                // Refused or taken, by how many of them are this user's.
+            } else if wait > 0 {
                 ensure!(reply["error"]["retry_after_ms"] == limited["retry_after_ms"], "{user} waits {wait}: {reply}");
             } else {
                 ensure!(reply.get("error").is_none() && self.truth.last() == last + 1, "{user} may send: {reply}");
@@ -198,6 +216,10 @@ impl Sim {
                     let known = self.acked.insert((user.clone(), client_id.to_owned()), id.to_owned());
                     ensure!(known.is_none_or(|known| known == id), "{client_id} is two messages");
                     self.tabs[tab].outbox.retain(|(sent, _)| sent != client_id);
+                } else if line["error"]["code"] == "content_rejected" {
+                    // So many of this user wait already.
+                    ensure!(self.truth.waiting.len() >= 5, "a send is refused: {line}");
+                    self.tabs[tab].outbox.retain(|(sent, _)| sent != client_id);
                 } else {
                     ensure!(line["error"]["code"] == "rate_limited", "a send is refused: {line}");
                 }
@@ -232,6 +254,12 @@ impl Sim {
                     shown.reactions = serde_json::from_value(data["reactions"].clone()).unwrap();
                 }
             }
+            "message_held" | "message_released" | "message_denied" => {
+                let held: MessageId = serde_json::from_value(data["held_id"].clone()).unwrap();
+                let author = &self.truth.held[&held].user.user_id;
+                ensure!(tab.user == "mod" || tab.user == author, "{} is shown what {author} has waiting", tab.user);
+            }
+            "terms_updated" => ensure!(tab.user == "mod", "{} is shown the terms", tab.user),
             other => return Err(format!("an event {other}")),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What was committed in a simulated room, kept apart from the room's own storage: what followers are held against.
 
-use edge_chat::protocol::{Body, LogEvent, Message, MessageId};
+use edge_chat::protocol::{Body, LogEvent, Message, MessageId, Outcome};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +37,10 @@ pub type Past = BTreeMap<String, Vec<(u64, Shown)>>;
 pub struct Truth {
     pub events: Vec<LogEvent>,
     pub messages: BTreeMap<MessageId, Message>,
+    /// Every message that waited for a moderator.
+    pub held: BTreeMap<MessageId, Message>,
+    /// Those that still wait.
+    pub waiting: BTreeSet<MessageId>,
     pub past: Past,
     pub users: BTreeMap<(String, String), BTreeSet<String>>,
     /// When each user's sends and edits were accepted.
@@ -69,8 +73,22 @@ impl Truth {
         match &event.body {
             Body::NewMessage(message) => {
                 change(&message.message_id, &mut |shown| shown.content.clone_from(&message.content));
-                self.accepted.entry(message.user.user_id.clone()).or_default().push(event.at);
+                if message.held_id.is_none() {
+                    self.accepted.entry(message.user.user_id.clone()).or_default().push(event.at);
+                }
                 self.messages.insert(message.message_id, (**message).clone());
+            }
+            Body::MessageHeld(held) => {
+                let message = held.message.clone();
+                self.accepted.entry(message.user.user_id.clone()).or_default().push(event.at);
+                self.waiting.insert(message.message_id);
+                self.held.insert(message.message_id, message);
+            }
+            Body::HeldEnded { held_id, outcome, .. } => {
+                self.waiting.remove(held_id);
+                if *outcome != Outcome::Allowed {
+                    self.gone.push(self.held[held_id].content.clone());
+                }
             }
             Body::MessageEdited { message_id, content, user_id, .. } => {
                 change(message_id, &mut |shown| shown.content.clone_from(content));
@@ -94,6 +112,12 @@ impl Truth {
             }
             _ => {}
         }
+    }
+
+    /// The message that a user has sent under this name, said or waiting.
+    pub fn named(&self, user: &str, client_id: &str) -> Option<&Message> {
+        let all = self.messages.values().chain(self.held.values());
+        all.into_iter().find(|m| m.user.user_id == user && m.client_id.as_deref() == Some(client_id))
     }
 
     /// What a message was from then on: the state at `seq` and those after it.
