@@ -5,10 +5,11 @@ use super::drain_link;
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
 use crate::audience::{Attachment, Out, SocketId, To, gather};
-use crate::host::{Drained, Effects, Host, Moment, Waking};
+use crate::host::{Batch, Drained, Effects, Host, Moment, Waking};
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, RoomId};
+use crate::room::Read;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde_json::value::RawValue;
@@ -242,16 +243,18 @@ impl Inner {
         }
     }
 
-    /// Drains the log as far as it goes now.
-    async fn drain(self: &Rc<Self>) {
+    /// The next batch for the drain; from then on it counts as under way.
+    fn next_batch(&self) -> Read<Option<Batch>> {
+        let Ok(storage) = self.load() else { return Ok(None) };
+        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at))
+    }
+
+    /// Drains the log as far as it goes now, beginning with this batch.
+    async fn drain(self: &Rc<Self>, first: Read<Option<Batch>>) {
+        let mut first = Some(first);
         for _ in 0..BATCHES {
-            let next = {
-                let Ok(storage) = self.load() else { return };
-                let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-                let mut host = self.host.borrow_mut();
-                let Some(host) = host.as_mut() else { return };
-                host.batch(&at)
-            };
+            let next = first.take().unwrap_or_else(|| self.next_batch());
             let room = self.state.id().name().unwrap_or_default();
             let drained = match next {
                 Ok(Some(batch)) => drain_link::apply(&self.env, &room, batch.body).await,
@@ -361,12 +364,14 @@ impl DurableObject for Room {
     async fn alarm(&self) -> Result<Response> {
         let inner = &self.inner;
         inner.alarm.set(0);
-        inner.drain().await;
+        // What is due here does not wait for PostgreSQL.
+        let batch = inner.next_batch();
         if inner.step(|host, at| ((), host.tick(at))).is_err() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
+        inner.drain(batch).await;
         Response::ok("")
     }
 }

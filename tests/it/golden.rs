@@ -349,3 +349,54 @@ fn an_attachment_format_unchanged() {
         )
     );
 }
+
+#[test]
+fn a_message_is_held_allowed_and_denied() {
+    let mut w = room();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["spoil*"], "action": "hold"})).unwrap();
+    let mut held = Vec::new();
+    for (name, words) in [("c1", "no spoilers"), ("c2", "one spoiler")] {
+        let reply = w.ask(ada, "send_message", json!({"content": words, "client_id": name})).unwrap();
+        assert_eq!(reply.as_object().unwrap().keys().collect::<Vec<_>>(), ["held", "message_id", "seq", "timestamp"]);
+        held.push(reply["message_id"].as_str().unwrap().to_owned());
+    }
+    let allowed = w.ask(moderator, "allow_message", json!({"held_id": held[0]})).unwrap();
+    assert_eq!(allowed.as_object().unwrap().keys().collect::<Vec<_>>(), ["held_id", "message_id", "seq", "timestamp"]);
+    w.ask(moderator, "deny_message", json!({"held_id": held[1], "reason": "late"})).unwrap();
+    let lines = |w: &mut World, socket| {
+        let frames = std::mem::take(&mut w.wires.get_mut(&socket).unwrap().frames);
+        let named = |line: &str| {
+            let line = line.replace(&held[0], "H1").replace(&held[1], "H2");
+            line.replace(allowed["message_id"].as_str().unwrap(), "ID5")
+        };
+        let lines = frames.iter().flat_map(|frame| frame.split('\n')).map(named);
+        lines.filter(|line| line.contains("held_id") && !line.contains("new_message")).collect::<Vec<_>>()
+    };
+    let user = r#""user":{"user_id":"ada","username":"Ada","avatar":null,"roles":["member"]}"#;
+    let waits = |seq: u64, id: &str, words: &str, name: &str, why: &str| {
+        format!(
+            r#"{{"seq":{seq},"event":"message_held","data":{{"held_id":"{id}","room_id":"video_123",{user},"content":"{words}","type":"text","timestamp":"2026-01-02T03:04:05.678Z","client_id":"{name}","reasons":[{{"code":"term",{why}}}],"expires_at":"2026-01-02T03:14:05.678Z"}}}}"#
+        )
+    };
+    let told = r#""sentence":"The room blocks a word or phrase in it.""#;
+    assert_eq!(
+        lines(&mut w, ada),
+        [
+            waits(3, "H1", "no spoilers", "c1", told),
+            waits(4, "H2", "one spoiler", "c2", told),
+            r#"{"seq":6,"event":"message_released","data":{"held_id":"H1","room_id":"video_123","message_id":"ID5"}}"#.into(),
+            r#"{"seq":7,"event":"message_denied","data":{"held_id":"H2","room_id":"video_123","outcome":"denied","reason":"late"}}"#.into(),
+        ]
+    );
+    let known = r#""term":"spoil*","sentence":"The room blocks the term \"spoil*\".""#;
+    assert_eq!(
+        lines(&mut w, moderator),
+        [
+            waits(3, "H1", "no spoilers", "c1", known),
+            waits(4, "H2", "one spoiler", "c2", known),
+            r#"{"seq":6,"event":"message_released","data":{"held_id":"H1","room_id":"video_123","message_id":"ID5","by":"mod"}}"#.into(),
+            r#"{"seq":7,"event":"message_denied","data":{"held_id":"H2","room_id":"video_123","outcome":"denied","reason":"late","by":"mod"}}"#.into(),
+        ]
+    );
+}
