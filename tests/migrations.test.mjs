@@ -54,7 +54,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
         content: "a &lt; b", text: "a < b", type: "text", metadata: { k: 1 },
         mentions: [{ user_id: "bob", username: "Bob" }], reply_to: m.reply_to, client_id: "c2", audience: "user:bob",
         visible_at: new Date(AT + 5), created_at: new Date(AT), edited_at: null, deleted_at: null,
-        epoch: String(EPOCH), seq: "2",
+        epoch: String(EPOCH), seq: "2", original: null, reasons: null,
       });
       assert.deepEqual(await db.query("select epoch, seq from room_cursor where room_id = $1", [room]), [{ epoch: String(EPOCH), seq: "7" }]);
     });
@@ -192,11 +192,39 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       await apply(batch(room, 0, 2, [roomOp(1, { name: "First" }), roomOp(2)]));
       assert.deepEqual({ ...(await read()) }, {
         id: room, name: "A room", type: "video", settings: { slow_s: 3 }, pinned: [], owner_id: "ada", created_at: new Date(AT),
-        updated_at: new Date(AT + 2), deleted_at: null,
+        updated_at: new Date(AT + 2), deleted_at: null, terms: {},
       });
       await apply(batch(room, 2, 3, [roomOp(3, { deleted_at: AT + 3, owner_id: null })]));
       const gone = await read();
       assert.deepEqual([gone.deleted_at, gone.owner_id], [new Date(AT + 3), null]);
+    });
+
+    test("what a filter masked is kept until the message is edited or deleted", async () => {
+      const room = newRoom();
+      const [one, two] = [message(1), message(2)];
+      const masked = (seq, { id }, original, reasons = [{ code: "spam", because: "raid" }]) => ({ op: "original", seq, id, original, reasons });
+      const originals = async () => [(await row(one.id)).original, (await row(two.id)).original];
+      await apply(batch(room, 0, 2, [one, masked(1, one, "typed"), two, masked(2, two, "typed too")]));
+      assert.deepEqual(await originals(), ["typed", "typed too"]);
+      assert.deepEqual((await row(one.id)).reasons, [{ code: "spam", because: "raid" }]);
+      await apply(batch(room, 2, 4, [edit(3, one.id, "clean"), masked(3, one, null, []), remove(4, two.id)]));
+      assert.deepEqual(await originals(), [null, null]);
+      // A replay takes nothing back.
+      await apply(batch(room, 0, 2, [one, masked(1, one, "typed")]));
+      assert.deepEqual(await originals(), [null, null]);
+    });
+
+    test("what waits is there until it ends, and the last terms count", async () => {
+      const room = newRoom();
+      const held = (seq) => ({ op: "held", seq, id: randomUUID(), user_id: "ada", message: { content: "x" }, reasons: [], created_at: AT, expires_at: AT + 9 });
+      const waiting = async () => (await db.query("select id from held where room_id = $1 order by id", [room])).map(({ id }) => id);
+      const terms = (seq, word) => ({ op: "terms", seq, terms: { blocked: [word], allowed: [], action: "reject" } });
+      const [one, two] = [held(2), held(3)];
+      await apply(batch(room, 0, 5, [roomOp(1), one, two, terms(4, "first"), terms(5, "last")]));
+      assert.deepEqual(await waiting(), [one.id, two.id].sort());
+      assert.deepEqual((await db.query("select terms from rooms where id = $1", [room]))[0].terms.blocked, ["last"]);
+      await apply(batch(newRoom(), 0, 1, [{ op: "held_end", seq: 1, id: two.id }]), batch(room, 5, 6, [{ op: "held_end", seq: 6, id: one.id }]));
+      assert.deepEqual(await waiting(), [two.id]);
     });
 
     test("an operation of another version is skipped, whatever its fields hold", async () => {
