@@ -8,7 +8,7 @@ use crate::audience::{Attachment, Out, SocketId, To, close_reason, gather};
 use crate::host::{Drained, Effects, Host, Moment, Waking};
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
 use crate::protocol::wire::{goodbye, json};
-use crate::protocol::{ChatError, ErrorCode, RoomId};
+use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde_json::value::RawValue;
@@ -229,7 +229,7 @@ impl Inner {
 
     async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
-        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
         self.remember().await?;
         self.step(|host, at| host.call(at, call))?
     }
@@ -290,7 +290,7 @@ fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
 
 fn caller(req: &Request) -> std::result::Result<Caller, ChatError> {
     let header = req.headers().get(CALLER_HEADER).ok().flatten().unwrap_or_default();
-    serde_json::from_str(&header).map_err(|e| broken("caller", e))
+    serde_json::from_str(&header).map_err(|e| broken("caller", json_fault(&e)))
 }
 
 /// An object's answer to a call.

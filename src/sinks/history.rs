@@ -4,7 +4,9 @@ use crate::auth::Role;
 use crate::protocol::act::Ban;
 use crate::protocol::call::{KnownMessage, Remembered};
 use crate::protocol::wire::{Counts, MessageData, json, raw};
-use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User};
+use crate::protocol::{
+    Audience, Body, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
+};
 use crate::room::{Viewer, view};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -127,7 +129,7 @@ impl Stored {
 /// # Errors
 /// It is not what this build's query yields; the text is for the operator's log.
 pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -> Result<Older, String> {
-    let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     let mut older = Older::default();
     for mut stored in stored {
         let mine = stored.mine.take();
@@ -152,7 +154,7 @@ pub fn read_message(answer: &str) -> Result<(RoomId, KnownMessage), String> {
         #[serde(flatten)]
         known: KnownMessage,
     }
-    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     Ok((room_id, known))
 }
 
@@ -172,7 +174,7 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         last_no: u64,
         epoch: u64,
     }
-    let found: Found = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let found: Found = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     let roles = found.roles.into_iter().filter_map(|(user, role)| Some((user, Role::parse(&role)?))).collect();
     Ok(Remembered {
         info: found.info,
@@ -216,5 +218,5 @@ pub struct AuditPage {
 /// # Errors
 /// It is not what this build's query yields.
 pub fn read_audit(answer: &str) -> Result<AuditPage, String> {
-    serde_json::from_str(answer).map(|audit| AuditPage { audit }).map_err(|error| error.to_string())
+    serde_json::from_str(answer).map(|audit| AuditPage { audit }).map_err(|error| json_fault(&error))
 }

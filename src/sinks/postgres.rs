@@ -4,7 +4,7 @@ use super::audit::{Audit, audit};
 use crate::auth::Role;
 use crate::host::Batch;
 use crate::protocol::wire::json;
-use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, RoomInfo};
+use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, RoomInfo, json_fault};
 use crate::room::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -213,6 +213,6 @@ pub enum Applied {
 /// # Errors
 /// It is not what `chat_apply` of any known version says.
 pub fn read_applied(text: &str, batches: usize) -> Result<Vec<Applied>, String> {
-    let applied: Vec<Applied> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let applied: Vec<Applied> = serde_json::from_str(text).map_err(|error| json_fault(&error))?;
     if applied.len() == batches { Ok(applied) } else { Err("another number of answers than batches".into()) }
 }
