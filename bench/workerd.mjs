@@ -60,7 +60,8 @@ export const chat = ({ secret, databaseUrl }) =>
   worker("chat", { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
     objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
     vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
-      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100" },
+      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100",
+      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000" },
     databaseUrl,
   });
 

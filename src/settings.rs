@@ -1,6 +1,7 @@
 //! The deployment's settings, every one checked before anything is served.
 
 use crate::auth::Keys;
+use crate::protocol::Rate;
 use ammonia::Url;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -48,6 +49,22 @@ pub struct Settings {
     pub rate_limit_service_messages: u32,
     /// `RATE_LIMIT_SERVICE_WINDOW`, ms: 100–86,400,000, default 1,000.
     pub rate_limit_service_window_ms: u64,
+    /// `RATE_LIMIT_ROOM_MESSAGES`: sends and edits of all in one room, moderators and services apart; 1–100,000, default
+    /// 200.
+    pub rate_limit_room_messages: u32,
+    /// `RATE_LIMIT_ROOM_WINDOW`, ms: 100–86,400,000, default 1,000.
+    pub rate_limit_room_window_ms: u64,
+    /// `RATE_LIMIT_JOINS`: joins per room and window, of a user, of a guest, and from an address; 1–100,000, default
+    /// 1,200: hundreds may share an address, and all of them come back at once after a deploy.
+    pub rate_limit_joins: u32,
+    /// `RATE_LIMIT_REACTIONS`: per user, room and window; 1–10,000, default 120.
+    pub rate_limit_reactions: u32,
+    /// `RATE_LIMIT_TYPING`: per user, room and window; 1–10,000, default 600: one a key stroke.
+    pub rate_limit_typing: u32,
+    /// `RATE_LIMIT_REQUESTS`: REST per window, of a user, or from an address without a token; 1–100,000, default 600.
+    pub rate_limit_requests: u32,
+    /// `MAX_SOCKETS_PER_USER`: sockets of one user in one room; 1–200, default 20.
+    pub max_sockets_per_user: usize,
     /// `MAX_MESSAGE_LENGTH`, characters: 1–8,000 (a frame holds no more), default 1,000.
     pub max_message_length: usize,
     /// `MESSAGE_HISTORY_LIMIT`: messages in the reply to a join; 1–100, default 100.
@@ -85,7 +102,14 @@ impl Settings {
             rate_limit_messages: number(read, "RATE_LIMIT_MESSAGES", 10, 1..=1_000)?,
             rate_limit_window_ms: number(read, "RATE_LIMIT_WINDOW", 60_000, window.clone())?,
             rate_limit_service_messages: number(read, "RATE_LIMIT_SERVICE_MESSAGES", 1_000, 1..=100_000)?,
-            rate_limit_service_window_ms: number(read, "RATE_LIMIT_SERVICE_WINDOW", 1_000, window)?,
+            rate_limit_service_window_ms: number(read, "RATE_LIMIT_SERVICE_WINDOW", 1_000, window.clone())?,
+            rate_limit_room_messages: number(read, "RATE_LIMIT_ROOM_MESSAGES", 200, 1..=100_000)?,
+            rate_limit_room_window_ms: number(read, "RATE_LIMIT_ROOM_WINDOW", 1_000, window)?,
+            rate_limit_joins: number(read, "RATE_LIMIT_JOINS", 1_200, 1..=100_000)?,
+            rate_limit_reactions: number(read, "RATE_LIMIT_REACTIONS", 120, 1..=10_000)?,
+            rate_limit_typing: number(read, "RATE_LIMIT_TYPING", 600, 1..=10_000)?,
+            rate_limit_requests: number(read, "RATE_LIMIT_REQUESTS", 600, 1..=100_000)?,
+            max_sockets_per_user: number(read, "MAX_SOCKETS_PER_USER", 20, 1..=200)?,
             max_message_length: number(read, "MAX_MESSAGE_LENGTH", 1_000, 1..=8_000)?,
             message_history_limit: number(read, "MESSAGE_HISTORY_LIMIT", 100, 1..=100)?,
             auto_create_rooms: switch(read, "AUTO_CREATE_ROOMS", false)?,
@@ -102,6 +126,11 @@ impl Settings {
             drains: number(read, "DRAINS", 2, 1..=64)?,
             keys,
         })
+    }
+
+    /// So many in each `RATE_LIMIT_WINDOW`.
+    pub fn per_window(&self, limit: u32) -> Rate {
+        Rate { messages: limit, window_ms: self.rate_limit_window_ms }
     }
 }
 
@@ -183,6 +212,9 @@ mod tests {
         let all = settings(&[("DRAINS", " "), ("ALLOWED_ORIGINS", "")]).unwrap();
         assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms), (10, 60_000));
         assert_eq!((all.rate_limit_service_messages, all.rate_limit_service_window_ms), (1_000, 1_000));
+        assert_eq!((all.rate_limit_room_messages, all.rate_limit_room_window_ms), (200, 1_000));
+        assert_eq!((all.rate_limit_joins, all.rate_limit_requests), (1_200, 600));
+        assert_eq!((all.rate_limit_reactions, all.rate_limit_typing, all.max_sockets_per_user), (120, 600, 20));
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
@@ -223,6 +255,13 @@ mod tests {
             ("RATE_LIMIT_WINDOW", "60s"),
             ("RATE_LIMIT_SERVICE_MESSAGES", "-1"),
             ("RATE_LIMIT_SERVICE_WINDOW", "1e3"),
+            ("RATE_LIMIT_ROOM_MESSAGES", "100001"),
+            ("RATE_LIMIT_ROOM_WINDOW", "0"),
+            ("RATE_LIMIT_JOINS", "0"),
+            ("RATE_LIMIT_REACTIONS", "10001"),
+            ("RATE_LIMIT_TYPING", "1.5"),
+            ("RATE_LIMIT_REQUESTS", "none"),
+            ("MAX_SOCKETS_PER_USER", "201"),
             ("MAX_MESSAGE_LENGTH", "8001"),
             ("MESSAGE_HISTORY_LIMIT", "101"),
             ("AUTO_CREATE_ROOMS", "yes"),

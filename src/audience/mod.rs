@@ -24,8 +24,6 @@ use std::rc::Rc;
 
 /// Up to so many users a room shows each join, leave and typing.
 pub const INTIMATE: usize = 100;
-/// Sockets of one user in one room.
-const PER_USER: usize = 20;
 /// How long a socket may wait before it joins, ms.
 const JOIN_WITHIN: u64 = 10_000;
 
@@ -127,9 +125,9 @@ impl Audience {
         self.sockets.get(&id).map_or(Role::Guest, |socket| socket.role)
     }
 
-    /// Whether one more socket of this user would be too many.
-    pub fn is_full_for(&self, user: &str) -> bool {
-        self.users.get(user).is_some_and(|present| present.sockets.len() >= PER_USER)
+    /// Whether this user has `most` sockets here.
+    pub fn is_full_for(&self, user: &str, most: usize) -> bool {
+        self.users.get(user).is_some_and(|present| present.sockets.len() >= most)
     }
 
     /// Lets a socket take part. Whether its user was not here before.
@@ -233,6 +231,11 @@ impl Audience {
     /// One more bad frame on a socket; whether it was one too many.
     pub fn bad_frame(&mut self, id: SocketId, now: u64) -> bool {
         self.sockets.get_mut(&id).is_some_and(|socket| socket.bad_frame(now))
+    }
+
+    /// One more refusal on a socket because of a rate; whether it was one too many.
+    pub fn refused(&mut self, id: SocketId, now: u64) -> bool {
+        self.sockets.get_mut(&id).is_some_and(|socket| socket.refused(now))
     }
 
     /// Sockets whose time is over at `now`, and why; they are no longer counted as due.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 /// A socket's number within its room; kept in its attachment.
 pub type SocketId = u32;
 
-const BAD_FRAMES: usize = 20;
-const BAD_WINDOW: u64 = 60_000;
+/// So many bad frames within so many ms, and so many refusals because of a rate, end a socket.
+const BAD_FRAMES: (usize, u64) = (20, 60_000);
+const REFUSALS: (usize, u64) = (30, 10_000);
 
 /// What a socket is known by after its room has slept: at most 2 KB, written on open, join and refresh only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,11 +46,19 @@ pub(super) struct Socket {
     /// The deadline under which the audience has it listed.
     pub(super) indexed: Option<u64>,
     bad: Vec<u64>,
+    refused: Vec<u64>,
 }
 
 impl Socket {
     pub(super) fn new(attachment: Attachment, sent: u64) -> Self {
-        Self { attachment, role: Role::Guest, probes: Probes::new(sent), indexed: None, bad: Vec::new() }
+        Self {
+            attachment,
+            role: Role::Guest,
+            probes: Probes::new(sent),
+            indexed: None,
+            bad: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     pub(super) fn user_id(&self) -> Option<&str> {
@@ -72,8 +81,16 @@ impl Socket {
     }
 
     pub(super) fn bad_frame(&mut self, now: u64) -> bool {
-        self.bad.retain(|at| at.saturating_add(BAD_WINDOW) > now);
-        self.bad.push(now);
-        self.bad.len() >= BAD_FRAMES
+        one_too_many(&mut self.bad, BAD_FRAMES, now)
     }
+
+    pub(super) fn refused(&mut self, now: u64) -> bool {
+        one_too_many(&mut self.refused, REFUSALS, now)
+    }
+}
+
+fn one_too_many(times: &mut Vec<u64>, (most, window): (usize, u64), now: u64) -> bool {
+    times.retain(|at| at.saturating_add(window) > now);
+    times.push(now);
+    times.len() >= most
 }

@@ -211,6 +211,94 @@ fn the_form_is_strict() {
     good(&long);
 }
 
+/// Signed as they stand, so that nothing but the form is wrong.
+#[test]
+fn parts_that_a_lax_decoder_would_take_are_refused_though_they_are_signed() {
+    let claims = json!({ "sub": "u1", "exp": EXP }).to_string();
+    let sign_text = |header: &str, claims: &str| {
+        let data = format!("{header}.{claims}");
+        let signature = Hs256.sign(&Hs256Key::new(SECRET), data.as_bytes());
+        format!("{data}.{}", part(signature.as_bytes()))
+    };
+    let (h, c) = (part(HEADER), part(&claims));
+    good(&sign_text(&h, &c));
+    // Of lengths that leave bits over.
+    let bits = |text: &str| {
+        [text.to_owned(), format!("{text} "), format!("{text}  ")]
+            .map(part)
+            .into_iter()
+            .find(|p| p.len() % 4 == 2)
+            .unwrap()
+    };
+    let (spare_h, spare_c) = (bits(HEADER), bits(&claims));
+    good(&sign_text(&spare_h, &spare_c));
+    let (mut std_h, mut std_c) = (spare_h.clone(), spare_c.clone());
+    std_h.push_str("==");
+    std_c.push_str("==");
+    for token in [
+        sign_text(&not_canonical(&spare_h), &c),
+        sign_text(&h, &not_canonical(&spare_c)),
+        sign_text(&std_h, &c),
+        sign_text(&h, &std_c),
+        sign_text(&format!("{h}\n"), &c),
+        sign_text(&h, &format!(" {c}")),
+        sign_text(&format!("{}\r\n{}", &h[..8], &h[8..]), &c),
+        sign_text(&h, &format!("{}%3D", c)),
+    ] {
+        assert_eq!(refusal(&token).0, TokenInvalid, "{token}");
+    }
+    // Which of two a reader takes is anybody's guess (RFC 8725, 2.4).
+    for twice in [
+        r#"{"sub":"u1","sub":"u2","exp":1760000060}"#,
+        r#"{"sub":"u1","exp":1760000060,"roles":["member"],"roles":["admin"]}"#,
+        r#"{"sub":"u1","exp":1760000060,"nbf":1,"nbf":2}"#,
+        r#"{"sub":"u1","exp":1760000060,"aud":"a","aud":"b"}"#,
+        r#"{"sub":"u1","exp":1760000060,"rooms":{"video_1":"member","video_1":"owner"}}"#,
+        r#"{"sub":"u1","exp":1760000060,"rooms":{"video_1":{"role":"member","role":"owner"}}}"#,
+    ] {
+        refused(&hs256(SECRET, HEADER, twice), "wrong types");
+    }
+    for header in [r#"{"alg":"HS256","kid":"a","kid":"next"}"#, r#"{"alg":"HS256","alg":"HS256"}"#] {
+        refused(&hs256(SECRET, header, &claims), "not a signed JWT");
+    }
+    for alg in ["hs256", "HS256 ", "HMAC", ""] {
+        refused(&hs256(SECRET, &json!({ "alg": alg }).to_string(), &claims), "alg");
+    }
+}
+
+/// Signatures that careless verifiers take for any message.
+#[test]
+fn signatures_of_nothing_are_refused() {
+    let claims = json!({ "sub": "u1", "exp": EXP }).to_string();
+    let with_signature =
+        |header: &str, signature: &[u8]| format!("{}.{}.{}", part(header), part(&claims), part(signature));
+    let (es, ed) = (r#"{"alg":"ES256","kid":"es"}"#, r#"{"alg":"EdDSA","kid":"ed"}"#);
+    let mut identity = [0; 64];
+    identity[0] = 1;
+    for signature in [&[0; 64][..], &[0xff; 64], &identity, &[]] {
+        for header in [es, ed, HEADER] {
+            refused(&with_signature(header, signature), "signature");
+        }
+    }
+    // ES256 in DER, as other formats have it, and an Ed25519 signature with S + L for S.
+    let data = format!("{}.{}", part(es), part(&claims));
+    let der = Es256.sign(&es_key(), data.as_bytes()).to_der();
+    refused(&with_signature(es, der.as_bytes()), "signature");
+    const L: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let data = format!("{}.{}", part(ed), part(&claims));
+    let mut signature: Vec<u8> = Ed25519.sign(&ed_key(), data.as_bytes()).as_bytes().to_vec();
+    let mut carry = 0;
+    for (byte, add) in signature[32..].iter_mut().zip(L) {
+        let sum = u16::from(*byte) + u16::from(add) + carry;
+        *byte = sum as u8;
+        carry = sum >> 8;
+    }
+    refused(&with_signature(ed, &signature), "signature");
+}
+
 #[test]
 fn a_header_brings_no_key_and_demands_nothing() {
     let claims = json!({ "sub": "u1", "exp": EXP }).to_string();

@@ -7,8 +7,10 @@ use crate::protocol::{ChatError, ErrorCode};
 use jwt_compact::alg::{Ed25519, Es256, Hs256};
 use jwt_compact::{AlgorithmExt, UntrustedToken, ValidationError};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4_096;
@@ -54,7 +56,35 @@ struct RawClaims {
     username: Option<String>,
     avatar: Option<String>,
     roles: Option<Vec<Value>>,
-    rooms: Option<BTreeMap<String, RawGrant>>,
+    rooms: Option<Grants>,
+}
+
+/// Grants by room; a room that is named twice is refused, as every other claim is.
+#[derive(Default)]
+struct Grants(BTreeMap<String, RawGrant>);
+
+impl<'de> Deserialize<'de> for Grants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Grants;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object from room id to role")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Grants, A::Error> {
+                let mut grants = BTreeMap::new();
+                while let Some((room, grant)) = map.next_entry()? {
+                    if grants.insert(room, grant).is_some() {
+                        return Err(Error::custom("a room is named twice"));
+                    }
+                }
+                Ok(Grants(grants))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
 }
 
 #[derive(Deserialize)]
@@ -183,7 +213,7 @@ fn claims(raw: RawClaims, keys: &Keys, exp_ms: u64, iat_ms: Option<u64>) -> Resu
             .unwrap_or_else(|| "user".to_owned()),
         avatar: raw.avatar.as_deref().and_then(content::avatar),
         roles,
-        rooms: raw.rooms.unwrap_or_default().into_iter().map(|(id, grant)| (id, grant.into())).collect(),
+        rooms: raw.rooms.unwrap_or_default().0.into_iter().map(|(id, grant)| (id, grant.into())).collect(),
         sub,
         exp_ms,
         iat_ms,

@@ -53,10 +53,14 @@ impl Host {
         let mut effects = self.begin(at);
         let RoomCall { v: _, caller, ask } = call;
         let answered = match ask {
+            // The Worker took it for good a while ago: a body may be slow to come, and PostgreSQL to answer.
+            _ if caller.identity.as_ref().is_some_and(|who| who.expired(self.now)) => {
+                Err(ChatError::new(ErrorCode::TokenExpired, "The token's time is over. Get a new one.").into())
+            }
             Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),
             ask => self.ask(at, &caller, ask, &mut effects),
         };
-        let answered = answered.map_err(|failure| Self::told(failure, &mut effects));
+        let answered = answered.map_err(|failure| self.told(failure, &mut effects));
         (answered, self.finish(effects))
     }
 

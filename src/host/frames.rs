@@ -1,13 +1,16 @@
 //! Frames from a socket: read, dispatched, answered.
 
-use super::{Effects, Host, Moment, close_reason, context, internal};
+use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, PatchRoom, Position, rfc3339};
-use crate::room::{Failure, Sender, Step};
+use crate::room::{Failure, Sender, Step, is_apart};
 use serde::Serialize;
 use std::rc::Rc;
+
+/// When a socket that did not heed its refusals may come back, ms.
+const REGARDLESS: u64 = 10_000;
 
 /// What a frame leads to for its sender.
 pub(super) enum Done {
@@ -99,9 +102,15 @@ impl Host {
             }
             Ok(Done::Silence | Done::Closed) => {}
             Err(failure) => {
-                let error = internal(failure, effects);
+                let error = self.told(failure, effects);
                 // Ahead of the closing that some refusals bring.
                 self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
+                let limited = matches!(error.code, ErrorCode::RateLimited | ErrorCode::SlowMode);
+                if limited && self.audience.refused(socket, self.now) {
+                    let message = "You go on although you are told to wait; come back later.";
+                    let error = ChatError::new(ErrorCode::RateLimited, message);
+                    self.close(socket, &error, true, REGARDLESS, effects);
+                }
             }
         }
     }
@@ -210,7 +219,7 @@ impl Host {
                 let from = Position { epoch: body.epoch, seq: body.seq };
                 return self.catch_up(at, from, identity.as_ref(), role);
             }
-            ClientEvent::Typing(body) => return self.typing(identity.as_ref(), body.is_typing, effects),
+            ClientEvent::Typing(body) => return self.typing(&sender, body.is_typing, effects),
             ClientEvent::RefreshToken(body) => {
                 let Some(identity) = identity else {
                     return Err(ChatError::new(ErrorCode::TokenMismatch, "A guest joins anew to sign in.").into());
@@ -225,10 +234,14 @@ impl Host {
         Ok(done)
     }
 
-    fn typing(&mut self, identity: Option<&Identity>, is_typing: bool, effects: &mut Effects) -> Result<Done, Failure> {
-        let Some(who) = identity else {
+    fn typing(&mut self, sender: &Sender<'_>, is_typing: bool, effects: &mut Effects) -> Result<Done, Failure> {
+        let Some(who) = sender.identity else {
             return Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to be shown as typing.").into());
         };
+        if !is_apart(sender.role) {
+            let rate = self.settings.per_window(self.settings.rate_limit_typing);
+            self.typed.take(&who.user_id, rate, self.now)?;
+        }
         let shown = self.room.as_ref().is_some_and(|room| room.is_shown(&who.user_id, self.now));
         if self.audience.typing(&who.user_id, is_typing, self.now) && shown {
             let typist =

@@ -1,7 +1,7 @@
 //! Joining: who one is, whether one may, and what one gets to see first.
 
 use super::frames::{Done, data};
-use super::{Effects, Host, Mine, Moment, internal};
+use super::{Effects, Host, Mine, Moment};
 use crate::audience::{INTIMATE, SocketId, To};
 use crate::auth::{Identity, Role};
 use crate::protocol::wire::{self, Line, Member, RoomData, SelfData};
@@ -71,14 +71,19 @@ impl Host {
             }),
         };
         let admitted = identity.and_then(|identity| {
+            match &identity {
+                Some(who) => self.count_join("u", &who.user_id)?,
+                None => self.count_join("g", &guest)?,
+            }
             let role = self.admit(identity.as_ref(), again, effects)?;
             Ok((identity, role))
         });
         let (identity, role) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
-                let retry = matches!(error.code, ErrorCode::TooManySockets | ErrorCode::TokenExpired);
-                self.close(socket, &error, retry, if retry { RECONNECT_BASE } else { 0 }, effects);
+                let known = matches!(error.code, ErrorCode::TooManySockets | ErrorCode::TokenExpired);
+                let after_ms = error.retry_after_ms.or(known.then_some(RECONNECT_BASE));
+                self.close(socket, &error, after_ms.is_some(), after_ms.unwrap_or(0), effects);
                 return Err(error.into());
             }
         };
@@ -117,9 +122,9 @@ impl Host {
         }
         let role = self.room.as_ref().map_or(Ok(Role::Guest), |room| room.may_read(identity, self.now))?;
         if let Some(who) = identity.filter(|_| !again)
-            && self.audience.is_full_for(&who.user_id)
+            && self.audience.is_full_for(&who.user_id, self.settings.max_sockets_per_user)
         {
-            let message = "You have this room open 20 times already; close a tab first.";
+            let message = "You have this room open as often as one may; close a tab first.";
             return Err(ChatError::new(ErrorCode::TooManySockets, message));
         }
         Ok(role)
@@ -218,10 +223,5 @@ impl Host {
         for (id, error) in refused {
             self.close(id, &error, false, 0, effects);
         }
-    }
-
-    /// A failure as whoever asked over REST is told.
-    pub(super) fn told(failure: Failure, effects: &mut Effects) -> ChatError {
-        internal(failure, effects)
     }
 }

@@ -16,7 +16,7 @@ use crate::auth::{Identity, Role};
 use crate::protocol::call::{Caller, Remembered};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId};
-use crate::room::{Context, Failure, Log, Read, Room, Step, Viewer, Write};
+use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Viewer, Write};
 use crate::settings::Settings;
 use drain::Draining;
 use serde::Serialize;
@@ -110,6 +110,8 @@ pub struct Host {
     now: u64,
     entropy: [u8; 32],
     next_socket: SocketId,
+    joins: Rates,
+    typed: Rates,
 }
 
 impl Host {
@@ -136,6 +138,8 @@ impl Host {
             now: at.now,
             entropy: at.entropy,
             next_socket: 1,
+            joins: Rates::default(),
+            typed: Rates::default(),
             room: None,
         };
         for attachment in sockets {
@@ -190,13 +194,26 @@ impl Host {
     }
 
     /// The number that the next accepted socket gets.
-    pub fn open(&mut self, at: &Moment<'_>, caller: Caller) -> (SocketId, Effects) {
+    ///
+    /// # Errors
+    /// `rate_limited` where too many sockets came from its address. One whose address is not known is let in: to count
+    /// all of them as one would let anybody keep everybody out.
+    pub fn open(&mut self, at: &Moment<'_>, caller: Caller) -> Result<(SocketId, Effects), ChatError> {
         let mut effects = self.begin(at);
+        if !caller.address.is_empty() {
+            self.count_join("a", &caller.address)?;
+        }
         let id = self.next_socket;
         self.next_socket = self.next_socket.wrapping_add(1).max(1);
         let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
         effects.out.push(Out::Attach(id, wire::json(&attachment)));
-        (id, self.finish(effects))
+        Ok((id, self.finish(effects)))
+    }
+
+    /// Counts a join by a user (`u`) or guest (`g`), or a socket from an address (`a`).
+    fn count_join(&mut self, kind: &str, who: &str) -> Result<(), ChatError> {
+        let rate = self.settings.per_window(self.settings.rate_limit_joins);
+        self.joins.take(&format!("{kind}:{who}"), rate, self.now)
     }
 
     /// A socket was closed, by the client or by us.
@@ -240,6 +257,9 @@ impl Host {
             Some(Ok(step)) => self.take(step, &mut effects),
             Some(Err(fault)) => effects.faults.push(fault.to_string()),
             None => {}
+        }
+        for rates in [&mut self.joins, &mut self.typed] {
+            rates.sweep(self.settings.rate_limit_window_ms, self.now);
         }
         self.finish(effects)
     }
@@ -336,19 +356,21 @@ impl Host {
         self.audience.closed(socket, self.now);
     }
 
+    /// A failure as whoever asked is told. A fault of ours is logged with its text and told without it; the id is in
+    /// both.
+    fn told(&self, failure: Failure, effects: &mut Effects) -> ChatError {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Fault(fault) => {
+                let error = ChatError::internal(&self.entropy);
+                effects.faults.push(format!("error {}: {fault}", error.error_id.as_deref().unwrap_or_default()));
+                error
+            }
+        }
+    }
+
     fn viewer<'a>(identity: Option<&'a Identity>, role: Role) -> Viewer<'a> {
         Viewer { user_id: identity.map(|who| who.user_id.as_str()), role }
-    }
-}
-
-/// A fault of ours: logged with its text, told without it.
-fn internal(failure: Failure, effects: &mut Effects) -> ChatError {
-    match failure {
-        Failure::Refused(error) => error,
-        Failure::Fault(fault) => {
-            effects.faults.push(fault.to_string());
-            ChatError::new(ErrorCode::Internal, "The service met a fault of its own; it has been logged.")
-        }
     }
 }
 

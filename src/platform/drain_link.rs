@@ -3,7 +3,7 @@
 use super::util::settings;
 use crate::host::Drained;
 use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_ROOM, Remembered};
-use crate::protocol::{ChatError, ErrorCode};
+use crate::protocol::{ChatError, ErrorCode, json_fault};
 use crate::sinks::{Applied, drain_of};
 use futures::future::{Either, select};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -44,7 +44,7 @@ async fn ask<T: DeserializeOwned>(
         stub.fetch_with_request(request).await?.text().await
     };
     let text = within(ms, call).await?.map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| error.to_string())
+    serde_json::from_str(&text).map_err(|error| json_fault(&error))
 }
 
 /// Hands one batch to the room's drain.

@@ -10,6 +10,7 @@ mod reserved;
 mod room;
 mod room_link;
 mod router;
+mod shield;
 mod socket;
 mod sqlite;
 mod user;

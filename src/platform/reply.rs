@@ -2,7 +2,7 @@
 
 use super::util::entropy;
 use crate::protocol::ChatError;
-use crate::rest;
+use crate::rest::{self, Quota};
 use serde_json::value::RawValue;
 use worker::{Headers, Response, Result, console_log};
 
@@ -12,13 +12,15 @@ pub(super) struct Asked {
     pub(super) id: String,
     /// The page's origin, where it may read the answer.
     pub(super) origin: Option<String>,
+    /// What is left of the caller's requests, where they were counted.
+    pub(super) quota: Option<Quota>,
 }
 
 impl Asked {
     pub(super) fn new(headers: &Headers) -> Self {
         let ray = headers.get("cf-ray").ok().flatten().filter(|ray| ray.len() <= 64);
         let random = || entropy().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { id: ray.unwrap_or_else(random), origin: None }
+        Self { id: ray.unwrap_or_else(random), origin: None, quota: None }
     }
 
     /// Adds the headers that every answer has.
@@ -27,16 +29,22 @@ impl Asked {
         headers.set("x-content-type-options", "nosniff")?;
         headers.set("x-request-id", &self.id)?;
         headers.append("vary", "Origin")?;
+        if let Some(quota) = &self.quota {
+            headers.set("ratelimit", &quota.header())?;
+            headers.set("ratelimit-policy", &quota.policy())?;
+        }
         if let Some(origin) = &self.origin {
             headers.set("access-control-allow-origin", origin)?;
-            headers.set("access-control-expose-headers", "Location, Retry-After, X-Request-Id")?;
+            let exposed = "Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id";
+            headers.set("access-control-expose-headers", exposed)?;
         }
         Ok(response)
     }
 
     /// A problem, as RFC 9457 has it.
     pub(super) fn problem(&self, error: &ChatError) -> Result<Response> {
-        console_log!("request {}: {}", self.id, error.code.as_str());
+        let cause = error.error_id.as_deref().map(|id| format!(" (error {id})")).unwrap_or_default();
+        console_log!("request {}: {}{cause}", self.id, error.code.as_str());
         let headers = Headers::new();
         headers.set("content-type", "application/problem+json")?;
         headers.set("cache-control", "no-store")?;

@@ -4,11 +4,11 @@ use super::binding::{RawSocket, RawState, split};
 use super::drain_link;
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
-use crate::audience::{Attachment, Out, SocketId, To, gather};
+use crate::audience::{Attachment, Out, SocketId, To, close_reason, gather};
 use crate::host::{Batch, Drained, Effects, Host, Moment, Waking};
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
-use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode, RoomId};
+use crate::protocol::wire::{goodbye, json};
+use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use crate::room::Read;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
@@ -51,8 +51,9 @@ struct Inner {
 }
 
 fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
-    console_error!("{context}: {error}");
-    ChatError::new(ErrorCode::Internal, "The service met a fault of its own; it has been logged.")
+    let told = ChatError::internal(&entropy());
+    console_error!("error {}: {context}: {error}", told.error_id.as_deref().unwrap_or_default());
+    told
 }
 
 impl Inner {
@@ -70,7 +71,7 @@ impl Inner {
             let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();
             let Ok(attachment) = serde_json::from_str::<Attachment>(&text) else {
                 // Of no build that is known: it can come back and join anew.
-                let _ = socket.close(Some(4400), Some(crate::audience::close_reason(true, 0)));
+                let _ = socket.close(Some(4400), Some(close_reason(true, 0)));
                 continue;
             };
             self.hold(attachment.id, socket);
@@ -211,13 +212,15 @@ impl Inner {
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
         }
         let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
-        self.state.accept_websocket_with_tags(&pair.server, &["v1"]);
         let server = pair.server;
-        self.step(|host, at| {
-            let (id, effects) = host.open(at, caller);
-            self.hold(id, server);
-            ((), effects)
-        })?;
+        self.step(|host, at| match host.open(at, caller) {
+            Ok((id, effects)) => {
+                self.state.accept_websocket_with_tags(&server, &["v1"]);
+                self.hold(id, server);
+                (Ok(()), effects)
+            }
+            Err(error) => (Err(error), Effects::default()),
+        })??;
         let mut response = Response::from_websocket(pair.client).map_err(|e| broken("socket", e))?;
         if let Ok(Some(protocol)) = req.headers().get("sec-websocket-protocol") {
             response.headers_mut().set("sec-websocket-protocol", &protocol).map_err(|e| broken("socket", e))?;
@@ -227,7 +230,7 @@ impl Inner {
 
     async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
-        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
         self.remember().await?;
         self.step(|host, at| host.call(at, call))?
     }
@@ -281,9 +284,16 @@ fn send(socket: Option<&WebSocket>, line: &JsValue) {
     }
 }
 
+/// Says goodbye where the room cannot.
+fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
+    // A socket that is gone says so by its close event.
+    let _ = socket.send_with_str(goodbye(error, true, after_ms));
+    let _ = socket.close(Some(error.code.close()), Some(close_reason(true, after_ms)));
+}
+
 fn caller(req: &Request) -> std::result::Result<Caller, ChatError> {
     let header = req.headers().get(CALLER_HEADER).ok().flatten().unwrap_or_default();
-    serde_json::from_str(&header).map_err(|e| broken("caller", e))
+    serde_json::from_str(&header).map_err(|e| broken("caller", json_fault(&e)))
 }
 
 /// An object's answer to a call.
@@ -329,8 +339,8 @@ impl DurableObject for Room {
     }
 
     async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
-        if self.inner.load().is_err() {
-            let _ = ws.close(Some(4429), Some(crate::audience::close_reason(true, 5_000)));
+        if let Err(error) = self.inner.load() {
+            part(&ws, &error, 5_000);
             return Ok(());
         }
         let Some(id) = self.inner.number(&ws) else { return Ok(()) };
@@ -341,8 +351,8 @@ impl DurableObject for Room {
             };
             ((), effects)
         });
-        if done.is_err() {
-            let _ = ws.close(Some(4429), Some(crate::audience::close_reason(true, 1_000)));
+        if let Err(error) = done {
+            part(&ws, &error, 1_000);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::drain_link::within;
 use crate::protocol::call::{Answer, Ask, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, RoomCall, VERSION};
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode, RoomId};
+use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use serde::de::DeserializeOwned;
 use worker::{Env, Method, Request, RequestInit, Response, console_error};
 
@@ -37,7 +37,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
     let call = RoomCall { v: VERSION, caller, ask };
     init.with_method(Method::Post).with_body(Some(json(&call).into()));
     let text = fetch(env, room, ROOM_CALL, &init).await?.text().await.map_err(|e| unavailable(room, e))?;
-    match serde_json::from_str(&text).map_err(|e| unavailable(room, e))? {
+    match serde_json::from_str(&text).map_err(|e| unavailable(room, json_fault(&e)))? {
         Answer::Ok(value) => Ok(value),
         Answer::Error(error) => Err(error),
     }

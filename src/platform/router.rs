@@ -2,8 +2,8 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, room_link, socket, user};
-use crate::auth::{self, Bearer, Identity, Role};
+use super::{messages, room_link, shield, socket, user};
+use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{Act, Appointed, Denial, HeldRef, PinRef, Reasoned, SetRole, UserRef};
 use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
@@ -28,6 +28,7 @@ struct Request_<'a> {
     env: &'a Env,
     ctx: &'a Context,
     settings: &'a Settings,
+    claims: std::result::Result<Option<Claims>, ChatError>,
 }
 
 /// Answers one request.
@@ -58,9 +59,9 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
-        asked.origin = allowed_origin(&origin, &host, &settings).map(str::to_owned);
-        let error = ChatError::new(ErrorCode::Forbidden, "Pages of this origin may not use this service.");
-        if asked.origin.is_none() && (socket || req.method() == Method::Options) {
+        asked.origin = allowed_origin(&origin, url.scheme(), &host, &settings).map(str::to_owned);
+        if asked.origin.is_none() {
+            let error = ChatError::new(ErrorCode::Forbidden, "Pages of this origin may not use this service.");
             return refuse(&asked, &error);
         }
     }
@@ -73,7 +74,17 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         Ok(route) => route,
         Err(error) => return refuse(&asked, &error),
     };
-    let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings };
+    let claims = claims(&req, &settings);
+    if route != Route::Health
+        && let Some((quota, passes)) =
+            shield::count_request(&req, claims.as_ref().ok().and_then(Option::as_ref), &settings)
+    {
+        asked.quota = Some(quota);
+        if let Err(error) = passes {
+            return asked.finish(asked.problem(&error)?);
+        }
+    }
+    let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims };
     match request.answer(route).await {
         Ok((status, body)) => {
             let mut response = json(status, &body)?;
@@ -169,6 +180,16 @@ fn location(path: &str, body: &RawValue) -> Option<String> {
     }
     let made: Made = serde_json::from_str(body.get()).ok()?;
     made.room_id.filter(|_| made.message_id.is_none()).map(|room| format!("{path}/{room}"))
+}
+
+/// What the bearer token says, where there is one.
+fn claims(req: &Request, settings: &Settings) -> std::result::Result<Option<Claims>, ChatError> {
+    let Some(header) = req.headers().get("authorization").ok().flatten() else { return Ok(None) };
+    let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, token)) = token else {
+        return Err(ChatError::new(ErrorCode::TokenInvalid, "Authorization has to be `Bearer <token>`."));
+    };
+    auth::verify(token.trim(), &settings.keys, now()).map(Some)
 }
 
 impl Request_<'_> {
@@ -294,23 +315,14 @@ impl Request_<'_> {
         self.req.headers().get(name).ok().flatten()
     }
 
-    fn claims(&self) -> std::result::Result<Option<auth::Claims>, ChatError> {
-        let Some(header) = self.header("authorization") else { return Ok(None) };
-        let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, token)) = token else {
-            return Err(ChatError::new(ErrorCode::TokenInvalid, "Authorization has to be `Bearer <token>`."));
-        };
-        auth::verify(token.trim(), &self.settings.keys, now()).map(Some)
-    }
-
     fn signed_in(&self) -> std::result::Result<(), ChatError> {
         let required = || ChatError::new(ErrorCode::TokenRequired, "Sign in to do this: send a bearer token.");
-        self.claims()?.map(|_| ()).ok_or_else(required)
+        self.claims.clone()?.map(|_| ()).ok_or_else(required)
     }
 
     fn caller(&self, room: &RoomId) -> std::result::Result<Caller, ChatError> {
-        let identity = self.claims()?.map(|claims| Identity::for_room(&claims, room.as_str()));
-        Ok(Caller { identity, guest: String::new() })
+        let identity = self.claims.clone()?.map(|claims| Identity::for_room(&claims, room.as_str()));
+        Ok(Caller { identity, ..Caller::default() })
     }
 
     fn query(&self) -> std::result::Result<Vec<(String, String)>, ChatError> {

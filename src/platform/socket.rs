@@ -1,8 +1,8 @@
 //! Upgrades: who asks is verified here, and a refusal is said before any room wakes.
 
 use super::reply::Asked;
-use super::room_link;
 use super::util::{entropy, now};
+use super::{room_link, shield};
 use crate::audience::close_reason;
 use crate::auth::{self, Identity};
 use crate::protocol::call::Caller;
@@ -76,7 +76,8 @@ async fn try_open(
         None => None,
         Some(token) => Some(Identity::for_room(&auth::verify(token, &settings.keys, now())?, room.as_str())),
     };
-    let caller = Caller { identity, guest: offer.guest() };
+    let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
+    let caller = Caller { identity, guest: offer.guest(), address };
     room_link::open(env, room, &caller, offer.protocol()).await
 }
 
@@ -84,7 +85,7 @@ async fn try_open(
 /// closes.
 pub(super) fn refuse(offer: &Offer, error: &ChatError, asked: &Asked) -> Result<Response> {
     if offer.protocol().is_none() {
-        return asked.problem(error);
+        return asked.finish(asked.problem(error)?);
     }
     let retry = error.retry_after_ms.is_some() || error.code == ErrorCode::TokenExpired;
     let after_ms = error.retry_after_ms.unwrap_or(0);

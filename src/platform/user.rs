@@ -4,7 +4,7 @@ use super::drain_link::within;
 use super::room::answered;
 use super::util::now;
 use crate::protocol::call::{Answer, USER_MAKES_ROOM};
-use crate::protocol::{ChatError, ErrorCode, Rate};
+use crate::protocol::{ChatError, ErrorCode, Rate, json_fault};
 use crate::room::Window;
 use worker::{DurableObject, Env, Request, Response, Result, State, console_error, durable_object};
 
@@ -53,7 +53,7 @@ pub(super) async fn makes_room(env: &Env, user_id: &str) -> std::result::Result<
         ChatError::new(ErrorCode::Unavailable, "Rooms cannot be made now; try again in a moment.").retry_after(1_000)
     };
     let text = within(WITHIN, call).await.map_err(unavailable)?.map_err(|error| unavailable(error.to_string()))?;
-    match serde_json::from_str::<Answer<()>>(&text).map_err(|error| unavailable(error.to_string()))? {
+    match serde_json::from_str::<Answer<()>>(&text).map_err(|error| unavailable(json_fault(&error)))? {
         Answer::Ok(()) => Ok(()),
         Answer::Error(error) => Err(error),
     }

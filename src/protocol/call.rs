@@ -35,6 +35,10 @@ pub struct Caller {
     /// A guest's random name: 22 base64url characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub guest: String,
+    /// Where a socket comes from, as [`crate::rest::client_address`] has it; empty where that is not known. It is
+    /// counted in memory, and neither stored nor logged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
 }
 
 /// A call to a room, with who asks.

@@ -138,12 +138,23 @@ pub struct ChatError {
     /// When a ban ends (RFC 3339), absent where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<String>,
+    /// Of an internal error, which the log line has too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_id: Option<String>,
 }
 
 impl ChatError {
     /// An error with nothing but its code and sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None, field: None, ends_at: None }
+        Self { code, message: message.into(), retry_after_ms: None, field: None, ends_at: None, error_id: None }
+    }
+
+    /// A fault of the service, told by an id alone: 16 hexadecimal digits out of `entropy`, to be logged with its cause.
+    pub fn internal(entropy: &[u8; 32]) -> Self {
+        let message = "The service met a fault of its own; it has been logged.";
+        // From the end: messages and probes take theirs from the beginning.
+        let id = entropy.iter().rev().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { error_id: Some(id), ..Self::new(ErrorCode::Internal, message) }
     }
 
     /// The same error, naming the field that is wrong.

@@ -22,6 +22,11 @@ pub use time::rfc3339;
 
 use serde::{Deserialize, Serialize};
 
+/// What is wrong with JSON, for a log: the error's own text may repeat what somebody said.
+pub(crate) fn json_fault(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
+}
+
 /// A place in a room's log: which incarnation of it, and after which event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {

@@ -66,8 +66,11 @@ pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
         reason: &'a str,
         retry: bool,
         after_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error_id: Option<&'a str>,
     }
-    event(None, "goodbye", &Goodbye { code: error.code, reason: &error.message, retry, after_ms })
+    let (reason, error_id) = (error.message.as_str(), error.error_id.as_deref());
+    event(None, "goodbye", &Goodbye { code: error.code, reason, retry, after_ms, error_id })
 }
 
 /// "Everything in (from, to] that is for you is in this frame, `left_out` were sampled away."

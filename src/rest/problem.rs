@@ -23,6 +23,9 @@ pub(super) struct Problem<'a> {
     /// Milliseconds after which the same request may succeed; in seconds in `Retry-After` too.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// Of a fault of the service: the id under which its cause stands in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_id: Option<&'a str>,
     /// Where in the request the fault is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Pointed<'a>>,
@@ -59,6 +62,7 @@ pub fn problem(error: &ChatError, instance: &str) -> String {
         code: error.code,
         instance,
         retry_after_ms: error.retry_after_ms,
+        error_id: error.error_id.as_deref(),
         errors: errors.into_iter().collect(),
     })
 }

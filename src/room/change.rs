@@ -4,7 +4,7 @@ use super::filters::Judged;
 use super::message::signed_in;
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
-use super::{Context, Failure, Room, Row, Sender, Step};
+use super::{Context, Failure, Room, Row, Sender, Step, is_apart};
 use crate::content;
 use crate::protocol::call::KnownMessage;
 use crate::protocol::wire::Counts;
@@ -137,11 +137,8 @@ impl Room {
         if window.is_some_and(|ms| said_at.saturating_add(ms) < cx.now) {
             return Err(ChatError::new(ErrorCode::Forbidden, "The time to edit this message is over.").into());
         }
-        let rate = self.rate(sender.role);
-        if let Some(rate) = rate {
-            self.rates.check(&who.user_id, rate, cx.now)?;
-        }
         self.check_bond(sender, cx.now)?;
+        self.check_rates(&who.user_id, sender.role, cx.now)?;
         let clean = content::clean(content, self.max_length())?;
         let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
         let mentions = self.mentions(cx, clean.plain(), &[])?;
@@ -175,9 +172,7 @@ impl Room {
         };
         let audience = self.audience_for(&who.user_id, cx.now);
         let seq = self.append(&mut step, cx.now, audience, body);
-        if rate.is_some() {
-            self.rates.accepted(&who.user_id, cx.now);
-        }
+        self.count_said(&who.user_id, sender.role, cx.now);
         self.seal(&mut step);
         Ok((Edited { message_id, seq, edited_at: rfc3339(edited_at) }, step))
     }
@@ -245,7 +240,7 @@ impl Room {
     /// Reacts to a message, or takes a reaction back; a repeat changes nothing.
     ///
     /// # Errors
-    /// `invalid_reaction`, `too_many_reactions`, `message_not_found`, and those of the role and modes.
+    /// `invalid_reaction`, `too_many_reactions`, `message_not_found`, `rate_limited`, and those of the role and modes.
     pub fn react(
         &mut self,
         cx: &Context<'_>,
@@ -256,6 +251,10 @@ impl Room {
     ) -> Result<(Reacted, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Action::React, sender.role, self.info.settings.read_only)?;
+        if !is_apart(sender.role) {
+            let rate = self.settings.per_window(self.settings.rate_limit_reactions);
+            self.reacted.take(&who.user_id, rate, cx.now)?;
+        }
         let reaction = content::reaction(reaction)?;
         let message_id = self.find(cx, id)??.message.message_id;
         let mut reactions = Reactions::of(cx.log, message_id.seq())?;

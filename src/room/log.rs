@@ -3,7 +3,7 @@
 //! Reading is synchronous and has no effect, as a Durable Object's SQLite is; so the rules stay deterministic, and a
 //! room that wakes loads only what it needs.
 
-use crate::protocol::{Audience, Body, LogEvent};
+use crate::protocol::{Audience, Body, LogEvent, json_fault};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -43,7 +43,8 @@ impl Row {
             at: u64,
             visible_at: u64,
         }
-        let fault = |error: serde_json::Error| StorageFault(format!("a row of the log cannot be read: {error}"));
+        let fault =
+            |error: serde_json::Error| StorageFault(format!("a row of the log cannot be read: {}", json_fault(&error)));
         let events: Vec<&RawValue> = serde_json::from_str(text).map_err(fault)?;
         let read = |raw: &&RawValue| {
             serde_json::from_str(raw.get()).or_else(|_| {

@@ -115,10 +115,7 @@ impl Room {
         }
         self.check_bond(sender, cx.now)?;
         self.check_slow(&who.user_id, sender.role, cx.now)?;
-        let rate = self.rate(sender.role);
-        if let Some(rate) = rate {
-            self.rates.check(&who.user_id, rate, cx.now)?;
-        }
+        self.check_rates(&who.user_id, sender.role, cx.now)?;
         let clean = content::clean(&body.content, self.max_length())?;
         if kind == MessageType::Emote && !content::is_emote(clean.plain()) {
             let message = "A message of type `emote` holds nothing but emoji and :name: shortcodes.";
@@ -176,9 +173,7 @@ impl Room {
             let audience = self.audience_for(&who.user_id, cx.now);
             self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(message)));
         }
-        if rate.is_some() {
-            self.rates.accepted(&who.user_id, cx.now);
-        }
+        self.count_said(&who.user_id, sender.role, cx.now);
         if let Some(client_id) = body.client_id {
             let hash = dedupe::hash(&who.user_id, &client_id);
             step.write.dedupe.push(hash);

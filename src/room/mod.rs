@@ -29,7 +29,7 @@ pub use message::{Sender, Sent};
 pub use moderation::{BanData, DeletedData, PinnedData, RoleData};
 pub use page::first_held_no;
 pub use policy::{Action, Rule, TABLE, allows};
-pub use rate::Window;
+pub use rate::{Rates, Window};
 pub use reactions::key as reaction_key;
 pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};
@@ -39,8 +39,8 @@ use crate::content;
 use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::Remembered;
 use crate::protocol::{
-    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, MessageId, Position, Rate, RoomId, RoomInfo, UserId,
-    Visibility,
+    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, Message, MessageId, Position, Rate, RoomId, RoomInfo,
+    UserId, Visibility,
 };
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -103,7 +103,10 @@ pub struct Room {
     drained: u64,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
-    rates: rate::Rates,
+    rates: Rates,
+    /// What all members said together.
+    said: Window,
+    reacted: Rates,
     edits: edits::Edits,
     authors: Option<mentions::Authors>,
     dedupe: Option<dedupe::Dedupe>,
@@ -196,7 +199,9 @@ impl Room {
             drained: 0,
             bans: BTreeMap::new(),
             pinned: Vec::new(),
-            rates: rate::Rates::default(),
+            rates: Rates::default(),
+            said: Window::default(),
+            reacted: Rates::default(),
             edits: edits::Edits::default(),
             authors: None,
             dedupe: None,
@@ -296,6 +301,10 @@ impl Room {
     fn reload_rates(&mut self, log: &dyn Log, now: u64) -> Read<()> {
         let since = now.saturating_sub(self.longest_window());
         let (mut before, mut said) = (u64::MAX, Vec::new());
+        let sent = |message: &Message, at| {
+            let counts = message.sent_by.is_none() && !message.user.roles.iter().any(|role| is_apart(*role));
+            (message.sender().clone(), at, counts)
+        };
         'scan: loop {
             let rows = log.rows_before(before, SCAN)?;
             let Some(oldest) = rows.last() else { break };
@@ -306,30 +315,56 @@ impl Room {
                 }
                 match &event.body {
                     // One that waited counted when it was sent.
-                    Body::NewMessage(message) if message.held_id.is_none() => {
-                        said.push((message.sender().clone(), event.at));
-                    }
-                    Body::MessageHeld(held) => {
-                        let message = &held.message;
-                        said.push((message.sender().clone(), event.at));
-                    }
+                    Body::NewMessage(message) if message.held_id.is_none() => said.push(sent(message, event.at)),
+                    Body::MessageHeld(held) => said.push(sent(&held.message, event.at)),
+                    // The log does not say what an editor was; most are members.
                     Body::MessageEdited { user_id, .. } | Body::Gone { user_id } => {
-                        said.push((user_id.clone(), event.at));
+                        said.push((user_id.clone(), event.at, true));
                     }
                     _ => {}
                 }
             }
         }
-        for (user, at) in said.iter().rev() {
+        for (user, at, counts) in said.iter().rev() {
             self.rates.accepted(user, *at);
+            if *counts && at.saturating_add(self.room_rate().window_ms) > now {
+                self.said.accepted(*at);
+            }
         }
         Ok(())
+    }
+
+    /// Whether this user may say one more thing at `now`: by their own rate, and by the room's.
+    fn check_rates(&mut self, user: &str, role: Role, now: u64) -> Result<(), ChatError> {
+        if let Some(rate) = self.rate(role) {
+            self.rates.check(user, rate, now)?;
+        }
+        if is_apart(role) {
+            return Ok(());
+        }
+        let message = "So much is said in this room that it takes no more for a moment.";
+        self.said.check(self.room_rate(), now).map_err(|error| ChatError { message: message.into(), ..error })
+    }
+
+    /// Counts what [`Room::check_rates`] let pass and the room accepted.
+    fn count_said(&mut self, user: &str, role: Role, now: u64) {
+        if self.rate(role).is_some() {
+            self.rates.accepted(user, now);
+        }
+        if !is_apart(role) {
+            self.said.accepted(now);
+        }
+    }
+
+    fn room_rate(&self) -> Rate {
+        let Settings { rate_limit_room_messages: messages, rate_limit_room_window_ms: window_ms, .. } = *self.settings;
+        Rate { messages, window_ms }
     }
 
     fn longest_window(&self) -> u64 {
         let own = self.rate(Role::Member).map_or(0, |rate| rate.window_ms);
         let slow = self.info.settings.slow_s.unwrap_or(0).saturating_mul(1000);
-        own.max(slow).max(self.settings.rate_limit_service_window_ms)
+        own.max(slow).max(self.settings.rate_limit_service_window_ms).max(self.room_rate().window_ms)
     }
 
     /// The limit for this role; none for those who have none.
@@ -467,5 +502,11 @@ impl Room {
     pub fn sweep(&mut self, now: u64) {
         let window = self.longest_window();
         self.rates.sweep(window, now);
+        self.reacted.sweep(self.settings.rate_limit_window_ms, now);
     }
+}
+
+/// Moderators and above, and services: neither the room's rate nor those of reactions and typing are theirs.
+pub fn is_apart(role: Role) -> bool {
+    role.at_least(Role::Moderator)
 }

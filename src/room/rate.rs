@@ -1,6 +1,6 @@
-//! How much a user may say: a sliding window of what was accepted, exact.
+//! How much may be done in a while: a sliding window of what was accepted, exact.
 
-use crate::protocol::{ChatError, ErrorCode, Rate, UserId};
+use crate::protocol::{ChatError, ErrorCode, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 
@@ -34,37 +34,47 @@ impl Window {
     }
 }
 
-/// Each user's messages and edits, as far back as the longest window.
+/// A window for each user, or whoever else is counted, as far back as the longest one.
 #[derive(Debug, Default)]
-pub(super) struct Rates(HashMap<UserId, Window>);
+pub struct Rates(HashMap<String, Window>);
 
 impl Rates {
-    /// Whether `user` may say one more thing at `now`.
+    /// Whether `who` may do it once more at `now`.
     ///
     /// # Errors
     /// As [`Window::check`].
-    pub(super) fn check(&mut self, user: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
-        self.0.get_mut(user).map_or(Ok(()), |window| window.check(rate, now))
+    pub fn check(&mut self, who: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
+        self.0.get_mut(who).map_or(Ok(()), |window| window.check(rate, now))
     }
 
-    /// When this user last said something.
-    pub(super) fn last(&self, user: &str) -> Option<u64> {
-        self.0.get(user)?.0.back().copied()
+    /// When `who` last did it.
+    pub(super) fn last(&self, who: &str) -> Option<u64> {
+        self.0.get(who)?.0.back().copied()
     }
 
     /// Counts something that was accepted.
-    pub(super) fn accepted(&mut self, user: &str, at: u64) {
-        match self.0.get_mut(user) {
+    pub fn accepted(&mut self, who: &str, at: u64) {
+        match self.0.get_mut(who) {
             Some(window) => window.accepted(at),
             None => {
-                self.0.insert(user.to_owned(), Window(VecDeque::from([at])));
+                self.0.insert(who.to_owned(), Window(VecDeque::from([at])));
             }
         }
     }
 
-    /// Forgets users whose last word is older than `window` ms.
-    pub(super) fn sweep(&mut self, window: u64, now: u64) {
-        self.0.retain(|_, said| said.0.back().is_some_and(|at| at.saturating_add(window) > now));
+    /// Checks, and counts what passes.
+    ///
+    /// # Errors
+    /// As [`Window::check`].
+    pub fn take(&mut self, who: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
+        self.check(who, rate, now)?;
+        self.accepted(who, now);
+        Ok(())
+    }
+
+    /// Forgets those who last did it `window` ms ago or longer.
+    pub fn sweep(&mut self, window: u64, now: u64) {
+        self.0.retain(|_, done| done.0.back().is_some_and(|at| at.saturating_add(window) > now));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::log::{Log, Read, StorageFault};
 use crate::protocol::wire::{Counts, json};
-use crate::protocol::{ChatError, ErrorCode, UserId};
+use crate::protocol::{ChatError, ErrorCode, UserId, json_fault};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Distinct reactions on one message.
@@ -22,7 +22,7 @@ pub fn key(seq: u64) -> String {
 impl Reactions {
     pub(super) fn unpack(text: &str) -> Read<Self> {
         let read = serde_json::from_str(text);
-        read.map(Self).map_err(|error| StorageFault(format!("reactions cannot be read: {error}")))
+        read.map(Self).map_err(|error| StorageFault(format!("reactions cannot be read: {}", json_fault(&error))))
     }
 
     pub(super) fn of(log: &dyn Log, seq: u64) -> Read<Self> {

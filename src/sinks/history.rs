@@ -5,7 +5,7 @@ use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
 use crate::protocol::wire::{Counts, MessageData, json, raw};
 use crate::protocol::{
-    Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User,
+    Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
 };
 use crate::room::{Viewer, view};
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ impl Stored {
 /// # Errors
 /// It is not what this build's query yields; the text is for the operator's log.
 pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -> Result<Older, String> {
-    let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let stored: Vec<Stored> = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     let mut older = Older::default();
     for mut stored in stored {
         let mine = stored.mine.take();
@@ -166,7 +166,7 @@ pub fn read_message(answer: &str) -> Result<(RoomId, KnownMessage), String> {
         #[serde(flatten)]
         known: KnownMessage,
     }
-    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     Ok((room_id, known))
 }
 
@@ -189,7 +189,7 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         last_no: u64,
         epoch: u64,
     }
-    let found: Found = serde_json::from_str(answer).map_err(|error| error.to_string())?;
+    let found: Found = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
     let roles = found.roles.into_iter().filter_map(|(user, role)| Some((user, Role::parse(&role)?))).collect();
     Ok(Remembered {
         info: found.info,
@@ -235,5 +235,5 @@ pub struct AuditPage {
 /// # Errors
 /// It is not what this build's query yields.
 pub fn read_audit(answer: &str) -> Result<AuditPage, String> {
-    serde_json::from_str(answer).map(|audit| AuditPage { audit }).map_err(|error| error.to_string())
+    serde_json::from_str(answer).map(|audit| AuditPage { audit }).map_err(|error| json_fault(&error))
 }

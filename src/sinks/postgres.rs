@@ -6,7 +6,7 @@ use crate::content::Reason;
 use crate::host::Batch;
 use crate::protocol::act::Terms;
 use crate::protocol::wire::json;
-use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, RoomInfo};
+use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, RoomInfo, json_fault};
 use crate::room::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -254,6 +254,6 @@ pub enum Applied {
 /// # Errors
 /// It is not what `chat_apply` of any known version says.
 pub fn read_applied(text: &str, batches: usize) -> Result<Vec<Applied>, String> {
-    let applied: Vec<Applied> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let applied: Vec<Applied> = serde_json::from_str(text).map_err(|error| json_fault(&error))?;
     if applied.len() == batches { Ok(applied) } else { Err("another number of answers than batches".into()) }
 }

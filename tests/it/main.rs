@@ -9,6 +9,7 @@ mod memory;
 mod moderation;
 mod postgres;
 mod presence;
+mod rates;
 mod rules;
 mod sim;
 mod sockets;

@@ -1,6 +1,6 @@
 //! A room's storage in memory, which behaves as the object's SQLite does.
 
-use edge_chat::room::{Log, Read, Row, Write, reaction_key};
+use edge_chat::room::{Log, Read, Row, StorageFault, Write, reaction_key};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub enum Flaw {
     KeepsOldText,
     /// No `client_id` is known again.
     ForgetsSent,
+    /// No message can be read.
+    Unreadable,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +104,9 @@ impl MemoryLog {
 
 impl Log for MemoryLog {
     fn row_with(&self, seq: u64) -> Read<Option<Row>> {
+        if self.flaw.get() == Flaw::Unreadable {
+            return Err(StorageFault("disk I/O error on page 7".into()));
+        }
         Ok(Self::rows(self.tables.borrow().log.range(seq..).take(1))?.pop())
     }
 

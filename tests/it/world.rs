@@ -125,7 +125,7 @@ impl World {
         let known = self.known.get(user).filter(|who| who.exp_ms > self.now + 3_600_000).cloned();
         let identity = (!user.is_empty()).then(|| known.unwrap_or_else(|| self.identity(user, 86_400)));
         self.known.extend(identity.clone().map(|who| (user.to_owned(), who)));
-        Caller { identity, guest: "AAAAAAAAAAAAAAAAAAAAAA".into() }
+        Caller { identity, guest: "AAAAAAAAAAAAAAAAAAAAAA".into(), ..Caller::default() }
     }
 
     fn load(&mut self) {
@@ -249,7 +249,7 @@ impl World {
 
     pub fn open_as(&mut self, caller: Caller) -> SocketId {
         // As the platform: the socket is held under its number before the effects are carried out.
-        let (id, effects) = self.compute(|host, at| host.open(at, caller));
+        let (id, effects) = self.compute(|host, at| host.open(at, caller)).unwrap();
         self.wires.insert(id, Wire::default());
         self.log.write(&effects.write);
         self.carry_out(effects);

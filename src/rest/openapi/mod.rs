@@ -56,7 +56,8 @@ const PATHS: &[(&str, &[Method])] = &[
     info(description = "Rooms, history and messages over HTTP; live events come over the WebSocket of \
         `/api/rooms/{room_id}/ws`, which docs/protocol.md describes. Errors are problem documents (RFC 9457) whose \
         `code` is the word to branch on. A path or method that does not exist is answered 404 or 405 with the type \
-        `about:blank`."),
+        `about:blank`. Requests are counted by user, or by address without a token; `RateLimit` and `RateLimit-Policy` \
+        say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, Denial, HeldData<'static>, HeldList, SetTerms, Terms, Tried, TryTerms, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
         EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
@@ -137,7 +138,8 @@ impl Doc {
         let mut errors = vec![ErrorCode::Misconfigured];
         if who != Who::Open {
             errors.extend([ErrorCode::TokenInvalid, ErrorCode::TokenExpired, ErrorCode::TokenRequired]);
-            errors.extend([ErrorCode::Forbidden, ErrorCode::Unavailable, ErrorCode::Internal]);
+            errors.extend([ErrorCode::Forbidden, ErrorCode::RateLimited]);
+            errors.extend([ErrorCode::Unavailable, ErrorCode::Internal]);
         }
         Self { id, summary, who, queries: Vec::new(), body: None, answer: (200, "Done.", None), errors }
     }
@@ -255,7 +257,7 @@ fn describe(route: &Route) -> Option<Doc> {
         .answer(101, "The socket is open; `join_room` comes first.", None)
         .room()
         .errors(&[ErrorCode::BadRequest, ErrorCode::TokenInvalid, ErrorCode::TokenExpired, ErrorCode::Forbidden])
-        .errors(&[ErrorCode::Unavailable, ErrorCode::Overloaded]),
+        .errors(&[ErrorCode::RateLimited, ErrorCode::Unavailable, ErrorCode::Overloaded]),
         Route::CreateRoom => Doc::new("createRoom", "Makes a room; whoever makes it owns it.", Bearer)
             .body::<CreateRoom>()
             .answer(201, "The room; `Location` is its path.", json::<RoomData<'static>>())
@@ -340,7 +342,7 @@ fn describe(route: &Route) -> Option<Doc> {
         )
         .body::<TokenBody>()
         .answer(200, "The token, for 12 hours.", json::<TokenData<'static>>())
-        .errors(&[ErrorCode::UserNotFound, ErrorCode::TokenInvalid]),
+        .errors(&[ErrorCode::UserNotFound, ErrorCode::TokenInvalid, ErrorCode::RateLimited]),
         Route::Health => Doc::new("health", "Whether the service serves; PostgreSQL is not asked.", Open).answer(
             200,
             "It does.",

@@ -15,7 +15,7 @@ impl Sim {
 
     pub(super) fn join(&mut self, tab: usize) -> Checked {
         let caller = self.w.caller(self.tabs[tab].user);
-        let (id, effects) = self.w.compute(|host, at| host.open(at, caller));
+        let (id, effects) = self.w.compute(|host, at| host.open(at, caller)).unwrap();
         self.w.wires.insert(id, Default::default());
         self.w.carry_out(effects);
         let Tab { epoch, seq, .. } = self.tabs[tab];

@@ -1,0 +1,63 @@
+//! The isolate's shield: who has asked how often, before any room wakes.
+
+use super::util::now;
+use crate::auth::{Claims, Role};
+use crate::protocol::{ChatError, Rate};
+use crate::rest::{Quota, Shield, client_address};
+use crate::settings::Settings;
+use std::cell::RefCell;
+use wasm_bindgen::JsValue;
+use worker::Request;
+
+/// An address may open sockets in so many rooms as often as in each.
+const ROOMS: u32 = 4;
+
+thread_local! {
+    static SHIELD: RefCell<Shield> = RefCell::default();
+}
+
+fn count(who: &str, rate: Rate) -> (Quota, Result<(), ChatError>) {
+    SHIELD.with_borrow_mut(|shield| shield.count(who, rate, now()))
+}
+
+/// Where the request comes from.
+fn address(req: &Request, settings: &Settings) -> Option<String> {
+    let header = |name: &str| req.headers().get(name).ok().flatten();
+    let cf_client_ip = || {
+        let cf = js_sys::Reflect::get(req.inner(), &JsValue::from_str("cf")).ok()?;
+        js_sys::Reflect::get(&cf, &JsValue::from_str("clientIp")).ok()?.as_string()
+    };
+    client_address(settings.client_ip, header, cf_client_ip)
+}
+
+/// Counts an upgrade, and gives the address that it comes from, where that is known.
+///
+/// # Errors
+/// `rate_limited`.
+pub(super) fn count_upgrade(req: &Request, settings: &Settings) -> Result<Option<String>, ChatError> {
+    let address = address(req, settings);
+    if let Some(address) = &address {
+        let limit = settings.rate_limit_joins.saturating_mul(ROOMS);
+        count(&format!("upgrade {address}"), settings.per_window(limit)).1?;
+    }
+    Ok(address)
+}
+
+/// Counts a request over REST: by its user, else by its address. None for a service, whose sends the room counts.
+pub(super) fn count_request(
+    req: &Request,
+    claims: Option<&Claims>,
+    settings: &Settings,
+) -> Option<(Quota, Result<(), ChatError>)> {
+    let serves = |claims: &Claims| {
+        let mut roles = claims.roles.iter().copied().chain(claims.rooms.values().filter_map(|grant| grant.role));
+        roles.any(|role| role == Role::Service)
+    };
+    let who = match claims {
+        Some(claims) if serves(claims) => return None,
+        Some(claims) => format!("user {}", claims.sub),
+        // Nobody can be kept out by those without an address: a token is a way past them.
+        None => format!("address {}", address(req, settings).unwrap_or_default()),
+    };
+    Some(count(&who, settings.per_window(settings.rate_limit_requests)))
+}

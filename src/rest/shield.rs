@@ -1,0 +1,106 @@
+//! How often somebody has asked of late, held in the isolate's memory: a shield, since there are many isolates. What
+//! has to be exact is counted in the room.
+
+use crate::protocol::{ChatError, ErrorCode, Rate};
+use std::collections::HashMap;
+
+/// Who is counted, at most; half of it is forgotten at once, those first who have not asked for longest.
+const MOST: usize = 10_000;
+
+/// One window, which begins with its first request.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    since: u64,
+    count: u32,
+}
+
+/// What a request finds of its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    rate: Rate,
+    /// Requests left in the window, and when it ends, in ms from now.
+    left: u32,
+    ends_in_ms: u64,
+}
+
+impl Quota {
+    /// `RateLimit`, a structured field: what is left, and in how many seconds there is all of it again.
+    pub fn header(&self) -> String {
+        format!(r#""requests";r={};t={}"#, self.left, self.ends_in_ms.div_ceil(1000))
+    }
+
+    /// `RateLimit-Policy`, likewise: how many in how many seconds.
+    pub fn policy(&self) -> String {
+        format!(r#""requests";q={};w={}"#, self.rate.messages, self.rate.window_ms.div_ceil(1000))
+    }
+}
+
+/// A table of those who asked, of bounded size: two generations, of which the older one goes when the younger is full.
+#[derive(Debug, Default)]
+pub struct Shield {
+    young: HashMap<String, Asked>,
+    old: HashMap<String, Asked>,
+}
+
+impl Shield {
+    /// Counts a request of `who` at `now` (ms), and says whether it is one too many.
+    pub fn count(&mut self, who: &str, rate: Rate, now: u64) -> (Quota, Result<(), ChatError>) {
+        let known = self.young.get(who).or_else(|| self.old.get(who)).copied();
+        let mut asked = known
+            .filter(|asked| now < asked.since.saturating_add(rate.window_ms))
+            .unwrap_or(Asked { since: now, count: 0 });
+        let passes = asked.count < rate.messages;
+        asked.count = asked.count.saturating_add(u32::from(passes));
+        if self.young.len() >= MOST / 2 && !self.young.contains_key(who) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(who.to_owned(), asked);
+        let ends_in_ms = asked.since.saturating_add(rate.window_ms).saturating_sub(now).min(rate.window_ms);
+        let quota = Quota { rate, left: rate.messages.saturating_sub(asked.count), ends_in_ms };
+        let refused = || {
+            let message = "Too many requests in a short time. Wait a moment.";
+            ChatError::new(ErrorCode::RateLimited, message).retry_after(ends_in_ms)
+        };
+        (quota, if passes { Ok(()) } else { Err(refused()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { messages: 3, window_ms: 10_000 };
+
+    #[test]
+    fn so_many_a_window_for_each_and_the_headers_say_so() {
+        let mut shield = Shield::default();
+        for (at, left) in [(1_000, 2), (4_500, 1), (5_000, 0)] {
+            let (quota, passes) = shield.count("ada", RATE, at);
+            assert!(passes.is_ok());
+            assert_eq!(quota.left, left);
+        }
+        let (quota, passes) = shield.count("ada", RATE, 5_001);
+        assert_eq!(passes.unwrap_err().retry_after_ms, Some(5_999));
+        assert_eq!(quota.header(), r#""requests";r=0;t=6"#);
+        assert_eq!(quota.policy(), r#""requests";q=3;w=10"#);
+        assert!(shield.count("bob", RATE, 5_001).1.is_ok());
+        assert!(shield.count("ada", RATE, 10_999).1.is_err());
+        assert_eq!(shield.count("ada", RATE, 11_000).0.header(), r#""requests";r=2;t=10"#);
+        // A clock that goes back makes no wait longer than a window.
+        assert_eq!(shield.count("ada", RATE, 0).0.ends_in_ms, 10_000);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_a_crowd_does_not_wash_out_who_goes_on_asking() {
+        let mut shield = Shield::default();
+        let mut refused = 0;
+        for n in 0..50_000 {
+            let _ = shield.count(&format!("passer-by {n}"), RATE, 1_000);
+            if n % 1_000 == 0 {
+                refused += u32::from(shield.count("hammer", RATE, 1_000).1.is_err());
+            }
+            assert!(shield.young.len() + shield.old.len() <= MOST);
+        }
+        assert_eq!(refused, 47);
+    }
+}
