@@ -129,6 +129,18 @@ impl Host {
                 room.may(Action::Ban, role)?;
                 return Ok(answer(&Bans { bans: room.bans(self.now) }));
             }
+            Ask::Report { body, known } => {
+                let (reported, step) = room.report(&cx, &sender, &body, known)?;
+                (answer(&reported), step)
+            }
+            Ask::Reports(query) => {
+                room.may(Action::ReviewReports, role)?;
+                return Ok(answer(&room.reports(at.log, query)?));
+            }
+            Ask::OpenReport { report_id } => {
+                room.may(Action::ReviewReports, role)?;
+                return Ok(answer(&room.opened(at.log, &report_id)?));
+            }
             Ask::MayReadAudit(_) => {
                 room.may(Action::ReadAudit, role)?;
                 return Ok(answer(&()));

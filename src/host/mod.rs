@@ -23,6 +23,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// How long, ms, after it was due what an alarm did not get done is tried again.
+const RETRY: u64 = 60_000;
+
 /// What every input comes with.
 pub struct Moment<'a> {
     /// ms since 1970, from the platform's clock; the host never lets it go back.
@@ -234,6 +237,10 @@ impl Host {
         }
         if let Some(room) = &mut self.room {
             room.sweep(self.now);
+            match room.forget_quotes(at.log, self.now) {
+                Ok(step) => self.take(step, &mut effects),
+                Err(fault) => effects.faults.push(fault.to_string()),
+            }
         }
         self.show(Vec::new(), &mut effects);
         self.finish(effects)
@@ -262,7 +269,9 @@ impl Host {
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
-        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).min();
+        // What could not be read is tried again, but not at once.
+        let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
+        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(quotes).min();
         effects
     }
 

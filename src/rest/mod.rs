@@ -11,5 +11,5 @@ mod route;
 pub use openapi::openapi_json;
 pub use origin::{allowed_origin, is_same_origin};
 pub use problem::{problem, problem_page, title};
-pub use query::{audit, members, mine, page};
+pub use query::{audit, members, mine, page, reports};
 pub use route::{Method, Route, route};

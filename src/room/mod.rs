@@ -15,6 +15,7 @@ mod page;
 mod policy;
 mod rate;
 mod reactions;
+mod reports;
 mod resume;
 mod view;
 
@@ -100,6 +101,7 @@ pub struct Room {
     pinned: Vec<MessageId>,
     rates: rate::Rates,
     edits: edits::Edits,
+    reports: reports::Reports,
     authors: Option<mentions::Authors>,
     dedupe: Option<dedupe::Dedupe>,
 }
@@ -128,14 +130,14 @@ impl Room {
     pub fn load(id: &RoomId, settings: Rc<Settings>, log: &dyn Log, now: u64) -> Read<Option<Self>> {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
-        let mut edits = edits::Edits::default();
+        let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         for (key, value) in log.state()? {
             match key.as_str() {
                 KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
-                _ if edits.load(&key, &value) => {}
+                _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
                 KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ => {
                     if let Some(user) = key.strip_prefix(KEY_BAN) {
@@ -151,6 +153,7 @@ impl Room {
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
         room.edits = edits;
+        room.reports = reports;
         room.bans = bans;
         room.pinned = pinned;
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
@@ -180,6 +183,7 @@ impl Room {
             pinned: Vec::new(),
             rates: rate::Rates::default(),
             edits: edits::Edits::default(),
+            reports: reports::Reports::default(),
             authors: None,
             dedupe: None,
         }
@@ -198,7 +202,7 @@ impl Room {
 
     /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
     pub fn restore(id: &RoomId, settings: Rc<Settings>, remembered: Remembered, now: u64) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, last_no, epoch } = remembered;
+        let Remembered { info, roles, bans, pinned, reports, last_no, epoch } = remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
@@ -207,6 +211,9 @@ impl Room {
         if !pinned.is_empty() {
             step.write.state.push((KEY_PINNED.into(), Some(crate::protocol::wire::json(&pinned))));
             room.pinned = pinned;
+        }
+        for report in reports {
+            room.reports.keep(report, &mut step);
         }
         (room, step)
     }
@@ -417,6 +424,9 @@ impl Room {
             step.write.state.extend(messages.map(|event| (reaction_key(event.seq), None)));
             self.edits.forget(&row, &mut step);
             step.write.forget_to = Some(row.last);
+        }
+        if let Some(last) = step.write.forget_to {
+            self.reports.let_go(self.epoch, last + 1, &mut step);
         }
         Ok(step)
     }

@@ -146,6 +146,8 @@ impl Room {
             Act::Pin(_) | Act::Unpin(_) => Action::Pin,
             Act::Announce(_) => Action::Announce,
             Act::SetRole(_) => Action::SetRole,
+            Act::Report(_) => Action::Report,
+            Act::ResolveReport(_) => Action::ReviewReports,
         };
         policy::check(action, sender.role, false)?;
         let Some(who) = sender.identity else {
@@ -165,6 +167,8 @@ impl Room {
             Act::Unpin(body) => self.pin(cx, sender, who, &body, true),
             Act::Announce(Announcement { content, .. }) => self.announce(cx, sender, content),
             Act::SetRole(body) => self.set_role(cx, sender, who, body),
+            Act::Report(body) => self.report(cx, sender, &body, None).map(|(reported, step)| (reported.report, step)),
+            Act::ResolveReport(body) => self.resolve(cx, sender.role, who, &body),
         }
     }
 

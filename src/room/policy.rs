@@ -36,6 +36,10 @@ pub enum Action {
     ReadStats,
     /// See who did what to whom.
     ReadAudit,
+    /// Tell moderators of a message.
+    Report,
+    /// See reports and decide them.
+    ReviewReports,
 }
 
 /// One line of the table.
@@ -76,6 +80,8 @@ pub const TABLE: &[Rule] = &[
     rule(Action::DeleteRoom, "delete the room", OWNER, true),
     rule(Action::ReadStats, "read the counters", MODERATOR, true),
     rule(Action::ReadAudit, "read the audit", MODERATOR, true),
+    rule(Action::Report, "report messages", MEMBER, true),
+    rule(Action::ReviewReports, "see and decide reports", MODERATOR, true),
 ];
 
 fn forbidden(message: &str) -> ChatError {
@@ -137,6 +143,7 @@ pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
         can.extend(["send", "edit", "react", "type"]);
     }
     let acts = [
+        (Action::Report, "report"),
         (Action::DeleteOthers, "delete"),
         (Action::DeleteMany, "delete_many"),
         (Action::Pin, "pin"),
@@ -146,6 +153,7 @@ pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
         (Action::Configure, "configure"),
         (Action::SetRole, "set_role"),
         (Action::ReadAudit, "read_audit"),
+        (Action::ReviewReports, "review_reports"),
     ];
     can.extend(acts.into_iter().filter(|(action, _)| allows(*action, role)).map(|(_, name)| name));
     can

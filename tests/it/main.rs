@@ -8,6 +8,7 @@ mod memory;
 mod moderation;
 mod postgres;
 mod presence;
+mod reports;
 mod rules;
 mod sim;
 mod sockets;

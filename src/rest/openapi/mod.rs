@@ -6,8 +6,9 @@ mod acts;
 use super::problem::Problem;
 use super::route::{Method, Route, route};
 use crate::host::{Bans, Members, Stats};
-use crate::protocol::act::{Announcement, Appointed, BanUser};
+use crate::protocol::act::{Announcement, Appointed, BanUser, ReportBody, ResolveBody};
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
+use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
 use crate::room::{BanData, Deleted, DeletedData, Edited, PinnedData, RoleData, Sent};
@@ -37,6 +38,9 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/pins/{message_id}", &[Method::Put, Method::Delete]),
     ("/api/rooms/{room_id}/roles/{user_id}", &[Method::Put, Method::Delete]),
     ("/api/rooms/{room_id}/audit", &[Method::Get]),
+    ("/api/rooms/{room_id}/reports", &[Method::Get]),
+    ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
+    ("/api/messages/{message_id}/report", &[Method::Post]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -52,8 +56,9 @@ const PATHS: &[(&str, &[Method])] = &[
         `about:blank`."),
     components(schemas(
         Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
-        EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
-        PinnedData<'static>, RoleData<'static>,
+        EditBody, Edited, History<'static>, Members, MessageData<'static>, OpenedReport<'static>, PatchRoom,
+        PinnedData<'static>, ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody,
+        RoleData<'static>,
         Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
     ))
 )]
@@ -68,6 +73,7 @@ pub fn openapi_json() -> String {
                 .replace("{room_id}", "video_123")
                 .replace("{message_id}", "x")
                 .replace("{code}", "x")
+                .replace("{report_id}", "x")
                 .replace("{user_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
@@ -303,6 +309,9 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Announce(_) | Route::Pin(..) | Route::Role(..) | Route::Audit(_) => return acts::describe(route),
+        Route::Reports(_) | Route::Report(..) | Route::ResolveReport(..) | Route::ReportMessage(_) => {
+            return acts::describe(route);
+        }
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())
