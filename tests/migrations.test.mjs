@@ -235,6 +235,32 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.equal((await row(m.id)).content, "a &lt; b");
     });
 
+    test("reports are made, decided, made anew, and lose their quotes", async () => {
+      const room = newRoom();
+      const [message_id, other, first, second, third] = Array.from({ length: 5 }, randomUUID);
+      const made = (seq, id, more = {}) => ({
+        op: "report", seq, id, message_id, reporter_id: "bob", reason: "spam", details: "d", quoted: "q", at: AT + seq, ...more,
+      });
+      const decided = (seq, id, status) => ({ op: "resolve_report", seq, id, status, resolution: `r${seq}`, by: "mod", at: AT + seq });
+      const all = () => db.query("select * from reports where room_id = $1 order by created_at", [room]);
+
+      const ops = [made(1, first), decided(2, first, "resolved"), decided(3, first, "dismissed"), made(4, second, { message_id: other })];
+      assert.deepEqual(await apply(batch(room, 0, 4, ops)), [at(4)]);
+      const common = { room_id: room, reporter_id: "bob", reason: "spam", details: "d", quoted: "q" };
+      const open = { status: "open", resolved_at: null, resolved_by: null, resolution: null };
+      assert.deepEqual((await all()).map((r) => ({ ...r })), [
+        { ...common, id: first, message_id, status: "dismissed", created_at: new Date(AT + 1), resolved_at: new Date(AT + 3), resolved_by: "mod", resolution: "r3" },
+        { ...common, ...open, id: second, message_id: other, created_at: new Date(AT + 4) },
+      ]);
+
+      // Two of one user and message in a batch: the later one stands.
+      await apply(batch(room, 4, 7, [made(5, randomUUID()), made(6, third), { op: "forget_quotes", seq: 7, before: AT + 5 }]));
+      assert.deepEqual((await all()).map(({ id, quoted, status }) => [id, quoted, status]), [[second, null, "open"], [third, "q", "open"]]);
+
+      await apply(batch(newRoom(), 0, 3, [{ ...made(1, randomUUID()), quoted: "stolen" }, decided(2, third, "resolved"), { op: "forget_quotes", seq: 3, before: AT + 99 }]));
+      assert.deepEqual((await all()).map(({ quoted, status }) => [quoted, status]), [[null, "open"], ["q", "open"]], "another room's are left alone");
+    });
+
     test("many rooms in one call, each at its own index", async () => {
       const ids = Array.from({ length: 70 }, newRoom).reverse();
       const answers = await apply(...ids.map((id, i) => batch(id, 0, i + 1, [message(1)])));

@@ -38,7 +38,7 @@ describe("a room", { concurrency: true }, () => {
     assert.ok(Math.abs(Date.parse(self.expires_at) - Date.now() - 3_600_000) < 10_000);
     assert.deepEqual({ ...self, expires_at: 0 }, {
       user_id: "ada", username: "Ada", avatar: null, role: "member", roles: ["member"], expires_at: 0,
-      can: ["send", "edit", "react", "type"],
+      can: ["send", "edit", "react", "type", "report"],
     });
     assert.ok(Math.abs(epoch - Date.now()) < 60_000);
     assert.equal(seq, 1);

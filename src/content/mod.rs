@@ -19,6 +19,7 @@ pub use emoji::{is_emote, reaction};
 pub use fields::{avatar, metadata};
 pub use mention::mention_names;
 pub use profanity::{Kind, Severity};
+pub use scrub::scrub;
 pub use spam::{History, SpamReason};
 pub use terms::{BadTerm, MAX_TERM_CHARS, MAX_TERMS, Terms};
 pub use verdict::{Action, Filters, Links, Message, ProfanitySetting, Reason, SpamSetting, Verdict, judge};

@@ -7,7 +7,7 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, Un
 /// Stays: `\n` and `\t`; joiners between letters of other scripts than ASCII's or within an emoji; variation selectors
 /// after what they vary; the tags of a well-formed subdivision flag; single direction marks (U+200E, U+200F, U+061C),
 /// which right-to-left text needs and which, unlike overrides and isolates, reach no further than their place.
-pub(super) fn scrub(raw: &str) -> String {
+pub fn scrub(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut previous = None;
     let mut rest = raw.chars();

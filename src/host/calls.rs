@@ -145,6 +145,18 @@ impl Host {
                 room.may(Action::SetTerms, role)?;
                 return Ok(answer(&room.try_terms(body, self.now)?));
             }
+            Ask::Report { body, known } => {
+                let (reported, step) = room.report(&cx, &sender, &body, known)?;
+                (answer(&reported), step)
+            }
+            Ask::Reports(query) => {
+                room.may(Action::ReviewReports, role)?;
+                return Ok(answer(&room.reports(at.log, query)?));
+            }
+            Ask::OpenReport { report_id } => {
+                room.may(Action::ReviewReports, role)?;
+                return Ok(answer(&room.opened(at.log, &report_id)?));
+            }
             Ask::MayReadAudit(_) => {
                 room.may(Action::ReadAudit, role)?;
                 return Ok(answer(&()));

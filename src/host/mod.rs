@@ -23,6 +23,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// How long, ms, after it was due what an alarm did not get done is tried again.
+const RETRY: u64 = 60_000;
+
 /// What every input comes with.
 pub struct Moment<'a> {
     /// ms since 1970, from the platform's clock; the host never lets it go back.
@@ -249,11 +252,13 @@ impl Host {
                 );
             }
         }
-        let expired = self.room.as_mut().map(|room| {
+        let over = self.room.as_mut().map(|room| {
             room.sweep(self.now);
-            room.expire_held(at.log, self.now)
+            // One at a time: what is left comes with the next alarm.
+            let held = room.expire_held(at.log, self.now);
+            held.and_then(|step| if step.write.is_empty() { room.forget_quotes(at.log, self.now) } else { Ok(step) })
         });
-        match expired {
+        match over {
             Some(Ok(step)) => self.take(step, &mut effects),
             Some(Err(fault)) => effects.faults.push(fault.to_string()),
             None => {}
@@ -288,7 +293,10 @@ impl Host {
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
         let held = self.room.as_ref().and_then(Room::next_held);
-        effects.alarm = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(held).min();
+        // What could not be read is tried again, but not at once.
+        let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
+        let due = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(held).chain(quotes);
+        effects.alarm = due.min();
         effects
     }
 

@@ -1,7 +1,7 @@
 //! History and messages by id: what the room's log and PostgreSQL know, put together.
 
 use super::drain_link::within;
-use super::postgres::{connect, one};
+use super::postgres::{Argument, connect, one};
 use super::room_link;
 use super::util::now;
 use crate::auth::Role;
@@ -11,6 +11,7 @@ use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
 use crate::sinks::history::{self, Older};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::types::Type;
 use worker::{Context, Delay, Env, console_error};
@@ -22,13 +23,30 @@ const YOUNG: u64 = 30_000;
 const WAIT: u64 = 3_000;
 const LOOK_EVERY: u64 = 200;
 
-fn unavailable(error: impl std::fmt::Display) -> ChatError {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> ChatError {
     console_error!("postgres: {error}");
     let message = "The history cannot be reached now; try again in a moment.";
     ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
 }
 
-/// A page of a room's history: the log's part of it, and what only PostgreSQL still has.
+/// One row of PostgreSQL's, as JSON text.
+///
+/// # Errors
+/// `unavailable`.
+pub(super) async fn read(
+    env: &Env,
+    ctx: &Context,
+    query: &str,
+    arguments: &[Argument<'_>],
+) -> Result<Option<String>, ChatError> {
+    let read = async {
+        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
+        one(&client, query, arguments).await
+    };
+    within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)
+}
+
+/// A page of a room's history.
 pub(super) async fn page(
     env: &Env,
     ctx: &Context,
@@ -37,6 +55,35 @@ pub(super) async fn page(
     query: PageQuery,
     mine: bool,
 ) -> Result<Box<RawValue>, ChatError> {
+    let Joined { messages, mine: my_reactions, total, has_more, epoch } = joined(env, ctx, room, caller, query).await?;
+    let (number, limit) = match query {
+        PageQuery::Page { page, limit } => (page, limit),
+        PageQuery::Before { limit, .. } | PageQuery::After { limit, .. } => (1, limit),
+    };
+    let my_reactions = mine.then_some(my_reactions);
+    let history =
+        History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch, my_reactions };
+    Ok(raw(json(&history)))
+}
+
+/// What both know of a page.
+pub(super) struct Joined {
+    /// As the query's order has them.
+    pub(super) messages: Vec<Box<RawValue>>,
+    mine: BTreeMap<String, Vec<String>>,
+    total: u64,
+    has_more: bool,
+    epoch: u64,
+}
+
+/// The log's part of a page, and what only PostgreSQL still has of it.
+pub(super) async fn joined(
+    env: &Env,
+    ctx: &Context,
+    room: &RoomId,
+    caller: Caller,
+    query: PageQuery,
+) -> Result<Joined, ChatError> {
     let page: Page = room_link::ask(env, room, caller, Ask::Messages(query)).await?;
     let (mut messages, mut my_reactions) = (page.held, page.my_reactions);
     if let Some((low, high)) = page.missing {
@@ -52,15 +99,8 @@ pub(super) async fn page(
             messages = older;
         }
     }
-    let (number, limit) = match query {
-        PageQuery::Page { page, limit } => (page, limit),
-        PageQuery::Before { limit, .. } | PageQuery::After { limit, .. } => (1, limit),
-    };
     let Page { total, has_more, epoch, .. } = page;
-    let my_reactions = mine.then_some(my_reactions);
-    let history =
-        History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch, my_reactions };
-    Ok(raw(json(&history)))
+    Ok(Joined { messages, mine: my_reactions, total, has_more, epoch })
 }
 
 async fn missing(
@@ -73,12 +113,9 @@ async fn missing(
 ) -> Result<Older, ChatError> {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let (low, high, id, user) = (number(low), number(high), room.as_str(), viewer.user_id.unwrap_or_default());
-    let read = async {
-        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
-        one(&client, history::PAGE, &[(&id, Type::TEXT), (&low, Type::INT8), (&high, Type::INT8), (&user, Type::TEXT)])
-            .await
-    };
-    let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
+    let arguments =
+        [(&id as _, Type::TEXT), (&low as _, Type::INT8), (&high as _, Type::INT8), (&user as _, Type::TEXT)];
+    let answer = read(env, ctx, history::PAGE, &arguments).await?;
     history::read_page(&answer.unwrap_or_default(), room, viewer, now()).map_err(unavailable)
 }
 
@@ -119,11 +156,8 @@ pub(super) async fn audit(
     // A year that every calendar has: "before the end of time" is before then.
     let before = i64::try_from(before).unwrap_or(i64::MAX).min(32_503_680_000_000);
     let (id, limit) = (room.as_str(), i64::try_from(limit).unwrap_or(50));
-    let read = async {
-        let client = connect(env, |driver| ctx.wait_until(driver)).await?;
-        one(&client, history::AUDIT, &[(&id, Type::TEXT), (&before, Type::INT8), (&limit, Type::INT8)]).await
-    };
-    let answer = within(READ_WITHIN, read).await.map_err(unavailable)?.map_err(unavailable)?;
+    let arguments = [(&id as _, Type::TEXT), (&before as _, Type::INT8), (&limit as _, Type::INT8)];
+    let answer = read(env, ctx, history::AUDIT, &arguments).await?;
     let audit = history::read_audit(&answer.unwrap_or_default()).map_err(unavailable)?;
     Ok(raw(json(&audit)))
 }

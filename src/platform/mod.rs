@@ -6,6 +6,7 @@ mod drain_link;
 mod messages;
 mod postgres;
 mod reply;
+mod reports;
 mod reserved;
 mod room;
 mod room_link;

@@ -2,10 +2,13 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, room_link, shield, socket, user};
+use super::{messages, reports, room_link, shield, socket, user};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
-use crate::protocol::act::{Act, Appointed, Denial, HeldRef, PinRef, Reasoned, SetRole, UserRef};
-use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, SendBody, TokenBody, TokenData};
+use crate::protocol::act::{
+    Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
+    UserRef,
+};
+use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, TokenBody, TokenData};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
@@ -192,6 +195,10 @@ fn claims(req: &Request, settings: &Settings) -> std::result::Result<Option<Clai
     auth::verify(token.trim(), &settings.keys, now()).map(Some)
 }
 
+fn fault() -> ChatError {
+    ChatError::new(ErrorCode::Internal, "The service met a fault of its own.")
+}
+
 impl Request_<'_> {
     async fn answer(&mut self, route: Route) -> Answered {
         let done = |body| Ok((200, body));
@@ -268,6 +275,24 @@ impl Request_<'_> {
                 let (before, limit) = rest::audit(&self.query()?)?;
                 done(messages::audit(self.env, self.ctx, &room, self.caller(&room)?, before, limit).await?)
             }
+            Route::Reports(room) => {
+                let query = rest::reports(&self.query()?)?;
+                done(reports::page(self.env, self.ctx, &room, self.caller(&room)?, query).await?)
+            }
+            Route::Report(room, id) => done(reports::open(self.env, self.ctx, &room, self.caller(&room)?, id).await?),
+            Route::ResolveReport(room, report_id) => {
+                let ResolveBody { status, resolution } = self.body().await?;
+                let body = ResolveReport { report_id, status, resolution, room_id: None };
+                done(self.act(&room, Act::ResolveReport(body)).await?)
+            }
+            Route::ReportMessage(message_id) => {
+                let ReportBody { room_id, reason, details } = self.body().await?;
+                let body = ReportMessage { message_id: message_id.clone(), reason, details, room_id: None };
+                let report = |known| Ask::Report { body: body.clone(), known };
+                let answer = self.on_message(&message_id, room_id, report).await?;
+                let Reported { made, report } = serde_json::from_str(answer.get()).map_err(|_| fault())?;
+                Ok((if made { 201 } else { 200 }, report))
+            }
             Route::EditMessage(message_id) => {
                 let EditBody { room_id, content } = self.body().await?;
                 let edit = |known| Ask::Edit { message_id: message_id.clone(), content: content.clone(), known };
@@ -280,7 +305,7 @@ impl Request_<'_> {
             }
             // Answered before; named so that a new route is not forgotten.
             Route::Socket(_) | Route::OpenApi | Route::Problem(_) | Route::NotFound | Route::MethodNotAllowed(_) => {
-                Err(ChatError::new(ErrorCode::Internal, "The service met a fault of its own."))
+                Err(fault())
             }
         }
     }

@@ -144,9 +144,15 @@ impl Log for Sqlite {
     }
 
     fn state(&self) -> Read<Vec<(String, String)>> {
-        let query = "SELECT key, value FROM state WHERE key < 'react:' OR key >= 'react;'";
+        let query = "SELECT key, value FROM state WHERE NOT (key >= 'quote:' AND key < 'quote;') \
+                     AND NOT (key >= 'react:' AND key < 'react;')";
         let pairs: Vec<Pair> = self.query(query, Vec::new())?;
         Ok(pairs.into_iter().map(|pair| (pair.key, pair.value)).collect())
+    }
+
+    fn value(&self, key: &str) -> Read<Option<String>> {
+        let pairs: Vec<Pair> = self.query("SELECT key, value FROM state WHERE key = ?", vec![key.into()])?;
+        Ok(pairs.into_iter().next().map(|pair| pair.value))
     }
 
     fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>> {

@@ -1,6 +1,7 @@
 //! What those who keep order can do, as frames and REST bodies have it.
 
 use super::UserId;
+use super::report::{ReportReason, ReportStatus};
 use crate::auth::Role;
 use crate::content::Action;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,10 @@ acts! {
     Deny(HeldRef) = "deny_message";
     /// Sets the words and phrases that may not, or always may, be said.
     SetTerms(SetTerms) = "set_terms";
+    /// Tells moderators of a message; for everyone who may read the room.
+    Report(ReportMessage) = "report_message";
+    /// Decides a report.
+    ResolveReport(ResolveReport) = "resolve_report";
 }
 
 macro_rules! body {
@@ -137,6 +142,52 @@ body! {
         /// `member`, `moderator`, `owner`, or null for none.
         role: Option<Role>,
     }
+}
+body! {
+    /// `report_message`.
+    ReportMessage {
+        /// Which message.
+        message_id: String,
+        /// Why.
+        reason: ReportReason,
+        /// More about it, at most 1,000 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        details: Option<String>,
+    }
+}
+body! {
+    /// `resolve_report`.
+    ResolveReport {
+        /// Which report.
+        report_id: String,
+        /// `resolved` or `dismissed`.
+        status: ReportStatus,
+        /// What was done about it, at most 500 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<String>,
+    }
+}
+
+/// The body of `POST /api/messages/{id}/report`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportBody {
+    /// The message's room, where it is known: the report then needs no PostgreSQL.
+    pub room_id: Option<String>,
+    /// Why.
+    pub reason: ReportReason,
+    /// More about it, at most 1,000 characters.
+    pub details: Option<String>,
+}
+
+/// The body of `PATCH /api/rooms/{id}/reports/{report}`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ResolveBody {
+    /// `resolved` or `dismissed`.
+    pub status: ReportStatus,
+    /// What was done about it, at most 500 characters.
+    pub resolution: Option<String>,
 }
 
 body! {

@@ -2,8 +2,9 @@
 //!
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
-use super::act::{Act, Ban, Terms, TryTerms};
-use super::{ChatError, CreateRoom, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
+use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
+use super::report::{Report, ReportId, ReportStatus};
+use super::{Audience, ChatError, CreateRoom, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
 use crate::auth::{Identity, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -102,6 +103,20 @@ pub enum Ask {
     Terms(Nothing),
     /// What would become of a message.
     TryTerms(TryTerms),
+    /// Tell moderators of a message: a [`Reported`].
+    Report {
+        /// Which, and why.
+        body: ReportMessage,
+        /// What PostgreSQL knows of the message.
+        known: Option<KnownMessage>,
+    },
+    /// The reports of one status that the room keeps, newest first: [`Report`]s.
+    Reports(ReportQuery),
+    /// One report, if the room keeps it: a [`Report`] or null.
+    OpenReport {
+        /// Which.
+        report_id: String,
+    },
     /// Whether the caller may read the audit, which PostgreSQL keeps.
     MayReadAudit(Nothing),
     /// The room's counters.
@@ -201,8 +216,28 @@ pub struct TokenData<'a> {
     pub expires_at: String,
 }
 
+/// A room's answer to [`Ask::Report`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reported {
+    /// Whether it is a new report; else it is the first one of the same user.
+    pub made: bool,
+    /// The report, as whoever made it sees it.
+    pub report: Box<RawValue>,
+}
+
+/// Which reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportQuery {
+    /// Those that stand so.
+    pub status: ReportStatus,
+    /// Those made before this one; the newest without it.
+    pub before: Option<ReportId>,
+    /// At most so many, 1–100.
+    pub limit: u64,
+}
+
 /// What PostgreSQL knows of a message that the log may not hold any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownMessage {
     /// Its number.
     pub no: u64,
@@ -214,6 +249,12 @@ pub struct KnownMessage {
     pub at: u64,
     /// Whether it is a tombstone.
     pub deleted: bool,
+    /// Its plain text.
+    #[serde(default)]
+    pub text: String,
+    /// Who may see it.
+    #[serde(default)]
+    pub audience: Audience,
 }
 
 /// Which part of the history: numbers of messages, never offsets. `limit` is 1–100.
@@ -285,6 +326,9 @@ pub struct Remembered {
     /// What waits for a moderator.
     #[serde(default)]
     pub held: Vec<Held>,
+    /// Reports that are open, or whose quote is still kept.
+    #[serde(default)]
+    pub reports: Vec<Report>,
     /// The number of its last message.
     pub last_no: u64,
     /// The epoch up to which it was drained; a new one has to be larger.

@@ -1,6 +1,7 @@
 //! The events of a room's log, as they are stored. What a viewer gets of them is `room::view`'s business.
 
 use super::act::{Ban, Terms};
+use super::report::{Report, ReportId, ReportStatus};
 use super::{MessageId, RoomInfo, UserId};
 use crate::auth::Role;
 use crate::content::Reason;
@@ -169,6 +170,34 @@ pub enum Body {
         by: UserId,
         /// As what.
         role: Role,
+    },
+    /// A viewer told moderators of a message.
+    Reported {
+        /// Which, why, who.
+        report: Box<Report>,
+    },
+    /// A moderator decided a report.
+    ReportResolved {
+        /// Which.
+        report_id: ReportId,
+        /// Of which message.
+        message_id: MessageId,
+        /// Who had said that.
+        author: UserId,
+        /// How.
+        status: ReportStatus,
+        /// In the moderator's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<String>,
+        /// Who did it.
+        by: UserId,
+        /// As what.
+        role: Role,
+    },
+    /// What reports from before this time (ms) quoted is gone.
+    QuotesForgotten {
+        /// Exclusive.
+        before: u64,
     },
     /// Somebody reacted, or took a reaction back.
     Reaction {

@@ -6,6 +6,7 @@ mod code;
 mod event;
 mod frame;
 mod ids;
+pub mod report;
 mod room;
 mod time;
 pub mod wire;

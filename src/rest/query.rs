@@ -1,7 +1,8 @@
 //! Query parameters: checked, never clamped.
 
-use crate::protocol::call::PageQuery;
-use crate::protocol::{ChatError, ErrorCode};
+use crate::protocol::call::{PageQuery, ReportQuery};
+use crate::protocol::report::ReportStatus;
+use crate::protocol::{ChatError, ErrorCode, MessageId};
 
 type Pairs<'a> = &'a [(String, String)];
 
@@ -9,15 +10,19 @@ fn invalid(name: &str, message: &str) -> ChatError {
     ChatError::new(ErrorCode::InvalidParameter, message).field(name)
 }
 
+/// The parameter, which may be given once.
+fn once<'a>(pairs: Pairs<'a>, name: &str) -> Result<Option<&'a str>, ChatError> {
+    let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(invalid(name, &format!("`{name}` is given more than once.")));
+    }
+    Ok(first)
+}
+
 /// The parameter as a whole number within a range; none where it is not given.
 fn number(pairs: Pairs<'_>, name: &str, low: u64, high: u64) -> Result<Option<u64>, ChatError> {
-    let mut values = pairs.iter().filter(|(key, _)| key == name);
-    let (Some((_, value)), None) = (values.next(), values.next()) else {
-        return match pairs.iter().any(|(key, _)| key == name) {
-            true => Err(invalid(name, &format!("`{name}` is given more than once."))),
-            false => Ok(None),
-        };
-    };
+    let Some(value) = once(pairs, name)? else { return Ok(None) };
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     match value.parse::<u64>() {
         Ok(number) if digits && (low..=high).contains(&number) => Ok(Some(number)),
@@ -72,6 +77,24 @@ pub fn members(pairs: Pairs<'_>) -> Result<(usize, usize), ChatError> {
 pub fn audit(pairs: Pairs<'_>) -> Result<(u64, u64), ChatError> {
     let limit = number(pairs, "limit", 1, 100)?.unwrap_or(50);
     Ok((number(pairs, "before", 0, SAFE)?.unwrap_or(SAFE), limit))
+}
+
+/// `status` (`open` without it), `before` (the id of a report, exclusive) and `limit` (1–100, default 50).
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn reports(pairs: Pairs<'_>) -> Result<ReportQuery, ChatError> {
+    let limit = number(pairs, "limit", 1, 100)?.unwrap_or(50);
+    let status = match once(pairs, "status")? {
+        None => ReportStatus::Open,
+        Some(status) => ReportStatus::parse(status)
+            .ok_or_else(|| invalid("status", "`status` is `open`, `resolved` or `dismissed`."))?,
+    };
+    let before = match once(pairs, "before")? {
+        None => None,
+        Some(id) => Some(MessageId::parse(id).ok_or_else(|| invalid("before", "`before` is the id of a report."))?),
+    };
+    Ok(ReportQuery { status, before, limit })
 }
 
 #[cfg(test)]

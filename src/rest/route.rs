@@ -67,6 +67,14 @@ pub enum Route {
     TryTerms(RoomId),
     /// `GET /api/rooms/{id}/audit`.
     Audit(RoomId),
+    /// `GET /api/rooms/{id}/reports`.
+    Reports(RoomId),
+    /// `GET /api/rooms/{id}/reports/{report}`.
+    Report(RoomId, String),
+    /// `PATCH /api/rooms/{id}/reports/{report}`.
+    ResolveReport(RoomId, String),
+    /// `POST /api/messages/{id}/report`.
+    ReportMessage(String),
     /// `PATCH /api/messages/{id}`.
     EditMessage(String),
     /// `DELETE /api/messages/{id}`.
@@ -126,22 +134,26 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 _ => only(Get, Route::Stats(id), "GET"),
             }
         }
-        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit" | "held")] => {
+        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit" | "held" | "reports")] => {
             let id = RoomId::parse(id)?;
             match *what {
                 "ban" => only(Post, Route::Ban(id), "POST"),
                 "bans" => only(Get, Route::Bans(id), "GET"),
                 "clear" => only(Post, Route::Clear(id), "POST"),
+                "reports" => only(Get, Route::Reports(id), "GET"),
                 "announce" => only(Post, Route::Announce(id), "POST"),
                 "held" => only(Get, Route::Held(id), "GET"),
                 _ => only(Get, Route::Audit(id), "GET"),
             }
         }
-        ["api", "rooms", id, what @ ("ban" | "pins" | "roles"), whom] => {
+        ["api", "rooms", id, what @ ("ban" | "pins" | "roles" | "reports"), whom] => {
             let (id, whom) = (RoomId::parse(id)?, (*whom).to_owned());
             match (*what, method) {
                 ("ban", _) => only(Delete, Route::Unban(id, whom), "DELETE"),
                 ("pins", Some(Put | Delete)) => Route::Pin(id, whom, method == Some(Delete)),
+                ("reports", Some(Get)) => Route::Report(id, whom),
+                ("reports", Some(Patch)) => Route::ResolveReport(id, whom),
+                ("reports", _) => Route::MethodNotAllowed("GET, PATCH"),
                 ("roles", Some(Put | Delete)) => Route::Role(id, whom, method == Some(Delete)),
                 _ => Route::MethodNotAllowed("PUT, DELETE"),
             }
@@ -170,6 +182,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Delete) => Route::DeleteMessage((*id).to_owned()),
             _ => Route::MethodNotAllowed("PATCH, DELETE"),
         },
+        ["api", "messages", id, "report"] => only(Post, Route::ReportMessage((*id).to_owned()), "POST"),
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["healthz"] => only(Get, Route::Health, "GET"),
         ["openapi.json"] => only(Get, Route::OpenApi, "GET"),

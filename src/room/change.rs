@@ -4,7 +4,7 @@ use super::filters::Judged;
 use super::message::signed_in;
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
-use super::{Context, Failure, Room, Row, Sender, Step, is_apart};
+use super::{Context, Failure, Room, Row, Sender, Step, Viewer, is_apart, view};
 use crate::content;
 use crate::protocol::call::KnownMessage;
 use crate::protocol::wire::Counts;
@@ -56,6 +56,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether `viewer` sees it at `now` (ms).
+    pub(super) fn is_seen(&self, viewer: Viewer<'_>, now: u64) -> bool {
+        let seq = self.message.message_id.seq();
+        self.row.events.iter().any(|event| event.seq == seq && view(event, viewer, now).is_some())
+    }
+
     /// The row with the message changed.
     fn changed(mut self, change: impl FnOnce(&mut Message)) -> Row {
         let seq = self.message.message_id.seq();
@@ -200,6 +206,7 @@ impl Room {
                     roles: user.roles.clone(),
                     at: found.at,
                     deleted,
+                    ..KnownMessage::default()
                 };
                 (Some(found), author)
             }

@@ -67,8 +67,10 @@ pub trait Log {
     fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>>;
     /// At most `limit` rows whose last event is before `seq`, newest first.
     fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>>;
-    /// All of the state but reactions.
+    /// All of the state but reactions and what reports quote.
     fn state(&self) -> Read<Vec<(String, String)>>;
+    /// One piece of the state.
+    fn value(&self, key: &str) -> Read<Option<String>>;
     /// Who reacted to the messages with `seq` in `from..=to`, as [`super::reactions`] packs it.
     fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>>;
     /// At most `limit` rows before the one that ends at `before` in which somebody named a message, newest first:

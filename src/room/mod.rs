@@ -17,6 +17,7 @@ mod page;
 mod policy;
 mod rate;
 mod reactions;
+mod reports;
 mod resume;
 mod view;
 
@@ -108,6 +109,7 @@ pub struct Room {
     said: Window,
     reacted: Rates,
     edits: edits::Edits,
+    reports: reports::Reports,
     authors: Option<mentions::Authors>,
     dedupe: Option<dedupe::Dedupe>,
     held: held::Queue,
@@ -143,7 +145,7 @@ impl Room {
     pub fn load(id: &RoomId, settings: Rc<Settings>, log: &dyn Log, now: u64) -> Read<Option<Self>> {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
-        let mut edits = edits::Edits::default();
+        let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
@@ -152,7 +154,7 @@ impl Room {
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
                 KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
-                _ if edits.load(&key, &value) => {}
+                _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
                 _ if held.load(&key, &value)? => {}
                 KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ => {
@@ -169,6 +171,7 @@ impl Room {
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
         room.edits = edits;
+        room.reports = reports;
         room.bans = bans;
         room.pinned = pinned;
         room.held = held;
@@ -203,6 +206,7 @@ impl Room {
             said: Window::default(),
             reacted: Rates::default(),
             edits: edits::Edits::default(),
+            reports: reports::Reports::default(),
             authors: None,
             dedupe: None,
             held: held::Queue::default(),
@@ -231,7 +235,7 @@ impl Room {
         now: u64,
         entropy: &[u8; 32],
     ) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, terms, held, last_no, epoch } = remembered;
+        let Remembered { info, roles, bans, pinned, terms, held, reports, last_no, epoch } = remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
@@ -245,6 +249,9 @@ impl Room {
             step.write.state.push((KEY_TERMS.into(), Some(crate::protocol::wire::json(&terms))));
             room.terms = terms;
             room.refilter();
+        }
+        for report in reports {
+            room.reports.keep(report, &mut step);
         }
         room.hold_again(&mut step, now, held, entropy);
         room.seal(&mut step);
@@ -494,6 +501,9 @@ impl Room {
             step.write.state.extend(messages.map(|event| (reaction_key(event.seq), None)));
             self.edits.forget(&row, &mut step);
             step.write.forget_to = Some(row.last);
+        }
+        if let Some(last) = step.write.forget_to {
+            self.reports.let_go(self.epoch, last + 1, &mut step);
         }
         Ok(step)
     }

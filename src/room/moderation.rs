@@ -148,6 +148,8 @@ impl Room {
             Act::SetRole(_) => Action::SetRole,
             Act::Allow(_) | Act::Deny(_) => Action::ReviewHeld,
             Act::SetTerms(_) => Action::SetTerms,
+            Act::Report(_) => Action::Report,
+            Act::ResolveReport(_) => Action::ReviewReports,
         };
         policy::check(action, sender.role, false)?;
         let Some(who) = sender.identity else {
@@ -175,6 +177,8 @@ impl Room {
             Act::SetTerms(body) => {
                 self.set_terms(cx, sender, &who.user_id, body).map(|(terms, step)| (raw(json(&terms)), step))
             }
+            Act::Report(body) => self.report(cx, sender, &body, None).map(|(reported, step)| (reported.report, step)),
+            Act::ResolveReport(body) => self.resolve(cx, sender.role, who, &body),
         }
     }
 

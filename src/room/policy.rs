@@ -40,6 +40,10 @@ pub enum Action {
     ReadStats,
     /// See who did what to whom.
     ReadAudit,
+    /// Tell moderators of a message.
+    Report,
+    /// See reports and decide them.
+    ReviewReports,
 }
 
 /// One line of the table.
@@ -82,6 +86,8 @@ pub const TABLE: &[Rule] = &[
     rule(Action::DeleteRoom, "delete the room", OWNER, true),
     rule(Action::ReadStats, "read the counters", MODERATOR, true),
     rule(Action::ReadAudit, "read the audit", MODERATOR, true),
+    rule(Action::Report, "report messages", MEMBER, true),
+    rule(Action::ReviewReports, "see and decide reports", MODERATOR, true),
 ];
 
 fn forbidden(message: &str) -> ChatError {
@@ -143,6 +149,7 @@ pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
         can.extend(["send", "edit", "react", "type"]);
     }
     let acts = [
+        (Action::Report, "report"),
         (Action::DeleteOthers, "delete"),
         (Action::DeleteMany, "delete_many"),
         (Action::Pin, "pin"),
@@ -154,6 +161,7 @@ pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
         (Action::Configure, "configure"),
         (Action::SetRole, "set_role"),
         (Action::ReadAudit, "read_audit"),
+        (Action::ReviewReports, "review_reports"),
     ];
     can.extend(acts.into_iter().filter(|(action, _)| allows(*action, role)).map(|(_, name)| name));
     can

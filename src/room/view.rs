@@ -3,6 +3,7 @@
 use super::held::HeldData;
 use crate::auth::Role;
 use crate::protocol::act::Terms;
+use crate::protocol::report::{ReportData, ReportId, ReportStatus};
 use crate::protocol::wire::{self, Counts, Line, MessageData};
 use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, Outcome, UserId, rfc3339};
 use serde::Serialize;
@@ -36,21 +37,27 @@ pub struct Seen<'a> {
 /// Moderators see at once what others see from `visible_at` on.
 pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<Seen<'e>> {
     let moderator = viewer.role.at_least(Role::Moderator);
-    let for_viewer = match &event.audience {
-        Audience::All => true,
-        Audience::Moderators => moderator,
-        Audience::User(user) => moderator || viewer.user_id == Some(user),
-        Audience::Internal => false,
-    };
     let shown = match &event.body {
-        Body::Gone { .. } | Body::Unknown => false,
+        Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown => false,
         // What was deleted before others than moderators saw it, they never see, nor that it was deleted.
         Body::NewMessage(message) => moderator || message.deleted_at.is_none_or(|at| at >= event.visible_at),
         Body::MessageDeleted { unseen, .. } => moderator || !unseen,
         Body::MessagesDeleted { message_ids, unseen, .. } => moderator || *unseen < message_ids.len(),
         _ => true,
     };
-    (for_viewer && shown && (moderator || event.visible_at <= now)).then_some(Seen { event, moderator })
+    (is_for(&event.audience, viewer) && shown && (moderator || event.visible_at <= now))
+        .then_some(Seen { event, moderator })
+}
+
+/// Whether `viewer` is among those who may see it.
+pub(super) fn is_for(audience: &Audience, viewer: Viewer<'_>) -> bool {
+    let moderator = viewer.role.at_least(Role::Moderator);
+    match audience {
+        Audience::All => true,
+        Audience::Moderators => moderator,
+        Audience::User(user) => moderator || viewer.user_id == Some(user),
+        Audience::Internal => false,
+    }
 }
 
 #[derive(Serialize)]
@@ -165,6 +172,18 @@ struct TermsUpdated<'a> {
     by: By<'a>,
 }
 
+#[derive(Serialize)]
+struct Resolved<'a> {
+    report_id: ReportId,
+    message_id: MessageId,
+    room_id: &'a str,
+    status: ReportStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<&'a str>,
+    resolved_at: String,
+    resolved_by: &'a UserId,
+}
+
 impl Seen<'_> {
     /// Which of the event's lines this is, for who keeps lines: nearly all events have one, the same for everyone.
     pub fn variant(&self) -> (u64, bool) {
@@ -269,7 +288,21 @@ impl Seen<'_> {
             Body::Role { user_id, role, .. } => {
                 wire::event(seq, "role_set", &RoleSet { room_id, user_id, role: *role })
             }
-            Body::Gone { .. } | Body::Unknown => wire::event(seq, "nothing", &()),
+            Body::Reported { report } => wire::event(seq, "message_reported", &ReportData::new(room_id, report)),
+            Body::ReportResolved { report_id, message_id, status, resolution, by, .. } => wire::event(
+                seq,
+                "report_resolved",
+                &Resolved {
+                    report_id: *report_id,
+                    message_id: *message_id,
+                    room_id,
+                    status: *status,
+                    resolution: resolution.as_deref(),
+                    resolved_at: rfc3339(*at),
+                    resolved_by: by,
+                },
+            ),
+            Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown => wire::event(seq, "nothing", &()),
         }
     }
 }

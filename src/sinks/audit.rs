@@ -47,6 +47,12 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
             let action = if *unpinned { "unpin_message" } else { "pin_message" };
             line(by, action, None, json!({"message_id": message_id, "role": role}))
         }
+        Body::ReportResolved { report_id, message_id, author, status, resolution, by, role } => {
+            let target = (!author.is_empty()).then(|| author.clone());
+            let details = json!({"report_id": report_id, "message_id": message_id, "status": status, "role": role,
+                "resolution": resolution});
+            line(by, "resolve_report", target, details)
+        }
         Body::Room { room, changed, by: Some(by) } => {
             let action = if room.deleted_at.is_some() { "delete_room" } else { "update_room" };
             line(by, action, None, json!({"changed": changed}))

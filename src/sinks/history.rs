@@ -3,6 +3,7 @@
 use crate::auth::Role;
 use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
+use crate::protocol::report::Report;
 use crate::protocol::wire::{Counts, MessageData, json, raw};
 use crate::protocol::{
     Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
@@ -26,9 +27,10 @@ select coalesce(json_agg(m order by m.no), '[]')::text from (
     (select json_agg(reaction) from reactions where message_id = messages.id and user_id = $4) as mine
   from messages where room_id = $1 and no between $2 and $3) m";
 
-/// Where message `$1` (uuid as text) is and whose.
+/// Where message `$1` (uuid as text) is, whose, and what it says.
 pub const MESSAGE: &str = "
 select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'roles', roles,
+  'text', coalesce(text, content), 'stored_audience', audience,
   'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null)::text
 from messages where id = $1::text::uuid";
 
@@ -38,24 +40,63 @@ select coalesce(json_agg(a order by a.at desc, a.id), '[]')::text from (
   select id, actor_id, action, target, details, (extract(epoch from created_at) * 1000)::bigint as at
   from audit where room_id = $1 and created_at < to_timestamp($2::float8 / 1000) order by created_at desc, id limit $3) a";
 
+/// Report `r` as [`Report`] has it, with its message `m`.
+macro_rules! report {
+    () => {
+        "json_build_object('report_id', r.id, 'message_id', r.message_id, 'no', m.no,
+  'author', coalesce(m.user_id, ''), 'reporter_id', r.reporter_id, 'reason', r.reason, 'details', r.details,
+  'quoted', r.quoted, 'status', r.status, 'resolved_at', (extract(epoch from r.resolved_at) * 1000)::bigint,
+  'resolved_by', r.resolved_by, 'resolution', r.resolution)"
+    };
+}
+
+/// At most `$4` reports of room `$1` with status `$2`, newest first, made before report `$3` (uuid as text, or empty).
+pub const REPORTS: &str = concat!(
+    "
+select coalesce(json_agg(",
+    report!(),
+    " order by r.id desc), '[]')::text
+from (
+  select * from reports where room_id = $1 and status = $2
+    and id < coalesce(nullif($3::text, '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  order by id desc limit $4) r
+left join messages m on m.id = r.message_id"
+);
+
+/// Report `$2` (uuid as text) of room `$1`.
+pub const REPORT: &str = concat!(
+    "select ",
+    report!(),
+    "::text
+from reports r left join messages m on m.id = r.message_id where r.room_id = $1 and r.id = $2::text::uuid"
+);
+
 /// What is remembered of room `$1`.
-pub const ROOM: &str = "
-select json_build_object('info', json_build_object('name', r.name, 'type', r.type, 'settings', r.settings,
-    'owner_id', r.owner_id, 'created_at', (extract(epoch from r.created_at) * 1000)::bigint,
-    'updated_at', (extract(epoch from r.updated_at) * 1000)::bigint,
-    'deleted_at', (extract(epoch from r.deleted_at) * 1000)::bigint),
-  'roles', coalesce((select json_object_agg(user_id, role) from room_roles where room_id = r.id), '{}'),
+pub const ROOM: &str = concat!(
+    "
+select json_build_object('info', json_build_object('name', rooms.name, 'type', rooms.type, 'settings', rooms.settings,
+    'owner_id', rooms.owner_id, 'created_at', (extract(epoch from rooms.created_at) * 1000)::bigint,
+    'updated_at', (extract(epoch from rooms.updated_at) * 1000)::bigint,
+    'deleted_at', (extract(epoch from rooms.deleted_at) * 1000)::bigint),
+  'roles', coalesce((select json_object_agg(user_id, role) from room_roles where room_id = rooms.id), '{}'),
   'bans', coalesce((select json_agg(json_build_object('user_id', user_id, 'username', username, 'reason', reason,
     'shadow', shadow, 'by', banned_by, 'created_at', (extract(epoch from created_at) * 1000)::bigint,
     'ends_at', (extract(epoch from ends_at) * 1000)::bigint))
-    from bans where room_id = r.id and (ends_at is null or ends_at > now())), '[]'),
-  'pinned', r.pinned, 'terms', nullif(r.terms, '{}'),
+    from bans where room_id = rooms.id and (ends_at is null or ends_at > now())), '[]'),
+  'pinned', rooms.pinned, 'terms', nullif(rooms.terms, '{}'),
   'held', coalesce((select json_agg(json_build_object('message', message, 'reasons', reasons,
     'expires_at', (extract(epoch from expires_at) * 1000)::bigint) order by created_at, id)
-    from held where room_id = r.id), '[]'),
-  'last_no', coalesce((select max(no) from messages where room_id = r.id), 0),
-  'epoch', coalesce((select epoch from room_cursor where room_id = r.id), 0))::text
-from rooms r where r.id = $1";
+    from held where room_id = rooms.id), '[]'),
+  'reports', (select coalesce(json_agg(",
+    report!(),
+    "), '[]') from (
+      select * from reports where room_id = rooms.id and (status = 'open' or quoted is not null)
+      order by id desc limit 1000) r
+    left join messages m on m.id = r.message_id),
+  'last_no', coalesce((select max(no) from messages where room_id = rooms.id), 0),
+  'epoch', coalesce((select epoch from room_cursor where room_id = rooms.id), 0))::text
+from rooms where id = $1"
+);
 
 #[derive(Deserialize)]
 struct Stored {
@@ -93,13 +134,17 @@ pub struct Older {
     pub mine: BTreeMap<String, Vec<String>>,
 }
 
+fn audience(text: &str) -> Audience {
+    match text {
+        "all" => Audience::All,
+        "moderators" => Audience::Moderators,
+        other => other.strip_prefix("user:").map_or(Audience::Internal, |user| Audience::User(user.to_owned())),
+    }
+}
+
 impl Stored {
     fn event(self) -> (LogEvent, Counts) {
-        let audience = match self.audience.as_str() {
-            "all" => Audience::All,
-            "moderators" => Audience::Moderators,
-            other => other.strip_prefix("user:").map_or(Audience::Internal, |user| Audience::User(user.to_owned())),
-        };
+        let audience = audience(&self.audience);
         let kind =
             serde_json::from_value::<MessageType>(Value::String(self.r#type)).unwrap_or(MessageType::Unavailable);
         let message = Message {
@@ -163,11 +208,12 @@ pub fn read_message(answer: &str) -> Result<(RoomId, KnownMessage), String> {
     #[derive(Deserialize)]
     struct Found {
         room_id: RoomId,
+        stored_audience: String,
         #[serde(flatten)]
         known: KnownMessage,
     }
-    let Found { room_id, known } = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
-    Ok((room_id, known))
+    let Found { room_id, stored_audience, known } = serde_json::from_str(answer).map_err(|error| json_fault(&error))?;
+    Ok((room_id, KnownMessage { audience: audience(&stored_audience), ..known }))
 }
 
 /// The answer to [`ROOM`].
@@ -186,6 +232,8 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         terms: Option<Terms>,
         #[serde(default)]
         held: Vec<Held>,
+        #[serde(default)]
+        reports: Vec<Report>,
         last_no: u64,
         epoch: u64,
     }
@@ -198,9 +246,26 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         pinned: found.pinned,
         terms: found.terms.unwrap_or_default(),
         held: found.held,
+        reports: found.reports,
         last_no: found.last_no,
         epoch: found.epoch,
     })
+}
+
+/// The answer to [`REPORTS`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_reports(answer: &str) -> Result<Vec<Report>, String> {
+    serde_json::from_str(answer).map_err(|error| error.to_string())
+}
+
+/// The answer to [`REPORT`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_report(answer: &str) -> Result<Report, String> {
+    serde_json::from_str(answer).map_err(|error| error.to_string())
 }
 
 /// A line of the audit, as moderators read it.

@@ -5,6 +5,7 @@ use crate::auth::Role;
 use crate::content::Reason;
 use crate::host::Batch;
 use crate::protocol::act::Terms;
+use crate::protocol::report::{ReportId, ReportReason, ReportStatus};
 use crate::protocol::wire::json;
 use crate::protocol::{Audience, Body, LogEvent, Mention, Message, MessageId, RoomInfo, json_fault};
 use crate::room::Row;
@@ -114,6 +115,25 @@ enum Kind<'a> {
     Terms {
         terms: &'a Terms,
     },
+    Report {
+        id: ReportId,
+        message_id: MessageId,
+        reporter_id: &'a str,
+        reason: ReportReason,
+        details: Option<&'a str>,
+        quoted: Option<&'a str>,
+        at: u64,
+    },
+    ResolveReport {
+        id: ReportId,
+        status: ReportStatus,
+        resolution: Option<&'a str>,
+        by: &'a str,
+        at: u64,
+    },
+    ForgetQuotes {
+        before: u64,
+    },
     Audit(Audit<'a>),
     Role {
         user_id: &'a str,
@@ -173,6 +193,19 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         },
         Body::Unbanned { user_id, .. } => Kind::Unban { user_id },
         Body::Pinned { pinned, .. } => Kind::Pins { pinned },
+        Body::Reported { report } => Kind::Report {
+            id: report.report_id,
+            message_id: report.message_id,
+            reporter_id: &report.reporter_id,
+            reason: report.reason,
+            details: report.details.as_deref(),
+            quoted: report.quoted.as_deref(),
+            at,
+        },
+        Body::ReportResolved { report_id, status, resolution, by, .. } => {
+            Kind::ResolveReport { id: *report_id, status: *status, resolution: resolution.as_deref(), by, at }
+        }
+        Body::QuotesForgotten { before } => Kind::ForgetQuotes { before: *before },
         Body::Reaction { message_id, user_id, reaction, remove, .. } => {
             Kind::Reaction { id: *message_id, user_id, reaction, remove: *remove, at }
         }

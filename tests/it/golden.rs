@@ -55,7 +55,7 @@ fn a_member_joins() {
         r#"{"reply":1,"data":{"room":"#,
         ROOM_OBJECT,
         r#""online_users":1,"online_guests":0,"message_count":0,"pinned":[]},"#,
-        r#""self":{"user_id":"ada","username":"Ada","avatar":null,"role":"member","roles":["member"],"expires_at":"2026-01-03T03:04:05.000Z","can":["send","edit","react","type"]},"#,
+        r#""self":{"user_id":"ada","username":"Ada","avatar":null,"role":"member","roles":["member"],"expires_at":"2026-01-03T03:04:05.000Z","can":["send","edit","react","type","report"]},"#,
         r#""online_users":1,"online_guests":0,"members":[{"user_id":"ada","username":"Ada","avatar":null,"role":"member"}],"reconnect":{"base_ms":1000,"spread_ms":4000},"#,
         r#""epoch":1767323045678,"seq":1,"resumed":false,"messages":[]}}"#,
     ];

@@ -10,6 +10,7 @@ mod moderation;
 mod postgres;
 mod presence;
 mod rates;
+mod reports;
 mod rules;
 mod sim;
 mod sockets;

@@ -120,8 +120,12 @@ impl Log for MemoryLog {
 
     fn state(&self) -> Read<Vec<(String, String)>> {
         let tables = self.tables.borrow();
-        let pairs = tables.state.iter().filter(|(key, _)| !key.starts_with("react:"));
+        let pairs = tables.state.iter().filter(|(key, _)| !key.starts_with("react:") && !key.starts_with("quote:"));
         Ok(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn value(&self, key: &str) -> Read<Option<String>> {
+        Ok(self.tables.borrow().state.get(key).cloned())
     }
 
     fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>> {

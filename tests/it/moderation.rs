@@ -2,8 +2,11 @@
 
 use crate::world::{ROOM, World};
 use edge_chat::auth::Role;
-use edge_chat::protocol::act::{Act, Announcement, BanUser, HeldRef, PinRef, Reasoned, SetRole, SetTerms, UserRef};
-use edge_chat::protocol::call::{Ask, Nothing, PageQuery, SendBody};
+use edge_chat::protocol::act::{
+    Act, Announcement, BanUser, HeldRef, PinRef, Reasoned, ReportMessage, SetRole, SetTerms, UserRef,
+};
+use edge_chat::protocol::call::{Ask, Nothing, PageQuery, ReportQuery, SendBody};
+use edge_chat::protocol::report::ReportStatus;
 use edge_chat::protocol::{CreateRoom, PatchRoom};
 use edge_chat::room::{Action, TABLE, allows};
 use serde_json::{Value, json};
@@ -73,6 +76,15 @@ fn trial(action: Action, message: &str) -> (Option<(&'static str, Value)>, Optio
         Action::DeleteRoom => (None, Some(Ask::Delete(Nothing {}))),
         Action::ReadStats => (None, Some(Ask::Stats(Nothing {}))),
         Action::ReadAudit => (None, Some(Ask::MayReadAudit(Nothing {}))),
+        Action::Report => {
+            let body = ReportMessage { message_id: message.into(), ..ReportMessage::default() };
+            let frame = json!({"message_id": message, "reason": "spam"});
+            (Some(("report_message", frame)), Some(Ask::Report { body, known: None }))
+        }
+        Action::ReviewReports => {
+            let query = ReportQuery { status: ReportStatus::Open, before: None, limit: 10 };
+            (None, Some(Ask::Reports(query)))
+        }
     }
 }
 

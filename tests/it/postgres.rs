@@ -23,6 +23,8 @@ pub struct Postgres {
     /// By id, as the operation has it.
     pub held: BTreeMap<String, Value>,
     pub terms: Option<Value>,
+    /// By id, as the query of a waking room has them.
+    pub reports: BTreeMap<String, Value>,
     /// (epoch, seq).
     pub cursor: Option<(u64, u64)>,
     pub flaw: Flaw,
@@ -117,6 +119,30 @@ impl Postgres {
                 let row = self.messages.get_mut(text(op, "id")).unwrap();
                 row["original"] = op["original"].clone();
             }
+            "report" => {
+                let mut report = op.clone();
+                report["report_id"] = op["id"].clone();
+                report["status"] = "open".into();
+                let message = self.messages.get(text(op, "message_id"));
+                report["no"] = message.map_or(Value::Null, |row| row["no"].clone());
+                report["author"] = message.map_or("".into(), |row| row["user_id"].clone());
+                self.reports
+                    .retain(|_, old| old["message_id"] != op["message_id"] || old["reporter_id"] != op["reporter_id"]);
+                self.reports.insert(text(op, "id").to_owned(), report);
+            }
+            "resolve_report" => {
+                if let Some(report) = self.reports.get_mut(text(op, "id")) {
+                    report["status"] = op["status"].clone();
+                    report["resolution"] = op["resolution"].clone();
+                    report["resolved_by"] = op["by"].clone();
+                    report["resolved_at"] = op["at"].clone();
+                }
+            }
+            "forget_quotes" => {
+                for report in self.reports.values_mut().filter(|report| report["at"].as_u64() < op["before"].as_u64()) {
+                    report["quoted"] = Value::Null;
+                }
+            }
             _ => {}
         }
     }
@@ -138,6 +164,9 @@ impl Postgres {
                 "roles": self.roles,
                 "terms": self.terms,
                 "held": self.held.values().collect::<Vec<_>>(),
+                "reports": self.reports.values()
+                    .filter(|report| report["status"] == "open" || !report["quoted"].is_null())
+                    .collect::<Vec<_>>(),
                 "last_no": self.messages.values().map(|row| row["no"].as_u64().unwrap()).max().unwrap_or(0),
                 "epoch": self.cursor.map_or(0, |(epoch, _)| epoch),
             })

@@ -27,7 +27,7 @@ fn a_member_joins_and_is_told_everything() {
     let (socket, reply) = join(&mut w, "ada");
     let reply = reply.unwrap();
     assert_eq!((&reply["online_users"], &reply["resumed"], &reply["messages"]), (&json!(1), &json!(false), &json!([])));
-    assert_eq!(reply["self"]["can"], json!(["send", "edit", "react", "type"]));
+    assert_eq!(reply["self"]["can"], json!(["send", "edit", "react", "type", "report"]));
     assert_eq!(all(reply["members"].as_array().unwrap(), "user_id"), ["ada"]);
     assert_eq!(w.take(socket)[0]["event"], "room_stats");
 }

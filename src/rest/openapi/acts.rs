@@ -3,7 +3,10 @@
 use super::{Doc, Who, json};
 use crate::host::Bans;
 use crate::protocol::ErrorCode;
-use crate::protocol::act::{Announcement, Appointed, BanUser, Denial, SetTerms, Terms, TryTerms};
+use crate::protocol::act::{
+    Announcement, Appointed, BanUser, Denial, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
+};
+use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::rest::Route;
 use crate::room::{Allowed, BanData, DeletedData, HeldList, PinnedData, RoleData, Sent, Tried};
 use crate::sinks::history::AuditPage;
@@ -87,6 +90,30 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
             .query("before", "Lines older than this, ms since 1970.", 0, None)
             .query("limit", "Lines a page; 50 without it.", 1, Some(100))
             .answer(200, "The page.", json::<AuditPage>()),
+        Route::ReportMessage(_) => Doc::new(
+            "report",
+            "Tells moderators of somebody else's message; for everyone who may read the room. One report a user and \
+             message: a repeat is answered 200, with the first.",
+            Who::Bearer,
+        )
+        .message()
+        .body::<ReportBody>()
+        .answer(201, "The report; 200 where it was there already.", json::<ReportedData<'static>>())
+        .errors(&[ErrorCode::RateLimited, ErrorCode::Banned]),
+        Route::Reports(_) => doc("listReports", "The room's reports, newest first; for moderators and above.")
+            .text_query("status", "`open`, the default, `resolved` or `dismissed`.")
+            .text_query("before", "Reports made before this one, by its id.")
+            .query("limit", "Reports a page; 50 without it.", 1, Some(100))
+            .answer(200, "The page.", json::<ReportPage<'static>>()),
+        Route::Report(..) => doc("openReport", "One report, with the ten messages before and after.")
+            .answer(200, "The report.", json::<OpenedReport<'static>>())
+            .errors(&[ErrorCode::ReportNotFound]),
+        Route::ResolveReport(..) => {
+            doc("resolveReport", "Decides a report. The same decision again changes nothing; another one replaces it.")
+                .body::<ResolveBody>()
+                .answer(200, "The report.", json::<ReportData<'static>>())
+                .errors(&[ErrorCode::ReportNotFound])
+        }
         _ => return None,
     })
 }

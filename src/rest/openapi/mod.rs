@@ -6,8 +6,11 @@ mod acts;
 use super::problem::Problem;
 use super::route::{Method, Route, route};
 use crate::host::{Bans, Members, Stats};
-use crate::protocol::act::{Announcement, Appointed, BanUser, Denial, SetTerms, Terms, TryTerms};
+use crate::protocol::act::{
+    Announcement, Appointed, BanUser, Denial, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
+};
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
+use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
 use crate::room::{
@@ -44,6 +47,9 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/terms", &[Method::Get, Method::Put]),
     ("/api/rooms/{room_id}/terms/test", &[Method::Post]),
     ("/api/rooms/{room_id}/audit", &[Method::Get]),
+    ("/api/rooms/{room_id}/reports", &[Method::Get]),
+    ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
+    ("/api/messages/{message_id}/report", &[Method::Post]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -59,9 +65,10 @@ const PATHS: &[(&str, &[Method])] = &[
         `about:blank`. Requests are counted by user, or by address without a token; `RateLimit` and `RateLimit-Policy` \
         say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
-        Allowed, Announcement, Appointed, AuditPage, Denial, HeldData<'static>, HeldList, SetTerms, Terms, Tried, TryTerms, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
-        EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
-        PinnedData<'static>, RoleData<'static>,
+        Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted,
+        DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>, Members,
+        MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, ReportBody, ReportData<'static>,
+        ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>, SetTerms, Terms, Tried, TryTerms,
         Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
     ))
 )]
@@ -76,6 +83,7 @@ pub fn openapi_json() -> String {
                 .replace("{room_id}", "video_123")
                 .replace("{message_id}", "x")
                 .replace("{code}", "x")
+                .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
                 .replace("{held_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
@@ -320,6 +328,9 @@ fn describe(route: &Route) -> Option<Doc> {
         }
         Route::Announce(_) | Route::Pin(..) | Route::Role(..) | Route::Audit(_) => return acts::describe(route),
         Route::Held(_) | Route::ReviewHeld(..) | Route::Terms(_) | Route::SetTerms(_) | Route::TryTerms(_) => {
+            return acts::describe(route);
+        }
+        Route::Reports(_) | Route::Report(..) | Route::ResolveReport(..) | Route::ReportMessage(_) => {
             return acts::describe(route);
         }
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)

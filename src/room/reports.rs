@@ -1,0 +1,341 @@
+//! Reports: what viewers tell moderators of messages, one a user and message, and what moderators decide.
+//!
+//! A room keeps open reports until they are decided, closed ones as long as its log holds their message or their quote
+//! is kept. What a report quotes stands beside it in the storage, not in memory.
+
+use super::message::signed_in;
+use super::policy::{self, Action};
+use super::rate::Window;
+use super::view::is_for;
+use super::{Context, Failure, Log, Read, Room, Row, Sender, Step, StorageFault, Viewer};
+use crate::auth::{Identity, Role};
+use crate::content::scrub;
+use crate::protocol::act::{ReportMessage, ResolveReport};
+use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
+use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
+use crate::protocol::wire::{json, raw};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, Rate};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Reports that a room keeps at once.
+const MOST: usize = 1_000;
+/// Reports that one user makes in a room.
+const RATE: Rate = Rate { messages: 20, window_ms: 3_600_000 };
+/// How long a report quotes its message, ms.
+const QUOTED_FOR: u64 = 30 * 24 * 3_600_000;
+/// At most so often, ms, a room looks for quotes whose time is over.
+const SWEEP_EVERY: u64 = 3_600_000;
+const KEY: &str = "report:";
+const KEY_TEXTS: &str = "quote:";
+const KEY_SWEPT: &str = "quotes";
+
+/// What is not kept in memory.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Texts {
+    details: Option<String>,
+    quoted: Option<String>,
+}
+
+/// A room's reports without their texts, by id, which is by time.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    all: BTreeMap<ReportId, Report>,
+    /// Reports made before this, ms, quote nothing any more.
+    swept: u64,
+}
+
+fn texts(log: &dyn Log, id: ReportId) -> Read<Texts> {
+    let text = log.value(&format!("{KEY_TEXTS}{id}"))?.unwrap_or_else(|| "{}".into());
+    serde_json::from_str(&text).map_err(|_| StorageFault(format!("the texts of report {id} cannot be read")))
+}
+
+fn whole(log: &dyn Log, report: &Report) -> Read<Report> {
+    let Texts { details, quoted } = texts(log, report.report_id)?;
+    Ok(Report { details, quoted, ..report.clone() })
+}
+
+/// The smallest id of a report made at this time.
+fn first_at(ms: u64) -> ReportId {
+    MessageId::new(ms, 0, &[0; 32])
+}
+
+impl Reports {
+    /// Takes over a piece of state; false where the key is not one of these.
+    pub(super) fn load(&mut self, key: &str, value: &str) -> bool {
+        if key == KEY_SWEPT {
+            self.swept = value.parse().unwrap_or_default();
+        } else if key.starts_with(KEY) {
+            let report: Option<Report> = serde_json::from_str(value).ok();
+            self.all.extend(report.map(|report| (report.report_id, report)));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Keeps a report, its texts beside it.
+    pub(super) fn keep(&mut self, mut report: Report, step: &mut Step) {
+        let id = report.report_id;
+        let texts = Texts { details: report.details.take(), quoted: report.quoted.take() };
+        self.set(report, step);
+        set_texts(id, &texts, step);
+    }
+
+    fn set(&mut self, report: Report, step: &mut Step) {
+        step.write.state.push((format!("{KEY}{}", report.report_id), Some(json(&report))));
+        self.all.insert(report.report_id, report);
+    }
+
+    fn forget(&mut self, id: ReportId, step: &mut Step) {
+        self.all.remove(&id);
+        step.write.state.extend([KEY, KEY_TEXTS].map(|key| (format!("{key}{id}"), None)));
+    }
+
+    fn of(&self, message: MessageId, reporter: &str) -> Option<&Report> {
+        self.all.values().find(|report| report.message_id == message && report.reporter_id == reporter)
+    }
+
+    /// Whether this user may make one more report at `now`.
+    fn check_rate(&self, reporter: &str, now: u64) -> Result<(), ChatError> {
+        let mut window = Window::default();
+        for report in self.all.range(first_at(now.saturating_sub(RATE.window_ms))..).map(|(_, report)| report) {
+            if report.reporter_id == reporter {
+                window.accepted(report.report_id.time());
+            }
+        }
+        window.check(RATE, now)
+    }
+
+    /// When the oldest quote is to go, ms.
+    fn due(&self) -> Option<u64> {
+        let (oldest, _) = self.all.range(first_at(self.swept)..).next()?;
+        Some(oldest.time().saturating_add(QUOTED_FOR + SWEEP_EVERY))
+    }
+
+    /// Lets go of closed reports that quote nothing and whose message the log, which begins at `first`, has let go of.
+    pub(super) fn let_go(&mut self, epoch: u64, first: u64, step: &mut Step) {
+        let held = |message: &MessageId| message.time() >= epoch && message.seq() >= first;
+        let over = |report: &&Report| report.status != ReportStatus::Open && !held(&report.message_id);
+        let quoteless = self.all.range(..first_at(self.swept)).map(|(_, report)| report);
+        let gone: Vec<_> = quoteless.filter(over).map(|report| report.report_id).collect();
+        gone.into_iter().for_each(|id| self.forget(id, step));
+    }
+}
+
+fn set_texts(id: ReportId, texts: &Texts, step: &mut Step) {
+    let some = texts.details.is_some() || texts.quoted.is_some();
+    step.write.state.push((format!("{KEY_TEXTS}{id}"), some.then(|| json(texts))));
+}
+
+/// The rows of these reports' events, without what they quote.
+fn rows_without_quotes(log: &dyn Log, ids: &[ReportId]) -> Read<Vec<Row>> {
+    let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
+    for id in ids {
+        let Some(found) = log.row_with(id.seq())? else { continue };
+        let is = |body: &Body| matches!(body, Body::Reported { report } if report.report_id == *id);
+        if found.events.iter().any(|event| is(&event.body)) {
+            let row = rows.entry(found.last).or_insert(found);
+            for event in row.events.iter_mut().filter(|event| is(&event.body)) {
+                if let Body::Reported { report } = &mut event.body {
+                    report.quoted = None;
+                }
+            }
+        }
+    }
+    Ok(rows.into_values().collect())
+}
+
+fn not_found() -> ChatError {
+    let message = "There is no such report in this room; closed ones leave it with their message.";
+    ChatError::new(ErrorCode::ReportNotFound, message).field("report_id")
+}
+
+fn no_message() -> ChatError {
+    ChatError::new(ErrorCode::MessageNotFound, "There is no such message in this room.").field("message_id")
+}
+
+/// Plain text of at most so many characters; none where nothing is left.
+fn checked(field: &str, text: Option<&str>, most: usize) -> Result<Option<String>, ChatError> {
+    let text = scrub(text.unwrap_or_default());
+    let text = text.trim();
+    if text.chars().count() > most {
+        let message = format!("`{field}` is at most {most} characters.");
+        return Err(ChatError::new(ErrorCode::BadRequest, message).field(field));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+impl Room {
+    /// Tells moderators of a message that the sender can see. A repeat yields the first report.
+    ///
+    /// # Errors
+    /// `message_not_found`, `message_too_old`, `forbidden` for one's own message, `rate_limited` by the user's rate or
+    /// where the room keeps as many open reports as it can, `bad_request`, and those of the role.
+    pub fn report(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        body: &ReportMessage,
+        known: Option<KnownMessage>,
+    ) -> Result<(Reported, Step), Failure> {
+        policy::check(Action::Report, sender.role, false)?;
+        let who = signed_in(sender)?;
+        let message_id = MessageId::parse(&body.message_id).ok_or_else(no_message)?;
+        let data = |report: &Report| raw(json(&ReportedData::new(self.id.as_str(), report)));
+        if let Some(first) = self.reports.of(message_id, &who.user_id) {
+            return Ok((Reported { made: false, report: data(first) }, Step::default()));
+        }
+        let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role };
+        let (no, author, text) = match (self.find(cx, &body.message_id)?, known) {
+            (Ok(found), _) => {
+                if !found.is_seen(viewer, cx.now) {
+                    return Err(no_message().into());
+                }
+                let message = found.message;
+                (message.no, message.user.user_id, message.text.unwrap_or(message.content))
+            }
+            (Err(error), Some(known)) if error.code == ErrorCode::MessageTooOld => {
+                if known.deleted || !is_for(&known.audience, viewer) {
+                    return Err(no_message().into());
+                }
+                (known.no, known.user_id, known.text)
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        if author == who.user_id {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Nobody reports their own message.").into());
+        }
+        let details = checked("details", body.details.as_deref(), 1_000)?;
+        let created_at = self.last_at.max(cx.now);
+        self.reports.check_rate(&who.user_id, created_at)?;
+        let report = Report {
+            report_id: MessageId::new(created_at, self.last_seq + 1, &cx.entropy),
+            message_id,
+            no: Some(no),
+            author,
+            reporter_id: who.user_id.clone(),
+            reason: body.reason,
+            details,
+            quoted: Some(text),
+            status: ReportStatus::Open,
+            resolved_at: None,
+            resolved_by: None,
+            resolution: None,
+        };
+        let reply = data(&report);
+        let mut step = Step::default();
+        self.make_place(cx.log, &mut step)?;
+        self.append(&mut step, cx.now, Audience::Moderators, Body::Reported { report: Box::new(report.clone()) });
+        self.reports.keep(report, &mut step);
+        self.seal(&mut step);
+        Ok((Reported { made: true, report: reply }, step))
+    }
+
+    /// Where the room keeps as many reports as it can, the oldest closed one that PostgreSQL has goes.
+    fn make_place(&mut self, log: &dyn Log, step: &mut Step) -> Result<(), Failure> {
+        if self.reports.all.len() < MOST {
+            return Ok(());
+        }
+        let (epoch, drained) = (self.epoch, self.drained);
+        let has_it = |id: &ReportId| id.time() < epoch || id.seq() <= drained;
+        let mut closed = self.reports.all.values().filter(|report| report.status != ReportStatus::Open);
+        let Some(oldest) = closed.find(|report| has_it(&report.report_id)).map(|report| report.report_id) else {
+            let message = "This room has as many open reports as it keeps; moderators have to see to them first.";
+            return Err(ChatError::new(ErrorCode::RateLimited, message).retry_after(60_000).into());
+        };
+        step.write.rewrite.extend(rows_without_quotes(log, &[oldest])?);
+        self.reports.forget(oldest, step);
+        Ok(())
+    }
+
+    /// Decides a report. The same decision again changes nothing; another one replaces it.
+    pub(super) fn resolve(
+        &mut self,
+        cx: &Context<'_>,
+        role: Role,
+        who: &Identity,
+        body: &ResolveReport,
+    ) -> Result<(Box<RawValue>, Step), Failure> {
+        if body.status == ReportStatus::Open {
+            let message = "A report is decided as `resolved` or `dismissed`.";
+            return Err(ChatError::new(ErrorCode::BadRequest, message).field("status").into());
+        }
+        let resolution = checked("resolution", body.resolution.as_deref(), 500)?;
+        let id = MessageId::parse(&body.report_id).ok_or_else(not_found)?;
+        let mut report = self.reports.all.get(&id).cloned().ok_or_else(not_found)?;
+        let mut step = Step::default();
+        if report.status != body.status {
+            report.status = body.status;
+            report.resolved_at = Some(self.last_at.max(cx.now));
+            report.resolved_by = Some(who.user_id.clone());
+            report.resolution.clone_from(&resolution);
+            self.reports.set(report.clone(), &mut step);
+            let event = Body::ReportResolved {
+                report_id: id,
+                message_id: report.message_id,
+                author: report.author.clone(),
+                status: body.status,
+                resolution,
+                by: who.user_id.clone(),
+                role,
+            };
+            self.append(&mut step, cx.now, Audience::Moderators, event);
+            self.seal(&mut step);
+        }
+        let report = whole(cx.log, &report)?;
+        Ok((raw(json(&ReportData::new(self.id.as_str(), &report))), step))
+    }
+
+    /// The reports that the room keeps of one status, newest first.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn reports(&self, log: &dyn Log, query: ReportQuery) -> Read<Vec<Report>> {
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let all = self.reports.all.values().rev().filter(|report| report.status == query.status);
+        let older = all.filter(|report| query.before.is_none_or(|before| report.report_id < before));
+        older.take(limit).map(|report| whole(log, report)).collect()
+    }
+
+    /// A report, if the room keeps it.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn opened(&self, log: &dyn Log, id: &str) -> Read<Option<Report>> {
+        let report = MessageId::parse(id).and_then(|id| self.reports.all.get(&id));
+        report.map(|report| whole(log, report)).transpose()
+    }
+
+    /// When [`Room::forget_quotes`] is next to be called, ms.
+    pub fn quotes_end(&self) -> Option<u64> {
+        self.reports.due()
+    }
+
+    /// Takes away what old reports quote: from the state, from the log, and by an event from PostgreSQL.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn forget_quotes(&mut self, log: &dyn Log, now: u64) -> Read<Step> {
+        let mut step = Step::default();
+        if self.reports.due().is_none_or(|due| due > now) {
+            return Ok(step);
+        }
+        let before = now.saturating_sub(QUOTED_FOR);
+        let old = first_at(self.reports.swept)..first_at(before);
+        let old: Vec<_> = self.reports.all.range(old).map(|(id, _)| *id).collect();
+        for id in &old {
+            let kept = texts(log, *id)?;
+            set_texts(*id, &Texts { quoted: None, ..kept }, &mut step);
+        }
+        step.write.rewrite = rows_without_quotes(log, &old)?;
+        step.write.state.push((KEY_SWEPT.into(), Some(before.to_string())));
+        self.reports.swept = before;
+        let first = log.row_with(0)?.map_or(u64::MAX, |row| row.first());
+        self.reports.let_go(self.epoch, first, &mut step);
+        self.append(&mut step, now, Audience::Internal, Body::QuotesForgotten { before });
+        self.seal(&mut step);
+        Ok(step)
+    }
+}
