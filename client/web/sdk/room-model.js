@@ -2,9 +2,12 @@
 
 const TYPING_LAPSES_MS = 6_000;
 
+// What a member may do unless the room is read-only; a join's `can` says it for the moment of the join.
+const WRITING = ["send", "edit", "react", "type"];
+
 /**
  * Feed it `joined`, `snapshot`, `apply` (each event) and `prepend` (history); read `messages`,
- * `members`, `stats`, `pending`, `typing(now)`. Message objects are never changed in place: a
+ * `shown`, `members`, `stats`, `pending`, `typing(now)`, and for moderators `held` and `reports`. Message objects are never changed in place: a
  * changed message is a new object, so a view can compare by identity.
  */
 export class RoomModel {
@@ -15,8 +18,17 @@ export class RoomModel {
   /** user_id → `{user_id, username, avatar, role}`; null where the room is too large to list. */
   members = null;
   stats = { online_users: 0, online_guests: 0, message_count: 0 };
-  /** client_id → one's own message on its way: `{client_id, content, reply_to, state, error}`. */
+  /**
+   * client_id → one's own message on its way: `{client_id, content, reply_to, state, error, held_id, reason}`. `state`
+   * is `sending`, `sent`, `failed`, `held` (a moderator decides) or `denied`.
+   */
   pending = new Map();
+  /** held_id → the `message_held` that a moderator has to decide about. */
+  held = new Map();
+  /** report_id → the open `message_reported`. */
+  reports = new Map();
+  /** Ids of the users whom one has blocked, as far as that is known here. */
+  blocked = new Set();
   /** True while older messages can be fetched. */
   hasMore = false;
   #typing = new Map();
@@ -54,6 +66,24 @@ export class RoomModel {
     this.hasMore = true;
   }
 
+  /** The messages without those of blocked users. */
+  get shown() {
+    return this.blocked.size === 0 ? this.messages : this.messages.filter(({ user }) => !this.blocked.has(user.user_id));
+  }
+
+  /** Whether the viewer may do this now, by the last join and what the room became since. */
+  can(what) {
+    const { role, can = [] } = this.self ?? {};
+    if (role === "member" && WRITING.includes(what)) return !this.room?.settings?.read_only;
+    return can.includes(what);
+  }
+
+  /** What a moderator is to decide, as the lists of the server have it. */
+  queues({ held, reports }) {
+    if (held) this.held = new Map(held.map((item) => [item.held_id, item]));
+    if (reports) this.reports = new Map(reports.map((item) => [item.report_id, item]));
+  }
+
   find(message_id) {
     return this.messages.find((message) => message.message_id === message_id);
   }
@@ -79,10 +109,11 @@ export class RoomModel {
     this.pending.set(item.client_id, { ...item, state: "sending", error: null });
   }
 
-  /** The send was answered: `sent` until its event comes, or `failed` with the error. */
-  settlePending(client_id, state, error = null) {
+  /** The send was answered: `sent` until its event comes, `held` with its `held_id`, or `failed` with the error. */
+  settlePending(client_id, state, error = null, held_id = undefined) {
     const item = this.pending.get(client_id);
-    if (item) this.pending.set(client_id, { ...item, state, error });
+    // The answer to a send comes before what becomes of it, but after a lost connection it may be repeated.
+    if (item && item.state !== "denied") this.pending.set(client_id, { ...item, state, error, held_id });
   }
 
   #events = {
@@ -114,10 +145,46 @@ export class RoomModel {
     room_stats: ({ online_users, online_guests, message_count }) => {
       this.stats = { online_users, online_guests, message_count };
     },
-    room_updated: (data) => {
+    room_updated: ({ changed, ...data }) => {
       this.room = { ...this.room, ...data };
     },
+    message_pinned: ({ pinned }) => this.#pinned(pinned),
+    message_unpinned: ({ pinned }) => this.#pinned(pinned),
+    message_held: (data) => {
+      if (this.can("review_held")) this.held = new Map(this.held).set(data.held_id, data);
+      if (data.user.user_id !== this.self?.user_id) return;
+      const { held_id, content, text, timestamp } = data;
+      const client_id = data.client_id ?? held_id;
+      this.pending.set(client_id, { content: text ?? content, timestamp, ...this.pending.get(client_id), client_id, state: "held", error: null, held_id });
+    },
+    message_released: ({ held_id }) => {
+      this.#decided(held_id);
+      // It stays until it comes as a message.
+      this.#ownHeld(held_id, { state: "sent" });
+    },
+    message_denied: ({ held_id, outcome, reason }) => {
+      this.#decided(held_id);
+      this.#ownHeld(held_id, { state: "denied", outcome, reason });
+    },
+    message_reported: (report) => {
+      this.reports = new Map(this.reports).set(report.report_id, report);
+    },
+    report_resolved: ({ report_id }) => {
+      this.reports = new Map([...this.reports].filter(([id]) => id !== report_id));
+    },
   };
+
+  #pinned(pinned) {
+    this.room = { ...this.room, pinned };
+  }
+
+  #decided(held_id) {
+    this.held = new Map([...this.held].filter(([id]) => id !== held_id));
+  }
+
+  #ownHeld(held_id, change) {
+    for (const [id, item] of this.pending) if (item.held_id === held_id) this.pending.set(id, { ...item, ...change });
+  }
 
   #arrived({ client_id, user }) {
     if (client_id && user.user_id === this.self?.user_id) this.pending.delete(client_id);
