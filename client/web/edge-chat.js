@@ -165,6 +165,7 @@ export class EdgeChat extends HTMLElement {
     const { event, data } = envelope;
     if (event === "room_stats") this.#stats();
     if (/^messages?_(deleted|edited)$/.test(event)) this.#pins.forget(data.message_ids ?? [data.message_id]);
+    if (event === "room_updated") this.#composer.release();
     this.#desk.event(event);
     if (event === "new_message" && data.user.user_id !== this.model.self?.user_id && (!this.list.atBottom || document.hidden)) {
       this.#setUnread(this.#unread + 1);
@@ -238,20 +239,20 @@ export class EdgeChat extends HTMLElement {
   }
 
   /** Waits for an act; what goes wrong is told as a sentence at the composer. */
-  async attempt(act) {
+  attempt = async (act) => {
     try {
       await act;
     } catch (error) {
       this.#composer.fail(error);
     }
     this.redraw();
-  }
+  };
 
   /** Says that something was done; `undo` takes it back. */
-  tell(text, undo) {
+  tell = (text, undo) => {
     this.#composer.tell(text, undo && (() => this.attempt(undo())));
     this.redraw();
-  }
+  };
 
   focus() {
     this.#composer.focus();

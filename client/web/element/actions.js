@@ -12,7 +12,7 @@ const toolOf = (act) => h("button", { type: "button", "data-act": act, "aria-lab
 
 /**
  * One set of tools for the whole list: it stands in the message that is pointed at or focused.
- * `host` has `list` (the ListView), `model`, `menu`, `may(act, message)` and
+ * `host` has `list` (the ListView), `model`, `menu`, `dialog`, `may(act, message)` and
  * `act(name, message, details)` for what the user chose.
  */
 export class Actions {
@@ -47,7 +47,8 @@ export class Actions {
   }
 
   get #isOpen() {
-    return this.picker.matches(":popover-open") || this.#host.menu.isOpen;
+    const { menu, dialog } = this.#host;
+    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen;
   }
 
   /** What can be done with the message may have changed. */

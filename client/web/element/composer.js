@@ -102,6 +102,13 @@ export class Composer {
     this.#ticking = setTimeout(() => this.#clearNotice(), undo ? 12_000 : 6_000);
   }
 
+  /** The room's modes are others now: what one had to wait for may be over. */
+  release() {
+    if (!this.#held) return;
+    this.#heldUntil = 0;
+    this.#clearNotice();
+  }
+
   #clearNotice() {
     clearInterval(this.#ticking);
     this.#notice.hidden = true;

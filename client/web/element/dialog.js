@@ -11,6 +11,10 @@ export class Dialog {
     this.element.addEventListener("close", () => this.#back());
   }
 
+  get isOpen() {
+    return this.element.open;
+  }
+
   /**
    * `act(values)` is given the fields by name; what it throws is shown and the dialog stays. `back()` takes the focus
    * when it is closed. `danger` is for what cannot be undone.

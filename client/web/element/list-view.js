@@ -108,7 +108,8 @@ export class ListView {
     const message = { ...item, user: { ...self, roles: [] }, type: "text", timestamp: item.timestamp };
     fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false });
     row.item.classList.add("pending");
-    row.item.classList.toggle("failed", item.state === "failed" || item.state === "denied");
+    // Not faint where there is something to read about it.
+    row.item.classList.toggle("told", item.state !== "sending" && item.state !== "sent");
     const word = pendingWord(item);
     if (word) row.item.querySelector(".body").append(word);
     return row;

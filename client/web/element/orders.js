@@ -7,7 +7,7 @@ import { count, plain, textOf } from "./text.js";
 const RANKS = ["guest", "member", "moderator", "service", "owner", "admin"];
 const rankOf = (roles) => Math.max(1, ...(roles ?? []).map((role) => RANKS.indexOf(role)));
 
-const TIMES = [[10, "10 s", "10 seconds"], [600, "10 min", "10 minutes"], [3_600, "1 h", "an hour"], [86_400, "1 day", "a day"]];
+const TIMES = [[10, "10 s"], [600, "10 min"], [3_600, "1 h"], [86_400, "1 day"]];
 const HOUR_S = 3_600;
 
 /** Why a message can be reported, by code. */
@@ -57,7 +57,7 @@ export class Orders {
 
   #rolesOf({ user_id, roles }) {
     const present = this.#host.model.members?.get(user_id)?.role;
-    return present ? [present, ...(roles ?? [])] : roles;
+    return present ? [present] : roles;
   }
 
   #pinEntries({ message_id }) {
@@ -69,11 +69,11 @@ export class Orders {
 
   #times({ user_id, name }) {
     const { chat, attempt, tell } = this.#host;
-    const timeOut = async (duration_s, words) => {
+    const timeOut = async (duration_s, label) => {
       await chat.ban(user_id, { duration_s });
-      tell(`${name} is timed out for ${words}.`, () => this.#lift(user_id, name));
+      tell(`${name} is timed out for ${label}.`, () => this.#lift(user_id, name));
     };
-    return { label: "Time out", row: TIMES.map(([seconds, label, words]) => ({ label, name: `Time out for ${words}`, act: () => attempt(timeOut(seconds, words)) })) };
+    return { label: "Time out", row: TIMES.map(([seconds, label]) => ({ label, name: `Time out for ${label}`, act: () => attempt(timeOut(seconds, label)) })) };
   }
 
   async #lift(user_id, name) {
@@ -138,8 +138,8 @@ export class Orders {
 
   #report({ name }, message, back) {
     const { chat, dialog, tell } = this.#host;
-    const reasons = Object.entries(REASONS).map(([value, label], index) =>
-      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true, checked: index === 0 }), h("span", {}, label)));
+    const reasons = Object.entries(REASONS).map(([value, label]) =>
+      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, label)));
     return {
       label: "Report…",
       act: () => dialog.ask({

@@ -37,7 +37,7 @@ export function endOf(ends_at, now = new Date()) {
 export function banSentence({ message, ends_at }) {
   const why = message && message !== "banned" ? message : "You are banned from this room.";
   if (ends_at) return `${why} This ends ${endOf(ends_at)}.`;
-  return ends_at === null ? `${why} This has no end unless a moderator lifts it.` : why;
+  return ends_at === null ? `${why} This holds until a moderator lifts it.` : why;
 }
 
 /** "12 min left" for a moment to come. */

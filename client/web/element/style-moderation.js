@@ -19,13 +19,13 @@ select { font: inherit; color: inherit; }
 .more .icon, [data-act="more"] .icon { stroke-width: 3; }
 .tag { padding: 0.05rem 0.5rem; border-radius: 99px; background: var(--soft); font-size: 0.75rem; color: var(--muted); white-space: nowrap; }
 
-.menu { position: fixed; inset: auto; margin: 0; padding: 0.3rem; inline-size: 17.5rem; max-inline-size: calc(100vw - 1rem); background: var(--bg); color: inherit; border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 12px 32px rgb(0 0 0 / 0.18); font-size: 0.875rem; }
+.menu { position: fixed; inset: auto; margin: 0; padding: 0.3rem; inline-size: 19.5rem; max-inline-size: calc(100vw - 1rem); background: var(--bg); color: inherit; border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 12px 32px rgb(0 0 0 / 0.18); font-size: 0.875rem; }
 .group + .group { margin-block-start: 0.3rem; padding-block-start: 0.3rem; border-block-start: 1px solid var(--line); }
 .group > button { display: block; inline-size: 100%; padding: 0.4rem 0.65rem; border-radius: 8px; text-align: start; }
 .menu button:hover, .menu button:focus { background: var(--soft); }
 .menu button:focus-visible { outline-offset: -2px; }
 .menu .danger { color: var(--danger); }
-.menu .row { display: flex; align-items: center; gap: 0.25rem; padding: 0.25rem 0.3rem 0.25rem 0.65rem; white-space: nowrap; }
+.menu .row { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem; padding: 0.25rem 0.3rem 0.25rem 0.65rem; white-space: nowrap; }
 .menu .row span { flex: 1; }
 .menu .row button { padding: 0.2rem 0.5rem; border: 1px solid var(--line); border-radius: 99px; font-size: 0.8125rem; font-variant-numeric: tabular-nums; }
 
@@ -70,12 +70,12 @@ legend { margin-block-end: 0.25rem; font-size: 0.8125rem; font-weight: 550; }
 .badge, .number { min-inline-size: 1.15rem; padding-inline: 0.3rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: 0.6875rem; font-weight: 650; line-height: 1.15rem; text-align: center; font-variant-numeric: tabular-nums; }
 .desk { position: absolute; inset: 3.15rem 0 0; z-index: 2; display: flex; flex-direction: column; background: var(--bg); border-block-start: 1px solid var(--line); }
 .desk-head { display: flex; align-items: center; border-block-end: 1px solid var(--line); }
-.tabs { flex: 1; display: flex; min-inline-size: 0; overflow-x: auto; scrollbar-width: none; padding-inline-start: 0.5rem; }
-.tabs button { display: inline-flex; align-items: center; gap: 0.3rem; padding: 0.6rem 0.5rem; color: var(--muted); font-size: 0.8125rem; font-weight: 550; white-space: nowrap; box-shadow: inset 0 -2px transparent; }
+.tabs { flex: 1; display: flex; min-inline-size: 0; overflow-x: auto; scrollbar-width: none; padding-inline: 0.6rem 1rem; mask-image: linear-gradient(to left, transparent, #000 1rem); }
+.tabs button { display: inline-flex; align-items: center; gap: 0.25rem; padding: 0.6rem 0.4rem; color: var(--muted); font-size: 0.8125rem; font-weight: 550; white-space: nowrap; box-shadow: inset 0 -2px transparent; }
 .tabs button:hover { color: var(--text); }
 .tabs button[aria-selected="true"] { color: var(--text); box-shadow: inset 0 -2px var(--accent); }
 .tabs button:focus-visible { outline-offset: -3px; border-radius: 6px; }
-.desk .close { display: grid; place-items: center; flex: none; inline-size: 2rem; block-size: 2rem; margin-inline: 0.25rem 0.5rem; border-radius: 7px; color: var(--muted); }
+.desk .close { display: grid; place-items: center; flex: none; inline-size: 2rem; block-size: 2rem; margin-inline-end: 0.4rem; border-radius: 7px; color: var(--muted); }
 .desk .close:hover { background: var(--soft); color: var(--text); }
 .desk-body { flex: 1; min-block-size: 0; overflow: hidden auto; scrollbar-width: thin; scrollbar-color: var(--line) transparent; }
 [role="tabpanel"] { min-block-size: 100%; padding: 0.25rem 1rem 1rem; }

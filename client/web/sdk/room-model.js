@@ -32,6 +32,7 @@ export class RoomModel {
   /** True while older messages can be fetched. */
   hasMore = false;
   #typing = new Map();
+  #decided = new Set();
 
   joined({ room, self, members, online_users, online_guests }) {
     this.room = room;
@@ -39,6 +40,9 @@ export class RoomModel {
     this.members = members ? new Map(members.map((member) => [member.user_id, member])) : null;
     this.stats = { ...this.stats, message_count: room?.message_count ?? 0, online_users, online_guests };
     this.#typing.clear();
+    // What was decided while nobody listened is not told: the lists come anew, see `queues`.
+    this.held = new Map();
+    this.reports = new Map();
   }
 
   snapshot({ messages, my_reactions = {} }) {
@@ -78,10 +82,11 @@ export class RoomModel {
     return can.includes(what);
   }
 
-  /** What a moderator is to decide, as the lists of the server have it. */
-  queues({ held, reports }) {
-    if (held) this.held = new Map(held.map((item) => [item.held_id, item]));
-    if (reports) this.reports = new Map(reports.map((item) => [item.report_id, item]));
+  /** What a moderator is to decide, as the server's lists have it; events may have come while they were fetched. */
+  queues({ held = [], reports = [] }) {
+    const open = (list, idOf, known) => new Map([...list.map((item) => [idOf(item), item]), ...known].filter(([id]) => !this.#decided.has(id)));
+    this.held = open(held, ({ held_id }) => held_id, this.held);
+    this.reports = open(reports, ({ report_id }) => report_id, this.reports);
   }
 
   find(message_id) {
@@ -148,6 +153,10 @@ export class RoomModel {
     room_updated: ({ changed, ...data }) => {
       this.room = { ...this.room, ...data };
     },
+    role_set: ({ user_id, role }) => {
+      const member = this.members?.get(user_id);
+      if (member) this.members.set(user_id, { ...member, role: role ?? "member" });
+    },
     message_pinned: ({ pinned }) => this.#pinned(pinned),
     message_unpinned: ({ pinned }) => this.#pinned(pinned),
     message_held: (data) => {
@@ -158,28 +167,27 @@ export class RoomModel {
       this.pending.set(client_id, { content: text ?? content, timestamp, ...this.pending.get(client_id), client_id, state: "held", error: null, held_id });
     },
     message_released: ({ held_id }) => {
-      this.#decided(held_id);
+      this.#decide(held_id);
       // It stays until it comes as a message.
       this.#ownHeld(held_id, { state: "sent" });
     },
     message_denied: ({ held_id, outcome, reason }) => {
-      this.#decided(held_id);
+      this.#decide(held_id);
       this.#ownHeld(held_id, { state: "denied", outcome, reason });
     },
     message_reported: (report) => {
       this.reports = new Map(this.reports).set(report.report_id, report);
     },
-    report_resolved: ({ report_id }) => {
-      this.reports = new Map([...this.reports].filter(([id]) => id !== report_id));
-    },
+    report_resolved: ({ report_id }) => this.#decide(report_id),
   };
 
   #pinned(pinned) {
     this.room = { ...this.room, pinned };
   }
 
-  #decided(held_id) {
-    this.held = new Map([...this.held].filter(([id]) => id !== held_id));
+  #decide(id) {
+    this.#decided.add(id);
+    this.queues({});
   }
 
   #ownHeld(held_id, change) {

@@ -77,7 +77,7 @@ export class Desk {
       waiting += section.may(model) ? count : 0;
       tab.hidden = !section.may(model);
       number.hidden = count === 0;
-      number.textContent = String(count);
+      number.textContent = count || "";
     }
     this.#badge.hidden = waiting === 0;
     this.#badge.textContent = waiting > 99 ? "99+" : String(waiting);
@@ -110,6 +110,7 @@ export class Desk {
       tab.tabIndex = on ? 0 : -1;
       box.hidden = !on;
     }
+    entry.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     entry.section.show();
     entry.section.render(this.#host.model);
   }
