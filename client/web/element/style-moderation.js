@@ -68,7 +68,7 @@ legend { margin-block-end: 0.25rem; font-size: 0.8125rem; font-weight: 550; }
 .desk-button:hover, .desk-button[aria-expanded="true"] { background: var(--soft); color: var(--text); }
 .desk-button .icon { inline-size: 1.1rem; block-size: 1.1rem; }
 .badge, .number { min-inline-size: 1.15rem; padding-inline: 0.3rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: 0.6875rem; font-weight: 650; line-height: 1.15rem; text-align: center; font-variant-numeric: tabular-nums; }
-.desk { position: absolute; inset: 3.15rem 0 0; z-index: 2; display: flex; flex-direction: column; background: var(--bg); border-block-start: 1px solid var(--line); }
+.desk { container-type: inline-size; position: absolute; inset: 3.15rem 0 0; z-index: 2; display: flex; flex-direction: column; background: var(--bg); border-block-start: 1px solid var(--line); }
 .desk-head { display: flex; align-items: center; border-block-end: 1px solid var(--line); }
 .tabs { flex: 1; display: flex; min-inline-size: 0; overflow-x: auto; scrollbar-width: none; padding-inline: 0.6rem 1rem; mask-image: linear-gradient(to left, transparent, #000 1rem); }
 .tabs button { display: inline-flex; align-items: center; gap: 0.25rem; padding: 0.6rem 0.4rem; color: var(--muted); font-size: 0.8125rem; font-weight: 550; white-space: nowrap; box-shadow: inset 0 -2px transparent; }
@@ -119,6 +119,11 @@ legend { margin-block-end: 0.25rem; font-size: 0.8125rem; font-weight: 550; }
 .blocked { margin-block-start: 0.4rem; padding-block-start: 0.4rem; border-block-start: 1px solid var(--line); }
 .blocked h3 { padding: 0.2rem 0.4rem; font-size: 0.75rem; color: var(--muted); font-weight: 550; }
 
+@container (max-width: 22rem) {
+  .tabs { padding-inline-start: 0.7rem; }
+  .tabs button { gap: 0.15rem; padding-inline: 0.3rem; font-size: 0.75rem; }
+  .number { min-inline-size: 1rem; padding-inline: 0.2rem; font-size: 0.625rem; line-height: 1rem; }
+}
 @media (pointer: coarse) {
   .group > button { padding-block: 0.65rem; }
   .menu .row button, .button.small { padding-block: 0.5rem; }
