@@ -6,11 +6,13 @@ import { count, sentence } from "../text.js";
 
 const OFF = ["", "Off"];
 const seconds = (...all) => all.map((one) => [String(one), span(one)]);
-const ACTIONS = [["off", "Off"], ["mask", "Mask"], ["hold", "Hold"], ["reject", "Reject"]];
+// Where a room says nothing the deployment's own setting holds.
+const ACTIONS = [["", "Server’s own"], ["off", "Off"], ["mask", "Mask"], ["hold", "Hold"], ["reject", "Reject"]];
 
 /** A list of choices; `read` turns a chosen text into the setting. */
 const choice = (key, label, options, { read = String, of = (value) => String(value ?? ""), hint } = {}) => ({ key, label, options, read, of, hint });
 const time = (key, label, options, hint) => choice(key, label, [OFF, ...options], { read: (text) => (text === "" ? null : Number(text)), hint });
+const filter = (key, label, options) => choice(key, label, options, { read: (action) => (action === "" ? null : { action }), of: (value) => value?.action ?? "" });
 const flag = (key, label, hint) => ({ key, label, hint });
 
 const FIELDS = [
@@ -22,9 +24,9 @@ const FIELDS = [
   flag("no_repeats", "No repeats", "Nobody says the same twice within a minute."),
   choice("links", "Links", [["on", "Everybody"], ["moderators", "Moderators"], ["off", "Nobody"]], { of: (value) => value ?? "on" }),
   choice("delay_s", "Delay", [["0", "Off"], ...seconds(2, 4, 6)], { read: Number, of: (value) => String(value ?? 0), hint: "Moderators see messages before others do." }),
-  choice("profanity", "Profanity", ACTIONS, { read: (action) => ({ action }), of: (value) => value?.action ?? "off" }),
+  filter("profanity", "Profanity", ACTIONS),
   choice("profanity.severity", "From severity", [["mild", "Mild"], ["moderate", "Moderate"], ["severe", "Severe"]], { read: (severity) => ({ severity }), of: (value) => value ?? "moderate" }),
-  choice("spam", "Spam", ACTIONS.filter(([action]) => action !== "mask"), { read: (action) => ({ action }), of: (value) => value?.action ?? "off" }),
+  filter("spam", "Spam", ACTIONS.filter(([action]) => action !== "mask")),
 ];
 
 const valueOf = (settings, key) => key.split(".").reduce((value, part) => value?.[part], settings);

@@ -18,7 +18,7 @@ export class Terms {
   #allowed = textField("allowed", "Allowed all the same, one a line", { rows: 3, spellcheck: "false" });
   #action = h("select", { name: "action" }, ...Object.entries({ off: "Nothing", mask: "Mask them", hold: "Hold the message", reject: "Refuse the message" }).map(([value, text]) => h("option", { value }, text)));
   #trial = textField("trial", "Try a message against this list, saved or not", { maxlength: 1000 });
-  #form = h("form", { class: "terms-form", onsubmit: (event) => event.preventDefault() },
+  #form = h("form", { class: "terms-form", hidden: true, onsubmit: (event) => event.preventDefault() },
     this.#blocked, this.#allowed, h("label", { class: "mode" }, h("span", {}, "What is done with them"), this.#action),
     h("div", { class: "act" }, this.#trial, h("div", { class: "buttons" }, actButton("Try", "small", () => this.#try())), this.#result),
     h("div", { class: "buttons" }, actButton("Save", "go", () => this.#save())));
@@ -43,6 +43,7 @@ export class Terms {
   }
 
   show() {
+    this.#note.hidden = true;
     if (!this.#isChanged) this.#load();
   }
 
@@ -56,29 +57,36 @@ export class Terms {
 
   reset() {
     this.#saved = null;
+    this.#form.hidden = true;
   }
 
   async #load() {
     try {
       const { blocked = [], allowed = [], action = "off" } = await this.#host.chat.terms();
+      // What somebody typed meanwhile stays.
+      if (this.#isChanged) return;
       const { elements } = this.#form;
       elements.blocked.value = blocked.join("\n");
       elements.allowed.value = allowed.join("\n");
       elements.action.value = action;
       this.#saved = this.#current;
       this.#form.hidden = false;
-      this.#note.hidden = true;
     } catch (error) {
-      this.#form.hidden = true;
       this.#say(sentence(error));
     }
   }
 
   async #save() {
-    const terms = this.#current;
-    await this.#host.chat.setTerms(terms);
-    this.#saved = terms;
-    this.#say("Saved.");
+    const before = this.#saved;
+    // The event to all moderators may be here before the reply.
+    this.#saved = this.#current;
+    try {
+      await this.#host.chat.setTerms(this.#saved);
+      this.#say("Saved.");
+    } catch (error) {
+      this.#saved = before;
+      throw error;
+    }
   }
 
   async #try() {
