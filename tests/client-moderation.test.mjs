@@ -235,6 +235,9 @@ test("pins, settings, roles and blocks change what is shown", () => {
   assert.deepEqual(model.shown.map(({ no }) => no), [1]);
   model.blocked.delete("zoe");
   assert.equal(model.shown, model.messages);
+  const keeper = modelOf({ ...moderator, can: ["delete"] });
+  keeper.blocked.add("zoe");
+  assert.equal(keeper.shown.length, 2, "who keeps order sees everything");
 
   const joinedReadOnly = modelOf({ ...member, can: ["report"] }, { read_only: true });
   joinedReadOnly.apply({ event: "room_updated", data: { settings: { read_only: false } } }, 0);

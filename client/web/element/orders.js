@@ -168,7 +168,8 @@ export class Orders {
     const { chat, model, tell } = this.#host;
     await chat.block(user_id);
     model.blocked.add(user_id);
-    tell(`You no longer see what ${name} says.`, () => this.unblock(user_id, name));
+    const effect = model.hides(user_id) ? `You no longer see what ${name} says.` : `${name} is blocked. Here you keep order and still see them.`;
+    tell(effect, () => this.unblock(user_id, name));
   }
 
   async unblock(user_id, name) {

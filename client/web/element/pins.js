@@ -25,7 +25,7 @@ export class Pins {
   }
 
   render(model) {
-    const pins = (model.room?.pinned ?? []).map((id) => this.#message(id)).filter((message) => message && !message.deleted_at && !model.blocked.has(message.user.user_id));
+    const pins = (model.room?.pinned ?? []).map((id) => this.#message(id)).filter((message) => message && !message.deleted_at && !model.hides(message.user.user_id));
     const canUnpin = model.can("pin");
     const key = JSON.stringify([pins.map(({ message_id, edited_at }) => [message_id, edited_at]), canUnpin, this.#open]);
     if (key === this.#shown) return;

@@ -72,7 +72,12 @@ export class RoomModel {
 
   /** The messages without those of blocked users. */
   get shown() {
-    return this.blocked.size === 0 ? this.messages : this.messages.filter(({ user }) => !this.blocked.has(user.user_id));
+    return this.blocked.size === 0 ? this.messages : this.messages.filter(({ user }) => !this.hides(user.user_id));
+  }
+
+  /** Whether what this user says is not shown: who keeps order sees also whom they block, as the server has it. */
+  hides(user_id) {
+    return this.blocked.has(user_id) && !this.can("delete");
   }
 
   /** Whether the viewer may do this now, by the last join and what the room became since. */
