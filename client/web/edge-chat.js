@@ -205,8 +205,8 @@ export class EdgeChat extends HTMLElement {
     const banned = error?.code === "banned";
     this.#composer.enable(banned ? "You cannot write here." : "Not connected.");
     const wait = banned && error.ends_at ? Date.parse(error.ends_at) - Date.now() : Infinity;
-    // Nobody has to reload the page after a time-out.
-    if (wait < LONGEST_RETURN_MS) this.#returning = setTimeout(() => this.#start(), Math.max(0, wait) + 500);
+    // Nobody has to reload the page after a time-out; where this clock is ahead, the server says no a few times more.
+    if (wait < LONGEST_RETURN_MS) this.#returning = setTimeout(() => this.#start(), Math.max(5_000, wait + 500));
   }
 
   // ── acts ─────────────────────────────────────────────────────────────────
