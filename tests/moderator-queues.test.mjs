@@ -161,7 +161,7 @@ test("who is blocked is not seen any more, and seen again after it is taken back
   await eventually(async () => (await texts(grace)).join() === "quiet", "hidden again");
   await grace.locator(".people-button").click();
   await shoot(grace, "blocked");
-  await grace.getByRole("button", { name: "Unblock zoe" }).click();
+  await grace.getByRole("button", { name: "Unblock Zoe" }).click();
   await eventually(async () => (await texts(grace)).join() === "one,two,quiet", "from the list too");
 });
 

@@ -74,16 +74,17 @@ export class People {
     if (!this.#model.self?.user_id) return;
     const { blocks } = await chat.blocks().catch(() => ({ blocks: [] }));
     this.#model.blocked = new Set(blocks.map(({ user_id }) => user_id));
-    const rowOf = ({ user_id }) =>
-      h("li", { class: "person" }, h("bdi", {}, user_id),
-        h("button", {
-          class: "button small", type: "button", "aria-label": `Unblock ${user_id}`,
-          onclick: async () => {
-            await this.#host.attempt(orders.unblock(user_id, user_id));
-            this.#loadBlocked();
-            this.panel.focus();
-          },
-        }, "Unblock"));
+    const rowOf = ({ user_id }) => {
+      const known = this.#model.members?.get(user_id) ?? this.#model.messages.find(({ user }) => user.user_id === user_id)?.user;
+      const name = plain(known?.username ?? user_id);
+      const unblock = async () => {
+        await this.#host.attempt(orders.unblock(user_id, name));
+        this.#loadBlocked();
+        this.panel.focus();
+      };
+      return h("li", { class: "person" }, h("bdi", {}, name),
+        h("button", { class: "button small", type: "button", "aria-label": `Unblock ${name}`, onclick: unblock }, "Unblock"));
+    };
     this.#blocked.hidden = blocks.length === 0;
     this.#blocked.replaceChildren(h("h3", {}, "Blocked"), h("ul", {}, ...blocks.map(rowOf)));
   }
