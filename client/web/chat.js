@@ -1,6 +1,7 @@
 // The client module: `connect` to a room, and what one does there.
 
-import { Connection } from "./sdk/connection.js";
+import { Acts } from "./sdk/acts.js";
+import { orOverRest } from "./sdk/rest.js";
 import { Timers } from "./sdk/timers.js";
 
 export { ChatError } from "./sdk/errors.js";
@@ -22,13 +23,23 @@ const TYPING_EVERY_MS = 3_200;
  *   `retry_in_ms`), "ended" (will not try again; `error` says why)
  * - `joined`: the reply to each join; `snapshot`: its `messages` are the list from now on
  * - `event` `{event, data, seq}`: everything that the room says, once and in order; the same
- *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope
+ *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope.
+ *   What each `data` holds is in docs/protocol.md. Those of keeping order:
+ *   - `message_held` `{held_id, user, content, text?, client_id?, reasons: [{code, sentence}], expires_at}`,
+ *     `message_released` `{held_id, message_id}`, `message_denied` `{held_id, outcome, reason?}`:
+ *     to the author and to moderators
+ *   - `message_reported` `{report_id, message_id, reason, details?, quoted, author, reporter_id}`,
+ *     `report_resolved` `{report_id, status}`, `terms_updated`: to moderators
+ *   - `user_banned` `{user_id, username, ends_at, reason?, by?, shadow?}`, `user_unbanned` `{user_id}`,
+ *     `messages_deleted` `{message_ids, user_id?, deleted_at}`, `message_pinned` and `message_unpinned`
+ *     `{message_id, pinned}`, `room_updated` `{name, settings, changed}`, `role_set` `{user_id, role}`:
+ *     to everyone
  */
 export function connect(options) {
   return new Chat(options);
 }
 
-class Chat extends Connection {
+class Chat extends Acts {
   #timers = new Timers();
   #typing = false;
   #typingSentAt = 0;
@@ -36,11 +47,13 @@ class Chat extends Connection {
   constructor(options) {
     super(options);
     this.on("state", () => this.#typed());
+    // A moderator sees more than a member, also of what was said before.
+    this.on("role_set", ({ user_id }) => user_id === this.self?.user_id && this.rejoin());
   }
 
   /**
    * Sends a message. Resolves with `{message_id, seq, timestamp, held?, client_id}` once it is
-   * stored. Safe across reconnects: the same `client_id` never makes a second message.
+   * stored; where `held` is true it waits for a moderator, and `message_id` is its `held_id`. Safe across reconnects: the same `client_id` never makes a second message.
    */
   async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata } = {}) {
     this.#typed();
@@ -49,13 +62,13 @@ class Chat extends Connection {
   }
 
   edit(message_id, content) {
-    return this.#orOverRest(this.request("edit_message", { message_id, content }), () =>
+    return orOverRest(this.request("edit_message", { message_id, content }), () =>
       this.rest.edit(this.room, message_id, content),
     );
   }
 
   remove(message_id) {
-    return this.#orOverRest(this.request("delete_message", { message_id }), () =>
+    return orOverRest(this.request("delete_message", { message_id }), () =>
       this.rest.remove(this.room, message_id),
     );
   }
@@ -92,14 +105,5 @@ class Chat extends Connection {
   #typed() {
     this.#typing = false;
     this.#timers.cancel("typing");
-  }
-
-  async #orOverRest(act, repeat) {
-    try {
-      return await act;
-    } catch (error) {
-      if (error.code !== "message_too_old") throw error;
-      return repeat();
-    }
   }
 }

@@ -3,11 +3,21 @@
 import { connect, RoomModel } from "./chat.js";
 import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
+import { Desk } from "./element/desk/desk.js";
+import { Dialog } from "./element/dialog.js";
 import { h, icon } from "./element/dom.js";
 import { ListView } from "./element/list-view.js";
+import { Menu } from "./element/menu.js";
+import { Orders } from "./element/orders.js";
 import { People } from "./element/people.js";
+import { Pins } from "./element/pins.js";
+import { banSentence, modesOn } from "./element/room-words.js";
+import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
 import { count, duration, plain, sentence, typingLine } from "./element/text.js";
+
+// setTimeout cannot wait longer than 2^31 ms.
+const LONGEST_RETURN_MS = 2_000_000_000;
 
 /**
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
@@ -15,7 +25,7 @@ import { count, duration, plain, sentence, typingLine } from "./element/text.js"
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
  * place of `token` where tokens end and are renewed; set it before `room`.
  *
- * Parts: `chat`, `header`, `messages`, `people`, `composer`. Properties for CSS: `--edge-chat-accent`,
+ * Parts: `chat`, `header`, `messages`, `people`, `composer`, `desk` (for moderators). Properties for CSS: `--edge-chat-accent`,
  * `-background`, `-text`, `-muted`, `-soft`, `-line`, `-on-accent`, `-danger`, `-radius`, `-font`.
  * Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
  * message_count}`, `edge-chat-unread` `{unread}`.
@@ -30,14 +40,21 @@ export class EdgeChat extends HTMLElement {
   #queued = false;
   #ticking = null;
   #typingTimer = null;
+  #returning = null;
 
   list = new ListView({ loadOlder: () => this.#loadOlder(), onScroll: () => this.#seen() });
+  menu = new Menu();
+  dialog = new Dialog();
+  orders = new Orders(this);
   #actions = new Actions(this);
-  #people = new People();
+  #people = new People(this);
+  #pins = new Pins(this);
+  #desk = new Desk(this);
   #composer = new Composer({
     send: (text, { reply_to }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, timestamp: new Date().toISOString() }),
-    edit: (message, text) => this.#try(this.#chat.edit(message.message_id, text)),
-    typing: (is_typing) => this.#can("type") && this.#chat.typing(is_typing),
+    edit: (message, text) => this.attempt(this.#chat.edit(message.message_id, text)),
+    announce: (text) => this.attempt(this.#chat.announce(text)),
+    typing: (is_typing) => this.model.can("type") && this.#chat.typing(is_typing),
     editLast: () => this.#editLast(),
   });
   #title = h("h2", { class: "title" });
@@ -46,20 +63,24 @@ export class EdgeChat extends HTMLElement {
   #jumpText = h("span", {});
   #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
   #typing = h("p", { class: "typing" });
+  #modes = h("ul", { class: "modes", "aria-label": "Modes of this room", hidden: true });
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [style];
+    root.adoptedStyleSheets = [style, moderationStyle];
     root.append(
       h("section", { class: "chat", part: "chat", "aria-label": "Chat" },
-        h("header", { class: "head", part: "header" }, this.#title, this.#people.button),
+        h("header", { class: "head", part: "header" }, this.#title, this.#desk.button, this.#people.button),
         this.#people.panel,
         this.#state,
+        this.#pins.element,
         h("div", { class: "middle" }, this.list.scroller, this.#empty, this.#jump),
         this.#typing,
+        this.#modes,
         this.#composer.element,
-        this.#actions.picker),
+        this.#desk.panel,
+        this.#actions.picker, this.menu.element, this.dialog.element),
     );
     this.#composer.enable("Connecting…");
   }
@@ -97,9 +118,13 @@ export class EdgeChat extends HTMLElement {
     this.#stop();
     const room = this.getAttribute("room");
     this.model = new RoomModel();
+    this.#pins.forget();
+    this.#desk.reset();
+    this.menu.close();
+    this.dialog.close();
     this.#title.textContent = room ?? "Chat";
     this.#setUnread(0);
-    this.#redraw();
+    this.redraw();
     if (!room) return;
     const chat = connect({
       room,
@@ -116,11 +141,12 @@ export class EdgeChat extends HTMLElement {
       }
       this.model.joined(reply);
       this.#stats();
-      this.#redraw();
+      this.#desk.joined();
+      this.redraw();
     });
     chat.on("snapshot", (snapshot) => {
       this.model.snapshot(snapshot);
-      this.#redraw();
+      this.redraw();
     });
     chat.on("event", (envelope) => this.#event(envelope));
   }
@@ -128,6 +154,7 @@ export class EdgeChat extends HTMLElement {
   #stop() {
     clearInterval(this.#ticking);
     clearTimeout(this.#typingTimer);
+    clearTimeout(this.#returning);
     const chat = this.#chat;
     this.#chat = null;
     chat?.close();
@@ -137,10 +164,13 @@ export class EdgeChat extends HTMLElement {
     this.model.apply(envelope, Date.now());
     const { event, data } = envelope;
     if (event === "room_stats") this.#stats();
+    if (/^messages?_(deleted|edited)$/.test(event)) this.#pins.forget(data.message_ids ?? [data.message_id]);
+    if (event === "room_updated") this.#composer.release();
+    this.#desk.event(event);
     if (event === "new_message" && data.user.user_id !== this.model.self?.user_id && (!this.list.atBottom || document.hidden)) {
       this.#setUnread(this.#unread + 1);
     }
-    this.#redraw();
+    this.redraw();
   }
 
   #showState({ state, error, retry_in_ms }) {
@@ -153,7 +183,7 @@ export class EdgeChat extends HTMLElement {
         connecting: this.model.self ? "Reconnecting…" : "Connecting…",
         online: "",
         waiting: `${sentence(error ?? { code: "offline" })} Trying ${soon}.`,
-        ended: error?.code === "closed" ? "" : sentence(error ?? {}),
+        ended: error?.code === "closed" ? "" : error?.code === "banned" ? banSentence(error) : sentence(error ?? {}),
       }[state];
     };
     show();
@@ -166,9 +196,17 @@ export class EdgeChat extends HTMLElement {
     } else this.#state.setAttribute("aria-live", "polite");
     this.#state.classList.toggle("ended", state === "ended");
     this.dataset.state = state;
-    if (state === "ended") this.#composer.enable("Not connected.");
+    if (state === "ended") this.#ended(error);
     this.dispatchEvent(new CustomEvent("edge-chat-state", { detail: { state, error } }));
-    this.#redraw();
+    this.redraw();
+  }
+
+  #ended(error) {
+    const banned = error?.code === "banned";
+    this.#composer.enable(banned ? "You cannot write here." : "Not connected.");
+    const wait = banned && error.ends_at ? Date.parse(error.ends_at) - Date.now() : Infinity;
+    // Nobody has to reload the page after a time-out; where this clock is ahead, the server says no a few times more.
+    if (wait < LONGEST_RETURN_MS) this.#returning = setTimeout(() => this.#start(), Math.max(5_000, wait + 500));
   }
 
   // ── acts ─────────────────────────────────────────────────────────────────
@@ -178,16 +216,17 @@ export class EdgeChat extends HTMLElement {
     if (message.deleted_at || this.#chat?.state === "ended") return false;
     const { self } = this.model;
     const mine = Boolean(self?.user_id) && message.user.user_id === self.user_id;
-    if (act === "react") return this.#can("react");
-    if (act === "reply") return this.#can("send");
-    if (act === "edit") return mine && this.#can("edit");
-    return mine || this.#can("delete");
+    if (act === "react" || act === "reply") return this.model.can(act === "react" ? "react" : "send");
+    if (act === "edit") return mine && this.model.can("edit");
+    if (act === "more") return this.orders.entries({ user: message.user, message }).length > 0;
+    return mine || (this.model.can("delete") && this.orders.above(message.user));
   }
 
-  act(name, message, { reaction, to, client_id } = {}) {
+  act(name, message, { reaction, to, client_id, button } = {}) {
     if (name === "reply") this.#composer.reply(message);
     else if (name === "edit") this.#composer.edit(message);
-    else if (name === "remove") this.#try(this.#chat.remove(message.message_id));
+    else if (name === "remove") this.attempt(this.#chat.remove(message.message_id));
+    else if (name === "more") this.orders.open(button, { user: message.user, message });
     else if (name === "react") this.#react(message, reaction, false);
     else if (name === "toggle") this.#react(message, reaction, message.mine.includes(reaction));
     else if (name === "jump") this.#jumpTo(to);
@@ -195,44 +234,53 @@ export class EdgeChat extends HTMLElement {
     else if (name === "retry") this.#send(this.model.pending.get(client_id));
     else if (name === "discard") {
       this.model.pending.delete(client_id);
-      this.#redraw();
+      this.redraw();
     }
   }
 
-  #can(what) {
-    return this.model.self?.can?.includes(what) ?? false;
+  /** Waits for an act; what goes wrong is told as a sentence at the composer. */
+  attempt = async (act) => {
+    try {
+      await act;
+    } catch (error) {
+      this.#composer.fail(error);
+    }
+    this.redraw();
+  };
+
+  /** Says that something was done; `undo` takes it back. */
+  tell = (text, undo) => {
+    this.#composer.tell(text, undo && (() => this.attempt(undo())));
+    this.redraw();
+  };
+
+  focus() {
+    this.#composer.focus();
   }
 
   async #send(item) {
     const { client_id, content, reply_to } = item;
     this.model.addPending(item);
     this.#toLatest();
-    this.#redraw();
+    this.redraw();
     try {
-      await this.#chat.send(content, { client_id, reply_to });
-      this.model.settlePending(client_id, "sent");
+      const { held, message_id } = await this.#chat.send(content, { client_id, reply_to });
+      if (held) this.model.settlePending(client_id, "held", null, message_id);
+      else this.model.settlePending(client_id, "sent");
     } catch (error) {
       this.model.settlePending(client_id, "failed", error);
       if (error.retry_after_ms) this.#composer.fail(error);
     }
-    this.#redraw();
+    this.redraw();
   }
 
   async #react(message, reaction, remove) {
-    await this.#try(
+    await this.attempt(
       this.#chat.react(message.message_id, reaction, { remove }).then(() => {
         this.model.setMine(message.message_id, reaction, !remove);
-        this.#redraw();
+        this.redraw();
       }),
     );
-  }
-
-  async #try(act) {
-    try {
-      await act;
-    } catch (error) {
-      this.#composer.fail(error);
-    }
   }
 
   #editLast() {
@@ -263,7 +311,7 @@ export class EdgeChat extends HTMLElement {
   // ── drawing ──────────────────────────────────────────────────────────────
 
   // Events that come in one frame are drawn together.
-  #redraw() {
+  redraw() {
     if (this.#queued) return;
     this.#queued = true;
     queueMicrotask(() => {
@@ -275,16 +323,29 @@ export class EdgeChat extends HTMLElement {
   #render() {
     const { model } = this;
     const online = this.#chat?.state === "online";
-    this.list.render(model, { canReact: this.#can("react") });
+    this.list.render(model, { canReact: model.can("react") });
     this.#actions.refresh();
     this.#people.render(model);
+    this.#pins.render(model);
+    this.#desk.render(model);
     if (model.room) this.#title.textContent = plain(model.room.name);
-    this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && this.#can("send"));
+    this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
-      this.#composer.enable(this.#can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.");
+      const why = model.can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.";
+      this.#composer.enable(why, model.can("announce"));
     }
+    this.#drawModes();
     this.#drawTyping();
     this.#drawJump();
+  }
+
+  #drawModes() {
+    const modes = modesOn(this.model.room?.settings);
+    const text = modes.join("\n");
+    if (this.#modes.dataset.shown === text) return;
+    this.#modes.dataset.shown = text;
+    this.#modes.hidden = modes.length === 0;
+    this.#modes.replaceChildren(...modes.map((mode) => h("li", {}, mode)));
   }
 
   #drawTyping() {

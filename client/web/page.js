@@ -8,6 +8,9 @@ const address = new URL(location.href);
 const OTHERS = ["Grace", "Alan", "Mary", "Linus", "Joan"];
 const THEMES = ["system", "light", "dark"];
 
+// A development token gives whatever role is asked for; a real one is signed by one's own server.
+const role = address.searchParams.get("role") ?? undefined;
+
 let state = { name: address.searchParams.get("name") ?? "", room: address.searchParams.get("room") ?? "" };
 
 /** A person of this name, as the development token names them: two tabs of one name are one person. */
@@ -17,7 +20,7 @@ async function developmentToken({ name, room }) {
   const response = await fetch("/dev/token", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ user: userOf(name), name, room }),
+    body: JSON.stringify({ user: userOf(name), name, role, room: role && room }),
   });
   if (response.status === 404) {
     say("This server hands out no development tokens, so you are here as a guest and can only read. Put a token that your own server signed into the element to write.");
@@ -38,13 +41,17 @@ function enter({ name, room }) {
   next.searchParams.set("room", room);
   const share = next.href;
   if (name) next.searchParams.set("name", name);
+  if (role) next.searchParams.set("role", role);
   history.replaceState(null, "", next);
   const other = new URL(share);
   other.searchParams.set("name", OTHERS.find((one) => userOf(one) !== userOf(name)));
   $("second").href = other.href;
+  other.searchParams.set("name", "Mo");
+  other.searchParams.set("role", "moderator");
+  $("moderate").href = other.href;
   $("share").dataset.link = share;
   $("you").textContent = name ? `You are ${name}` : "You are watching";
-  for (const id of ["second", "share", "leave", "you"]) $(id).hidden = false;
+  for (const id of ["second", "moderate", "share", "leave", "you"]) $(id).hidden = false;
   $("heading").textContent = room;
   snippet();
 }
@@ -53,7 +60,7 @@ function leave() {
   chat.removeAttribute("room");
   chat.hidden = true;
   $("join").hidden = false;
-  for (const id of ["second", "share", "leave", "you", "viewers", "note"]) $(id).hidden = true;
+  for (const id of ["second", "moderate", "share", "leave", "you", "viewers", "note"]) $(id).hidden = true;
   $("heading").textContent = "A stream with a chat beside it";
   history.replaceState(null, "", location.pathname);
   document.title = "edge-chat";

@@ -1,7 +1,7 @@
 // Chromium, the server and the database of the page's tests, and what a person does with the page.
 
 import assert from "node:assert/strict";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 
 import { startServer, testDatabase } from "../harness/index.mjs";
 
+const AXE = await readFile(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 export const DESKTOP = { width: 1280, height: 760 };
 export const PHONE = { width: 360, height: 740 };
@@ -78,6 +79,13 @@ export async function enter(room, name, options) {
   return page;
 }
 
+/** As `enter`, with a role in the room: a moderator where `options` do not name another. */
+export async function moderate(room, name = "Mo", { role = "moderator", ...options } = {}) {
+  const page = await visit(`/?${new URLSearchParams({ room, name, role })}`, options);
+  await online(page);
+  return page;
+}
+
 export const online = (page) => page.locator("edge-chat[data-state=online]").waitFor();
 export const field = (page) => page.getByRole("textbox", { name: "Message" });
 export const row = (page, text) => page.locator(".message:not(.pending)").filter({ hasText: text }).last();
@@ -135,3 +143,10 @@ export async function rest(path, bearer, body) {
   return response.json();
 }
 
+/** Nothing that axe calls serious or critical; `what` is in sight. */
+export async function axe(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const grave = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  assert.deepEqual(grave.map(({ id, nodes }) => `${what}: ${id} at ${nodes.map(({ target }) => target.join(" ")).join(", ")}`), []);
+}

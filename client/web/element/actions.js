@@ -1,17 +1,18 @@
 // What can be done with one message: the tools beside it, the reaction picker, the keys.
 
 import { h, icon } from "./dom.js";
+import { placeBeside } from "./menu.js";
 import { firstGrapheme, plain } from "./text.js";
 
 const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🔥", "👏", "🤔", "👀", "✅"];
 const ASK_AGAIN_MS = 4_000;
-const NAMES = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete" };
+const NAMES = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete", more: "More" };
 
 const toolOf = (act) => h("button", { type: "button", "data-act": act, "aria-label": NAMES[act], title: NAMES[act] }, icon(act));
 
 /**
  * One set of tools for the whole list: it stands in the message that is pointed at or focused.
- * `host` has `list` (the ListView), `model`, `may(act, message)` and
+ * `host` has `list` (the ListView), `model`, `menu`, `dialog`, `may(act, message)` and
  * `act(name, message, details)` for what the user chose.
  */
 export class Actions {
@@ -46,12 +47,16 @@ export class Actions {
   }
 
   get #isOpen() {
-    return this.picker.matches(":popover-open");
+    const { menu, dialog } = this.#host;
+    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen;
   }
 
   /** What can be done with the message may have changed. */
   refresh() {
-    this.#attach(this.#tools.closest(".message"));
+    const item = this.#tools.closest(".message");
+    const inside = this.#tools.contains(this.#focused);
+    this.#attach(item);
+    if (inside && !this.#tools.isConnected) item.focus({ preventScroll: true });
   }
 
   #attach(item) {
@@ -80,7 +85,7 @@ export class Actions {
     const message = this.#host.model.find(item.dataset.id);
     if (act === "react") this.#openPicker(button);
     else if (act === "remove") this.#askThenRemove(button, message);
-    else this.#host.act(act, message, { reaction, to, client_id: item.dataset.id });
+    else this.#host.act(act, message, { reaction, to, client_id: item.dataset.id, button });
   }
 
   #askThenRemove(button, message) {
@@ -129,12 +134,7 @@ export class Actions {
     this.#input.value = "";
     this.#opener = button;
     this.picker.showPopover();
-    const at = button.getBoundingClientRect();
-    const size = this.picker.getBoundingClientRect();
-    const left = Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8));
-    const top = at.top - size.height - 6 > 8 ? at.top - size.height - 6 : at.bottom + 6;
-    this.picker.style.setProperty("left", `${left}px`);
-    this.picker.style.setProperty("top", `${Math.min(top, innerHeight - size.height - 8)}px`);
+    placeBeside(this.picker, button);
     this.picker.querySelector("button").focus();
   }
 

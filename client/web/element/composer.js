@@ -9,17 +9,18 @@ export class Composer {
   #heldUntil = 0;
   #ticking = null;
   #field = h("textarea", { rows: "1", "aria-label": "Message", placeholder: "Say something…", enterkeyhint: "send", autocomplete: "off" });
-  #send = h("button", { type: "submit", "aria-label": "Send", title: "Send" }, icon("send"));
+  #announce = h("button", { class: "announce", type: "button", hidden: true, "aria-label": "Announce", title: "Announce in the room's name", onclick: () => this.announce() }, icon("announce"));
+  #send = h("button", { class: "send", type: "submit", "aria-label": "Send", title: "Send" }, icon("send"));
   #aboutText = h("span", {});
   #aboutBar = h("div", { class: "about", hidden: true }, this.#aboutText,
     h("button", { type: "button", "aria-label": "Cancel", title: "Cancel (Escape)", onclick: () => this.cancel() }, icon("close")));
   #notice = h("p", { class: "notice", role: "status", hidden: true });
-  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#send));
+  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#announce, this.#send));
   #watching = h("p", { class: "watching", hidden: true });
 
   element = h("div", { class: "foot" }, this.#notice, this.#form, this.#watching);
 
-  /** `on`: `send(text, {reply_to})`, `edit(message, text)`, `typing(bool)`, `editLast()`. */
+  /** `on`: `send(text, {reply_to})`, `edit(message, text)`, `announce(text)`, `typing(bool)`, `editLast()`. */
   constructor(on) {
     this.#on = on;
     this.#form.addEventListener("submit", (event) => {
@@ -29,7 +30,7 @@ export class Composer {
     this.#field.addEventListener("keydown", (event) => this.#keyed(event));
     this.#field.addEventListener("input", () => {
       this.#refresh();
-      if (!this.#about?.edit) this.#on.typing(this.#field.value.trim() !== "");
+      if (!this.#about?.edit && !this.#about?.announce) this.#on.typing(this.#field.value.trim() !== "");
     });
     this.#refresh();
   }
@@ -38,8 +39,9 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Writing is possible, or `why` says in a sentence that it is not. */
-  enable(why = null) {
+  /** Writing is possible, or `why` says in a sentence that it is not; `canAnnounce`: in the room's name too. */
+  enable(why = null, canAnnounce = false) {
+    this.#announce.hidden = !canAnnounce;
     this.#form.hidden = why !== null;
     this.#watching.hidden = why === null;
     this.#watching.textContent = why ?? "";
@@ -53,6 +55,11 @@ export class Composer {
     this.#setAbout({ message, edit: true }, "Editing your message");
     this.#field.value = textOf(message);
     this.#refresh();
+  }
+
+  announce() {
+    if (this.#about?.announce) this.cancel();
+    else this.#setAbout({ announce: true }, "Announcing in the room's name");
   }
 
   cancel() {
@@ -69,6 +76,7 @@ export class Composer {
     clearInterval(this.#ticking);
     const left = h("span", { "aria-hidden": "true" });
     this.#notice.replaceChildren(sentence(error), left);
+    this.#notice.className = "notice";
     this.#notice.hidden = false;
     const tick = () => {
       const ms = this.#heldUntil - Date.now();
@@ -82,6 +90,23 @@ export class Composer {
       clearInterval(this.#ticking);
       this.#ticking = setTimeout(() => this.#clearNotice(), 8_000);
     }
+  }
+
+  /** Says what has been done, and offers to take it back. */
+  tell(text, undo) {
+    clearInterval(this.#ticking);
+    const button = undo ? h("button", { type: "button", onclick: () => (this.#clearNotice(), undo()) }, "Undo") : null;
+    this.#notice.replaceChildren(h("span", {}, text), ...(button ? [" ", button] : []));
+    this.#notice.className = "notice done";
+    this.#notice.hidden = false;
+    this.#ticking = setTimeout(() => this.#clearNotice(), undo ? 12_000 : 6_000);
+  }
+
+  /** The room's modes are others now: what one had to wait for may be over. */
+  release() {
+    if (!this.#held) return;
+    this.#heldUntil = 0;
+    this.#clearNotice();
   }
 
   #clearNotice() {
@@ -112,7 +137,8 @@ export class Composer {
     this.#field.value = "";
     this.cancel();
     if (about?.edit) this.#on.edit(about.message, text);
-    else this.#on.send(text, { reply_to: about?.message.message_id });
+    else if (about?.announce) this.#on.announce(text);
+    else this.#on.send(text, { reply_to: about?.message?.message_id });
   }
 
   #keyed(event) {

@@ -47,10 +47,11 @@ export class ListView {
     const anchor = this.#stick ? null : this.#anchor();
     const focused = this.#focused();
     const me = model.self?.user_id ?? null;
-    const byId = new Map(model.messages.map((message) => [message.message_id, message]));
+    const messages = model.shown;
+    const byId = new Map(messages.map((message) => [message.message_id, message]));
     const wanted = [];
     let before = null;
-    for (const message of model.messages) {
+    for (const message of messages) {
       const newDay = !before || dayOf(before.timestamp) !== dayOf(message.timestamp);
       if (newDay) wanted.push(this.#dayRow(message.timestamp));
       const first = newDay || !follows(before, message);
@@ -107,14 +108,10 @@ export class ListView {
     const message = { ...item, user: { ...self, roles: [] }, type: "text", timestamp: item.timestamp };
     fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false });
     row.item.classList.add("pending");
-    row.item.classList.toggle("failed", item.state === "failed");
-    if (item.state === "failed") {
-      row.item.querySelector(".body").append(
-        h("p", { class: "failure" }, `Not sent. ${sentence(item.error)}`,
-          h("button", { type: "button", "data-act": "retry" }, "Try again"),
-          h("button", { type: "button", "data-act": "discard" }, "Discard")),
-      );
-    }
+    // Not faint where there is something to read about it.
+    row.item.classList.toggle("told", item.state !== "sending" && item.state !== "sent");
+    const word = pendingWord(item);
+    if (word) row.item.querySelector(".body").append(word);
     return row;
   }
 
@@ -200,6 +197,16 @@ export class ListView {
     }
     this.#maybeLoad(model);
   }
+}
+
+/** What is to be said of one's own message that is not in the room yet; null while it is on its way. */
+function pendingWord({ state, error, outcome, reason }) {
+  const button = (act, text) => h("button", { type: "button", "data-act": act }, text);
+  if (state === "failed") return h("p", { class: "failure" }, `Not sent. ${sentence(error)}`, button("retry", "Try again"), button("discard", "Discard"));
+  if (state === "held") return h("p", { class: "waiting" }, "Waiting for a moderator");
+  if (state !== "denied") return null;
+  const why = outcome === "expired" ? "No moderator decided in time, so this was not allowed." : "This was not allowed.";
+  return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", "Discard"));
 }
 
 /** Whether a message stands under the one before it without a heading of its own. */

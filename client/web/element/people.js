@@ -8,12 +8,16 @@ export class People {
   #number = h("span", {});
   #list = h("ul", {});
   #note = h("p", { class: "people-note" });
+  #blocked = h("div", { class: "blocked", hidden: true });
   #model = null;
+  #host;
 
-  panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": "People in this room", part: "people", tabindex: "-1" }, this.#list, this.#note);
+  panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": "People in this room", part: "people", tabindex: "-1" }, this.#list, this.#note, this.#blocked);
   button = h("button", { class: "people-button", type: "button", "aria-expanded": "false", "aria-controls": "people", onclick: () => this.#toggle() }, icon("people"), this.#number);
 
-  constructor() {
+  /** `host` has `chat` and `orders`. */
+  constructor(host) {
+    this.#host = host;
     this.panel.addEventListener("keydown", ({ key }) => {
       if (key === "Escape") this.#toggle(false);
     });
@@ -33,14 +37,19 @@ export class People {
   #toggle(open = this.panel.hidden) {
     this.panel.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
-    if (open) this.#fill();
-    else this.button.focus();
+    if (!open) {
+      this.button.focus();
+      return;
+    }
+    this.#fill();
+    this.#loadBlocked();
   }
 
   #fill() {
     const { members, stats, self } = this.#model;
     const people = [...(members?.values() ?? [])].sort((a, b) => a.username.localeCompare(b.username));
-    this.#list.replaceChildren(...people.map((user) => personOf(user, user.user_id === self?.user_id)));
+    // While a menu of this list is open its button has to stay.
+    if (!this.#host.menu.isOpen) this.#list.replaceChildren(...people.map((user) => this.#personOf(user, user.user_id === self?.user_id)));
     const unnamed = Math.max(0, stats.online_users - people.length);
     const parts = [
       unnamed > 0 ? `${people.length > 0 ? "and " : ""}${count(unnamed, "other", "others")}` : null,
@@ -49,7 +58,34 @@ export class People {
     this.#note.textContent = people.length + parts.length === 0 ? "Nobody is signed in." : parts.join(", ");
     this.#note.hidden = this.#note.textContent === "";
   }
-}
 
-const personOf = (user, isMe) =>
-  h("li", { class: `person` }, avatarOf(user), h("bdi", {}, plain(user.username)), isMe ? h("span", { class: "role" }, "you") : badgeOf([user.role]));
+  #personOf(user, isMe) {
+    const { orders } = this.#host;
+    const name = plain(user.username);
+    const more = orders.entries({ user }).length > 0
+      ? h("button", { class: "more", type: "button", "aria-label": `More about ${name}`, title: "More", onclick: ({ currentTarget }) => orders.open(currentTarget, { user }) }, icon("more"))
+      : null;
+    return h("li", { class: "person" }, avatarOf(user), h("bdi", {}, name), isMe ? h("span", { class: "role" }, "you") : badgeOf([user.role]), more);
+  }
+
+  // Whom one has blocked; not there where the server knows of no blocks.
+  async #loadBlocked() {
+    const { chat, orders } = this.#host;
+    if (!this.#model.self?.user_id) return;
+    const { blocks } = await chat.blocks().catch(() => ({ blocks: [] }));
+    this.#model.blocked = new Set(blocks.map(({ user_id }) => user_id));
+    const rowOf = ({ user_id }) => {
+      const known = this.#model.members?.get(user_id) ?? this.#model.messages.find(({ user }) => user.user_id === user_id)?.user;
+      const name = plain(known?.username ?? user_id);
+      const unblock = async () => {
+        await this.#host.attempt(orders.unblock(user_id, name));
+        this.#loadBlocked();
+        this.panel.focus();
+      };
+      return h("li", { class: "person" }, h("bdi", {}, name),
+        h("button", { class: "button small", type: "button", "aria-label": `Unblock ${name}`, onclick: unblock }, "Unblock"));
+    };
+    this.#blocked.hidden = blocks.length === 0;
+    this.#blocked.replaceChildren(h("h3", {}, "Blocked"), h("ul", {}, ...blocks.map(rowOf)));
+  }
+}

@@ -82,7 +82,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .content { overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: plaintext; }
 .content.emote { font-size: 2rem; line-height: 1.25; }
 .content a { color: var(--accent); text-underline-offset: 2px; }
-.message.system .content { color: var(--muted); font-style: italic; }
+.message.system .content:not(.gone) { margin-block: 0.2rem; padding: 0.4rem 0.75rem; border-inline-start: 3px solid var(--accent); border-radius: 4px 10px 10px 4px; background: var(--tint); font-weight: 500; }
 .gone { color: var(--muted); font-style: italic; }
 .mention { padding: 0.05em 0.3em; border-radius: 0.35em; background: color-mix(in oklab, var(--accent) 14%, var(--bg)); color: var(--accent); font-weight: 500; }
 .mention.me { background: var(--accent); color: var(--on-accent); }
@@ -99,7 +99,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .chip:disabled { opacity: 1; }
 
 .pending { opacity: 0.65; }
-.pending.failed { opacity: 1; }
+.pending.told { opacity: 1; }
 .failure { display: flex; flex-wrap: wrap; gap: 0.2rem 0.75rem; font-size: 0.8125rem; color: var(--danger); }
 .failure button, .notice button { font-weight: 600; text-decoration: underline; text-underline-offset: 2px; }
 

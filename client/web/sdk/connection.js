@@ -41,6 +41,7 @@ export class Connection extends Emitter {
   #askedForFreshToken = false;
   #shardKey = null;
   #goodbye = null;
+  #banEndsAt = undefined;
   #error = null;
   #timers = new Timers();
   #heardSincePing = true;
@@ -75,8 +76,18 @@ export class Connection extends Emitter {
   async renew() {
     await this.#takeToken("refresh");
     const reply = await this.request("refresh_token", { user_token: this.#token });
+    const { role } = this.self;
     this.self = { ...this.self, ...reply };
     this.#refreshBefore(reply.expires_at);
+    if (reply.role !== role) this.rejoin();
+  }
+
+  /**
+   * Joins again on the open socket, with a new snapshot: what the viewer may do or see is not what
+   * it was. Where no socket is open the next join does that anyway.
+   */
+  rejoin() {
+    if (this.state === "online") this.#join({ fresh: true });
   }
 
   /** Leaves for good; what is unanswered is rejected with `closed`. */
@@ -92,6 +103,7 @@ export class Connection extends Emitter {
     this.#setState("connecting");
     this.#error = null;
     this.#goodbye = null;
+    this.#banEndsAt = undefined;
     try {
       await this.#takeToken(reason);
     } catch (error) {
@@ -112,7 +124,7 @@ export class Connection extends Emitter {
       return;
     }
     this.#socket = socket;
-    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop(4408));
+    this.#joinWithin();
     socket.onopen = () => this.#join();
     socket.onmessage = ({ data }) => this.#frame(data);
     socket.onclose = ({ code, reason }) => this.#lost(verdict(code, reason));
@@ -124,9 +136,14 @@ export class Connection extends Emitter {
     else if (this.#token === null || reason !== "connect") this.#token = (await getToken({ reason })) ?? null;
   }
 
-  #join() {
+  #joinWithin() {
+    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop(4408));
+  }
+
+  #join({ fresh = false } = {}) {
+    this.#joinWithin();
     this.#joinId = this.#outbox.takeId();
-    const resume = this.#position.known ? this.#position.value : undefined;
+    const resume = this.#position.known && !fresh ? this.#position.value : undefined;
     this.write({ id: this.#joinId, event: "join_room", data: { room_id: this.room, resume } });
   }
 
@@ -150,13 +167,14 @@ export class Connection extends Emitter {
     }
     this.emit("joined", data);
     this.#adopt(data);
+    this.#refreshBefore(data.self?.expires_at);
+    if (this.state === "online") return;
     this.#setState("online");
     this.#heardSincePing = true;
     this.#timers.every("ping", PING_EVERY_MS, () => this.#ping());
     this.#timers.every("overdue", 1_000, () => {
       if (this.#outbox.overdue(Date.now(), REPLY_WITHIN_MS)) this.#drop(4408);
     });
-    this.#refreshBefore(data.self?.expires_at);
     for (const id of this.#outbox.ids()) this.write(this.#outbox.frame(id, Date.now()));
   }
 
@@ -246,6 +264,8 @@ export class Connection extends Emitter {
   }
 
   #say(envelope) {
+    // The goodbye that follows does not say when the ban ends.
+    if (envelope.event === "user_banned" && envelope.data.user_id === this.self?.user_id) this.#banEndsAt = envelope.data.ends_at;
     this.emit("event", envelope);
     this.emit(envelope.event, envelope.data, envelope);
   }
@@ -269,7 +289,7 @@ export class Connection extends Emitter {
     if (this.state === "ended") return;
     const goodbye = this.#goodbye;
     this.#release();
-    const why = error ?? this.#error ?? new ChatError({ code: goodbye?.code ?? codeOfClose(code), message: goodbye?.reason });
+    const why = error ?? this.#error ?? new ChatError({ code: goodbye?.code ?? codeOfClose(code), message: goodbye?.reason, ends_at: this.#banEndsAt });
     const stable = this.#joinedAt !== null && Date.now() - this.#joinedAt > STABLE_MS;
     this.#joinedAt = null;
     if (stable) this.#failures = 0;

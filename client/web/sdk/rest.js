@@ -1,4 +1,4 @@
-// The REST half of the client: history, members, and acts on messages too old for the socket.
+// The REST half of the client: lists, and acts that the socket cannot do.
 
 import { ChatError } from "./errors.js";
 
@@ -33,7 +33,27 @@ export function createRest({ base, token, fetch = globalThis.fetch.bind(globalTh
     members: (room, query) => request("GET", `/rooms/${part(room)}/members`, { query }),
     edit: (room, id, content) => request("PATCH", `/messages/${part(id)}`, { body: { room_id: room, content } }),
     remove: (room, id) => request("DELETE", `/messages/${part(id)}`, { query: { room_id: room } }),
+    report: (room, id, report) => request("POST", `/messages/${part(id)}/report`, { body: { room_id: room, ...report } }),
+    pin: (room, id) => request("PUT", `/rooms/${part(room)}/pins/${part(id)}`),
+    announce: (room, content) => request("POST", `/rooms/${part(room)}/announce`, { body: { content } }),
+    bans: (room) => request("GET", `/rooms/${part(room)}/bans`),
+    held: (room) => request("GET", `/rooms/${part(room)}/held`),
+    terms: (room) => request("GET", `/rooms/${part(room)}/terms`),
+    testTerms: (room, trial) => request("POST", `/rooms/${part(room)}/terms/test`, { body: trial }),
+    reports: (room, query) => request("GET", `/rooms/${part(room)}/reports`, { query }),
+    reported: (room, id) => request("GET", `/rooms/${part(room)}/reports/${part(id)}`),
+    blocks: () => request("GET", "/me/blocks"),
   };
+}
+
+/** What the socket refuses because the room's log holds the message no more, done over REST. */
+export async function orOverRest(act, repeat) {
+  try {
+    return await act;
+  } catch (error) {
+    if (error.code !== "message_too_old") throw error;
+    return repeat();
+  }
 }
 
 async function problem(response) {

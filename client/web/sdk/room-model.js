@@ -2,9 +2,12 @@
 
 const TYPING_LAPSES_MS = 6_000;
 
+// What a member may do unless the room is read-only; a join's `can` says it for the moment of the join.
+const WRITING = ["send", "edit", "react", "type"];
+
 /**
  * Feed it `joined`, `snapshot`, `apply` (each event) and `prepend` (history); read `messages`,
- * `members`, `stats`, `pending`, `typing(now)`. Message objects are never changed in place: a
+ * `shown`, `members`, `stats`, `pending`, `typing(now)`, and for moderators `held` and `reports`. Message objects are never changed in place: a
  * changed message is a new object, so a view can compare by identity.
  */
 export class RoomModel {
@@ -15,11 +18,21 @@ export class RoomModel {
   /** user_id → `{user_id, username, avatar, role}`; null where the room is too large to list. */
   members = null;
   stats = { online_users: 0, online_guests: 0, message_count: 0 };
-  /** client_id → one's own message on its way: `{client_id, content, reply_to, state, error}`. */
+  /**
+   * client_id → one's own message on its way: `{client_id, content, reply_to, state, error, held_id, reason}`. `state`
+   * is `sending`, `sent`, `failed`, `held` (a moderator decides) or `denied`.
+   */
   pending = new Map();
+  /** held_id → the `message_held` that a moderator has to decide about. */
+  held = new Map();
+  /** report_id → the open `message_reported`. */
+  reports = new Map();
+  /** Ids of the users whom one has blocked, as far as that is known here. */
+  blocked = new Set();
   /** True while older messages can be fetched. */
   hasMore = false;
   #typing = new Map();
+  #decided = new Set();
 
   joined({ room, self, members, online_users, online_guests }) {
     this.room = room;
@@ -27,6 +40,9 @@ export class RoomModel {
     this.members = members ? new Map(members.map((member) => [member.user_id, member])) : null;
     this.stats = { ...this.stats, message_count: room?.message_count ?? 0, online_users, online_guests };
     this.#typing.clear();
+    // What was decided while nobody listened is not told: the lists come anew, see `queues`.
+    this.held = new Map();
+    this.reports = new Map();
   }
 
   snapshot({ messages, my_reactions = {} }) {
@@ -54,6 +70,30 @@ export class RoomModel {
     this.hasMore = true;
   }
 
+  /** The messages without those of blocked users. */
+  get shown() {
+    return this.blocked.size === 0 ? this.messages : this.messages.filter(({ user }) => !this.hides(user.user_id));
+  }
+
+  /** Whether what this user says is not shown: who keeps order sees also whom they block, as the server has it. */
+  hides(user_id) {
+    return this.blocked.has(user_id) && !this.can("delete");
+  }
+
+  /** Whether the viewer may do this now, by the last join and what the room became since. */
+  can(what) {
+    const { role, can = [] } = this.self ?? {};
+    if (role === "member" && WRITING.includes(what)) return !this.room?.settings?.read_only;
+    return can.includes(what);
+  }
+
+  /** What a moderator is to decide, as the server's lists have it; events may have come while they were fetched. */
+  queues({ held = [], reports = [] }) {
+    const open = (list, idOf, known) => new Map([...list.map((item) => [idOf(item), item]), ...known].filter(([id]) => !this.#decided.has(id)));
+    this.held = open(held, ({ held_id }) => held_id, this.held);
+    this.reports = open(reports, ({ report_id }) => report_id, this.reports);
+  }
+
   find(message_id) {
     return this.messages.find((message) => message.message_id === message_id);
   }
@@ -79,10 +119,11 @@ export class RoomModel {
     this.pending.set(item.client_id, { ...item, state: "sending", error: null });
   }
 
-  /** The send was answered: `sent` until its event comes, or `failed` with the error. */
-  settlePending(client_id, state, error = null) {
+  /** The send was answered: `sent` until its event comes, `held` with its `held_id`, or `failed` with the error. */
+  settlePending(client_id, state, error = null, held_id = undefined) {
     const item = this.pending.get(client_id);
-    if (item) this.pending.set(client_id, { ...item, state, error });
+    // The answer to a send comes before what becomes of it, but after a lost connection it may be repeated.
+    if (item && item.state !== "denied") this.pending.set(client_id, { ...item, state, error, held_id });
   }
 
   #events = {
@@ -114,10 +155,49 @@ export class RoomModel {
     room_stats: ({ online_users, online_guests, message_count }) => {
       this.stats = { online_users, online_guests, message_count };
     },
-    room_updated: (data) => {
+    room_updated: ({ changed, ...data }) => {
       this.room = { ...this.room, ...data };
     },
+    role_set: ({ user_id, role }) => {
+      const member = this.members?.get(user_id);
+      if (member) this.members.set(user_id, { ...member, role: role ?? "member" });
+    },
+    message_pinned: ({ pinned }) => this.#pinned(pinned),
+    message_unpinned: ({ pinned }) => this.#pinned(pinned),
+    message_held: (data) => {
+      if (this.can("review_held")) this.held = new Map(this.held).set(data.held_id, data);
+      if (data.user.user_id !== this.self?.user_id) return;
+      const { held_id, content, text, timestamp } = data;
+      const client_id = data.client_id ?? held_id;
+      this.pending.set(client_id, { content: text ?? content, timestamp, ...this.pending.get(client_id), client_id, state: "held", error: null, held_id });
+    },
+    message_released: ({ held_id }) => {
+      this.#decide(held_id);
+      // It stays until it comes as a message.
+      this.#ownHeld(held_id, { state: "sent" });
+    },
+    message_denied: ({ held_id, outcome, reason }) => {
+      this.#decide(held_id);
+      this.#ownHeld(held_id, { state: "denied", outcome, reason });
+    },
+    message_reported: (report) => {
+      this.reports = new Map(this.reports).set(report.report_id, report);
+    },
+    report_resolved: ({ report_id }) => this.#decide(report_id),
   };
+
+  #pinned(pinned) {
+    this.room = { ...this.room, pinned };
+  }
+
+  #decide(id) {
+    this.#decided.add(id);
+    this.queues({});
+  }
+
+  #ownHeld(held_id, change) {
+    for (const [id, item] of this.pending) if (item.held_id === held_id) this.pending.set(id, { ...item, ...change });
+  }
 
   #arrived({ client_id, user }) {
     if (client_id && user.user_id === this.self?.user_id) this.pending.delete(client_id);

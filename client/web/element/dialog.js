@@ -1,0 +1,56 @@
+// A question before something is done: a title, a sentence, perhaps fields, and two buttons.
+
+import { h } from "./dom.js";
+import { sentence } from "./text.js";
+
+export class Dialog {
+  #back = () => {};
+  element = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
+
+  constructor() {
+    this.element.addEventListener("close", () => this.#back());
+  }
+
+  get isOpen() {
+    return this.element.open;
+  }
+
+  /**
+   * `act(values)` is given the fields by name; what it throws is shown and the dialog stays. `back()` takes the focus
+   * when it is closed. `danger` is for what cannot be undone.
+   */
+  ask({ title, text, fields = [], yes, danger = false, act, back }) {
+    const problem = h("p", { class: "problem", role: "alert", hidden: true });
+    const confirm = h("button", { class: danger ? "button danger" : "button go", type: "submit" }, yes);
+    const form = h("form", { method: "dialog" },
+      h("h3", { id: "dialog-title" }, title), text ? h("p", { class: "hint" }, text) : null, ...fields, problem,
+      h("div", { class: "buttons" },
+        h("button", { class: "button", type: "button", onclick: () => this.element.close() }, "Cancel"), confirm));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      confirm.disabled = true;
+      problem.hidden = true;
+      try {
+        await act(Object.fromEntries(new FormData(form)));
+        if (form.isConnected) this.element.close();
+      } catch (error) {
+        problem.textContent = sentence(error);
+        problem.hidden = false;
+        confirm.disabled = false;
+      }
+    });
+    this.#back = back;
+    this.element.replaceChildren(form);
+    this.element.showModal();
+  }
+
+  close() {
+    if (this.element.open) this.element.close();
+  }
+}
+
+/** A labelled line of text, or with `rows` a field of several. */
+export const textField = (name, label, { rows, ...more } = {}) =>
+  h("label", { class: "field" }, label, rows ? h("textarea", { name, rows, ...more }) : h("input", { name, type: "text", autocomplete: "off", ...more }));
+
+export const checkField = (name, label) => h("label", { class: "check" }, h("input", { type: "checkbox", name }), h("span", {}, label));
