@@ -71,10 +71,14 @@ impl Host {
             }),
         };
         let admitted = identity.and_then(|identity| {
+            let standing = match &identity {
+                Some(who) => self.standing_for(socket, &who.user_id, who.iat_ms)?,
+                None => None,
+            };
             let role = self.admit(identity.as_ref(), again, effects)?;
-            Ok((identity, role))
+            Ok((identity, role, standing))
         });
-        let (identity, role) = match admitted {
+        let (identity, role, standing) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
                 let retry = matches!(error.code, ErrorCode::TooManySockets | ErrorCode::TokenExpired);
@@ -84,6 +88,9 @@ impl Host {
         };
 
         let first = self.audience.join(socket, identity.clone(), role);
+        if let (Some(who), Some(standing)) = (&identity, standing) {
+            self.adopt_standing(&who.user_id, &standing);
+        }
         self.attach(socket, effects);
         let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;
         if let Some(who) = identity.filter(|_| first && !again && self.audience.is_intimate()) {
@@ -178,7 +185,7 @@ impl Host {
         let Some(room) = &self.room else {
             return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
         };
-        let viewer: Viewer<'_> = Self::viewer(identity, role);
+        let viewer: Viewer<'_> = self.viewer(identity, role);
         let Position { epoch, seq } = room.position();
         // Where the room was made in this very step nothing is written yet, and nothing was said.
         let shown =

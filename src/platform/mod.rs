@@ -13,6 +13,7 @@ mod router;
 mod socket;
 mod sqlite;
 mod user;
+mod user_link;
 mod util;
 
 use worker::{Context, Env, Request, Response, Result, event};

@@ -1,8 +1,8 @@
 //! Upgrades: who asks is verified here, and a refusal is said before any room wakes.
 
 use super::reply::Asked;
-use super::room_link;
 use super::util::{entropy, now};
+use super::{room_link, user_link};
 use crate::audience::close_reason;
 use crate::auth::{self, Identity};
 use crate::protocol::call::Caller;
@@ -76,7 +76,12 @@ async fn try_open(
         None => None,
         Some(token) => Some(Identity::for_room(&auth::verify(token, &settings.keys, now())?, room.as_str())),
     };
-    let caller = Caller { identity, guest: offer.guest() };
+    let mut standing = None;
+    if let Some(who) = &identity {
+        standing = user_link::standing_in_time(env, &who.user_id, Some(room.as_str())).await;
+        standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
+    }
+    let caller = Caller { identity, guest: offer.guest(), standing };
     room_link::open(env, room, &caller, offer.protocol()).await
 }
 

@@ -61,6 +61,9 @@ pub enum Body {
         mentions: Vec<Mention>,
         /// The author.
         user_id: UserId,
+        /// Whether the message is of type `system`, which nobody blocks.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        system: bool,
     },
     /// A message became a tombstone.
     MessageDeleted {
@@ -267,6 +270,15 @@ pub struct Message {
 }
 
 impl Body {
+    /// Whose words these are: the author of a message or an edit, but nobody's where it is of type `system`.
+    pub fn author(&self) -> Option<&UserId> {
+        match self {
+            Self::NewMessage(message) => (message.kind != MessageType::System).then_some(&message.user.user_id),
+            Self::MessageEdited { user_id, system, .. } => (!system).then_some(user_id),
+            _ => None,
+        }
+    }
+
     /// Takes away what an edit said.
     pub fn forget_edit(&mut self) {
         if let Self::MessageEdited { user_id, .. } = self {

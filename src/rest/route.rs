@@ -57,6 +57,12 @@ pub enum Route {
     Role(RoomId, String, bool),
     /// `GET /api/rooms/{id}/audit`.
     Audit(RoomId),
+    /// `GET /api/me/blocks`.
+    Blocks,
+    /// `PUT` and `DELETE /api/users/{user}/block`; true for `DELETE`.
+    Block(String, bool),
+    /// `POST /api/me/sign-out`.
+    SignOut,
     /// `PATCH /api/messages/{id}`.
     EditMessage(String),
     /// `DELETE /api/messages/{id}`.
@@ -146,6 +152,12 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Patch) => Route::EditMessage((*id).to_owned()),
             Some(Delete) => Route::DeleteMessage((*id).to_owned()),
             _ => Route::MethodNotAllowed("PATCH, DELETE"),
+        },
+        ["api", "me", "blocks"] => only(Get, Route::Blocks, "GET"),
+        ["api", "me", "sign-out"] => only(Post, Route::SignOut, "POST"),
+        ["api", "users", user, "block"] => match method {
+            Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
+            _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["healthz"] => only(Get, Route::Health, "GET"),

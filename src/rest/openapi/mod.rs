@@ -12,6 +12,7 @@ use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
 use crate::room::{BanData, Deleted, DeletedData, Edited, PinnedData, RoleData, Sent};
 use crate::sinks::history::AuditPage;
+use crate::user::{BlockList, SignedOut};
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -37,6 +38,9 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/pins/{message_id}", &[Method::Put, Method::Delete]),
     ("/api/rooms/{room_id}/roles/{user_id}", &[Method::Put, Method::Delete]),
     ("/api/rooms/{room_id}/audit", &[Method::Get]),
+    ("/api/me/blocks", &[Method::Get]),
+    ("/api/me/sign-out", &[Method::Post]),
+    ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -51,10 +55,10 @@ const PATHS: &[(&str, &[Method])] = &[
         `code` is the word to branch on. A path or method that does not exist is answered 404 or 405 with the type \
         `about:blank`."),
     components(schemas(
-        Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted, DeletedData,
+        Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>, CreateRoom, Deleted, DeletedData,
         EditBody, Edited, History<'static>, Members, MessageData<'static>, PatchRoom,
         PinnedData<'static>, RoleData<'static>,
-        Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
+        Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, SignedOut, Stats, TokenBody, TokenData<'static>
     ))
 )]
 struct Schemas;
@@ -303,6 +307,7 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Announce(_) | Route::Pin(..) | Route::Role(..) | Route::Audit(_) => return acts::describe(route),
+        Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())
