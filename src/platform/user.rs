@@ -106,7 +106,7 @@ impl Inner {
 
     /// Tells the rooms that have to hear of a change, each by itself, once the call that made it is answered.
     fn push(self: &Rc<Self>) {
-        let due = self.step(|user, now| (user.pushes(now), Step::default())).unwrap_or_default();
+        let due = self.step(|user, now| (user.pushes(now), user.rest(now))).unwrap_or_default();
         for (room, standing) in due {
             let inner = self.clone();
             self.state.wait_until(async move {
@@ -121,7 +121,7 @@ impl Inner {
 
     /// Hands on what the user did, as far as PostgreSQL takes it now.
     async fn drain(&self) {
-        while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), Step::default())) {
+        while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
             let drained = drain_link::apply(&self.env, &self.id(), batch.body).await;
             let [a, b, c, d, ..] = entropy();
             let random = u32::from_be_bytes([a, b, c, d]);

@@ -288,10 +288,17 @@ impl User {
         (fault, self.finish(step, now))
     }
 
-    /// Says when to come back.
+    /// When to come back, with nothing to write.
+    pub fn rest(&self, now: u64) -> Step {
+        self.finish(Step::default(), now)
+    }
+
+    /// Says when to come back. What is due now is done at once; the alarm is for an object that does not survive that.
     fn finish(&self, mut step: Step, now: u64) -> Step {
         let behind = self.rooms.values().filter(|visited| visited.told < self.about.version);
-        let pushes = behind.map(|visited| if visited.in_flight { now + LOST } else { visited.retry_at });
+        let later = |ms: u64| now.saturating_add(ms);
+        let pushes =
+            behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });
         step.alarm = pushes.chain(self.outbox.due()).min();
         step
     }

@@ -179,7 +179,7 @@ fn edits_of_what_the_log_has_lost_leave_no_old_text_either() {
     let message = id(&w.say(ada, "one"));
     w.advance(5_000);
     w.lose_storage();
-    let known = KnownMessage { no: 1, user_id: "ada".into(), roles: vec![], at: w.now, deleted: false };
+    let known = KnownMessage { no: 1, user_id: "ada".into(), roles: vec![], at: w.now, deleted: false, system: false };
     let edit =
         |content: &str| Ask::Edit { message_id: message.clone(), content: content.into(), known: Some(known.clone()) };
     w.call("ada", edit("old-edit")).unwrap();
@@ -215,7 +215,7 @@ fn an_edit_that_outlives_its_message_in_the_log_can_be_taken_away_too() {
     assert_eq!(w.log.row_with(0).unwrap().unwrap().last, 3, "the message is trimmed and its edit is not");
     assert!(w.log.holds("old-edit"));
     w.evict();
-    let known = KnownMessage { no: 1, user_id: "ada".into(), roles: vec![], at, deleted: false };
+    let known = KnownMessage { no: 1, user_id: "ada".into(), roles: vec![], at, deleted: false, system: false };
     w.call("ada", Ask::DeleteMessage { message_id: message, known: Some(known) }).unwrap();
     assert!(!w.log.holds("old-edit"));
 }

@@ -20,7 +20,7 @@ fn joined(w: &mut World, user: &str, resume: Option<Value>) -> (SocketId, Value)
 fn a_token_ends_its_socket_on_the_tick_and_on_any_frame() {
     let mut w = World::new();
     let open = |w: &mut World| {
-        let caller = Caller { identity: Some(w.identity("ada", 60)), guest: String::new() };
+        let caller = Caller { identity: Some(w.identity("ada", 60)), ..Caller::default() };
         let socket = w.open_as(caller);
         w.ask(socket, "join_room", json!({})).unwrap();
         w.take(socket);
@@ -45,7 +45,7 @@ fn a_token_ends_its_socket_on_the_tick_and_on_any_frame() {
 #[test]
 fn a_sleeping_rooms_token_alarm_survives_eviction() {
     let mut w = World::new();
-    let caller = Caller { identity: Some(w.identity("ada", 60)), guest: String::new() };
+    let caller = Caller { identity: Some(w.identity("ada", 60)), ..Caller::default() };
     let socket = w.open_as(caller);
     w.ask(socket, "join_room", json!({})).unwrap();
     w.advance(5_000);
@@ -57,7 +57,7 @@ fn a_sleeping_rooms_token_alarm_survives_eviction() {
 #[test]
 fn a_newer_token_keeps_the_socket() {
     let mut w = World::new();
-    let caller = Caller { identity: Some(w.identity("ada", 60)), guest: String::new() };
+    let caller = Caller { identity: Some(w.identity("ada", 60)), ..Caller::default() };
     let socket = w.open_as(caller);
     w.ask(socket, "join_room", json!({})).unwrap();
     let newer = w.token("ada", 600);
