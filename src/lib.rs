@@ -5,7 +5,7 @@
 //!
 //! - ring 0, the rules, pure: [`protocol`] (every frame, event, body, code), [`room`] (the log's rules),
 //!   [`audience`] (those who listen), [`host`] (the two in one object), [`content`] (text in, safe text out), [`auth`]
-//!   (tokens to identities), [`rest`] (paths, queries, problems), [`settings`];
+//!   (tokens to identities), [`rest`] (paths, queries, problems), [`user`] (a user in all rooms), [`settings`];
 //! - ring 1: [`sinks`], the followers that leave the room (what PostgreSQL is told and asked);
 //! - ring 2: `platform`, wasm only: router, objects, SQLite, Hyperdrive, clock and entropy.
 
@@ -18,6 +18,7 @@ pub mod rest;
 pub mod room;
 pub mod settings;
 pub mod sinks;
+pub mod user;
 
 #[cfg(target_arch = "wasm32")]
 mod platform;

@@ -3,8 +3,9 @@
 use super::{Audience, Class, Out, SocketId, To};
 use crate::auth::Role;
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{Audience as SeenBy, LogEvent};
+use crate::protocol::{Audience as SeenBy, LogEvent, UserId};
 use crate::room::{Row, Viewer, view};
+use crate::user::hash;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -59,7 +60,8 @@ impl Fanout {
         self.waiting.front().map(|event| event.visible_at)
     }
 
-    /// Shows what was appended, and what has become visible since.
+    /// Shows what was appended, and what has become visible since. How many of the frames, the first ones, are for some
+    /// viewers instead of the shared one.
     pub fn show(
         &mut self,
         events: Vec<LogEvent>,
@@ -67,7 +69,7 @@ impl Fanout {
         audience: &mut Audience,
         now: u64,
         out: &mut Vec<Out>,
-    ) {
+    ) -> usize {
         let mut lines: Vec<((u64, bool), Line)> = Vec::new();
         let mut line_of = |event: &LogEvent, viewer: Viewer<'_>| -> Option<Line> {
             let seen = view(event, viewer, now)?;
@@ -84,26 +86,35 @@ impl Fanout {
         let new = self.waiting.len() - appended.min(self.waiting.len());
 
         let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
-        // Whoever has an event of their own among these gets a frame of their own instead of the shared one.
-        let mut apart = BTreeSet::new();
-        for event in self.waiting.iter().take(ready) {
-            let SeenBy::User(user) = &event.audience else { continue };
-            let sockets: Rc<[SocketId]> = audience
-                .list_of(user)
-                .iter()
-                .copied()
-                .filter(|id| !audience.role(*id).at_least(Role::Moderator))
-                .collect();
-            if sockets.iter().any(|id| apart.insert(*id)) {
-                let viewer = Viewer { user_id: Some(user), ..Viewer::PLAIN };
-                let mut frame = wire::position(self.epoch, self.plain.seq, plain_to.unwrap_or(event.seq)).to_string();
-                for line in self.waiting.iter().take(ready).filter_map(|event| line_of(event, viewer)) {
-                    frame.push('\n');
-                    frame.push_str(&line);
-                }
-                out.push(Out::Send(To::Many(sockets), frame.into()));
-            }
+        // Whoever has an event of their own among these, or does not want to hear an author of one, gets a frame of
+        // their own instead of the shared one.
+        let mut own: BTreeSet<UserId> = BTreeSet::new();
+        own.extend(self.waiting.iter().take(ready).filter_map(|event| match &event.audience {
+            SeenBy::User(user) => Some(user.clone()),
+            _ => None,
+        }));
+        if ready > 0 && audience.anybody_blocks() {
+            let authors: BTreeSet<_> = self.waiting.iter().take(ready).filter_map(|e| e.body.author()).collect();
+            let authors: Vec<_> = authors.into_iter().map(|user| hash(user)).collect();
+            own.extend(audience.deaf_to(&authors).cloned());
         }
+        let mut apart = BTreeSet::new();
+        let before = out.len();
+        for user in &own {
+            let sockets = audience.list_of(user);
+            let below = |id: &SocketId| !audience.role(*id).at_least(Role::Moderator);
+            let sockets: Rc<[SocketId]> = sockets.iter().copied().filter(below).collect();
+            let Some(to) = plain_to.filter(|_| !sockets.is_empty()) else { continue };
+            let viewer = Viewer { user_id: Some(user), blocks: audience.blocks_of(Some(user)), ..Viewer::PLAIN };
+            let mut frame = wire::position(self.epoch, self.plain.seq, to).to_string();
+            for line in self.waiting.iter().take(ready).filter_map(|event| line_of(event, viewer)) {
+                frame.push('\n');
+                frame.push_str(&line);
+            }
+            apart.extend(sockets.iter().copied());
+            out.push(Out::Send(To::Many(sockets), frame.into()));
+        }
+        let alone = out.len() - before;
         let plain: Vec<_> =
             self.waiting.iter().take(ready).filter_map(|e| Some((e.seq, line_of(e, Viewer::PLAIN)?))).collect();
         let moderators: Vec<_> =
@@ -129,6 +140,7 @@ impl Fanout {
                 }
             }
         }
+        alone
     }
 }
 

@@ -1,5 +1,6 @@
 //! Those who listen: sockets, who is present, who is typing, what each has been sent. Knows nothing of the log.
 
+mod blocks;
 mod fanout;
 mod gather;
 mod presence;
@@ -13,6 +14,7 @@ pub use probe::Reading;
 pub use socket::{Attachment, SocketId};
 
 use crate::auth::{Identity, Role};
+use crate::protocol::call::Standing;
 use crate::protocol::wire::{Line, Member};
 use crate::protocol::{ErrorCode, Mention, UserId};
 use crate::room::Present as RoomPresent;
@@ -71,6 +73,8 @@ pub struct Audience {
     sockets: BTreeMap<SocketId, Socket>,
     users: BTreeMap<UserId, Present>,
     guests: BTreeMap<String, usize>,
+    /// What is known of users who are here and block somebody.
+    blocks: BTreeMap<UserId, Standing>,
     lists: Lists,
     /// (when, which): each socket's next deadline, so that a tick looks only at those that are due.
     deadlines: BTreeSet<(u64, SocketId)>,

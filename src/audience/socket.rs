@@ -3,6 +3,7 @@
 use super::probe::Probes;
 use crate::auth::{Identity, Role};
 use crate::protocol::ErrorCode;
+use crate::protocol::call::Standing;
 use serde::{Deserialize, Serialize};
 
 /// A socket's number within its room; kept in its attachment.
@@ -43,6 +44,8 @@ pub(super) struct Socket {
     pub(super) attachment: Attachment,
     pub(super) role: Role,
     pub(super) probes: Probes,
+    /// What its user's object said before it joined.
+    pub(super) offered: Option<Standing>,
     /// The deadline under which the audience has it listed.
     pub(super) indexed: Option<u64>,
     bad: Vec<u64>,
@@ -55,6 +58,7 @@ impl Socket {
             attachment,
             role: Role::Guest,
             probes: Probes::new(sent),
+            offered: None,
             indexed: None,
             bad: Vec::new(),
             refused: Vec::new(),

@@ -35,6 +35,9 @@ pub struct Identity {
     /// When the token ends, ms since 1970.
     #[serde(rename = "e")]
     pub exp_ms: u64,
+    /// When it was made, ms since 1970, where it says so.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub iat_ms: Option<u64>,
 }
 
 impl Identity {
@@ -50,6 +53,7 @@ impl Identity {
             followed_at: grant.and_then(|grant| grant.followed_at),
             subscribed_at: grant.and_then(|grant| grant.subscribed_at),
             exp_ms: claims.exp_ms,
+            iat_ms: claims.iat_ms,
         }
     }
 
@@ -129,6 +133,7 @@ mod tests {
     #[test]
     fn the_largest_identity_fits_an_attachment() {
         let mut claims = claims(&"\\".repeat(255), u64::MAX);
+        claims.iat_ms = Some(u64::MAX);
         claims.username = crate::content::username(&"&".repeat(64)).unwrap();
         claims.avatar = crate::content::avatar(&format!("https://e.x/?{}", "'".repeat(160)));
         assert!(claims.avatar.as_ref().is_some_and(|avatar| avatar.len() > 480));

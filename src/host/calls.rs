@@ -5,7 +5,7 @@ use crate::auth::Role;
 use crate::protocol::call::{Ask, Caller, RoomCall};
 use crate::protocol::wire::{Member, RoomData, json, raw};
 use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
-use crate::room::{Action, BanData, Failure, Room, Sender, Step, check_create};
+use crate::room::{Action, BanData, Failure, Room, Sender, Step, Viewer, check_create};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -103,7 +103,10 @@ impl Host {
                 return Ok(self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)?);
             }
             Ask::Messages(query) => {
-                let viewer = Self::viewer(identity, role);
+                let user_id = identity.map(|who| who.user_id.as_str());
+                let told = caller.standing.as_ref().map(|standing| &standing.blocks);
+                let blocks = told.unwrap_or_else(|| self.audience.blocks_of(user_id));
+                let viewer = Viewer { user_id, role, blocks };
                 return Ok(answer(&room.page(at.log, query, viewer, self.now)?));
             }
             Ask::Members { limit, skip } => return Ok(self.members(limit, skip)),

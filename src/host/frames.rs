@@ -3,6 +3,7 @@
 use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
+use crate::protocol::call::UserAsk;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, PatchRoom, Position, rfc3339};
 use crate::room::{Failure, Sender, Step, is_apart};
@@ -20,6 +21,8 @@ pub(super) enum Done {
     Silence,
     /// The socket was closed.
     Closed,
+    /// The sender's own object answers.
+    Later(UserAsk),
 }
 
 /// The reply's data for anything that serialises.
@@ -28,11 +31,18 @@ pub(super) fn data(value: &impl Serialize) -> Done {
 }
 
 /// What was wrong: as a reply where the frame had an id, else as an `error` event.
-fn refusal(id: Option<&FrameId>, error: &ChatError) -> Line {
+pub(super) fn refusal(id: Option<&FrameId>, error: &ChatError) -> Line {
     match id {
         Some(id) => wire::refusal(id, error),
         None => wire::event(None, "error", error),
     }
+}
+
+/// A frame that concerns its sender in all rooms.
+fn by_user(sender: &Sender<'_>, ask: UserAsk) -> Result<Done, Failure> {
+    let required = || ChatError::new(ErrorCode::TokenRequired, "Sign in to do this.");
+    sender.identity.ok_or_else(required)?;
+    Ok(Done::Later(ask))
 }
 
 #[derive(Serialize)]
@@ -46,9 +56,13 @@ struct Typist<'a> {
 impl Host {
     /// A text frame came in.
     pub fn frame(&mut self, at: &Moment<'_>, socket: SocketId, text: &str) -> Effects {
+        self.parsed(at, socket, ClientFrame::parse(text))
+    }
+
+    /// A text frame came in, as [`ClientFrame::parse`] has read it.
+    pub fn parsed(&mut self, at: &Moment<'_>, socket: SocketId, parsed: Result<ClientFrame, ChatError>) -> Effects {
         let mut effects = self.begin(at);
         self.counters.frames_in += 1;
-        let parsed = ClientFrame::parse(text);
         self.answer(at, socket, parsed, &mut effects);
         self.finish(effects)
     }
@@ -100,6 +114,7 @@ impl Host {
                     self.send_first(first, socket, line, effects);
                 }
             }
+            Ok(Done::Later(ask)) => self.ask_user(socket, id, ask, effects),
             Ok(Done::Silence | Done::Closed) => {}
             Err(failure) => {
                 let error = self.told(failure, effects);
@@ -215,6 +230,8 @@ impl Host {
                 self.take(step, effects);
                 return Ok(data(&serde_json::Map::new()));
             }
+            ClientEvent::Block(body) => return by_user(&sender, UserAsk::Block(body.user_id)),
+            ClientEvent::Unblock(body) => return by_user(&sender, UserAsk::Unblock(body.user_id)),
             ClientEvent::CatchUp(body) => {
                 let from = Position { epoch: body.epoch, seq: body.seq };
                 return self.catch_up(at, from, identity.as_ref(), role);
@@ -247,7 +264,7 @@ impl Host {
             let typist =
                 Typist { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref(), is_typing };
             let line = wire::event(None, "user_typing", &typist);
-            self.broadcast(To::Many(self.audience.list_without(&who.user_id)), line, effects);
+            self.broadcast(To::Many(self.audience.list_hearing(&who.user_id)), line, effects);
         }
         Ok(data(&serde_json::Map::new()))
     }
@@ -267,6 +284,9 @@ impl Host {
             }
             Err(error) => return Err(error.into()),
         };
+        if let Some(standing) = self.standing_for(socket, &newer.user_id, newer.iat_ms)? {
+            self.adopt_standing(&newer.user_id, &standing);
+        }
         let role = self.room.as_ref().map_or(auth::Role::Guest, |room| room.role_of(Some(&newer)));
         #[derive(Serialize)]
         struct Refreshed {

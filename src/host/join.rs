@@ -71,14 +71,20 @@ impl Host {
             }),
         };
         let admitted = identity.and_then(|identity| {
-            match &identity {
-                Some(who) => self.count_join("u", &who.user_id)?,
-                None => self.count_join("g", &guest)?,
-            }
+            let standing = match &identity {
+                Some(who) => {
+                    self.count_join("u", &who.user_id)?;
+                    self.standing_for(socket, &who.user_id, who.iat_ms)?
+                }
+                None => {
+                    self.count_join("g", &guest)?;
+                    None
+                }
+            };
             let role = self.admit(identity.as_ref(), again, effects)?;
-            Ok((identity, role))
+            Ok((identity, role, standing))
         });
-        let (identity, role) = match admitted {
+        let (identity, role, standing) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
                 let known = matches!(error.code, ErrorCode::TooManySockets | ErrorCode::TokenExpired);
@@ -89,6 +95,9 @@ impl Host {
         };
 
         let first = self.audience.join(socket, identity.clone(), role);
+        if let (Some(who), Some(standing)) = (&identity, standing) {
+            self.adopt_standing(&who.user_id, &standing);
+        }
         self.attach(socket, effects);
         let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;
         if let Some(who) = identity.filter(|_| first && !again && self.audience.is_intimate()) {
@@ -183,7 +192,7 @@ impl Host {
         let Some(room) = &self.room else {
             return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
         };
-        let viewer: Viewer<'_> = Self::viewer(identity, role);
+        let viewer: Viewer<'_> = self.viewer(identity, role);
         let Position { epoch, seq } = room.position();
         // Where the room was made in this very step nothing is written yet, and nothing was said.
         let shown =

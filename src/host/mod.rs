@@ -7,15 +7,17 @@ mod calls;
 mod drain;
 mod frames;
 mod join;
+mod users;
 
 pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
+pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
 use crate::auth::{Identity, Role};
-use crate::protocol::call::{Caller, Remembered};
+use crate::protocol::call::{Caller, Remembered, Standing};
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId};
+use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Viewer, Write};
 use crate::settings::Settings;
 use drain::Draining;
@@ -45,6 +47,8 @@ pub struct Effects {
     pub out: Vec<Out>,
     /// For the operator's log: faults of ours.
     pub faults: Vec<String>,
+    /// Frames that their senders' own objects answer.
+    pub asks: Vec<AskUser>,
     /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
     pub soon: Option<u64>,
     /// When to call [`Host::tick`] again even after sleep, ms.
@@ -115,6 +119,10 @@ pub struct Host {
     next_socket: SocketId,
     joins: Rates,
     typed: Rates,
+    /// (when, what) was heard of users lately.
+    news: BTreeMap<UserId, (u64, Standing)>,
+    /// State that the next step writes.
+    state: Vec<(String, Option<String>)>,
 }
 
 impl Host {
@@ -143,6 +151,8 @@ impl Host {
             next_socket: 1,
             joins: Rates::default(),
             typed: Rates::default(),
+            news: BTreeMap::new(),
+            state: Vec::new(),
             room: None,
         };
         for attachment in sockets {
@@ -153,6 +163,7 @@ impl Host {
         if let Some(room) = room {
             let waiting = room.waiting(at.log, at.now.max(room.last_at()))?;
             host.adopt(room, waiting);
+            host.restore_blocks();
         }
         Ok(host)
     }
@@ -209,6 +220,7 @@ impl Host {
         let id = self.next_socket;
         self.next_socket = self.next_socket.wrapping_add(1).max(1);
         let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
+        self.audience.offer(id, caller.standing);
         effects.out.push(Out::Attach(id, wire::json(&attachment)));
         Ok((id, self.finish(effects)))
     }
@@ -237,6 +249,9 @@ impl Host {
             self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
         }
         for gone in self.audience.gone(self.now) {
+            if self.audience.standing_of(&gone.user_id).is_some() {
+                self.keep_blocks(&gone.user_id, None);
+            }
             if self.audience.is_intimate() {
                 #[derive(Serialize)]
                 struct Left<'a> {
@@ -288,6 +303,9 @@ impl Host {
             Out::Close(..) | Out::Attach(..) => 0,
         };
         self.counters.frames_out += effects.out.iter().map(sent).sum::<u64>();
+        if self.room.is_some() {
+            effects.write.state.append(&mut self.state);
+        }
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
@@ -316,13 +334,21 @@ impl Host {
 
     fn show(&mut self, events: Vec<LogEvent>, effects: &mut Effects) {
         let before = effects.out.len();
-        self.fanout.show(events, self.id.as_str(), &mut self.audience, self.now, &mut effects.out);
-        let bytes = effects.out.iter().skip(before).map(|out| match out {
-            Out::Send(_, line) => line.len(),
-            _ => 0,
-        });
-        let bytes = bytes.sum();
+        let alone = self.fanout.show(events, self.id.as_str(), &mut self.audience, self.now, &mut effects.out);
+        let (mut bytes, mut own) = (0, Vec::new());
+        for (index, out) in effects.out.iter().skip(before).enumerate() {
+            match out {
+                Out::Send(To::Many(ids), line) if index < alone => own.extend(ids.iter().map(|id| (*id, line.len()))),
+                Out::Send(_, line) => bytes += line.len(),
+                _ => {}
+            }
+        }
         self.account(bytes, effects);
+        for (socket, bytes) in own {
+            if let Some(reading) = self.audience.alone_sent(socket, bytes, self.now, &self.entropy) {
+                self.reading(reading, effects);
+            }
+        }
     }
 
     fn broadcast(&mut self, to: To, line: Line, effects: &mut Effects) {
@@ -377,8 +403,9 @@ impl Host {
         }
     }
 
-    fn viewer<'a>(identity: Option<&'a Identity>, role: Role) -> Viewer<'a> {
-        Viewer { user_id: identity.map(|who| who.user_id.as_str()), role }
+    fn viewer<'a>(&'a self, identity: Option<&'a Identity>, role: Role) -> Viewer<'a> {
+        let user_id = identity.map(|who| who.user_id.as_str());
+        Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) }
     }
 }
 

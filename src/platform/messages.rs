@@ -88,7 +88,7 @@ pub(super) async fn joined(
     let (mut messages, mut my_reactions) = (page.held, page.my_reactions);
     if let Some((low, high)) = page.missing {
         let role = if page.moderator { Role::Moderator } else { Role::Guest };
-        let viewer = Viewer { user_id: page.user_id.as_deref(), role };
+        let viewer = Viewer { user_id: page.user_id.as_deref(), role, blocks: &page.blocks };
         let Older { messages: mut older, mine } = missing(env, ctx, room, low, high, viewer).await?;
         my_reactions.extend(mine);
         if page.newest_first {

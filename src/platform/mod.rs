@@ -15,6 +15,7 @@ mod shield;
 mod socket;
 mod sqlite;
 mod user;
+mod user_link;
 mod util;
 
 use worker::{Context, Env, Request, Response, Result, event};

@@ -1,17 +1,19 @@
 //! The room's object: sockets, alarm and storage around [`Host`].
 
 use super::binding::{RawSocket, RawState, split};
-use super::drain_link;
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
+use super::{drain_link, user_link};
 use crate::audience::{Attachment, Out, SocketId, To, close_reason, gather};
 use crate::host::{Batch, Drained, Effects, Host, Moment, Waking};
-use crate::protocol::call::{Answer, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, Remembered, RoomCall};
+use crate::protocol::call::{
+    Answer, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, Remembered, RoomCall, UserPush,
+};
 use crate::protocol::wire::{goodbye, json};
-use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
+use crate::protocol::{ChatError, ClientFrame, ErrorCode, RoomId, json_fault};
 use crate::room::Read;
 use futures::FutureExt;
-use futures::future::{LocalBoxFuture, Shared};
+use futures::future::{Either, LocalBoxFuture, Shared, select};
 use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -50,7 +52,7 @@ struct Inner {
     lookup: RefCell<Option<Lookup>>,
 }
 
-fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
+pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
     let told = ChatError::internal(&entropy());
     console_error!("error {}: {context}: {error}", told.error_id.as_deref().unwrap_or_default());
     told
@@ -156,6 +158,13 @@ impl Inner {
                 }
             }
         }
+        for asked in effects.asks {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                let answer = user_link::ask(&inner.env, &asked.user_id, &asked.call).await;
+                let _ = inner.step(|host, at| ((), host.answered(at, asked, answer)));
+            });
+        }
         if let Some(at) = effects.alarm
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
@@ -233,6 +242,43 @@ impl Inner {
         let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
         self.remember().await?;
         self.step(|host, at| host.call(at, call))?
+    }
+
+    /// A user's object tells of a change.
+    async fn heard(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Heard, ChatError> {
+        let body = req.text().await.map_err(|e| broken("call", e))?;
+        let push: UserPush = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        let here = self.step(|host, at| host.user(at, &push.user_id, push.standing))?;
+        Ok(Heard { here })
+    }
+
+    /// Asks the object of the user behind a frame that needs it. An answer that comes too late for the frame is taken
+    /// over when it comes.
+    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &std::result::Result<ClientFrame, ChatError>) {
+        let user_id = {
+            let Ok(storage) = self.load() else { return };
+            let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+            self.host.borrow_mut().as_mut().and_then(|host| host.asks(&at, id, parsed))
+        };
+        let Some(user_id) = user_id else { return };
+        let call = user_link::standing(self.env.clone(), user_id.clone(), self.state.id().name());
+        let limit = Delay::from(Duration::from_millis(user_link::STANDING_WITHIN));
+        match select(Box::pin(call), limit).await {
+            Either::Left((answer, _)) => {
+                if let (Ok(standing), Some(host)) = (answer, self.host.borrow_mut().as_mut()) {
+                    host.offer(id, standing);
+                }
+            }
+            Either::Right((_, call)) => {
+                console_error!("what holds for a user is not known yet");
+                let inner = self.clone();
+                self.state.wait_until(async move {
+                    if let Ok(standing) = call.await {
+                        let _ = inner.step(|host, at| host.user(at, &user_id, standing));
+                    }
+                });
+            }
+        }
     }
 
     /// A socket is no more.
@@ -334,6 +380,7 @@ impl DurableObject for Room {
                 Err(error) => answered::<()>(Err(error)),
             },
             ROOM_CALL => answered(self.inner.call(&mut req).await),
+            ROOM_USER => answered(self.inner.heard(&mut req).await),
             _ => Response::error("no such call", 404),
         }
     }
@@ -344,13 +391,14 @@ impl DurableObject for Room {
             return Ok(());
         }
         let Some(id) = self.inner.number(&ws) else { return Ok(()) };
-        let done = self.inner.step(|host, at| {
-            let effects = match &message {
-                WebSocketIncomingMessage::String(text) => host.frame(at, id, text),
-                WebSocketIncomingMessage::Binary(_) => host.binary(at, id),
-            };
-            ((), effects)
-        });
+        let done = match message {
+            WebSocketIncomingMessage::String(text) => {
+                let parsed = ClientFrame::parse(&text);
+                self.inner.ask_first(id, &parsed).await;
+                self.inner.step(|host, at| ((), host.parsed(at, id, parsed)))
+            }
+            WebSocketIncomingMessage::Binary(_) => self.inner.step(|host, at| ((), host.binary(at, id))),
+        };
         if let Err(error) = done {
             part(&ws, &error, 1_000);
         }

@@ -1,7 +1,9 @@
 //! Calls from the Worker to rooms: each a request of our own, with one identity header.
 
 use super::drain_link::within;
-use crate::protocol::call::{Answer, Ask, CALLER_HEADER, Caller, ROOM_CALL, ROOM_SOCKET, RoomCall, VERSION};
+use crate::protocol::call::{
+    Answer, Ask, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, RoomCall, Standing, UserPush, VERSION,
+};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use serde::de::DeserializeOwned;
@@ -71,6 +73,19 @@ pub(super) async fn open(
     match serde_json::from_str::<Answer<serde_json::Value>>(&text) {
         Ok(Answer::Error(error)) => Err(error),
         _ => Err(unavailable(room, "an upgrade was neither taken nor refused")),
+    }
+}
+
+/// Tells a room what holds for a user from now on: whether the user is there, or none where the room does not answer.
+pub(super) async fn tell(env: &Env, room: &str, user_id: String, standing: Standing) -> Option<bool> {
+    let room = RoomId::parse(room).ok()?;
+    let mut init = RequestInit::new();
+    let push = UserPush { v: VERSION, user_id, standing };
+    init.with_method(Method::Post).with_body(Some(json(&push).into()));
+    let text = fetch(env, &room, ROOM_USER, &init).await.ok()?.text().await.ok()?;
+    match serde_json::from_str(&text) {
+        Ok(Answer::Ok(Heard { here })) => Some(here),
+        _ => None,
     }
 }
 

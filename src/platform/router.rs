@@ -2,13 +2,16 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, reports, room_link, shield, socket, user};
+use super::{messages, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
     UserRef,
 };
-use crate::protocol::call::{Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, TokenBody, TokenData};
+use crate::protocol::call::{
+    Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
+    UserCall, VERSION,
+};
 use crate::protocol::wire::{self, raw};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
@@ -16,8 +19,10 @@ use crate::room::check_create;
 use crate::settings::Settings;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use worker::{Context, Env, Headers, Method, Request, Response, Result};
+use std::time::Duration;
+use worker::{Context, Delay, Env, Headers, Method, Request, Response, Result};
 
 /// The longest body in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -32,6 +37,8 @@ struct Request_<'a> {
     ctx: &'a Context,
     settings: &'a Settings,
     claims: std::result::Result<Option<Claims>, ChatError>,
+    /// What the caller's own object says, once it was asked.
+    standing: OnceCell<Option<Standing>>,
 }
 
 /// Answers one request.
@@ -87,7 +94,8 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
             return asked.finish(asked.problem(&error)?);
         }
     }
-    let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims };
+    let standing = OnceCell::new();
+    let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims, standing };
     match request.answer(route).await {
         Ok((status, body)) => {
             let mut response = json(status, &body)?;
@@ -215,7 +223,8 @@ impl Request_<'_> {
             Route::Messages(room) => {
                 let pairs = self.query()?;
                 let (query, mine) = (rest::page(&pairs)?, rest::mine(&pairs)?);
-                let caller = self.caller(&room)?;
+                let mut caller = self.caller(&room).await?;
+                caller.standing = self.standing.get().cloned().flatten();
                 done(messages::page(self.env, self.ctx, &room, caller, query, mine).await?)
             }
             Route::Members(room) => {
@@ -273,13 +282,24 @@ impl Request_<'_> {
             }
             Route::Audit(room) => {
                 let (before, limit) = rest::audit(&self.query()?)?;
-                done(messages::audit(self.env, self.ctx, &room, self.caller(&room)?, before, limit).await?)
+                done(messages::audit(self.env, self.ctx, &room, self.caller(&room).await?, before, limit).await?)
+            }
+            Route::Blocks => done(self.ask_user(UserAsk::Blocks(Nothing {})).await?),
+            Route::Block(user_id, false) => Ok((204, self.ask_user(UserAsk::Block(user_id)).await?)),
+            Route::Block(user_id, true) => Ok((204, self.ask_user(UserAsk::Unblock(user_id)).await?)),
+            Route::SignOut => {
+                let signed_out = self.ask_user(UserAsk::SignOut(Nothing {})).await?;
+                // A token of this second would be refused like those before it; one made after the answer is not.
+                Delay::from(Duration::from_millis(1_000 - now() % 1_000)).await;
+                done(signed_out)
             }
             Route::Reports(room) => {
                 let query = rest::reports(&self.query()?)?;
-                done(reports::page(self.env, self.ctx, &room, self.caller(&room)?, query).await?)
+                done(reports::page(self.env, self.ctx, &room, self.caller(&room).await?, query).await?)
             }
-            Route::Report(room, id) => done(reports::open(self.env, self.ctx, &room, self.caller(&room)?, id).await?),
+            Route::Report(room, id) => {
+                done(reports::open(self.env, self.ctx, &room, self.caller(&room).await?, id).await?)
+            }
             Route::ResolveReport(room, report_id) => {
                 let ResolveBody { status, resolution } = self.body().await?;
                 let body = ResolveReport { report_id, status, resolution, room_id: None };
@@ -311,7 +331,7 @@ impl Request_<'_> {
     }
 
     async fn ask(&self, room: &RoomId, ask: Ask) -> std::result::Result<Box<RawValue>, ChatError> {
-        room_link::ask(self.env, room, self.caller(room)?, ask).await
+        room_link::ask(self.env, room, self.caller(room).await?, ask).await
     }
 
     async fn act(&self, room: &RoomId, act: Act) -> std::result::Result<Box<RawValue>, ChatError> {
@@ -325,7 +345,7 @@ impl Request_<'_> {
         room_id: Option<String>,
         ask: impl Fn(Option<KnownMessage>) -> Ask,
     ) -> std::result::Result<Box<RawValue>, ChatError> {
-        self.signed_in()?;
+        self.signed_in().await?;
         if let Some(room) = room_id {
             let done = self.ask(&RoomId::parse(&room)?, ask(None)).await;
             if !matches!(&done, Err(error) if error.code == ErrorCode::MessageTooOld) {
@@ -340,14 +360,38 @@ impl Request_<'_> {
         self.req.headers().get(name).ok().flatten()
     }
 
-    fn signed_in(&self) -> std::result::Result<(), ChatError> {
+    fn required(&self) -> std::result::Result<Claims, ChatError> {
         let required = || ChatError::new(ErrorCode::TokenRequired, "Sign in to do this: send a bearer token.");
-        self.claims.clone()?.map(|_| ()).ok_or_else(required)
+        self.claims.clone()?.ok_or_else(required)
     }
 
-    fn caller(&self, room: &RoomId) -> std::result::Result<Caller, ChatError> {
-        let identity = self.claims.clone()?.map(|claims| Identity::for_room(&claims, room.as_str()));
+    async fn signed_in(&self) -> std::result::Result<(), ChatError> {
+        let claims = self.required()?;
+        self.check_standing(&claims).await
+    }
+
+    /// Whether the token was made after its user last signed out; the user's object is asked once a request.
+    async fn check_standing(&self, claims: &Claims) -> std::result::Result<(), ChatError> {
+        if self.standing.get().is_none() {
+            let _ = self.standing.set(user_link::standing_in_time(self.env, &claims.sub, None).await);
+        }
+        self.standing.get().and_then(Option::as_ref).map_or(Ok(()), |standing| standing.check(claims.iat_ms))
+    }
+
+    async fn caller(&self, room: &RoomId) -> std::result::Result<Caller, ChatError> {
+        let claims = self.claims.clone()?;
+        if let Some(claims) = &claims {
+            self.check_standing(claims).await?;
+        }
+        let identity = claims.map(|claims| Identity::for_room(&claims, room.as_str()));
         Ok(Caller { identity, ..Caller::default() })
+    }
+
+    /// Asks the caller's own object, which looks at the token's time itself.
+    async fn ask_user(&self, ask: UserAsk) -> std::result::Result<Box<RawValue>, ChatError> {
+        let claims = self.required()?;
+        let call = UserCall { v: VERSION, iat_ms: claims.iat_ms, ask };
+        user_link::ask(self.env, &claims.sub, &call).await
     }
 
     fn query(&self) -> std::result::Result<Vec<(String, String)>, ChatError> {
@@ -388,11 +432,11 @@ impl Request_<'_> {
                 ChatError::new(ErrorCode::InvalidType, message).field("type")
             })?,
         };
-        let caller = self.caller(&room)?;
+        let caller = self.caller(&room).await?;
         // What is refused is not counted.
         check_create(&body, caller.identity.as_ref(), self.settings, now())?;
         if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
-            user::makes_room(self.env, &who.user_id).await?;
+            user_link::makes_room(self.env, &who.user_id).await?;
         }
         Ok((201, room_link::ask(self.env, &room, caller, Ask::Create(body)).await?))
     }

@@ -2,7 +2,7 @@
 
 use super::reply::Asked;
 use super::util::{entropy, now};
-use super::{room_link, shield};
+use super::{room_link, shield, user_link};
 use crate::audience::close_reason;
 use crate::auth::{self, Identity};
 use crate::protocol::call::Caller;
@@ -77,7 +77,12 @@ async fn try_open(
         Some(token) => Some(Identity::for_room(&auth::verify(token, &settings.keys, now())?, room.as_str())),
     };
     let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
-    let caller = Caller { identity, guest: offer.guest(), address };
+    let mut standing = None;
+    if let Some(who) = &identity {
+        standing = user_link::standing_in_time(env, &who.user_id, Some(room.as_str())).await;
+        standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
+    }
+    let caller = Caller { identity, guest: offer.guest(), address, standing };
     room_link::open(env, room, &caller, offer.protocol()).await
 }
 

@@ -1,60 +1,170 @@
-//! The user's object: what belongs to a user in all rooms, and the Worker's calls to it.
+//! The user's object: storage, alarm and calls around [`user::User`].
 
-use super::drain_link::within;
-use super::room::answered;
-use super::util::now;
-use crate::protocol::call::{Answer, USER_MAKES_ROOM};
-use crate::protocol::{ChatError, ErrorCode, Rate, json_fault};
+use super::binding::{RawState, split};
+use super::drain_link;
+use super::room::{answered, broken};
+use super::room_link;
+use super::util::{entropy, now};
+use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
+use crate::protocol::wire::json;
+use crate::protocol::{ChatError, Rate};
 use crate::room::Window;
-use worker::{DurableObject, Env, Request, Response, Result, State, console_error, durable_object};
+use crate::user::{self, Step};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+use worker::*;
 
 /// Rooms that a user may make an hour.
 const ROOMS: Rate = Rate { messages: 10, window_ms: 3_600_000 };
-const KEY: &str = "rooms_made";
-const WITHIN: u64 = 5_000;
+const ROOMS_MADE: &str = "rooms_made";
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
 /// A user, in all rooms.
-#[durable_object(fetch)]
+#[durable_object(alarm)]
 pub struct User {
-    state: State,
+    inner: Rc<Inner>,
 }
 
-impl DurableObject for User {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state }
+struct Inner {
+    state: State,
+    raw: RawState,
+    env: Env,
+    user: RefCell<Option<user::User>>,
+    alarm: Cell<u64>,
+}
+
+impl Inner {
+    fn id(&self) -> String {
+        self.state.id().name().unwrap_or_default()
     }
 
-    async fn fetch(&self, req: Request) -> Result<Response> {
-        if req.path() != USER_MAKES_ROOM {
-            return Response::error("no such call", 404);
+    fn load(&self) -> std::result::Result<(), ChatError> {
+        #[derive(Deserialize)]
+        struct Pair {
+            key: String,
+            value: String,
         }
-        let stored: Option<String> = self.state.storage().get(KEY).await?;
+        if self.user.borrow().is_some() {
+            return Ok(());
+        }
+        let sql = self.state.storage().sql();
+        let rows = sql.exec(TABLE, None).and_then(|_| sql.exec("SELECT key, value FROM state", None));
+        let rows: Vec<Pair> = rows.and_then(|rows| rows.to_array()).map_err(|e| broken("user", e))?;
+        let state = rows.into_iter().map(|pair| (pair.key, pair.value)).collect();
+        *self.user.borrow_mut() = Some(user::User::load(self.id(), state, now()).map_err(|e| broken("user", e))?);
+        Ok(())
+    }
+
+    /// One step: computed and written.
+    fn step<T>(&self, step: impl FnOnce(&mut user::User, u64) -> (T, Step)) -> std::result::Result<T, ChatError> {
+        self.load()?;
+        let (value, Step { write, alarm }) = {
+            let mut user = self.user.borrow_mut();
+            let Some(user) = user.as_mut() else { return Err(broken("user", "nobody is loaded")) };
+            step(user, now())
+        };
+        if !write.is_empty()
+            && let Err(error) = self.raw.transaction(|| self.write(&write))
+        {
+            // Memory is ahead of the storage now.
+            self.raw.abort_soon();
+            return Err(broken("user", error));
+        }
+        if let Some(at) = alarm
+            && (self.alarm.get() == 0 || at < self.alarm.get())
+        {
+            self.alarm.set(at);
+            self.raw.set_alarm(at);
+        }
+        Ok(value)
+    }
+
+    fn write(&self, write: &[(String, Option<String>)]) -> Result<()> {
+        let sql = self.state.storage().sql();
+        for (key, value) in write {
+            match value {
+                Some(value) => sql.exec(
+                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    vec![key.as_str().into(), value.as_str().into()],
+                )?,
+                None => sql.exec("DELETE FROM state WHERE key = ?", vec![key.as_str().into()])?,
+            };
+        }
+        Ok(())
+    }
+
+    async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
+        let body = req.text().await.map_err(|e| broken("call", e))?;
+        let call: UserCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        let answer = self.step(|user, now| user.call(call, now))?;
+        self.push();
+        answer
+    }
+
+    /// Tells the rooms that have to hear of a change, each by itself, once the call that made it is answered.
+    fn push(self: &Rc<Self>) {
+        let due = self.step(|user, now| (user.pushes(now), user.rest(now))).unwrap_or_default();
+        for (room, standing) in due {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                Delay::from(Duration::ZERO).await;
+                let version = standing.version;
+                let heard = room_link::tell(&inner.env, &room, inner.id(), standing).await;
+                let _ = inner.step(|user, now| ((), user.pushed(&room, version, heard, now)));
+                inner.push();
+            });
+        }
+    }
+
+    /// Hands on what the user did, as far as PostgreSQL takes it now.
+    async fn drain(&self) {
+        while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
+            let drained = drain_link::apply(&self.env, &self.id(), batch.body).await;
+            let [a, b, c, d, ..] = entropy();
+            let random = u32::from_be_bytes([a, b, c, d]);
+            if let Ok(Some(fault)) = self.step(|user, now| user.drained(drained, random, now)) {
+                console_error!("user: drain: {fault}");
+            }
+        }
+    }
+
+    async fn makes_room(&self) -> Result<Response> {
+        let stored: Option<String> = self.state.storage().get(ROOMS_MADE).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
         let allowed = made.check(ROOMS, now());
         if allowed.is_ok() {
             made.accepted(now());
-            self.state.storage().put(KEY, crate::protocol::wire::json(&made)).await?;
+            self.state.storage().put(ROOMS_MADE, json(&made)).await?;
         }
         answered(allowed)
     }
 }
 
-/// Counts a room that this user wants to make.
-///
-/// # Errors
-/// `rate_limited` after ten in an hour, `unavailable`.
-pub(super) async fn makes_room(env: &Env, user_id: &str) -> std::result::Result<(), ChatError> {
-    let call = async {
-        let stub = env.durable_object("USER")?.get_by_name(user_id)?;
-        stub.fetch_with_str(&format!("https://user{USER_MAKES_ROOM}")).await?.text().await
-    };
-    let unavailable = |error: String| {
-        console_error!("call to a user's object: {error}");
-        ChatError::new(ErrorCode::Unavailable, "Rooms cannot be made now; try again in a moment.").retry_after(1_000)
-    };
-    let text = within(WITHIN, call).await.map_err(unavailable)?.map_err(|error| unavailable(error.to_string()))?;
-    match serde_json::from_str::<Answer<()>>(&text).map_err(|error| unavailable(json_fault(&error)))? {
-        Answer::Ok(()) => Ok(()),
-        Answer::Error(error) => Err(error),
+impl DurableObject for User {
+    fn new(state: State, env: Env) -> Self {
+        let (state, raw) = split(state);
+        Self { inner: Rc::new(Inner { state, raw, env, user: RefCell::default(), alarm: Cell::new(0) }) }
+    }
+
+    async fn fetch(&self, mut req: Request) -> Result<Response> {
+        match req.path().as_str() {
+            USER_CALL => answered(self.inner.call(&mut req).await),
+            USER_MAKES_ROOM => self.inner.makes_room().await,
+            _ => Response::error("no such call", 404),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.inner.alarm.set(0);
+        self.inner.push();
+        self.inner.drain().await;
+        // Where the storage cannot be read now: a handler that forgets to come back is not called again.
+        if self.inner.load().is_err() {
+            self.inner.raw.set_alarm(now() + 60_000);
+        }
+        Response::ok("")
     }
 }

@@ -4,8 +4,9 @@
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
 use super::report::{Report, ReportId, ReportStatus};
-use super::{Audience, ChatError, CreateRoom, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
+use super::{Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
 use crate::auth::{Identity, Role};
+use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -21,6 +22,10 @@ pub const DRAIN_APPLY: &str = "/apply";
 /// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
 pub const DRAIN_ROOM: &str = "/room";
 
+/// Where a room takes a [`UserPush`] as JSON, and answers a [`Heard`].
+pub const ROOM_USER: &str = "/user";
+/// Where a user's object takes a [`UserCall`] as JSON.
+pub const USER_CALL: &str = "/call";
 /// Where a user's object counts a room that its user wants to make: an [`Answer`] of nothing.
 pub const USER_MAKES_ROOM: &str = "/makes-room";
 
@@ -40,6 +45,89 @@ pub struct Caller {
     /// counted in memory, and neither stored nor logged.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// What the user's object says, where it was asked and answered in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+}
+
+/// What a room has to know of a user: whom they do not want to hear, and which tokens do not count any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Counts the user's changes: of two the larger is the newer.
+    pub version: u64,
+    /// When the user last signed out everywhere, ms since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_out_at: Option<u64>,
+    /// Who is blocked.
+    #[serde(default, skip_serializing_if = "Blocks::is_empty")]
+    pub blocks: Blocks,
+}
+
+impl Standing {
+    /// Whether a token that was made at `iat_ms` still counts. Tokens have whole seconds: one of the second of the
+    /// sign-out cannot be told from one made before it, and is refused; so is one that does not say when it was made.
+    ///
+    /// # Errors
+    /// `token_expired`.
+    pub fn check(&self, iat_ms: Option<u64>) -> Result<(), ChatError> {
+        match self.signed_out_at {
+            Some(at) if iat_ms.is_none_or(|made| made <= at) => {
+                let message = "You signed out everywhere after this token was made; come back with a newer one.";
+                Err(ChatError::new(ErrorCode::TokenExpired, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A call to a user's object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserCall {
+    /// [`VERSION`] of the caller.
+    pub v: u32,
+    /// When the token was made with which the user asks, ms since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat_ms: Option<u64>,
+    /// What.
+    #[serde(flatten)]
+    pub ask: UserAsk,
+}
+
+/// What can be asked of a user's object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", content = "with", rename_all = "snake_case")]
+pub enum UserAsk {
+    /// What holds for the user now: a [`Standing`], whatever the token.
+    Standing {
+        /// The room that they come to, which is told of changes from now on.
+        room: Option<String>,
+    },
+    /// Whom the user blocks.
+    Blocks(Nothing),
+    /// Do not show this one's messages any more: the new [`Standing`].
+    Block(UserId),
+    /// Show them again: the new [`Standing`].
+    Unblock(UserId),
+    /// Refuse all tokens made until now.
+    SignOut(Nothing),
+}
+
+/// A user's object tells a room of a change.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserPush {
+    /// [`VERSION`] of the caller.
+    pub v: u32,
+    /// Whose.
+    pub user_id: UserId,
+    /// What holds from now on.
+    pub standing: Standing,
+}
+
+/// A room's answer to [`UserPush`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Heard {
+    /// Whether the user has a socket there.
+    pub here: bool,
 }
 
 /// A call to a room, with who asks.
@@ -124,7 +212,7 @@ pub enum Ask {
 }
 
 /// An empty body.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nothing {}
 
 /// A message to be said, as `send_message` and `POST …/messages` have it.
@@ -255,6 +343,9 @@ pub struct KnownMessage {
     /// Who may see it.
     #[serde(default)]
     pub audience: Audience,
+    /// Whether it is of type `system`.
+    #[serde(default)]
+    pub system: bool,
 }
 
 /// Which part of the history: numbers of messages, never offsets. `limit` is 1–100.
@@ -305,6 +396,9 @@ pub struct Page {
     pub moderator: bool,
     /// The viewer.
     pub user_id: Option<UserId>,
+    /// Whom the viewer blocks.
+    #[serde(default)]
+    pub blocks: Blocks,
 }
 
 /// What PostgreSQL remembers of a room whose object has lost its storage, or never had any.

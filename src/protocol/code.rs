@@ -91,6 +91,8 @@ codes! {
     InvalidReaction = "invalid_reaction", 400, 4400;
     /// The message or the user has as many different reactions as there may be.
     TooManyReactions = "too_many_reactions", 400, 4400;
+    /// The user blocks as many users as one may.
+    TooManyBlocks = "too_many_blocks", 400, 4400;
     /// Nothing is left of the message.
     MessageEmpty = "message_empty", 400, 4400;
     /// The message is longer than MAX_MESSAGE_LENGTH characters.

@@ -73,6 +73,9 @@ pub enum Body {
         /// Why it was masked.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reasons: Vec<Reason>,
+        /// Whether the message is of type `system`, which nobody blocks.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        system: bool,
     },
     /// A message waits for a moderator.
     MessageHeld(Box<Held>),
@@ -374,6 +377,15 @@ pub enum Outcome {
 }
 
 impl Body {
+    /// Whose words these are: the author of a message or an edit, but nobody's where it is of type `system`.
+    pub fn author(&self) -> Option<&UserId> {
+        match self {
+            Self::NewMessage(message) => (message.kind != MessageType::System).then_some(&message.user.user_id),
+            Self::MessageEdited { user_id, system, .. } => (!system).then_some(user_id),
+            _ => None,
+        }
+    }
+
     /// Takes away what an edit said.
     pub fn forget_edit(&mut self) {
         if let Self::MessageEdited { user_id, .. } = self {

@@ -1,6 +1,6 @@
 //! Frames from a client: what they may hold, and how a bad one is refused.
 
-use super::act::Act;
+use super::act::{Act, UserRef};
 use super::{ChatError, ErrorCode, Position};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -54,6 +54,10 @@ pub enum ClientEvent {
     Act(Act),
     /// Sets the room's modes.
     SetModes(SetModes),
+    /// Does not want to hear somebody any more, in any room.
+    Block(UserRef),
+    /// Wants to hear them again.
+    Unblock(UserRef),
     /// Leaves for good.
     LeaveRoom(RoomRef),
     /// Is anybody there. The exact text `{"event":"ping"}` is answered without waking the room.
@@ -237,6 +241,8 @@ impl ClientEvent {
             "leave_room" => Self::LeaveRoom(read(data)?),
             "ping" => Self::Ping(read(data)?),
             "set_modes" => Self::SetModes(read(data)?),
+            "block_user" => Self::Block(read(data)?),
+            "unblock_user" => Self::Unblock(read(data)?),
             _ => {
                 let unknown = || ChatError::new(ErrorCode::UnknownEvent, "No event of this protocol has this name.");
                 Self::Act(Act::parse(event, data).ok_or_else(unknown)??)
@@ -258,6 +264,7 @@ impl ClientEvent {
             Self::RefreshToken(b) => b.room_id.as_deref(),
             Self::Act(act) => act.room_id(),
             Self::SetModes(b) => b.room_id.as_deref(),
+            Self::Block(b) | Self::Unblock(b) => b.room_id.as_deref(),
             Self::LeaveRoom(b) | Self::Ping(b) => b.room_id.as_deref(),
         }
     }

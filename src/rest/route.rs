@@ -75,6 +75,12 @@ pub enum Route {
     ResolveReport(RoomId, String),
     /// `POST /api/messages/{id}/report`.
     ReportMessage(String),
+    /// `GET /api/me/blocks`.
+    Blocks,
+    /// `PUT` and `DELETE /api/users/{user}/block`; true for `DELETE`.
+    Block(String, bool),
+    /// `POST /api/me/sign-out`.
+    SignOut,
     /// `PATCH /api/messages/{id}`.
     EditMessage(String),
     /// `DELETE /api/messages/{id}`.
@@ -183,6 +189,12 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             _ => Route::MethodNotAllowed("PATCH, DELETE"),
         },
         ["api", "messages", id, "report"] => only(Post, Route::ReportMessage((*id).to_owned()), "POST"),
+        ["api", "me", "blocks"] => only(Get, Route::Blocks, "GET"),
+        ["api", "me", "sign-out"] => only(Post, Route::SignOut, "POST"),
+        ["api", "users", user, "block"] => match method {
+            Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
+            _ => Route::MethodNotAllowed("PUT, DELETE"),
+        },
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["healthz"] => only(Get, Route::Health, "GET"),
         ["openapi.json"] => only(Get, Route::OpenApi, "GET"),

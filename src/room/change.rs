@@ -8,7 +8,7 @@ use super::{Context, Failure, Room, Row, Sender, Step, Viewer, is_apart, view};
 use crate::content;
 use crate::protocol::call::KnownMessage;
 use crate::protocol::wire::Counts;
-use crate::protocol::{Audience, Body, ChatError, ErrorCode, Message, MessageId, rfc3339};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, Message, MessageId, MessageType, rfc3339};
 use serde::Serialize;
 
 /// The reply to `edit_message`.
@@ -123,16 +123,17 @@ impl Room {
     ) -> Result<(Edited, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Action::Send, sender.role, self.info.settings.read_only)?;
-        let (found, author, said_at) = match (self.find(cx, id)?, known) {
+        let (found, author, said_at, system) = match (self.find(cx, id)?, known) {
             (Ok(found), _) => {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
-                (Some(found), author, at)
+                let system = found.message.kind == MessageType::System;
+                (Some(found), author, at, system)
             }
             (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld => {
                 if known.deleted {
                     return Err(not_found().into());
                 }
-                (None, known.user_id, known.at)
+                (None, known.user_id, known.at, known.system)
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -175,6 +176,7 @@ impl Room {
             user_id: who.user_id.clone(),
             original,
             reasons,
+            system,
         };
         let audience = self.audience_for(&who.user_id, cx.now);
         let seq = self.append(&mut step, cx.now, audience, body);
@@ -198,7 +200,7 @@ impl Room {
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let (found, author) = match (self.find_any(cx, id)?, known) {
             (Ok(found), _) => {
-                let Message { no, user, deleted_at, .. } = &found.message;
+                let Message { no, user, kind, deleted_at, .. } = &found.message;
                 let deleted = deleted_at.is_some();
                 let author = KnownMessage {
                     no: *no,
@@ -206,6 +208,7 @@ impl Room {
                     roles: user.roles.clone(),
                     at: found.at,
                     deleted,
+                    system: *kind == MessageType::System,
                     ..KnownMessage::default()
                 };
                 (Some(found), author)

@@ -38,7 +38,7 @@ pub use view::{Seen, Viewer, view};
 use crate::auth::{Identity, Role, effective};
 use crate::content;
 use crate::protocol::act::{Ban, Terms};
-use crate::protocol::call::Remembered;
+use crate::protocol::call::{Remembered, Standing};
 use crate::protocol::{
     Audience, Body, ChatError, ErrorCode, LogEvent, Mention, Message, MessageId, Position, Rate, RoomId, RoomInfo,
     UserId, Visibility,
@@ -104,6 +104,8 @@ pub struct Room {
     drained: u64,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
+    /// What was kept of those who were here before the room slept, until it is taken.
+    blocks: BTreeMap<UserId, Standing>,
     rates: Rates,
     /// What all members said together.
     said: Window,
@@ -127,6 +129,7 @@ const KEY_ROLE: &str = "role:";
 const KEY_BAN: &str = "ban:";
 const KEY_TERMS: &str = "terms";
 const KEY_HELD: &str = "held:";
+const KEY_BLOCKS: &str = "blocks:";
 /// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
 const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
 const LOG_BYTES: u64 = 256 << 20;
@@ -146,7 +149,7 @@ impl Room {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
-        let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
+        let (mut bans, mut pinned, mut blocks) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
             match key.as_str() {
@@ -160,6 +163,8 @@ impl Room {
                 _ => {
                     if let Some(user) = key.strip_prefix(KEY_BAN) {
                         bans.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
+                    } else if let Some(user) = key.strip_prefix(KEY_BLOCKS) {
+                        blocks.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
                     } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
                         let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
                         roles.insert(user.to_owned(), role);
@@ -177,6 +182,7 @@ impl Room {
         room.held = held;
         room.terms = terms;
         room.refilter();
+        room.blocks = blocks;
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
             room.last_seq = row.last;
             room.last_no = row.no;
@@ -202,6 +208,7 @@ impl Room {
             drained: 0,
             bans: BTreeMap::new(),
             pinned: Vec::new(),
+            blocks: BTreeMap::new(),
             rates: Rates::default(),
             said: Window::default(),
             reacted: Rates::default(),
@@ -427,6 +434,16 @@ impl Room {
     /// Roles given in the room itself.
     pub fn roles(&self) -> &BTreeMap<UserId, Role> {
         &self.roles
+    }
+
+    /// Whom those blocked who were here when the room slept; once.
+    pub fn take_blocks(&mut self) -> BTreeMap<UserId, Standing> {
+        std::mem::take(&mut self.blocks)
+    }
+
+    /// The state that keeps whom a user blocks while they are here; none takes it away.
+    pub fn blocks_state(user_id: &str, standing: Option<&Standing>) -> (String, Option<String>) {
+        (format!("{KEY_BLOCKS}{user_id}"), standing.map(crate::protocol::wire::json))
     }
 
     /// What `identity` is in this room: the highest of the token's roles, its grant for the room, and the room's own.

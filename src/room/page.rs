@@ -52,6 +52,7 @@ impl Room {
             my_reactions: BTreeMap::new(),
             moderator: viewer.role.at_least(crate::auth::Role::Moderator),
             user_id: viewer.user_id.map(str::to_owned),
+            blocks: viewer.blocks.clone(),
         };
         let Some((low, high)) = range(query, self.last_no) else { return Ok(page) };
         page.has_more = if newest_first { low > 1 } else { high < self.last_no };

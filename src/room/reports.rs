@@ -15,6 +15,7 @@ use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
 use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
 use crate::protocol::wire::{json, raw};
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, Rate};
+use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -187,7 +188,8 @@ impl Room {
         if let Some(first) = self.reports.of(message_id, &who.user_id) {
             return Ok((Reported { made: false, report: data(first) }, Step::default()));
         }
-        let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role };
+        // Whom somebody blocks they can still report: they may have seen it before.
+        let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role, blocks: Blocks::NONE };
         let (no, author, text) = match (self.find(cx, &body.message_id)?, known) {
             (Ok(found), _) => {
                 if !found.is_seen(viewer, cx.now) {

@@ -6,6 +6,7 @@ use crate::protocol::act::Terms;
 use crate::protocol::report::{ReportData, ReportId, ReportStatus};
 use crate::protocol::wire::{self, Counts, Line, MessageData};
 use crate::protocol::{Audience, Body, LogEvent, Mention, MessageId, Outcome, UserId, rfc3339};
+use crate::user::Blocks;
 use serde::Serialize;
 
 /// Somebody who looks at a room's log.
@@ -15,13 +16,15 @@ pub struct Viewer<'a> {
     pub user_id: Option<&'a str>,
     /// The role in this room.
     pub role: Role,
+    /// Whom the user blocks.
+    pub blocks: &'a Blocks,
 }
 
 impl Viewer<'_> {
     /// Who sees what all see, and no more.
-    pub const PLAIN: Viewer<'static> = Viewer { user_id: None, role: Role::Guest };
+    pub const PLAIN: Viewer<'static> = Viewer { user_id: None, role: Role::Guest, blocks: Blocks::NONE };
     /// Who sees what moderators see.
-    pub const MODERATOR: Viewer<'static> = Viewer { user_id: None, role: Role::Moderator };
+    pub const MODERATOR: Viewer<'static> = Viewer { user_id: None, role: Role::Moderator, blocks: Blocks::NONE };
 }
 
 /// An event that a viewer may see.
@@ -34,7 +37,8 @@ pub struct Seen<'a> {
 
 /// What `viewer` sees of `event` at `now` (ms): nothing when it is for others, or not yet.
 ///
-/// Moderators see at once what others see from `visible_at` on.
+/// Moderators see at once what others see from `visible_at` on, and also whom they block: they could not keep order
+/// otherwise.
 pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<Seen<'e>> {
     let moderator = viewer.role.at_least(Role::Moderator);
     let shown = match &event.body {
@@ -45,8 +49,9 @@ pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<See
         Body::MessagesDeleted { message_ids, unseen, .. } => moderator || *unseen < message_ids.len(),
         _ => true,
     };
-    (is_for(&event.audience, viewer) && shown && (moderator || event.visible_at <= now))
-        .then_some(Seen { event, moderator })
+    let blocked = || event.body.author().is_some_and(|author| viewer.blocks.has(author));
+    let in_time = moderator || (event.visible_at <= now && !blocked());
+    (is_for(&event.audience, viewer) && shown && in_time).then_some(Seen { event, moderator })
 }
 
 /// Whether `viewer` is among those who may see it.

@@ -31,7 +31,8 @@ select coalesce(json_agg(m order by m.no), '[]')::text from (
 pub const MESSAGE: &str = "
 select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'roles', roles,
   'text', coalesce(text, content), 'stored_audience', audience,
-  'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null)::text
+  'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null,
+  'system', type = 'system')::text
 from messages where id = $1::text::uuid";
 
 /// At most `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms).

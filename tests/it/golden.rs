@@ -345,7 +345,7 @@ fn an_attachment_format_unchanged() {
     assert_eq!(
         w.wires[&ada].attachment,
         format!(
-            r#"{{"v":1,"id":2,"at":{START},"joined":true,"identity":{{"u":"ada","n":"Ada","r":["member"],"e":1767409445000}},"guest":"AAAAAAAAAAAAAAAAAAAAAA"}}"#
+            r#"{{"v":1,"id":2,"at":{START},"joined":true,"identity":{{"u":"ada","n":"Ada","r":["member"],"e":1767409445000,"i":1767323045000}},"guest":"AAAAAAAAAAAAAAAAAAAAAA"}}"#
         )
     );
 }

@@ -1,6 +1,7 @@
 //! The rules as a whole, natively: a room in memory with clients, a PostgreSQL that folds, time that is given.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
 
+mod blocks;
 mod filters;
 mod golden;
 mod history;
@@ -14,5 +15,6 @@ mod reports;
 mod rules;
 mod sim;
 mod sockets;
+mod users;
 mod visibility;
 mod world;

@@ -4,12 +4,13 @@ use crate::memory::MemoryLog;
 use crate::world::{ROOM, START, World, random, settings};
 use edge_chat::audience::{Audience, Fanout, Out, SocketId, To};
 use edge_chat::auth::Role;
-use edge_chat::protocol::call::PageQuery;
+use edge_chat::protocol::call::{PageQuery, Standing};
 use edge_chat::protocol::wire::json;
 use edge_chat::protocol::{
     Audience as SeenBy, Body, LogEvent, Message, MessageId, MessageType, Position, RoomId, User,
 };
 use edge_chat::room::{Resumed, Room, Row, Viewer, Write, new_info, view};
+use edge_chat::user::Blocks;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -17,8 +18,17 @@ use std::collections::BTreeMap;
 const VIEWERS: [(&str, Role); 4] =
     [("", Role::Guest), ("ada", Role::Member), ("bob", Role::Member), ("mod", Role::Moderator)];
 
-fn viewer(user: &'static str, role: Role) -> Viewer<'static> {
-    Viewer { user_id: (!user.is_empty()).then_some(user), role }
+/// Ada does not want to hear Eve, Bob and the moderator do not want to hear Dan.
+fn blocks(user: &str) -> Blocks {
+    Blocks::of(match user {
+        "ada" => vec!["eve", "somebody else"],
+        "bob" | "mod" => vec!["dan"],
+        _ => vec![],
+    })
+}
+
+fn viewer<'a>(user: &'static str, role: Role, blocks: &'a Blocks) -> Viewer<'a> {
+    Viewer { user_id: (!user.is_empty()).then_some(user), role, blocks }
 }
 
 /// A log of random messages for random eyes, which others than moderators see late.
@@ -36,9 +46,10 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
             3 => SeenBy::Internal,
             _ => SeenBy::All,
         };
-        let user = User { user_id: "eve".into(), username: "Eve".into(), avatar: None, roles: vec![Role::Member] };
+        let author = ["eve", "dan", "zoe"][pick(3) as usize];
+        let user = User { user_id: author.into(), username: author.into(), avatar: None, roles: vec![Role::Member] };
         let body = if pick(9) == 0 {
-            Body::Gone { user_id: "eve".into() }
+            Body::Gone { user_id: author.into() }
         } else {
             no += 1;
             Body::NewMessage(Box::new(Message {
@@ -47,7 +58,7 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
                 user,
                 content: format!("m{seq}"),
                 text: None,
-                kind: MessageType::Text,
+                kind: if pick(6) == 0 { MessageType::System } else { MessageType::Text },
                 mentions: vec![],
                 reply_to: None,
                 sent_by: None,
@@ -138,6 +149,8 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
         let identity = (!user.is_empty()).then(|| world.identity(user, 60));
         audience.open(id, identity.clone(), String::new(), START);
         audience.join(id, identity, role);
+        let standing = Standing { version: 1, signed_out_at: None, blocks: blocks(user) };
+        audience.set_blocks(user, Some(standing).filter(|standing| !standing.blocks.is_empty()));
         followers.insert(id, Follower::default());
     }
     let mut fanout = Fanout::begin(START, 0, Vec::new());
@@ -168,7 +181,8 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
         let log = stored(&events[..said]);
         let room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, now).unwrap().unwrap();
         for (follower, (user, role)) in followers.values().zip(VIEWERS) {
-            let viewer = viewer(user, role);
+            let blocks = blocks(user);
+            let viewer = viewer(user, role, &blocks);
             let visible: Vec<u64> = events[..said]
                 .iter()
                 .filter(|event| view(event, viewer, now).is_some())
@@ -227,6 +241,7 @@ fn what_is_hidden_when_a_room_goes_to_sleep_is_shown_when_its_time_comes() {
     let mut events = random_events(1, 0).into_iter();
     let mut event = events.find(|event| matches!(event.body, Body::NewMessage(_))).unwrap();
     let Body::NewMessage(message) = &mut event.body else { panic!("a message") };
+    message.kind = MessageType::Text;
     (message.no, event.seq, event.at, event.visible_at) = (2, 3, w.now, w.now + 4_000);
     event.audience = SeenBy::All;
     w.evict();

@@ -4,11 +4,14 @@ use crate::memory::MemoryLog;
 use crate::postgres::Postgres;
 use edge_chat::audience::{Attachment, Out, SocketId, To};
 use edge_chat::auth::{Bearer, Identity, Role, sign, verify};
-use edge_chat::host::{Drained, Effects, Host, Moment, Waking};
-use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, RoomCall, SendBody, VERSION};
+use edge_chat::host::{AskUser, Drained, Effects, Host, Moment, Waking};
+use edge_chat::protocol::call::{
+    Ask, Caller, Nothing, PageQuery, RoomCall, SendBody, Standing, UserAsk, UserCall, VERSION,
+};
 use edge_chat::protocol::{ChatError, RoomId};
 use edge_chat::settings::Settings;
 use edge_chat::sinks::history;
+use edge_chat::user::User;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -39,6 +42,8 @@ pub struct World {
     pub faults: Vec<String>,
     /// Every body that went to PostgreSQL.
     pub batches: Vec<String>,
+    /// The objects of users who did something of their own.
+    pub users: BTreeMap<String, User>,
     /// Tokens that have been checked already, for callers.
     known: BTreeMap<String, Identity>,
     random: u64,
@@ -102,6 +107,7 @@ impl World {
             alarm: None,
             faults: Vec::new(),
             batches: Vec::new(),
+            users: BTreeMap::new(),
             known: BTreeMap::new(),
             random: seed,
             asked: 0,
@@ -125,7 +131,47 @@ impl World {
         let known = self.known.get(user).filter(|who| who.exp_ms > self.now + 3_600_000).cloned();
         let identity = (!user.is_empty()).then(|| known.unwrap_or_else(|| self.identity(user, 86_400)));
         self.known.extend(identity.clone().map(|who| (user.to_owned(), who)));
-        Caller { identity, guest: "AAAAAAAAAAAAAAAAAAAAAA".into(), ..Caller::default() }
+        let standing = self.standing(user);
+        Caller { identity, guest: "AAAAAAAAAAAAAAAAAAAAAA".into(), standing, ..Caller::default() }
+    }
+
+    /// What the Worker hears of a user who comes here, if the user has an object.
+    pub fn standing(&mut self, user: &str) -> Option<Standing> {
+        let (now, ask) = (self.now, UserAsk::Standing { room: Some(ROOM.into()) });
+        let (answer, _) = self.users.get_mut(user)?.call(UserCall { v: VERSION, iat_ms: None, ask }, now);
+        serde_json::from_str(answer.unwrap().get()).ok()
+    }
+
+    /// Asks a user's object with a token of this moment; the room hears of what that changes.
+    pub fn own(&mut self, user: &str, ask: UserAsk) -> Result<Value, ChatError> {
+        let iat_ms = Some(self.now / 1_000 * 1_000);
+        let answer = self.object(user, UserCall { v: VERSION, iat_ms, ask });
+        self.push(user);
+        answer.map(|raw| serde_json::from_str(raw.get()).unwrap())
+    }
+
+    fn object(&mut self, user: &str, call: UserCall) -> Result<Box<serde_json::value::RawValue>, ChatError> {
+        let now = self.now;
+        let new = || User::load(user.to_owned(), Vec::new(), now).unwrap();
+        self.users.entry(user.to_owned()).or_insert_with(new).call(call, now).0
+    }
+
+    fn push(&mut self, user: &str) {
+        let now = self.now;
+        for (room, standing) in self.users.get_mut(user).unwrap().pushes(now) {
+            assert_eq!(room, ROOM);
+            let version = standing.version;
+            let here = self.step(|host, at| host.user(at, user, standing));
+            self.users.get_mut(user).unwrap().pushed(ROOM, version, Some(here), now);
+        }
+    }
+
+    fn answer(&mut self, asked: AskUser) {
+        let user = asked.user_id.clone();
+        let call = UserCall { v: VERSION, iat_ms: asked.call.iat_ms, ask: asked.call.ask.clone() };
+        let answer = self.object(&user, call).map(|raw| serde_json::from_str(raw.get()).unwrap());
+        self.step(|host, at| ((), host.answered(at, asked, answer)));
+        self.push(&user);
     }
 
     fn load(&mut self) {
@@ -175,6 +221,7 @@ impl World {
         let earlier = |old: Option<u64>, new: Option<u64>| old.into_iter().chain(new).min();
         self.soon = earlier(self.soon, effects.soon);
         self.alarm = earlier(self.alarm, effects.alarm);
+        effects.asks.into_iter().for_each(|asked| self.answer(asked));
     }
 
     /// As the platform: what is sent after the close does not arrive.

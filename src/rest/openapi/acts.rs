@@ -10,6 +10,7 @@ use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData
 use crate::rest::Route;
 use crate::room::{Allowed, BanData, DeletedData, HeldList, PinnedData, RoleData, Sent, Tried};
 use crate::sinks::history::AuditPage;
+use crate::user::{BlockList, SignedOut};
 
 /// What an act's route does; none for other routes.
 pub(super) fn describe(route: &Route) -> Option<Doc> {
@@ -114,6 +115,29 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
                 .answer(200, "The report.", json::<ReportData<'static>>())
                 .errors(&[ErrorCode::ReportNotFound])
         }
+        Route::Blocks => Doc::new("listBlocks", "Whom one blocks.", Who::Bearer).answer(
+            200,
+            "By user id.",
+            json::<BlockList<'static>>(),
+        ),
+        Route::Block(_, false) => Doc::new(
+            "block",
+            "Does not show one what a user says, in any room, but in those where one is moderator or above; the user is \
+             not told. Twice is once. At most 1,000 users.",
+            Who::Bearer,
+        )
+        .answer(204, "Blocked.", None)
+        .errors(&[ErrorCode::TooManyBlocks, ErrorCode::BadRequest]),
+        Route::Block(..) => Doc::new("unblock", "Shows one again what a user says.", Who::Bearer)
+            .answer(204, "Not blocked any more.", None)
+            .errors(&[ErrorCode::UserNotFound]),
+        Route::SignOut => Doc::new(
+            "signOut",
+            "Signs one out everywhere: all sockets close, and every token made until now is refused, as is any that does \
+             not say when it was made. Answered at the end of the second, so that a token made after the answer works.",
+            Who::Bearer,
+        )
+        .answer(200, "Signed out.", json::<SignedOut>()),
         _ => return None,
     })
 }

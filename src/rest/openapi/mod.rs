@@ -17,6 +17,7 @@ use crate::room::{
     Allowed, BanData, Deleted, DeletedData, Edited, HeldData, HeldList, PinnedData, RoleData, Sent, Tried,
 };
 use crate::sinks::history::AuditPage;
+use crate::user::{BlockList, SignedOut};
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -50,6 +51,9 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/reports", &[Method::Get]),
     ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
     ("/api/messages/{message_id}/report", &[Method::Post]),
+    ("/api/me/blocks", &[Method::Get]),
+    ("/api/me/sign-out", &[Method::Post]),
+    ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -65,11 +69,12 @@ const PATHS: &[(&str, &[Method])] = &[
         `about:blank`. Requests are counted by user, or by address without a token; `RateLimit` and `RateLimit-Policy` \
         say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
-        Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, CreateRoom, Deleted,
-        DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>, Members,
-        MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, ReportBody, ReportData<'static>,
-        ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>, SetTerms, Terms, Tried, TryTerms,
-        Problem<'static>, RoomData<'static>, RoomSettings, SendBody, Sent, Stats, TokenBody, TokenData<'static>
+        Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
+        CreateRoom, Deleted, DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        Members, MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>,
+        ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
+        RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedOut, Stats, Terms, TokenBody,
+        TokenData<'static>, Tried, TryTerms
     ))
 )]
 struct Schemas;
@@ -333,6 +338,7 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Reports(_) | Route::Report(..) | Route::ResolveReport(..) | Route::ReportMessage(_) => {
             return acts::describe(route);
         }
+        Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())

@@ -1,0 +1,157 @@
+//! What a room hears of its users from their own objects: whom they block, and that they signed out everywhere.
+
+use super::frames::refusal;
+use super::{Effects, Host, Moment};
+use crate::audience::SocketId;
+use crate::protocol::call::{Standing, UserAsk, UserCall, VERSION};
+use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, JoinRoom, RefreshToken, UserId, wire};
+use crate::room::Room;
+
+/// How long news of a user is kept for a socket of theirs that is still on its way here, ms, and of how many users.
+const NEWS_FOR: u64 = 60_000;
+const MOST_NEWS: usize = 1_000;
+
+/// A frame that its sender's own object has to answer; then [`Host::answered`].
+#[derive(Debug)]
+pub struct AskUser {
+    /// Whose object.
+    pub user_id: UserId,
+    /// What to ask.
+    pub call: UserCall,
+    pub(super) socket: SocketId,
+    pub(super) id: Option<FrameId>,
+}
+
+impl Host {
+    /// Whose object has to be asked before this frame is handled; its answer goes to [`Host::offer`].
+    pub fn asks(
+        &mut self,
+        at: &Moment<'_>,
+        socket: SocketId,
+        parsed: &Result<ClientFrame, ChatError>,
+    ) -> Option<UserId> {
+        self.begin(at);
+        let Ok(ClientFrame { event: Ok(event), .. }) = parsed else { return None };
+        let token = match event {
+            ClientEvent::JoinRoom(_) if self.audience.has_offer(socket) => return None,
+            ClientEvent::JoinRoom(JoinRoom { user_token: Some(token), .. })
+            | ClientEvent::RefreshToken(RefreshToken { user_token: token, .. }) => token,
+            ClientEvent::JoinRoom(_) => {
+                let attachment = self.audience.attachment(socket)?;
+                return attachment.identity.as_ref().map(|who| who.user_id.clone());
+            }
+            _ => return None,
+        };
+        self.verify(token).ok().map(|who| who.user_id)
+    }
+
+    /// What the object of a socket's user says, ahead of the frame that needs it.
+    pub fn offer(&mut self, socket: SocketId, standing: Standing) {
+        self.audience.offer(socket, Some(standing));
+    }
+
+    /// A user's object tells of a change. Whether the user has a socket here.
+    pub fn user(&mut self, at: &Moment<'_>, user_id: &str, standing: Standing) -> (bool, Effects) {
+        let mut effects = self.begin(at);
+        let here = self.heard(user_id, standing, &mut effects);
+        (here, self.finish(effects))
+    }
+
+    /// The sender's object has answered a frame.
+    pub fn answered(&mut self, at: &Moment<'_>, asked: AskUser, answer: Result<Standing, ChatError>) -> Effects {
+        let mut effects = self.begin(at);
+        let AskUser { user_id, socket, id, .. } = asked;
+        let line = match answer {
+            Ok(standing) => {
+                self.heard(&user_id, standing, &mut effects);
+                id.map(|id| wire::reply(&id, &serde_json::Map::new()))
+            }
+            Err(error) => Some(refusal(id.as_ref(), &error)),
+        };
+        if let Some(line) = line.filter(|_| self.audience.attachment(socket).is_some()) {
+            self.send(socket, line, &mut effects);
+        }
+        self.finish(effects)
+    }
+
+    pub(super) fn ask_user(&self, socket: SocketId, id: Option<FrameId>, ask: UserAsk, effects: &mut Effects) {
+        let Some(who) = self.audience.attachment(socket).and_then(|attachment| attachment.identity.as_ref()) else {
+            return;
+        };
+        let call = UserCall { v: VERSION, iat_ms: who.iat_ms, ask };
+        effects.asks.push(AskUser { user_id: who.user_id.clone(), call, socket, id });
+    }
+
+    fn heard(&mut self, user_id: &str, standing: Standing, effects: &mut Effects) -> bool {
+        let mut here = false;
+        for (socket, iat_ms) in self.audience.tokens_of(user_id) {
+            if standing.check(iat_ms).is_ok() {
+                here = true;
+                continue;
+            }
+            let error =
+                ChatError::new(ErrorCode::TokenExpired, "You signed out everywhere; come back with a new token.");
+            // A token of this very second would be refused like those before it.
+            let after_ms = 1_000 - self.now % 1_000;
+            self.close(socket, &error, true, after_ms, effects);
+        }
+        if self.audience.is_here(user_id) {
+            self.adopt_standing(user_id, &standing);
+        }
+        let now = self.now;
+        self.news.retain(|_, (at, _)| at.saturating_add(NEWS_FOR) > now);
+        if self.news.len() >= MOST_NEWS {
+            self.news.pop_first();
+        }
+        self.news.insert(user_id.to_owned(), (now, standing));
+        here
+    }
+
+    /// The newest that is known of a socket's user, for a token that it brings.
+    ///
+    /// # Errors
+    /// `token_expired` where the user signed out after the token was made.
+    pub(super) fn standing_for(
+        &mut self,
+        socket: SocketId,
+        user_id: &str,
+        iat_ms: Option<u64>,
+    ) -> Result<Option<Standing>, ChatError> {
+        let offered = self.audience.take_offer(socket);
+        let news = self.news.get(user_id).map(|(_, standing)| standing.clone());
+        let newest = offered.into_iter().chain(news).max_by_key(|standing| standing.version);
+        if let Some(standing) = &newest {
+            standing.check(iat_ms)?;
+        }
+        Ok(newest)
+    }
+
+    /// Takes over whom a user who is here blocks, where that is newer than what is known; kept for the next wake.
+    pub(super) fn adopt_standing(&mut self, user_id: &str, standing: &Standing) {
+        let known = self.audience.standing_of(user_id).map(|known| known.version);
+        let nothing = known.is_none() && standing.blocks.is_empty();
+        if nothing || known.is_some_and(|known| known >= standing.version) {
+            return;
+        }
+        let kept = (!standing.blocks.is_empty()).then(|| Standing { signed_out_at: None, ..standing.clone() });
+        self.keep_blocks(user_id, kept);
+    }
+
+    /// Keeps whom a user blocks, or forgets it.
+    pub(super) fn keep_blocks(&mut self, user_id: &str, standing: Option<Standing>) {
+        self.state.push(Room::blocks_state(user_id, standing.as_ref()));
+        self.audience.set_blocks(user_id, standing);
+    }
+
+    /// After a wake: what was kept of those who are still here; that of others goes.
+    pub(super) fn restore_blocks(&mut self) {
+        let kept = self.room.as_mut().map(Room::take_blocks).unwrap_or_default();
+        for (user_id, standing) in kept {
+            if self.audience.is_here(&user_id) {
+                self.audience.set_blocks(&user_id, Some(standing));
+            } else {
+                self.keep_blocks(&user_id, None);
+            }
+        }
+    }
+}

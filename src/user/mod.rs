@@ -1,0 +1,305 @@
+//! A user in all rooms: whom they block, since when they are signed out, where they were lately, and who has to be told.
+//!
+//! Calls and time go in; what is to be written, and that somebody has to be told, comes out. The adapter carries the
+//! pushes and batches and says what became of them.
+
+mod blocks;
+mod outbox;
+
+pub use blocks::{Blocks, hash};
+
+use crate::host::{Batch, Drained};
+use crate::protocol::call::{Standing, UserAsk, UserCall};
+use crate::protocol::wire::{json, raw};
+use crate::protocol::{ChatError, ErrorCode, UserId, rfc3339};
+use outbox::{Act, Outbox};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Users that one may block.
+const MOST_BLOCKS: usize = 1_000;
+/// Rooms that are remembered and told of changes: those that the user entered last.
+const MOST_ROOMS: usize = 64;
+/// So often a room that does not answer is told the same, the first time counted, and the wait after the first, ms;
+/// each next one is twice as long.
+const TRIES: u32 = 6;
+const RETRY: u64 = 1_000;
+/// When a push that the object did not survive is tried again, ms: later than its own time limit.
+const LOST: u64 = 10_000;
+/// A room in which the user is not is forgotten, but not while a socket may still be on its way there, ms.
+const ON_ITS_WAY: u64 = 60_000;
+
+const KEY_BLOCK: &str = "block:";
+const KEY_ROOM: &str = "room:";
+const KEY_ABOUT: &str = "about";
+
+/// What a step asks of the adapter.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// State to set, or to remove, in one transaction.
+    pub write: Vec<(String, Option<String>)>,
+    /// When to look again for pushes and batches even after sleep, ms.
+    pub alarm: Option<u64>,
+}
+
+/// A block as its owner sees it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BlockData<'a> {
+    /// Who is blocked.
+    user_id: &'a str,
+    /// Since when, RFC 3339.
+    created_at: String,
+}
+
+/// Whom a user blocks.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BlockList<'a> {
+    /// By user id.
+    blocks: Vec<BlockData<'a>>,
+}
+
+/// The answer to a sign-out.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignedOut {
+    /// RFC 3339: tokens made until then are refused for good.
+    signed_out_at: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct About {
+    /// When this storage began, ms: the outbox counts from 1 in it.
+    epoch: u64,
+    /// Counts the changes that rooms have to hear of.
+    version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_out_at: Option<u64>,
+}
+
+/// A room where the user was lately.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Visited {
+    at: u64,
+    /// The version that the room knows.
+    told: u64,
+    /// How often it did not answer since the last change.
+    #[serde(default)]
+    tries: u32,
+    #[serde(skip)]
+    retry_at: u64,
+    #[serde(skip)]
+    in_flight: bool,
+}
+
+/// One user, as their object's storage has them.
+#[derive(Debug)]
+pub struct User {
+    id: UserId,
+    about: About,
+    /// Who is blocked, since when, ms.
+    blocks: BTreeMap<UserId, u64>,
+    /// The same for rooms; made anew when it changes.
+    packed: Blocks,
+    rooms: BTreeMap<String, Visited>,
+    outbox: Outbox,
+}
+
+impl User {
+    /// The user as stored; empty storage is a user of whom nothing is known yet.
+    ///
+    /// # Errors
+    /// The storage holds what cannot be read; the text is for the operator's log.
+    pub fn load(id: UserId, state: Vec<(String, String)>, now: u64) -> Result<Self, String> {
+        let fault = |key: &str| format!("the state under {key} cannot be read");
+        let about = About { epoch: now, ..About::default() };
+        let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
+        let mut user = Self { id, about, blocks, packed: Blocks::default(), rooms, outbox: Outbox::default() };
+        for (key, value) in state {
+            if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
+                user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
+            } else if let Some(room) = key.strip_prefix(KEY_ROOM) {
+                user.rooms.insert(room.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
+            } else if key == KEY_ABOUT {
+                user.about = serde_json::from_str(&value).map_err(|_| fault(&key))?;
+            } else {
+                user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
+            }
+        }
+        user.pack();
+        Ok(user)
+    }
+
+    fn pack(&mut self) {
+        self.packed = Blocks::of(self.blocks.keys().map(String::as_str));
+    }
+
+    /// What a room has to know of this user.
+    pub fn standing(&self) -> Standing {
+        let About { version, signed_out_at, .. } = self.about;
+        Standing { version, signed_out_at, blocks: self.packed.clone() }
+    }
+
+    /// Answers a call; what is to be written comes first.
+    pub fn call(&mut self, call: UserCall, now: u64) -> (Result<Box<RawValue>, ChatError>, Step) {
+        let UserCall { v: _, iat_ms, ask } = call;
+        let mut step = Step::default();
+        let answer = match ask {
+            UserAsk::Standing { room } => {
+                if let Some(room) = room {
+                    self.enter(room, now, &mut step);
+                }
+                Ok(raw(json(&self.standing())))
+            }
+            ask => self.standing().check(iat_ms).and_then(|()| self.act(ask, now, &mut step)),
+        };
+        (answer, self.finish(step, now))
+    }
+
+    fn act(&mut self, ask: UserAsk, now: u64, step: &mut Step) -> Result<Box<RawValue>, ChatError> {
+        match ask {
+            UserAsk::Blocks(_) => {
+                let blocks = self.blocks.iter();
+                let blocks = blocks.map(|(user_id, at)| BlockData { user_id, created_at: rfc3339(*at) }).collect();
+                return Ok(raw(json(&BlockList { blocks })));
+            }
+            UserAsk::Block(user_id) => self.block(user_id, now, step)?,
+            UserAsk::Unblock(user_id) => self.unblock(user_id, now, step)?,
+            UserAsk::SignOut(_) => {
+                let at = self.about.signed_out_at.map_or(now, |before| now.max(before));
+                self.about.signed_out_at = Some(at);
+                self.changed(Act::SignOut, now, step);
+                return Ok(raw(json(&SignedOut { signed_out_at: rfc3339(at) })));
+            }
+            UserAsk::Standing { .. } => {}
+        }
+        Ok(raw(json(&self.standing())))
+    }
+
+    fn block(&mut self, user_id: UserId, now: u64, step: &mut Step) -> Result<(), ChatError> {
+        if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
+            let message = "`user_id` is 1 to 255 bytes, none of them a control character.";
+            return Err(ChatError::new(ErrorCode::BadRequest, message).field("user_id"));
+        }
+        if user_id == self.id {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Nobody blocks themselves.").field("user_id"));
+        }
+        if self.blocks.contains_key(&user_id) {
+            return Ok(());
+        }
+        if self.blocks.len() >= MOST_BLOCKS {
+            let message = "You block 1,000 users already; unblock one first.";
+            return Err(ChatError::new(ErrorCode::TooManyBlocks, message));
+        }
+        self.outbox.check()?;
+        step.write.push((format!("{KEY_BLOCK}{user_id}"), Some(now.to_string())));
+        self.blocks.insert(user_id.clone(), now);
+        self.changed(Act::Block { target: user_id }, now, step);
+        Ok(())
+    }
+
+    fn unblock(&mut self, user_id: UserId, now: u64, step: &mut Step) -> Result<(), ChatError> {
+        if !self.blocks.contains_key(&user_id) {
+            return Err(ChatError::new(ErrorCode::UserNotFound, "You do not block this user.").field("user_id"));
+        }
+        self.outbox.check()?;
+        self.blocks.remove(&user_id);
+        step.write.push((format!("{KEY_BLOCK}{user_id}"), None));
+        self.changed(Act::Unblock { target: user_id }, now, step);
+        Ok(())
+    }
+
+    /// Something that rooms and PostgreSQL have to hear of.
+    fn changed(&mut self, act: Act, now: u64, step: &mut Step) {
+        self.pack();
+        self.about.version += 1;
+        for visited in self.rooms.values_mut() {
+            (visited.tries, visited.retry_at) = (0, now);
+        }
+        step.write.push((KEY_ABOUT.into(), Some(json(&self.about))));
+        self.outbox.push(act, now, step);
+    }
+
+    /// The user comes to a room; of too many the one entered longest ago is forgotten.
+    fn enter(&mut self, room: String, now: u64, step: &mut Step) {
+        let visited = self.rooms.entry(room.clone()).or_default();
+        (visited.at, visited.told) = (now, self.about.version);
+        step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
+        if self.rooms.len() > MOST_ROOMS
+            && let Some(oldest) = self.rooms.iter().min_by_key(|(_, visited)| visited.at).map(|(id, _)| id.clone())
+        {
+            self.forget(&oldest, step);
+        }
+    }
+
+    fn forget(&mut self, room: &str, step: &mut Step) {
+        self.rooms.remove(room);
+        step.write.push((format!("{KEY_ROOM}{room}"), None));
+    }
+
+    /// The rooms that are to be told now, and what. Tell each, and then [`User::pushed`].
+    pub fn pushes(&mut self, now: u64) -> Vec<(String, Standing)> {
+        let standing = self.standing();
+        let due = self
+            .rooms
+            .iter_mut()
+            .filter(|(_, visited)| visited.told < standing.version && !visited.in_flight && visited.retry_at <= now);
+        due.map(|(room, visited)| {
+            visited.in_flight = true;
+            (room.clone(), standing.clone())
+        })
+        .collect()
+    }
+
+    /// A room was told this version: whether the user is there, or none where it did not answer.
+    pub fn pushed(&mut self, room: &str, version: u64, heard: Option<bool>, now: u64) -> Step {
+        let mut step = Step::default();
+        let Some(visited) = self.rooms.get_mut(room) else { return self.finish(step, now) };
+        visited.in_flight = false;
+        visited.tries += 1;
+        match heard {
+            Some(false) if visited.at.saturating_add(ON_ITS_WAY) <= now => self.forget(room, &mut step),
+            None if visited.tries < TRIES => {
+                let wait = RETRY << (visited.tries - 1);
+                visited.retry_at = if version == self.about.version { now.saturating_add(wait) } else { now };
+                step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
+            }
+            // Heard, or given up: the room asks anew when the user comes back.
+            _ => {
+                visited.told = visited.told.max(version);
+                (visited.tries, visited.retry_at) = (0, now);
+                step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
+            }
+        }
+        self.finish(step, now)
+    }
+
+    /// What PostgreSQL has not heard of yet, if it is time for it. Deliver it, and tell [`User::drained`].
+    pub fn batch(&mut self, now: u64) -> Option<Batch> {
+        self.outbox.batch(&self.id, self.about.epoch, now)
+    }
+
+    /// What became of the batch. `entropy` spreads the next try; the text is for the operator's log.
+    pub fn drained(&mut self, drained: Drained, entropy: u32, now: u64) -> (Option<String>, Step) {
+        let mut step = Step::default();
+        let fault = self.outbox.drained(drained, self.about.epoch, entropy, now, &mut step);
+        (fault, self.finish(step, now))
+    }
+
+    /// When to come back, with nothing to write.
+    pub fn rest(&self, now: u64) -> Step {
+        self.finish(Step::default(), now)
+    }
+
+    /// Says when to come back. What is due now is done at once; the alarm is for an object that does not survive that.
+    fn finish(&self, mut step: Step, now: u64) -> Step {
+        let behind = self.rooms.values().filter(|visited| visited.told < self.about.version);
+        let later = |ms: u64| now.saturating_add(ms);
+        let pushes =
+            behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });
+        step.alarm = pushes.chain(self.outbox.due()).min();
+        step
+    }
+}
