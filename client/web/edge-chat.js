@@ -278,7 +278,7 @@ export class EdgeChat extends HTMLElement {
     this.list.render(model, { canReact: this.#can("react") });
     this.#actions.refresh();
     this.#people.render(model);
-    if (model.room) this.#title.textContent = plain(model.room.name);
+    if (model.room) this.#title.textContent = model.room.name;
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && this.#can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
       this.#composer.enable(this.#can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.");
