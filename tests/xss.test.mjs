@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import { chat, token, until } from "./harness/index.mjs";
 import { eventually, online, site, texts, visit } from "./page/person.mjs";
 import { provoke, show, startCanary } from "./xss/bare.mjs";
-import { corpus, LONGEST } from "./xss/corpus.mjs";
+import { corpus } from "./xss/corpus.mjs";
+import { LONGEST } from "./xss/rules.mjs";
 
 /** As many of the payloads, at least, run in a bare page as they were typed. */
 const AT_LEAST = 650;
@@ -13,6 +14,8 @@ const AT_LEAST = 650;
 const IN_ONE_ROOM = 95;
 const PEOPLE = 8;
 const PICTURES = "https://pictures.invalid";
+/** A room's name in the end: text as it stands, references too. */
+const NAME = "&lt;img src=x onerror=top.__ran(0)&gt; & \"'><b>";
 const SERVICE = { sub: "svc", username: "Svc", roles: ["service"] };
 
 // The cleaning is what is tried here: filters and rates are not to keep anything from it.
@@ -77,7 +80,9 @@ test("through a room, the page that shows it all runs none of them", async () =>
 
 async function through(room, some) {
   const service = await join(room, SERVICE);
-  const people = await Promise.all(some.slice(0, PEOPLE).map(({ id, html }) => join(room, { sub: `p${id}`, username: html })));
+  // Longer ones make a token that is too large.
+  const named = some.filter(({ html }) => html.length < 300).slice(0, PEOPLE);
+  const people = await Promise.all(named.map(({ id, html }) => join(room, { sub: `p${id}`, username: html })));
   const page = await watch(room);
   for (const one of people) await one.request("typing", { is_typing: true });
 
@@ -88,7 +93,7 @@ async function through(room, some) {
     messages.push(data);
     await beside(room, service, data, payload);
   }
-  await named(room, "&lt;img src=x onerror=top.__ran(0)&gt; & \"'><b>");
+  await rename(room, NAME);
   await shown(page, room, messages);
   await page.reload();
   await online(page);
@@ -102,7 +107,6 @@ async function through(room, some) {
     edited.push({ ...messages[index], content: data.content, text: data.text });
   }
   await shown(page, room, edited);
-  assert.deepEqual(await page.evaluate(() => globalThis.seen), [], room);
   await page.context().close();
   await everywhere(room, service.joined, edited);
   for (const message of [...messages, ...edited]) said.push({ id: said.length, content: message.content, text: message.text ?? message.content });
@@ -149,7 +153,7 @@ async function beside(room, service, { message_id, user, client_id, metadata, me
   assert.deepEqual(mentions, []);
   await assert.rejects(service.request("react", { message_id, reaction: html }), { code: "invalid_reaction" });
   const control = /\p{Cc}/u.test(trimmed(html));
-  if (id % 3 === 1 && [...html].length <= 255 && !control) await named(room, html);
+  if (id % 3 === 1 && [...html].length <= 255 && !control) await rename(room, html);
   if (id % 3 === 2 && [...html].length <= 500 && !control) {
     await service.request("ban_user", { user_id: `b${id}`, reason: html });
     const { data } = await service.next("user_banned");
@@ -157,7 +161,7 @@ async function beside(room, service, { message_id, user, client_id, metadata, me
   }
 }
 
-async function named(room, name) {
+async function rename(room, name) {
   const { status, body } = await rest("PATCH", `/rooms/${room}`, { as: SERVICE, body: { name } });
   assert.deepEqual([status, body.name], [200, trimmed(name)]);
 }
@@ -174,7 +178,7 @@ async function shown(page, room, messages) {
     assert.deepEqual(await texts(page), wanted);
   });
   await page.locator(".people-button").click();
-  assert.equal(await page.locator("edge-chat .title").textContent(), "&lt;img src=x onerror=top.__ran(0)&gt; & \"'><b>");
+  assert.equal(await page.locator("edge-chat .title").textContent(), NAME);
   const odd = await page.locator("edge-chat").evaluate(({ shadowRoot }, names) => {
     const allowed = names.split(" ");
     const bad = (element) =>
@@ -189,6 +193,7 @@ async function shown(page, room, messages) {
     await rows.nth(index).hover();
     await rows.nth(index).click({ position: { x: 3, y: 5 } });
   }
+  assert.deepEqual(await page.evaluate(() => globalThis.seen), [], room);
 }
 
 /** History, the reply to a join, the events of a resumption and PostgreSQL tell the same text. */

@@ -84,7 +84,7 @@ async fn try_open(
 /// closes.
 pub(super) fn refuse(offer: &Offer, error: &ChatError, asked: &Asked) -> Result<Response> {
     if offer.protocol().is_none() {
-        return asked.problem(error);
+        return asked.finish(asked.problem(error)?);
     }
     let retry = error.retry_after_ms.is_some() || error.code == ErrorCode::TokenExpired;
     let after_ms = error.retry_after_ms.unwrap_or(0);

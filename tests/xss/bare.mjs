@@ -91,12 +91,12 @@ export function show(all) {
     document.body.append(line, again, plain);
     const only = (element) => [...element.childNodes].every(({ nodeType }) => nodeType === Node.TEXT_NODE);
     const bad = (element) => !only(element) || (text !== undefined && element.textContent !== text);
-    const elsewhere = around.some((html) => {
+    const within = (html, inside) => {
       const box = document.createElement("div");
-      box.innerHTML = html.replace("$", () => content);
-      const [inner] = [...box.querySelectorAll("*")].slice(-1);
-      return box.querySelectorAll("*").length !== html.split("</").length - 1 + (html.includes("<table") ? 1 : 0) || bad(inner);
-    });
+      box.innerHTML = html.replace("$", () => inside);
+      return [...box.querySelectorAll("*")];
+    };
+    const elsewhere = around.some((html) => within(html, content).length !== within(html, "").length || bad(within(html, content).at(-1)));
     return bad(line) || bad(again) || elsewhere;
   });
 }
