@@ -328,7 +328,7 @@ export class EdgeChat extends HTMLElement {
     this.#people.render(model);
     this.#pins.render(model);
     this.#desk.render(model);
-    if (model.room) this.#title.textContent = plain(model.room.name);
+    if (model.room) this.#title.textContent = model.room.name;
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
       const why = model.can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.";

@@ -7,11 +7,14 @@ const chat = $("chat");
 const address = new URL(location.href);
 const OTHERS = ["Grace", "Alan", "Mary", "Linus", "Joan"];
 const THEMES = ["system", "light", "dark"];
+const ROOM = /^[A-Za-z0-9_.:-]{1,200}$/;
 
+// The room goes into a snippet that people copy into their pages, so an address may not bring anything else.
+const asked = address.searchParams.get("room") ?? "";
 // A development token gives whatever role is asked for; a real one is signed by one's own server.
 const role = address.searchParams.get("role") ?? undefined;
 
-let state = { name: address.searchParams.get("name") ?? "", room: address.searchParams.get("room") ?? "" };
+let state = { name: address.searchParams.get("name") ?? "", room: ROOM.test(asked) ? asked : "" };
 
 /** A person of this name, as the development token names them: two tabs of one name are one person. */
 const userOf = (name) => name.normalize("NFKC").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-") || "someone";

@@ -20,16 +20,18 @@ let database;
 let host;
 
 /**
- * What is running: `server` of the harness, `browser`; `shots`, the folder of the screenshots; `elsewhere`, a site of
- * another origin whose pages (`/?room=…&token=…`) hold nothing but the element.
+ * What is running: `server` and `database` of the harness, `browser`; `shots`, the folder of the screenshots;
+ * `elsewhere`, a site of another origin whose pages (`/?room=…&token=…`) hold nothing but the element. `vars` are
+ * settings that a file of tests may add before anything runs.
  */
-export const site = {};
+export const site = { vars: {} };
 
 let contexts = [];
 let faults = [];
 
 before(async () => {
   database = await testDatabase();
+  site.database = database;
   host = createServer((request, response) => {
     const { searchParams } = new URL(request.url, "http://host");
     response.setHeader("content-type", "text/html");
@@ -38,7 +40,7 @@ before(async () => {
   });
   await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
   site.elsewhere = `http://127.0.0.1:${host.address().port}`;
-  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", DEV_TOKENS: "true", ALLOWED_ORIGINS: site.elsewhere };
+  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", DEV_TOKENS: "true", ALLOWED_ORIGINS: site.elsewhere, ...site.vars };
   site.server = await startServer({ vars, databaseUrl: database.url });
   site.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
   site.shots = await mkdtemp(join(tmpdir(), "edge-chat-page-"));
