@@ -189,7 +189,8 @@ pub enum Verdict {
 /// another 50 ms or so and, for good, 15 to 20 MB, for rustrict's lists.
 pub fn judge(message: &Message<'_>, filters: &Filters, history: &mut History) -> Verdict {
     let normal = Normal::of(message.text);
-    let said = (!message.edit).then(|| Said::of(message.user, &normal, message.now));
+    let linked = || links::count(message.text) > 0;
+    let said = (!message.edit).then(|| Said::of(message.user, &normal, linked(), message.now));
     let verdict = judged(message, &normal, said.as_ref(), filters, history);
     if let Some(said) = said {
         history.remember(said);

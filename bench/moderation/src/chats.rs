@@ -40,7 +40,12 @@ pub fn all(half: impl Fn(&str) -> bool) -> Vec<Chat> {
         events: section(BUSY, "events"),
         pastes: section(BUSY, "pastes"),
     };
-    let busy = |name, event_every| Chat { name, said: talk.busy(&mut Dice(event_every), 2_000, event_every), bad: false, aim: 0.02 };
+    let busy = |name, event_every| Chat {
+        name,
+        said: talk.busy(&mut Dice(event_every), 2_000, event_every),
+        bad: false,
+        aim: 0.02,
+    };
     let mut chats = vec![
         busy("a busy chat: 2,000 messages of 200 users", 120_000),
         busy("a final: the same, with something to cheer every 20 s", 20_000),

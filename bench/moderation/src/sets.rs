@@ -31,8 +31,8 @@ pub fn all(npm: &str) -> Result<Vec<Set>, String> {
     let listed = |file| lines(file).flat_map(str::split_whitespace).collect::<HashSet<&str>>();
     let (profane, ambiguous) = (listed(PROFANE_WORDS), listed(AMBIGUOUS_WORDS));
     let parted = |texts: Vec<String>| -> (Vec<String>, Vec<String>) {
-        let (bad, other): (Vec<_>, Vec<_>) = texts.into_iter().partition(|text| has(&profane, text));
-        (bad, other.into_iter().filter(|text| !has(&ambiguous, text)).collect())
+        let clear = texts.into_iter().filter(|text| !has(&ambiguous, text));
+        clear.partition(|text| has(&profane, text))
     };
     let (bad_words, words) = parted(dictionary("american-english", "wamerican")?);
     let (bad_quotations, quotations) = parted(fortunes("", "fortunes", "\n", 4..=200)?);
