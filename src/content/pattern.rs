@@ -144,9 +144,12 @@ impl Pattern {
         self.open_start && e == 0 || self.open_end && e + 1 == self.elements.len()
     }
 
-    /// Whether what it was found in has more letters than it: a longer word, then.
-    pub(super) fn is_exceeded(&self, found: &[Glyph]) -> bool {
-        found.iter().filter(|glyph| !is_separator(glyph.c)).count() > self.elements.len()
+    /// Where what it was found in has more than it, a longer word or a phrase with signs between its words: that, without
+    /// what a word is parted with.
+    pub(super) fn exceeded(&self, found: &[Glyph]) -> Option<Vec<Glyph>> {
+        let phrase = self.elements.contains(&Element::Gap);
+        let kept: Vec<Glyph> = found.iter().filter(|glyph| phrase || !is_separator(glyph.c)).cloned().collect();
+        (kept.len() > self.elements.len()).then_some(kept)
     }
 
     /// How many elements and glyphs a sign that stands for letters, or parts them, takes.
@@ -202,7 +205,7 @@ impl<'a> Text<'a> {
 }
 
 /// What a word is parted with.
-pub(super) fn is_separator(c: char) -> bool {
+fn is_separator(c: char) -> bool {
     matches!(c, '.' | '-' | '_' | ',' | '~' | '|' | '+')
 }
 

@@ -84,20 +84,29 @@ pub fn all(npm: &str) -> Result<Vec<Set>, String> {
     Ok(all)
 }
 
-/// Ordinary lines put together to about 200 bytes each.
-pub fn chat_of_200_bytes() -> Vec<String> {
-    let mut all = vec![String::new()];
-    for line in lines(HAM).chain(lines(PROFANE).step_by(20)) {
-        if let Some(last) = all.last_mut() {
-            last.push_str(line);
-            last.push(' ');
-            if last.len() >= 200 {
-                all.push(String::new());
-            }
+/// What is said in chats, put together to some 200 bytes each: ordinary lines, among them now and then a profane one.
+pub fn texts_of_200_bytes() -> Vec<String> {
+    let ordinary = [HAM, GAMES, LANGUAGES].into_iter().flat_map(lines);
+    let mut profane = lines(PROFANE).cycle();
+    let mut all = Vec::new();
+    for (n, line) in ordinary.enumerate() {
+        if n % 20 == 0 {
+            all.extend(profane.next().map(|line| line.replace(['{', '}'], "")));
         }
+        all.push(line.to_owned());
     }
-    all.retain(|text| text.len() >= 200);
-    all
+    let text = |start: usize| {
+        let mut text = String::new();
+        for line in all.iter().cycle().skip(start) {
+            if text.len() + line.len() >= 210 {
+                break;
+            }
+            text += line;
+            text.push(' ');
+        }
+        text
+    };
+    (0..all.len()).map(text).filter(|text| text.len() >= 190).collect()
 }
 
 fn keyed(texts: impl IntoIterator<Item = impl AsRef<str>>, key: impl Fn(&str) -> String) -> Vec<(String, String)> {
