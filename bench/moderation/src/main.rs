@@ -1,8 +1,8 @@
 //! What the filters find and what they wrongly object to, on texts of which half are held out by hash.
 //!
-//! Words, names, places and quotations are Debian's and npm's, from people who never saw the filters; lines of chats are
-//! written for this, by whoever wrote the filters' lists, and so are the rules that disguise words and make whole chats.
-//! Nothing is tuned to the held-out half.
+//! Words, names, places, sentences and quotations are Debian's and npm's, from people who never saw the filters. Lines of
+//! chats, of spam and of profanity are written for this, by whoever wrote the filters' lists, as are the rules that
+//! disguise words and make whole chats: high figures there say less. Nothing is tuned to the held-out half.
 //!
 //! usage: moderation [--tune] LISTS
 //! LISTS is the file of npm's words and sentences that bench/moderation.mjs makes, which also prints all this as a table.

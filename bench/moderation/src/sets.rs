@@ -87,7 +87,7 @@ pub fn all(npm: &str) -> Result<Vec<Set>, String> {
 /// What is said in chats, put together to some 200 bytes each: ordinary lines, among them now and then a profane one.
 pub fn texts_of_200_bytes() -> Vec<String> {
     let ordinary = [HAM, GAMES, LANGUAGES].into_iter().flat_map(lines);
-    let mut profane = lines(PROFANE).cycle();
+    let mut profane = lines(PROFANE);
     let mut all = Vec::new();
     for (n, line) in ordinary.enumerate() {
         if n % 20 == 0 {
@@ -101,7 +101,7 @@ pub fn texts_of_200_bytes() -> Vec<String> {
             if text.len() + line.len() >= 210 {
                 break;
             }
-            text += line;
+            text.push_str(line);
             text.push(' ');
         }
         text
