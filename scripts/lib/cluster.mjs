@@ -1,6 +1,6 @@
-// The server programs of the tests: a throw-away PostgreSQL cluster, Chromium, and apt where one is missing.
+// What the tests need of Debian: a throw-away PostgreSQL cluster, Chromium, lists of words, and apt where one is missing.
 import { execFileSync } from "node:child_process";
-import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { Stop, accepts, atEnd, freePort, run, start, step, until } from "./process.mjs";
@@ -43,18 +43,18 @@ function mayInstall() {
   }
 }
 
-/** What `find` gives; where that is nothing, after its Debian package was installed. */
-async function needed(find, what, debianPackage) {
+/** What `find` gives; where that is nothing, after its Debian packages were installed. */
+async function needed(find, what, ...debianPackages) {
   const there = find();
   if (there) return there;
   const prefix = mayInstall();
-  const command = `apt-get install -y --no-install-recommends ${debianPackage}`;
+  const command = `apt-get install -y --no-install-recommends ${debianPackages.join(" ")}`;
   if (!prefix) throw new Stop(`${what} is needed and is not here. Install it and run this again:\n  sudo ${command}`);
   await step(`installing ${what} (${command})`, async () => {
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     const apt = (...args) => run([...prefix, "apt-get"][0], [...prefix, "apt-get", ...args].slice(1), { env });
     await apt("update", "-q");
-    await apt("install", "-q", "-y", "--no-install-recommends", debianPackage);
+    await apt("install", "-q", "-y", "--no-install-recommends", ...debianPackages);
   });
   const now = find();
   if (!now) throw new Stop(`${what} is still not found after: ${command}`);
@@ -62,6 +62,24 @@ async function needed(find, what, debianPackage) {
 }
 
 export const chromiumProgram = () => needed(chromium, "Chromium", "chromium");
+
+/** Lists of words, places and quotations that the filters are measured on, each with a file that shows it is there. */
+const lists = {
+  wamerican: "/usr/share/dict/american-english",
+  wfrench: "/usr/share/dict/french",
+  witalian: "/usr/share/dict/italian",
+  wngerman: "/usr/share/dict/ngerman",
+  wportuguese: "/usr/share/dict/portuguese",
+  wspanish: "/usr/share/dict/spanish",
+  "iso-codes": "/usr/share/iso-codes/json/iso_3166-2.json",
+  fortunes: "/usr/share/games/fortunes/wisdom",
+  "fortunes-de": "/usr/share/games/fortunes/de/anekdoten",
+  "fortunes-es": "/usr/share/games/fortunes/es/refranes.fortunes",
+  "fortunes-it": "/usr/share/games/fortunes/it/italia",
+};
+
+export const moderationLists = () =>
+  needed(() => Object.values(lists).every(existsSync), "Debian's lists of words and quotations", ...Object.keys(lists));
 
 /** The user that the server runs as: initdb refuses root. */
 function unprivileged() {

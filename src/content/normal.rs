@@ -75,20 +75,30 @@ impl Normal {
         all
     }
 
-    /// `apart`: how many letters at the start of each spelled-out word stay apart.
-    fn joined(&self, apart: usize) -> Option<Self> {
+    /// `letters_apart`: how many letters at the start of each word that is spelled out with spaces stay apart. With other
+    /// separators it is one word from its first letter on.
+    fn joined(&self, letters_apart: usize) -> Option<Self> {
         let mut glyphs = Vec::with_capacity(self.glyphs.len());
         let mut rest = self.glyphs.as_slice();
         let mut any = false;
         while let Some((first, after)) = rest.split_first() {
             let at_start = glyphs.last().is_none_or(|before: &Glyph| !before.is_word());
             let letters = if at_start { spelled(rest) } else { 0 };
+            let apart = if rest.get(1).is_some_and(|separator| separator.c == ' ') { letters_apart } else { 0 };
             if letters >= 3 + apart {
-                any = true;
+                any |= apart == letters_apart;
                 let (kept, word) = rest.split_at(apart * 2);
                 glyphs.extend_from_slice(kept);
                 let letters = letters - apart;
-                glyphs.extend(word.iter().step_by(2).take(letters).cloned());
+                for letter in word.iter().step_by(2).take(letters) {
+                    match glyphs.last_mut() {
+                        Some(last) if last.c == letter.c => {
+                            last.run += letter.run;
+                            last.shown.end = letter.shown.end;
+                        }
+                        _ => glyphs.push(letter.clone()),
+                    }
+                }
                 rest = word.get(letters * 2 - 1..).unwrap_or_default();
             } else {
                 glyphs.push(first.clone());
@@ -232,6 +242,7 @@ mod tests {
     fn spelled_words_are_joined_with_and_without_their_first_letter() {
         let joined = |text: &str| Normal::of(text).unspelled().iter().map(read).collect::<Vec<_>>();
         assert_eq!(joined("so b.a.d it is"), ["so bad it is"]);
+        assert_eq!(joined("b o o k"), ["bok", "b ok"]);
         assert_eq!(joined("that is a b a d x"), ["that is abadx", "that is a badx"]);
         assert_eq!(joined("a bad day, e.g. this"), Vec::<String>::new());
         assert_eq!(joined("plan b crate a"), Vec::<String>::new());

@@ -144,9 +144,12 @@ impl Pattern {
         self.open_start && e == 0 || self.open_end && e + 1 == self.elements.len()
     }
 
-    /// How many characters it has at least.
-    pub(super) fn len(&self) -> usize {
-        self.elements.len()
+    /// Where what it was found in has more than it, a longer word or a phrase with signs between its words: that, without
+    /// what a word is parted with.
+    pub(super) fn exceeded(&self, found: &[Glyph]) -> Option<Vec<Glyph>> {
+        let phrase = self.elements.contains(&Element::Gap);
+        let kept: Vec<Glyph> = found.iter().filter(|glyph| phrase || !is_separator(glyph.c)).cloned().collect();
+        (kept.len() > self.elements.len()).then_some(kept)
     }
 
     /// How many elements and glyphs a sign that stands for letters, or parts them, takes.
@@ -154,7 +157,7 @@ impl Pattern {
         let within = self.hidden && e > 0;
         match glyph.c {
             '*' | '#' | '%' | '&' | '@' | '$' if within && e + glyph.run < self.elements.len() => Some((glyph.run, 1)),
-            '.' | '-' | '_' | ',' | '~' | '|' | '+' if within && glyph.run == 1 => Some((0, 1)),
+            c if is_separator(c) && within && glyph.run == 1 => Some((0, 1)),
             _ => None,
         }
     }
@@ -184,7 +187,10 @@ impl<'a> Text<'a> {
         let mut text = Self { normal, letters: 0, places, starts };
         for (at, glyph) in normal.glyphs().iter().enumerate() {
             let starts = is_edge(normal.glyphs(), at);
-            for c in std::iter::once(&glyph.c).chain(leet(glyph.c)) {
+            // A bracket opens what is said in brackets, but for one within a word.
+            let before = at.checked_sub(1).and_then(|before| normal.glyphs().get(before));
+            let bracket = matches!(glyph.c, '(' | '<') && !before.is_some_and(Glyph::is_word);
+            for c in std::iter::once(&glyph.c).chain(leet(glyph.c).iter().filter(|_| !bracket)) {
                 text.letters |= 1 << bit(*c);
                 if let Some(places) = text.places.get_mut(bit(*c)) {
                     places.push(at);
@@ -196,6 +202,11 @@ impl<'a> Text<'a> {
         }
         text
     }
+}
+
+/// What a word is parted with.
+fn is_separator(c: char) -> bool {
+    matches!(c, '.' | '-' | '_' | ',' | '~' | '|' | '+')
 }
 
 fn bit(c: char) -> usize {
@@ -234,7 +245,7 @@ fn reads_as(glyph: char, c: char) -> bool {
 }
 
 /// The letters that a digit or sign is written for.
-fn leet(c: char) -> &'static [char] {
+pub(super) fn leet(c: char) -> &'static [char] {
     match c {
         '0' => &['o'],
         '1' | '|' => &['i', 'l'],
@@ -278,6 +289,7 @@ mod tests {
             ("book", "boooook bok", vec!["boooook"]),
             ("spoiler", "sp0il3r 5poiler", vec!["sp0il3r", "5poiler"]),
             ("ass", "455 a55 as$ assets", vec!["as$"]),
+            ("cup", "(up) (up", vec![]),
             ("c++", "I like c++ a lot", vec!["c++"]),
             ("坏人", "他是坏人吗", vec!["坏人"]),
             ("example.com", "see example.com", vec!["example.com"]),

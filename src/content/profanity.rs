@@ -1,6 +1,6 @@
 //! Swearing, slurs and sexual talk: a list of words decides what counts, rustrict whether a longer word only contains it.
 
-use super::normal::Normal;
+use super::normal::Glyph;
 use super::pattern::{Pattern, Text};
 use super::terms::{covered, spans};
 use rustrict::{Censor, Type};
@@ -71,7 +71,7 @@ const WORDS: &[(Severity, Kind, &str)] = &[
          *asshole* arsehole* asshol asshat* asswipe* assclown* dumbass* jackass* badass* smartass* fatass* lardass* \
          kickass bastard* prick pricks twat twats twatty douche* bugger buggers buggered bollocks bollox wanker* \
          wank wanks wanking wanked tosser tossers pissed pissing bellend* knobhead* dickhead* dickwad* dick dicks \
-         dickish cockhead* cockface* goddamn goddamned goddamnit goddammit motherf*er motherf*ing mofo mofos",
+         dickish bollock felching phuk phuks phuked phuking fuks mothaf* muthaf* cockhead* cockface* goddamn goddamned goddamnit goddammit motherf*er motherf*ing mofo mofos",
     ),
     (
         Severity::Moderate,
@@ -79,7 +79,7 @@ const WORDS: &[(Severity, Kind, &str)] = &[
         "cock cocks cocksuck* cock+suck* pussy pussies cum cums cumming cumshot* jizz* blowjob* blow+job* handjob* \
          hand+job* rimjob* dildo* boner boners tits titties titty boobs boobies porn porno pornhub porns slut sluts \
          slutty whore whores whoring whorehouse whorehouses bunghole bungholes thot thots hentai milf milfs dilf gangbang* horny clit clits nutsack* ballsack* \
-         bukkake creampie* deepthroat* cameltoe fap fapping masturbat* send+nudes nudes skank skanks skanky hoes \
+         bukkake creampie* deepthroat* cameltoe fap fapping masturbat* masterbat* jism jizm send+nudes nudes skank skanks skanky hoes \
          faggy jerk+off jerking+off suck+my suck+a+dick eat+my",
     ),
     (
@@ -101,42 +101,72 @@ const WORDS: &[(Severity, Kind, &str)] = &[
 const SOUND: &str = "snigger* niggard* bastardi* chink+in chinks+in suck+my+blood suck+my+thumb eat+my+words eat+my+food \
                      eat+my+lunch eat+my+dinner eat+my+breakfast bloody+hell+week dick+van+dyke van+dyke moby+dick \
                      tom+dick+and+harry hitchcock* hancock* dickens* dickinson* dickson* cock+a+doodle* wankel* \
-                     cunning* fagin* fagus faggots+of+wood fuchs*";
+                     cunning* fagin* fagus faggots+of+wood fuchs* muckefuck*";
+
+/// Stems that no sound word holds but those above: a longer word needs no second opinion.
+const SURE: &[&str] = &["*fuck*", "phuck*", "mothaf*", "muthaf*", "masterbat*"];
+
+/// Words that are ordinary in other languages, each with words that show that it is the other language.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("dick", "und ist nicht der das zu ein eine mit ich macht machen ganz wie sehr wird oder auf mm cm ungefähr dünn"),
+    ("douche*", "la une ma ta sa il elle je tu se est les après bonne dans sous"),
+    ("fag", "er jeg og det ikke mitt hvilket hvilke på har som til"),
+    ("hoes", "de het een van mijn voor nieuwe deze die"),
+    ("slut", "på är det och med snart till för inte nu att som er det"),
+];
 
 struct Word {
     severity: Severity,
     kind: Kind,
     pattern: Pattern,
+    sure: bool,
 }
 
 struct Lists {
     bad: Vec<Word>,
     sound: Vec<Pattern>,
+    /// Words, and what shows that each is of another language.
+    elsewhere: Vec<(Pattern, Vec<Pattern>)>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| {
     let compile = |term: &str| Pattern::parse(&term.replace('+', " ")).ok();
     let words = |&(severity, kind, list): &(Severity, Kind, &'static str)| {
-        let word = move |pattern: Pattern| Word { severity, kind, pattern: pattern.with_hidden() };
-        list.split_whitespace().filter_map(compile).map(word)
+        let word = move |term: &str| {
+            let pattern = compile(term)?.with_hidden();
+            Some(Word { severity, kind, pattern, sure: SURE.contains(&term) })
+        };
+        list.split_whitespace().filter_map(word)
     };
-    Lists { bad: WORDS.iter().flat_map(words).collect(), sound: SOUND.split_whitespace().filter_map(compile).collect() }
+    let all = |list: &str| list.split_whitespace().filter_map(compile).collect();
+    let elsewhere = ELSEWHERE.iter().filter_map(|(word, company)| Some((compile(word)?, all(company))));
+    Lists { bad: WORDS.iter().flat_map(words).collect(), sound: all(SOUND), elsewhere: elsewhere.collect() }
 });
+
+/// The shown characters that are sound whatever else is said of them.
+fn sound(views: &[Text<'_>]) -> Vec<Range<usize>> {
+    let found = |pattern: &Pattern| views.iter().any(|view| pattern.find(view).next().is_some());
+    let elsewhere = LISTS.elsewhere.iter().filter(|(_, company)| company.iter().any(found)).map(|(word, _)| word);
+    LISTS.sound.iter().chain(elsewhere).flat_map(|word| spans(word, views)).collect()
+}
 
 /// What a text has of this severity or above, outside the shown characters in `allowed`. `views` are the text as it
 /// reads.
 pub(super) fn find(views: &[Text<'_>], at_least: Severity, allowed: &[Range<usize>]) -> Option<Profanity> {
     let mut found: Option<Profanity> = None;
-    let mut sound: Option<Vec<Range<usize>>> = None;
+    let mut known: Option<Vec<Range<usize>>> = None;
     for view in views {
         for word in LISTS.bad.iter().filter(|word| word.severity >= at_least) {
             for glyphs in word.pattern.find(view) {
                 let shown = view.normal.shown(glyphs.clone());
+                let known = known.get_or_insert_with(|| sound(views));
+                if covered(&shown, allowed) || covered(&shown, known) {
+                    continue;
+                }
                 // A longer word may merely contain this one.
-                let longer = glyphs.len() > word.pattern.len();
-                let sound =
-                    sound.get_or_insert_with(|| LISTS.sound.iter().flat_map(|word| spans(word, views)).collect());
-                if covered(&shown, allowed) || covered(&shown, sound) || longer && !confirmed(view.normal, glyphs) {
+                let glyphs = view.normal.glyphs().get(glyphs).unwrap_or_default();
+                let longer = word.pattern.exceeded(glyphs).filter(|_| !word.sure);
+                if longer.is_some_and(|longer| !confirmed(&longer)) {
                     continue;
                 }
                 let all = found.get_or_insert(Profanity { severity: word.severity, kinds: vec![], spans: vec![] });
@@ -169,15 +199,15 @@ pub(super) fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
 }
 
 /// Whether rustrict, which knows tens of thousands of words that only look bad, finds this word bad too.
-fn confirmed(view: &Normal, glyphs: Range<usize>) -> bool {
-    let word = view.glyphs().get(glyphs).unwrap_or_default();
-    let spelling = || word.iter().flat_map(|glyph| std::iter::repeat_n(glyph.c, glyph.run.min(2)));
-    let analysed = Censor::new(spelling()).with_ignore_self_censoring(true).analyze();
+fn confirmed(word: &[Glyph]) -> bool {
+    let spelling = word.iter().flat_map(|glyph| std::iter::repeat_n(glyph.c, glyph.run.min(2)));
+    let analysed = Censor::new(spelling).with_ignore_self_censoring(true).analyze();
     analysed.is((Type::PROFANE | Type::OFFENSIVE | Type::SEXUAL | Type::MEAN) & Type::MODERATE_OR_HIGHER)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::normal::Normal;
     use super::*;
     use proptest::prelude::*;
 
@@ -200,6 +230,10 @@ mod tests {
             ("oh fu\u{200B}ck", 3..8),
             ("fuсk", 0..4),
             ("sh*t", 0..4),
+            ("wet.back", 0..8),
+            ("j a c k a s s", 0..13),
+            ("a dick move", 2..6),
+            ("clusterfucks", 0..12),
             ("f\u{336}u\u{336}c\u{336}k\u{336}", 0..7),
         ] {
             assert_eq!(found(text, Severity::Moderate).map(|bad| bad.spans), Some(vec![span]), "{text:?}");
@@ -236,6 +270,11 @@ mod tests {
             "push it, this hit",
             "Penistone",
             "Сосна и рис",
+            "das ist dick",
+            "det är slut",
+            "eine Tasse Muckefuck",
+            "(um vieles",
+            "a week in Phuket",
         ] {
             assert_eq!(found(text, Severity::Moderate), None, "{text:?}");
         }

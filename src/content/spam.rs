@@ -2,7 +2,7 @@
 
 use super::links;
 use super::normal::Normal;
-use super::pattern::{Pattern, Text};
+use super::pattern::{Pattern, Text, leet};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
@@ -39,7 +39,7 @@ pub enum SpamReason {
     NearRepeat,
     /// Several users say the same at once.
     Raid,
-    /// Several links.
+    /// Several links, in the message or in the user's messages within a minute.
     LinkFlood,
     /// Many mentions.
     MentionFlood,
@@ -62,7 +62,7 @@ impl SpamReason {
             Self::Repeat => "The user said exactly this several times within a minute.",
             Self::NearRepeat => "The user said nearly this several times within a minute.",
             Self::Raid => "Several users are saying this at the same time, as in a raid.",
-            Self::LinkFlood => "The message has several links.",
+            Self::LinkFlood => "The user is sending several links.",
             Self::MentionFlood => "The message mentions many people.",
             Self::Shouting => "The message is long and almost all in capitals.",
             Self::CharacterRun => "The message repeats the same characters over and over.",
@@ -82,16 +82,25 @@ pub(super) struct Said {
     exact: u64,
     /// Alike for like texts.
     like: u64,
-    /// Letters and digits.
+    /// Letters and digits of its words, of each word once.
     len: usize,
+    links: bool,
 }
 
 impl Said {
-    /// What `user` says at `at` (ms).
-    pub(super) fn of(user: &str, normal: &Normal, at: u64) -> Self {
-        let letters: Vec<char> = normal.glyphs().iter().filter(|glyph| glyph.is_word()).map(|glyph| glyph.c).collect();
-        let all = normal.glyphs().iter().filter(|glyph| glyph.c != ' ').map(|glyph| glyph.c);
-        Self { user: hash(user.chars()), at, exact: hash(all), like: similarity(&letters), len: letters.len() }
+    /// What `user` says at `at` (ms), with or without links.
+    pub(super) fn of(user: &str, normal: &Normal, links: bool, at: u64) -> Self {
+        let glyphs = normal.glyphs();
+        let letter = |c: char| leet(c).first().copied().unwrap_or(c);
+        let letters: Vec<char> = glyphs.iter().filter(|glyph| glyph.is_word()).map(|glyph| letter(glyph.c)).collect();
+        let all = glyphs.iter().filter(|glyph| glyph.c != ' ').map(|glyph| glyph.c);
+        let words = glyphs.split(|glyph| !glyph.is_word()).filter(|word| !word.is_empty());
+        let mut words: Vec<(u64, usize)> =
+            words.map(|word| (hash(word.iter().map(|glyph| glyph.c)), word.len())).collect();
+        words.sort_unstable();
+        words.dedup();
+        let len = words.iter().map(|(_, len)| len).sum();
+        Self { user: hash(user.chars()), at, exact: hash(all), like: similarity(&letters), len, links }
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -157,22 +166,23 @@ pub(super) struct Score {
     pub(super) reasons: Vec<SpamReason>,
 }
 
-/// Scores a plain text, given also as it reads; `first` where it is its author's first message in the room. `before` is the message and what
-/// was said before it; none for an edit, which is like its message by nature.
-pub(super) fn score(text: &str, read: &Text<'_>, first: bool, before: Option<(&Said, &History)>) -> Score {
+/// Scores a plain text, given also as it reads; `first` says whether it is its author's first message in the room, and
+/// is asked only where that decides. `before` is the message and what was said before it; none for an edit, which is
+/// like its message by nature.
+pub(super) fn score(text: &str, read: &Text<'_>, first: &dyn Fn() -> bool, before: Option<(&Said, &History)>) -> Score {
     let links = links::count(text);
-    let advertising = match (advertising(read), links > 0, first) {
-        (0, ..) => 0,
-        (groups, link, first) => {
-            steps(groups, &[(1, 40), (2, 70), (3, 100)]) + if link { 30 } else { 0 } + if first { 30 } else { 0 }
+    let mut flood = steps(links, &[(2, 40), (3, 100)]);
+    let advertising = match (advertising(read), links > 0) {
+        (0, _) => 0,
+        (groups, link) => {
+            steps(groups, &[(1, 40), (2, 70), (3, 100)]) + if link { 30 } else { 0 } + if first() { 30 } else { 0 }
         }
     };
     let mut parts = vec![
-        (SpamReason::LinkFlood, steps(links, &[(2, 40), (3, 100)])),
         (SpamReason::MentionFlood, steps(mentions(text), &[(5, 50), (8, 100)])),
         (SpamReason::Shouting, shouting(text)),
         (SpamReason::CharacterRun, runs(text, read.normal)),
-        (SpamReason::FirstLink, if first && links > 0 { 50 } else { 0 }),
+        (SpamReason::FirstLink, if links > 0 && first() { 50 } else { 0 }),
         (SpamReason::Advertising, advertising),
     ];
     if let Some((said, history)) = before {
@@ -183,12 +193,17 @@ pub(super) fn score(text: &str, read: &Text<'_>, first: bool, before: Option<(&S
         let others = history.others_saying(said);
         let repeat: &[(usize, u32)] =
             if said.len < SHORT { &[(3, 40), (4, 70), (5, 100)] } else { &[(1, 40), (2, 100)] };
+        // What regulars cheer with is short; a raid is of users who were never here.
         let raid: &[(usize, u32)] = match (links, said.len) {
             (1.., _) => &[(2, 60), (3, 100)],
             (0, 30..) => &[(3, 60), (4, 100)],
-            (0, SHORT..) => &[(5, 60), (9, 100)],
+            (0, SHORT..) if others >= 5 && first() => &[(5, 60), (9, 100)],
             _ => &[],
         };
+        if links > 0 {
+            let linked = recent.iter().filter(|before| before.links).count();
+            flood = flood.max(steps(linked, &[(2, 50), (3, 100)]));
+        }
         parts.extend([
             (SpamReason::Repeat, steps(exact, repeat)),
             (SpamReason::NearRepeat, steps(like, &[(1, 30), (2, 60), (3, 100)])),
@@ -196,6 +211,7 @@ pub(super) fn score(text: &str, read: &Text<'_>, first: bool, before: Option<(&S
             (SpamReason::Speed, steps(quick, &[(4, 60), (6, 100)])),
         ]);
     }
+    parts.push((SpamReason::LinkFlood, flood));
     parts.retain(|(_, points)| *points > 0);
     parts.sort_by_key(|(_, points)| std::cmp::Reverse(*points));
     Score {
@@ -341,14 +357,14 @@ mod tests {
 
     fn scored(history: &mut History, user: &str, text: &str, now: u64) -> Score {
         let normal = Normal::of(text);
-        let said = Said::of(user, &normal, now);
-        let score = score(text, &Text::new(&normal), false, Some((&said, history)));
+        let said = Said::of(user, &normal, links::count(text) > 0, now);
+        let score = score(text, &Text::new(&normal), &|| false, Some((&said, history)));
         history.remember(said);
         score
     }
 
     fn alone(text: &str) -> Score {
-        score(text, &Text::new(&Normal::of(text)), false, None)
+        score(text, &Text::new(&Normal::of(text)), &|| false, None)
     }
 
     #[test]
@@ -387,6 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_short_words_over_and_over_is_short_and_digits_for_letters_change_little() {
+        let said = |text: &str| Said::of("ada", &Normal::of(text), false, 0);
+        assert_eq!(said("LUL LUL LUL LUL LUL").len, 3);
+        assert!(said("please look at my other channel").is_like(&said("pl3as3 l00k at my 0th3r chann3l")));
+    }
+
+    #[test]
+    fn link_after_link_is_a_flood() {
+        let mut history = History::default();
+        let say =
+            |n: u64| scored(&mut history, "ada", &format!("look https://site{n}.example/{}", n * 7919), n * 9_000);
+        let last = (0..4).map(say).last().unwrap();
+        assert!(last.points >= SPAM_POINTS && last.reasons.contains(&SpamReason::LinkFlood), "{last:?}");
+    }
+
+    #[test]
     fn speed_links_mentions_shouting_and_runs() {
         let mut history = History::default();
         let last =
@@ -408,7 +440,7 @@ mod tests {
         for text in ["LETS GO", "hahahahaha", "WHAT A GOAL", "nooooooooo", "https://example.org look", "@ada @bob hi"] {
             assert!(alone(text).points < SPAM_POINTS, "{text:?}");
         }
-        let first = score("see example.com", &Text::new(&Normal::of("see example.com")), true, None);
+        let first = score("see example.com", &Text::new(&Normal::of("see example.com")), &|| true, None);
         assert_eq!(first.reasons, [SpamReason::FirstLink]);
     }
 
@@ -416,7 +448,7 @@ mod tests {
     fn memory_is_bounded() {
         let mut history = History::default();
         for n in 0..5_000u64 {
-            history.remember(Said::of(&format!("u{}", n % 1_500), &Normal::of(&format!("text {n}")), n));
+            history.remember(Said::of(&format!("u{}", n % 1_500), &Normal::of(&format!("text {n}")), false, n));
         }
         assert!(history.users.len() <= MAX_USERS && history.texts.len() <= MAX_TEXTS);
         assert!(history.users.values().all(|said| said.len() <= PER_USER));

@@ -1,48 +1,78 @@
-//! The sets: lists of Debian's packages, and lines written for this.
+//! The sets: what others wrote, and lines written for this.
 
+use crate::sources::{dictionary, fortunes, lists, places};
 use crate::{Set, disguise};
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 
-const HAM: &str = include_str!("../data/ham.txt");
+pub const HAM: &str = include_str!("../data/ham.txt");
+pub const GAMES: &str = include_str!("../data/games.txt");
+pub const LANGUAGES: &str = include_str!("../data/languages.txt");
 const SPAM: &str = include_str!("../data/spam.txt");
 const PROFANE: &str = include_str!("../data/profane.txt");
 const PROFANE_WORDS: &str = include_str!("../data/profane-words.txt");
 const AMBIGUOUS_WORDS: &str = include_str!("../data/ambiguous-words.txt");
 
-/// All sets.
+/// Debian's dictionaries of other languages: file and package.
+const DICTIONARIES: [(&str, &str); 5] = [
+    ("french", "wfrench"),
+    ("italian", "witalian"),
+    ("ngerman", "wngerman"),
+    ("portuguese", "wportuguese"),
+    ("spanish", "wspanish"),
+];
+/// Debian's quotations in other languages: folder and package.
+const QUOTATIONS: [(&str, &str); 3] = [("de", "fortunes-de"), ("es", "fortunes-es"), ("it", "fortunes-it")];
+
+/// All sets; `npm` is the file of npm's lists.
 ///
 /// # Errors
-/// A sentence that names the package that is not installed.
-pub fn all() -> Result<Vec<Set>, String> {
+/// A sentence that names what is missing.
+pub fn all(npm: &str) -> Result<Vec<Set>, String> {
     let listed = |file| lines(file).flat_map(str::split_whitespace).collect::<HashSet<&str>>();
     let (profane, ambiguous) = (listed(PROFANE_WORDS), listed(AMBIGUOUS_WORDS));
-    let has = |list: &HashSet<&str>, text: &str| {
-        let word = |word: &str| stems(&word.to_lowercase()).any(|stem| list.contains(stem.as_str()));
-        text.split(|c: char| !c.is_alphabetic()).any(word)
-    };
     let parted = |texts: Vec<String>| -> (Vec<String>, Vec<String>) {
-        let (bad, other): (Vec<_>, Vec<_>) = texts.into_iter().partition(|text| has(&profane, text));
-        (bad, other.into_iter().filter(|text| !has(&ambiguous, text)).collect())
+        let clear = texts.into_iter().filter(|text| !has(&ambiguous, text));
+        clear.partition(|text| has(&profane, text))
     };
-    let (bad_words, words) = parted(dictionary()?);
-    let (bad_quotations, quotations) = parted(fortunes("\n", 4..=200)?);
-    let (_, long) = parted(fortunes("\n%\n", 300..=1000)?);
+    let (bad_words, words) = parted(dictionary("american-english", "wamerican")?);
+    let (bad_quotations, quotations) = parted(fortunes("", "fortunes", "\n", 4..=200)?);
+    let (_, long) = parted(fortunes("", "fortunes", "\n%\n", 300..=1000)?);
     let (_, places) = parted(places()?);
+    let mut foreign_words = Vec::new();
+    for (file, package) in DICTIONARIES {
+        foreign_words.extend(dictionary(file, package)?.into_iter().step_by(20));
+    }
+    let mut foreign_quotations = Vec::new();
+    for (folder, package) in QUOTATIONS {
+        foreign_quotations.extend(fortunes(folder, package, "\n", 4..=200)?);
+    }
+    let npm = lists(npm)?;
+    let (agreed, any) = (npm.agreed.iter().map(String::as_str).collect(), npm.any.iter().map(String::as_str).collect());
+    let (bad_sentences, sentences): (Vec<_>, Vec<_>) = npm.sentences.iter().partition(|text| has_word(&agreed, text));
+    let sentences = sentences.into_iter().filter(|text| !has(&any, text)).step_by(4);
     let profane = |make: &dyn Fn(&str) -> String| -> Vec<(String, String)> {
         lines(PROFANE).map(|line| (line.to_owned(), make(line))).collect()
     };
     let plain = profane(&|line| line.replace(['{', '}'], ""));
+    let whole = str::to_owned;
     let mut all = vec![
-        clean("chat, ordinary", keyed(lines(HAM), str::to_owned), Some(0.02)),
+        clean("chat, ordinary", keyed(lines(HAM), whole), Some(0.02)),
+        clean("chat of players", keyed(lines(GAMES), whole), Some(0.02)),
+        clean("chat in other languages", keyed(lines(LANGUAGES), whole), Some(0.02)),
+        clean("sentences of all kinds (nlp-corpus)", keyed(sentences, whole), Some(0.02)),
         clean("words (wamerican)", keyed(words, family), Some(0.001)),
-        clean("names of places (iso-codes)", keyed(places, str::to_owned), Some(0.001)),
-        clean("lines of quotations (fortunes)", keyed(quotations, str::to_owned), Some(0.02)),
-        clean("quotations of 300 to 1,000 characters (fortunes)", keyed(long, str::to_owned), Some(0.02)),
+        clean("names of places (iso-codes)", keyed(places, whole), Some(0.001)),
+        clean("first names (stdlib)", keyed(&npm.names, whole), Some(0.001)),
+        clean("words of five other languages (wfrench …)", keyed(foreign_words, family), Some(0.001)),
+        clean("lines of quotations (fortunes)", keyed(quotations, whole), Some(0.02)),
+        clean("quotations of 300 to 1,000 characters (fortunes)", keyed(long, whole), Some(0.02)),
+        clean("lines of quotations in other languages (fortunes-de …)", keyed(foreign_quotations, whole), Some(0.02)),
+        bad("words that three lists call profane (cuss …)", keyed(&npm.agreed, family), None),
+        bad("sentences with one of these (nlp-corpus)", keyed(bad_sentences, whole), None),
         bad("words, profane (wamerican)", keyed(bad_words, family), None),
-        bad("lines of quotations, profane (fortunes)", keyed(bad_quotations, str::to_owned), None),
+        bad("lines of quotations, profane (fortunes)", keyed(bad_quotations, whole), None),
         bad("chat, profane, plain", plain, Some(0.92)),
-        bad("chat, spam", keyed(lines(SPAM), str::to_owned), Some(0.92)),
+        bad("chat, spam", keyed(lines(SPAM), whole), Some(0.92)),
     ];
     let mut disguised = Vec::new();
     for (name, rule) in disguise::RULES {
@@ -54,24 +84,33 @@ pub fn all() -> Result<Vec<Set>, String> {
     Ok(all)
 }
 
-/// Ordinary lines put together to about 200 bytes each.
-pub fn chat_of_200_bytes() -> Vec<String> {
-    let mut all = vec![String::new()];
-    for line in lines(HAM).chain(lines(PROFANE).step_by(20)) {
-        if let Some(last) = all.last_mut() {
-            last.push_str(line);
-            last.push(' ');
-            if last.len() >= 200 {
-                all.push(String::new());
-            }
+/// What is said in chats, put together to some 200 bytes each: ordinary lines, among them now and then a profane one.
+pub fn texts_of_200_bytes() -> Vec<String> {
+    let ordinary = [HAM, GAMES, LANGUAGES].into_iter().flat_map(lines);
+    let mut profane = lines(PROFANE);
+    let mut all = Vec::new();
+    for (n, line) in ordinary.enumerate() {
+        if n % 20 == 0 {
+            all.extend(profane.next().map(|line| line.replace(['{', '}'], "")));
         }
+        all.push(line.to_owned());
     }
-    all.retain(|text| text.len() >= 200);
-    all
+    let text = |start: usize| {
+        let mut text = String::new();
+        for line in all.iter().cycle().skip(start) {
+            if text.len() + line.len() >= 210 {
+                break;
+            }
+            text.push_str(line);
+            text.push(' ');
+        }
+        text
+    };
+    (0..all.len()).map(text).filter(|text| text.len() >= 190).collect()
 }
 
-fn keyed(texts: impl IntoIterator<Item = impl Into<String>>, key: impl Fn(&str) -> String) -> Vec<(String, String)> {
-    texts.into_iter().map(Into::into).map(|text| (key(&text), text)).collect()
+fn keyed(texts: impl IntoIterator<Item = impl AsRef<str>>, key: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    texts.into_iter().map(|text| (key(text.as_ref()), text.as_ref().to_owned())).collect()
 }
 
 /// What words that differ in their endings have in common.
@@ -87,7 +126,19 @@ fn bad(name: &'static str, texts: Vec<(String, String)>, aim: Option<f64>) -> Se
     Set { name, texts, bad: true, aim }
 }
 
-fn lines(file: &'static str) -> impl Iterator<Item = &'static str> {
+/// Whether a word of the text is in a list, in one form or another.
+fn has(list: &HashSet<&str>, text: &str) -> bool {
+    let word = |word: &str| stems(&word.to_lowercase()).any(|stem| list.contains(stem.as_str()));
+    text.split(|c: char| !c.is_alphabetic()).any(word)
+}
+
+/// Whether a word of the text is in a list as it stands.
+fn has_word(list: &HashSet<&str>, text: &str) -> bool {
+    text.split(|c: char| !c.is_alphabetic()).any(|word| list.contains(word.to_lowercase().as_str()))
+}
+
+/// The lines of a file without its comments.
+pub fn lines(file: &'static str) -> impl Iterator<Item = &'static str> {
     file.lines().filter(|line| !line.is_empty() && !line.starts_with("# "))
 }
 
@@ -102,49 +153,4 @@ fn stems(word: &str) -> impl Iterator<Item = String> {
         .into_iter()
         .filter_map(move |ending| word.strip_suffix(ending).map(str::to_owned))
         .flat_map(|stem| [format!("{stem}e"), stem])
-}
-
-fn read(path: &str, package: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|_| format!("There is no {path}: install Debian's package {package}."))
-}
-
-fn dictionary() -> Result<Vec<String>, String> {
-    Ok(read("/usr/share/dict/american-english", "wamerican")?.lines().map(str::to_owned).collect())
-}
-
-fn places() -> Result<Vec<String>, String> {
-    let mut all = Vec::new();
-    for (file, key) in [("iso_3166-1", "3166-1"), ("iso_3166-2", "3166-2"), ("iso_3166-3", "3166-3")] {
-        let json = read(&format!("/usr/share/iso-codes/json/{file}.json"), "iso-codes")?;
-        let json: serde_json::Value = serde_json::from_str(&json).map_err(|error| format!("{file}.json: {error}."))?;
-        let names = json[key].as_array().into_iter().flatten();
-        all.extend(names.filter_map(|place| place["name"].as_str()).map(str::to_owned));
-    }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all)
-}
-
-/// What stands between separators and has so many bytes.
-fn fortunes(separator: &str, bytes: RangeInclusive<usize>) -> Result<Vec<String>, String> {
-    let folder = "/usr/share/games/fortunes";
-    let missing = |_| format!("There is no {folder}: install Debian's package fortunes.");
-    let mut all = Vec::new();
-    for file in std::fs::read_dir(folder).map_err(missing)?.flatten() {
-        let name = file.file_name().to_string_lossy().into_owned();
-        // Drawings are no sentences.
-        if name.contains('.') || name == "ascii-art" {
-            continue;
-        }
-        let text = String::from_utf8_lossy(&std::fs::read(file.path()).map_err(missing)?).into_owned();
-        let lines = text.split(separator).map(str::trim);
-        all.extend(lines.filter(|line| bytes.contains(&line.len()) && !line.contains('\u{8}')).map(str::to_owned));
-    }
-    all.sort_unstable();
-    all.dedup();
-    if all.is_empty() {
-        Err(format!("There is nothing in {folder}: install Debian's package fortunes."))
-    } else {
-        Ok(all)
-    }
 }
