@@ -139,7 +139,7 @@ impl Host {
             room: None,
         };
         for attachment in sockets {
-            host.next_socket = host.next_socket.max(attachment.id.saturating_add(1));
+            host.next_socket = host.next_socket.max(next_number(attachment.id));
             let role = room.as_ref().map_or(Role::Guest, |room| room.role_of(attachment.identity.as_ref()));
             host.audience.restore(attachment, role);
         }
@@ -192,8 +192,11 @@ impl Host {
     /// The number that the next accepted socket gets.
     pub fn open(&mut self, at: &Moment<'_>, caller: Caller) -> (SocketId, Effects) {
         let mut effects = self.begin(at);
+        while self.audience.attachment(self.next_socket).is_some() {
+            self.next_socket = next_number(self.next_socket);
+        }
         let id = self.next_socket;
-        self.next_socket = self.next_socket.wrapping_add(1).max(1);
+        self.next_socket = next_number(id);
         let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
         effects.out.push(Out::Attach(id, wire::json(&attachment)));
         (id, self.finish(effects))
@@ -343,6 +346,11 @@ fn internal(failure: Failure, effects: &mut Effects) -> ChatError {
             ChatError::new(ErrorCode::Internal, "The service met a fault of its own; it has been logged.")
         }
     }
+}
+
+/// After the last number comes the first again.
+fn next_number(id: SocketId) -> SocketId {
+    id.wrapping_add(1).max(1)
 }
 
 fn count(n: usize) -> u64 {

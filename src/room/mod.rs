@@ -199,7 +199,7 @@ impl Room {
     /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
     pub fn restore(id: &RoomId, settings: Rc<Settings>, remembered: Remembered, now: u64) -> (Self, Step) {
         let Remembered { info, roles, bans, pinned, last_no, epoch } = remembered;
-        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
+        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
             room.bans.insert(ban.user_id.clone(), ban);
