@@ -209,7 +209,7 @@ decoders! {
 
     calls_between_objects(text) of [
         r#"{"v":1,"caller":{"identity":{"u":"ada","n":"Ada","a":"https://e.org/","r":["member"],"g":"owner","e":9},
-            "guest":"g"},"ask":"send","with":{"content":"c","metadata":{"k":0.1}}}"#,
+            "guest":"g"},"ask":"send","with":{"content":"c","metadata":{"k":-4.871443232723305e-293}}}"#,
         r#"{"v":1,"caller":{},"ask":"messages","with":{"page":{"page":1,"limit":2}}}"#,
         r#"{"v":1,"caller":{},"ask":"members","with":{"limit":1,"skip":2}}"#,
         r#"{"v":1,"caller":{},"ask":"edit","with":{"message_id":"m","content":"c","known":{"no":1,"user_id":"u",
