@@ -58,9 +58,13 @@ version_at_least() { # version, minimum
   [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
-require_programs() {
+require_rust() {
   command -v cargo >/dev/null && command -v rustc >/dev/null ||
     stop "A Rust toolchain is needed and cargo is not on the PATH." "Install one from https://rustup.rs and run this again."
+}
+
+require_programs() {
+  require_rust
   command -v node >/dev/null ||
     stop "Node 20 or later is needed and node is not on the PATH." "Install it (Debian: apt-get install nodejs npm) and run this again."
   command -v npm >/dev/null ||
@@ -96,12 +100,25 @@ has_openssl() {
 }
 
 install_openssl() {
-  local sudo=()
-  local command="apt-get install -y --no-install-recommends pkg-config libssl-dev"
-  command -v apt-get >/dev/null || stop "OpenSSL's headers and pkg-config are needed to build worker-build. Install them and run this again."
+  install_debs "OpenSSL's headers and pkg-config are needed to build worker-build." pkg-config libssl-dev
+}
+
+# libFuzzer, which ./scripts/fuzz links, is C++.
+has_compiler() {
+  command -v c++ >/dev/null
+}
+
+install_compiler() {
+  install_debs "A C++ compiler is needed to build the fuzz targets." g++ libc6-dev
+}
+
+install_debs() { # why, package…
+  local why=$1 sudo=()
+  shift
+  local command="apt-get install -y --no-install-recommends $*"
+  command -v apt-get >/dev/null || stop "$why Install it and run this again."
   if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null ||
-      stop "OpenSSL's headers and pkg-config are needed to build worker-build. Install them and run this again:" "  sudo $command"
+    sudo -n true 2>/dev/null || stop "$why Install it and run this again:" "  sudo $command"
     sudo=(sudo -n)
   fi
   export DEBIAN_FRONTEND=noninteractive

@@ -64,6 +64,13 @@ async function rust() {
   await filters();
 }
 
+/** One check a target; what each ran and covered is printed by the script. */
+async function fuzz() {
+  for (const target of ["frame", "token", "rest", "content"]) {
+    await check(`fuzzing ${target} for 15 s`, join(root, "scripts/fuzz"), [target, "15"]);
+  }
+}
+
 const testFiles = () =>
   readdirSync(join(root, "tests"), { recursive: true })
     .filter((file) => file.endsWith(".test.mjs"))
@@ -94,10 +101,13 @@ async function e2e(files) {
 }
 
 await script(async ([part, ...files]) => {
-  if (part && !["rust", "e2e"].includes(part)) throw new Stop("usage: scripts/test [rust | e2e [file…]]");
+  if (part && !["rust", "fuzz", "e2e"].includes(part)) {
+    throw new Stop("usage: scripts/test [rust | fuzz | e2e [file…]]");
+  }
   try {
-    if (part !== "e2e") await rust();
-    if (part !== "rust") await e2e(files.length ? files : testFiles());
+    if (!part || part === "rust") await rust();
+    if (!part || part === "fuzz") await fuzz();
+    if (!part || part === "e2e") await e2e(files.length ? files : testFiles());
   } catch (error) {
     say(error instanceof Stop ? `✗ ${error.message}` : `✗ ${error.stack}`);
     count(0, 1);

@@ -12,6 +12,8 @@ static NO_TAGS: LazyLock<Builder<'static>> = LazyLock::new(Builder::empty);
 
 /// The longest name, in characters.
 const MAX_USERNAME_CHARS: usize = 64;
+/// What a longer one is cut to before it is looked at: markup that never ends costs its length squared.
+const MAX_RAW_USERNAME_CHARS: usize = 4_096;
 
 /// A message's text in its two forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +74,8 @@ pub fn clean(raw: &str, max_chars: usize) -> Result<Clean, ChatError> {
 /// A name to show: one line without markup, 1–64 characters (longer ones are cut), safe as HTML element content.
 /// None where nothing to be seen is left.
 pub fn username(raw: &str) -> Option<String> {
-    let text = plain(&scrub::scrub(raw)).replace(scrub::is_direction_mark, "");
+    let raw: String = raw.chars().take(MAX_RAW_USERNAME_CHARS).collect();
+    let text = plain(&scrub::scrub(&raw)).replace(scrub::is_direction_mark, "");
     let line = text.split(scrub::is_blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let mut chars = 0;
     let name: String = line
@@ -82,6 +85,8 @@ pub fn username(raw: &str) -> Option<String> {
             chars <= MAX_USERNAME_CHARS
         })
         .collect();
+    // What a joiner joined may have been cut off.
+    let name = scrub::scrub(&name);
     let name = name.trim_end();
     (!name.is_empty()).then(|| html(name))
 }
@@ -198,6 +203,10 @@ mod tests {
         assert_eq!(username(&"x".repeat(70)).unwrap().len(), 64);
         let families = username(&"👩\u{200D}👩\u{200D}👧".repeat(20)).unwrap();
         assert_eq!(families.chars().count(), 60);
+        let cut = username(&format!("{}🏽\u{200D}🚀", "x".repeat(62))).unwrap();
+        assert_eq!(username(&cut).unwrap(), cut);
+        let endless = "<a ".repeat(20_000);
+        assert_eq!(username(&endless), username(&endless[..6_000]));
     }
 
     /// What breaks sanitisers more than letters do.

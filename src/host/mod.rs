@@ -156,7 +156,7 @@ impl Host {
             room: None,
         };
         for attachment in sockets {
-            host.next_socket = host.next_socket.max(attachment.id.saturating_add(1));
+            host.next_socket = host.next_socket.max(next_number(attachment.id));
             let role = room.as_ref().map_or(Role::Guest, |room| room.role_of(attachment.identity.as_ref()));
             host.audience.restore(attachment, role);
         }
@@ -217,8 +217,11 @@ impl Host {
         if !caller.address.is_empty() {
             self.count_join("a", &caller.address)?;
         }
+        while self.audience.attachment(self.next_socket).is_some() {
+            self.next_socket = next_number(self.next_socket);
+        }
         let id = self.next_socket;
-        self.next_socket = self.next_socket.wrapping_add(1).max(1);
+        self.next_socket = next_number(id);
         let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
         self.audience.offer(id, caller.standing);
         effects.out.push(Out::Attach(id, wire::json(&attachment)));
@@ -407,6 +410,11 @@ impl Host {
         let user_id = identity.map(|who| who.user_id.as_str());
         Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) }
     }
+}
+
+/// After the last number comes the first again.
+fn next_number(id: SocketId) -> SocketId {
+    id.wrapping_add(1).max(1)
 }
 
 fn count(n: usize) -> u64 {

@@ -243,7 +243,7 @@ impl Room {
         entropy: &[u8; 32],
     ) -> (Self, Step) {
         let Remembered { info, roles, bans, pinned, terms, held, reports, last_no, epoch } = remembered;
-        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch + 1), last_no);
+        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
             room.bans.insert(ban.user_id.clone(), ban);

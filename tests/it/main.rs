@@ -1,7 +1,17 @@
 //! The rules as a whole, natively: a room in memory with clients, a PostgreSQL that folds, time that is given.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_in_result,
+    clippy::panic_in_result_fn,
+    unreachable_pub
+)]
 
 mod blocks;
+mod decoders;
 mod filters;
 mod golden;
 mod history;
