@@ -359,7 +359,7 @@ impl Room {
 
     /// The state that keeps whom a user blocks while they are here; none takes it away.
     pub fn blocks_state(user_id: &str, standing: Option<&Standing>) -> (String, Option<String>) {
-        (format!("{KEY_BLOCKS}{user_id}"), standing.map(|standing| crate::protocol::wire::json(standing)))
+        (format!("{KEY_BLOCKS}{user_id}"), standing.map(crate::protocol::wire::json))
     }
 
     /// What `identity` is in this room: the highest of the token's roles, its grant for the room, and the room's own.
