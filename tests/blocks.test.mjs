@@ -20,7 +20,7 @@ const contents = ({ body }) => body.messages.map((message) => message.content);
 const block = (as, whom) => rest("PUT", `/users/${encodeURIComponent(whom)}/block`, { as });
 
 describe("blocks and sign-out", { concurrency: true }, () => {
-  test("a blocked one is not heard: live in two rooms, on return, in both parts of history; rows are in PostgreSQL", async () => {
+  test("a blocked one is not heard: live in two rooms, on return, in history; rows are in PostgreSQL", async () => {
     const [one, two] = ["blocks_1", "blocks_2"];
     const [ada, tab, eve, eve2, bob] = [await join(one, "ada"), await join(two, "ada"), await join(one, "eve"), await join(two, "eve"), await join(one, "bob")];
     await eve.request("send_message", { content: "before" });

@@ -33,8 +33,14 @@ fuzz_target!(|data: &[u8]| {
         assert!(!clean_once.content.contains(['<', '>']));
         assert_eq!(clean(&clean_once.content, usize::MAX).expect("it is good already"), clean_once);
         let now = 1_000 * now as u64;
-        let message =
-            Message { text: clean_once.plain(), user: "ada", role: Role::Member, first: now == 0, edit: false, now };
+        let message = Message {
+            text: clean_once.plain(),
+            user: "ada",
+            role: Role::Member,
+            first: &|| now == 0,
+            edit: false,
+            now,
+        };
         if let Verdict::Mask { spans, reasons } = judge(&message, &filters, &mut history) {
             assert!(!reasons.is_empty() && spans.iter().all(|span| span.start < span.end));
             let masked = clean_once.masked(&spans);
