@@ -1,7 +1,7 @@
 -- migrate:up
 
--- What was typed where a filter masked some of it, and why; for moderators.
-alter table messages add column original text, add column reasons jsonb;
+-- What was typed where a filter masked some of it, and why; for moderators. And the id under which a message waited.
+alter table messages add column original text, add column reasons jsonb, add column held_id uuid;
 
 -- A room's own words and phrases: {"blocked", "allowed", "action"}.
 alter table rooms add column terms jsonb not null default '{}';
@@ -23,11 +23,15 @@ create index held_by_room on held (room_id);
 create function chat_apply_moderation(room text, ops jsonb, since bigint) returns void
 language plpgsql as $$
 begin
-  update messages m set original = o ->> 'original', reasons = o -> 'reasons'
+  update messages m set original = o ->> 'original', reasons = nullif(o -> 'reasons', '[]')
   from (
     select distinct on (x.o ->> 'id') x.o from chat_ops(ops, 'original', since) x order by x.o ->> 'id', x.seq desc
   ) last
   where m.id = (o ->> 'id')::uuid and m.room_id = room and m.deleted_at is null;
+
+  update messages m set held_id = (o ->> 'held_id')::uuid
+  from chat_ops(ops, 'original', since)
+  where m.id = (o ->> 'id')::uuid and m.room_id = room and o ->> 'held_id' is not null;
 
   update messages m set original = null, reasons = null
   from chat_changes(ops, since) c
@@ -81,4 +85,4 @@ alter function chat_apply_log(jsonb) rename to chat_apply_room;
 drop function chat_apply_moderation(text, jsonb, bigint);
 drop table held;
 alter table rooms drop column terms;
-alter table messages drop column original, drop column reasons;
+alter table messages drop column original, drop column reasons, drop column held_id;

@@ -77,6 +77,7 @@ test("a held message waits, is allowed or denied, and all of it is in the audit"
   assert.deepEqual((await acts()).map(({ action, actor_id, target }) => [action, actor_id, target]),
     [["allow_message", "mod", "zoe"], ["deny_message", "mod", "zoe"]]);
   assert.equal(await row("select from held where room_id = 'held_1'"), undefined);
+  assert.deepEqual(await row("select id, held_id from messages where room_id = 'held_1'"), { id: said.message_id, held_id: held.message_id });
 });
 
 test("terms are tried, set, kept by PostgreSQL and hold after a wake", async () => {

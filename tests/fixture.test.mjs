@@ -9,6 +9,14 @@ const folder = new URL("fixtures/", import.meta.url);
 const fixtures = readdirSync(folder).filter((name) => name.endsWith(".json"));
 assert.ok(fixtures.length);
 
+/** Whatever was shown then is shown now; a later version may show more. */
+function keeps(now, then) {
+  if (then === null || typeof then !== "object") return assert.equal(now, then);
+  assert.equal(Array.isArray(now), Array.isArray(then));
+  if (Array.isArray(then)) assert.equal(now.length, then.length);
+  for (const [name, value] of Object.entries(then)) keeps(now[name], value);
+}
+
 for (const name of fixtures) {
   const { room, seen, stored } = JSON.parse(readFileSync(new URL(name, folder), "utf8"));
 
@@ -25,14 +33,14 @@ for (const name of fixtures) {
 
       const bob = await join(room, { sub: "bob", username: "Bób <3" }, { resume: { epoch: seen.epoch, seq: seen.from } });
       assert.deepEqual([bob.joined.resumed, bob.joined.epoch, bob.joined.seq], [true, seen.epoch, seen.last.seq]);
-      assert.deepEqual(bob.joined.events, seen.events);
+      keeps(bob.joined.events, seen.events);
       const ada = await join(room, "ada");
       assert.equal(ada.joined.self.role, "owner");
-      assert.deepEqual(ada.joined.messages, seen.history.messages.toReversed());
+      keeps(ada.joined.messages, seen.history.messages.toReversed());
       assert.deepEqual(ada.joined.my_reactions, { [ada.joined.messages[0].message_id]: ["👍"] });
       assert.deepEqual([ada.joined.room.name, ada.joined.room.settings.max_message_length, ada.joined.room.settings.guests], ["Stored well", 500, false]);
       const history = async (query) => (await rest("GET", `/rooms/${room}/messages${query}`, { as: "ada" })).body;
-      assert.deepEqual(await history("?limit=100"), seen.history);
+      keeps(await history("?limit=100"), seen.history);
 
       const next = await ada.request("send_message", { content: "in a later version" });
       assert.equal(next.seq, seen.last.seq + 1);
@@ -50,7 +58,7 @@ for (const name of fixtures) {
       const [newest, ...older] = (await history("?limit=100")).messages;
       assert.equal(newest.message_id, next.message_id);
       const without = ({ reactions, ...message }) => message;
-      assert.deepEqual(older.map(without), seen.history.messages.map(without));
+      keeps(older.map(without), seen.history.messages.map(without));
       assert.deepEqual(older.at(-1).reactions, { "👍": 1, "🏳️‍🌈": 1 });
     } finally {
       await server.stop();

@@ -54,7 +54,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
         content: "a &lt; b", text: "a < b", type: "text", metadata: { k: 1 },
         mentions: [{ user_id: "bob", username: "Bob" }], reply_to: m.reply_to, client_id: "c2", audience: "user:bob",
         visible_at: new Date(AT + 5), created_at: new Date(AT), edited_at: null, deleted_at: null,
-        epoch: String(EPOCH), seq: "2", original: null, reasons: null,
+        epoch: String(EPOCH), seq: "2", original: null, reasons: null, held_id: null,
       });
       assert.deepEqual(await db.query("select epoch, seq from room_cursor where room_id = $1", [room]), [{ epoch: String(EPOCH), seq: "7" }]);
     });

@@ -14,7 +14,7 @@ function documented() {
   return new Map(rows.map(([name, ...cells]) => [name, Object.fromEntries(roles.map((role, n) => [role, cells[n] === "yes"]))]));
 }
 
-/** What tries a row out: frames and requests. `at` has the ids of a message of zoe's and of something held. */
+/** What tries a row out: frames and requests. `at` has the room and ids of messages of zoe's. */
 const TRIALS = {
   "send, edit one's own, react": (at) => [
     { frame: ["send_message", { content: "hello" }], rest: ["POST", "/messages", { content: "hello" }] },
@@ -50,6 +50,13 @@ const TRIALS = {
     { rest: ["POST", "/terms/test", { content: "x" }] },
   ],
   "set the room's modes": () => [{ frame: ["set_modes", { modes: { links: "on" } }], rest: ["PATCH", "", { settings: { links: "on" } }] }],
+  "report another's message": (at) => [
+    { frame: ["report_message", { message_id: at.message, reason: "spam" }], rest: ["POST", `../messages/${at.message}/report`, { reason: "spam", room_id: at.room }] },
+  ],
+  "see and decide reports": () => [
+    { frame: ["resolve_report", { report_id: NONE, status: "resolved" }], rest: ["PATCH", `/reports/${NONE}`, { status: "resolved" }] },
+    { rest: ["GET", "/reports"] },
+  ],
   "read the counters and the audit": () => [{ rest: ["GET", "/stats"] }, { rest: ["GET", "/audit"] }],
   "change name and settings, give and take roles, delete the room": () => [
     { rest: ["PATCH", "", { name: "Other" }] },
@@ -91,7 +98,7 @@ test("the documented table is what sockets and HTTP do", async () => {
         assert.equal(made.status, 201);
         const zoe = await join(room, "zoe");
         const said = async () => (await zoe.request("send_message", { content: "hello" })).message_id;
-        const at = { message: await said(), pinnable: await said() };
+        const at = { room, message: await said(), pinnable: await said() };
         const who = role === "guest" ? null : { sub: `a-${role}`, username: role, roles: [role] };
         const socket = way === "frame" ? await open(room, who) : null;
         await socket?.request("join_room", { room_id: room });

@@ -2,7 +2,10 @@
 //! the call as JSON from one object to the other, the answer. The first byte chooses: odd, and the room is there already.
 #![no_main]
 
-use edge_chat::protocol::act::{Act, Appointed, PinRef, Reasoned, SetRole, UserRef};
+use edge_chat::protocol::act::{
+    Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
+    UserRef,
+};
 use edge_chat::protocol::call::{Ask, EditBody, Nothing, RoomCall, SendBody, TokenBody, VERSION};
 use edge_chat::protocol::{ChatError, ErrorCode, RoomId, depth_within, read};
 use edge_chat::rest::{self, Method, Route, problem, problem_page, route};
@@ -100,6 +103,26 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         Route::Audit(_) => {
             rest::audit(&pairs)?;
             Ask::MayReadAudit(Nothing {})
+        }
+        Route::Held(_) => Ask::Held(Nothing {}),
+        Route::ReviewHeld(_, held_id, deny) => {
+            let reason = if deny { body::<Denial>(text)?.reason } else { None };
+            let held = HeldRef { held_id, reason, room_id: None };
+            Ask::Act(if deny { Act::Deny(held) } else { Act::Allow(held) })
+        }
+        Route::Terms(_) => Ask::Terms(Nothing {}),
+        Route::SetTerms(_) => Ask::Act(Act::SetTerms(body(text)?)),
+        Route::TryTerms(_) => Ask::TryTerms(body(text)?),
+        Route::ReportMessage(message_id) => {
+            let ReportBody { reason, details, .. } = body(text)?;
+            let body = ReportMessage { message_id, reason, details, room_id: None };
+            Ask::Report { body, known: None }
+        }
+        Route::Reports(_) => Ask::Reports(rest::reports(&pairs)?),
+        Route::Report(_, report_id) => Ask::OpenReport { report_id },
+        Route::ResolveReport(_, report_id) => {
+            let ResolveBody { status, resolution } = body(text)?;
+            Ask::Act(Act::ResolveReport(ResolveReport { report_id, status, resolution, room_id: None }))
         }
         Route::EditMessage(message_id) => {
             let EditBody { content, .. } = body(text)?;

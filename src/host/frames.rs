@@ -5,7 +5,7 @@ use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
 use crate::protocol::call::UserAsk;
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, PatchRoom, Position, rfc3339};
+use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
 use crate::room::{Failure, Sender, Step, is_apart};
 use serde::Serialize;
 use std::rc::Rc;
@@ -120,7 +120,8 @@ impl Host {
                 let error = self.told(failure, effects);
                 // Ahead of the closing that some refusals bring.
                 self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
-                let limited = matches!(error.code, ErrorCode::RateLimited | ErrorCode::SlowMode);
+                let limited =
+                    matches!(error.code, ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected);
                 if limited && self.audience.refused(socket, self.now) {
                     let message = "You go on although you are told to wait; come back later.";
                     let error = ChatError::new(ErrorCode::RateLimited, message);
@@ -225,8 +226,7 @@ impl Host {
                 return Ok(Done::Reply(reply));
             }
             ClientEvent::SetModes(body) => {
-                let patch = PatchRoom { name: None, settings: Some(body.modes) };
-                let step = room.patch(&cx, &sender, &patch)?;
+                let step = room.set_modes(&cx, &sender, body.modes)?;
                 self.take(step, effects);
                 return Ok(data(&serde_json::Map::new()));
             }

@@ -8,6 +8,7 @@ use crate::protocol::{
     merge_settings,
 };
 use crate::settings::{RoomCreation, Settings};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 fn check_name(name: &str) -> Result<String, ChatError> {
@@ -116,6 +117,25 @@ impl Room {
             self.seal(&mut step);
         }
         Ok(step)
+    }
+
+    /// Changes modes, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Room::patch`]; `invalid_settings` for a setting that is no mode.
+    pub fn set_modes(
+        &mut self,
+        cx: &Context<'_>,
+        sender: &Sender<'_>,
+        modes: Map<String, Value>,
+    ) -> Result<Step, Failure> {
+        policy::check(Action::SetModes, sender.role, false)?;
+        if let Some(other) = modes.keys().find(|name| !MODES.contains(&name.as_str())) {
+            let message = "No mode has this name; other settings are changed by a PATCH of the room.";
+            let error = ChatError::new(ErrorCode::InvalidSettings, message).field(format!("modes.{other}"));
+            return Err(error.into());
+        }
+        self.patch(cx, sender, &PatchRoom { name: None, settings: Some(modes) })
     }
 
     /// Deletes the room; what is left is a tombstone that no join can raise.

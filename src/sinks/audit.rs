@@ -1,5 +1,6 @@
 //! Who did what to whom: the line that PostgreSQL's audit keeps of an event, if it keeps one.
 
+use crate::protocol::report::Report;
 use crate::protocol::{Body, LogEvent, MessageType, Outcome};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,6 +47,12 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
         Body::Pinned { message_id, unpinned, by, role, .. } => {
             let action = if *unpinned { "unpin_message" } else { "pin_message" };
             line(by, action, None, json!({"message_id": message_id, "role": role}))
+        }
+        Body::Reported { report } => {
+            let target = (!report.author.is_empty()).then(|| report.author.clone());
+            let Report { report_id, message_id, reason, .. } = &**report;
+            let details = json!({"report_id": report_id, "message_id": message_id, "reason": reason});
+            line(&report.reporter_id, "report_message", target, details)
         }
         Body::ReportResolved { report_id, message_id, author, status, resolution, by, role } => {
             let target = (!author.is_empty()).then(|| author.clone());

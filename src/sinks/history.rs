@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub const PAGE: &str = "
 select coalesce(json_agg(m order by m.no), '[]')::text from (
   select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
-    original, reasons, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
+    original, reasons, held_id, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
     (extract(epoch from visible_at) * 1000)::bigint as visible_at,
     (extract(epoch from edited_at) * 1000)::bigint as edited_at,
     (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
@@ -116,6 +116,7 @@ struct Stored {
     client_id: Option<String>,
     original: Option<String>,
     reasons: Option<Vec<Value>>,
+    held_id: Option<MessageId>,
     audience: String,
     seq: u64,
     created_at: u64,
@@ -168,7 +169,7 @@ impl Stored {
             original: self.original,
             // One that another build wrote may not be known here.
             reasons: self.reasons.into_iter().flatten().filter_map(|why| serde_json::from_value(why).ok()).collect(),
-            held_id: None,
+            held_id: self.held_id,
             edited_at: self.edited_at,
             edit_seq: None,
             deleted_at: self.deleted_at,

@@ -100,6 +100,8 @@ enum Kind<'a> {
         id: MessageId,
         original: Option<&'a str>,
         reasons: &'a [Reason],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held_id: Option<MessageId>,
     },
     Held {
         id: MessageId,
@@ -228,14 +230,16 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
     Some(Op { seq: event.seq, kind })
 }
 
-/// What moderators see of a message beside what everyone does; an edit tells it anew.
+/// What is known of a message beside what everyone sees; an edit tells it anew.
 fn original(event: &LogEvent) -> Option<Op<'_>> {
-    let (id, original, reasons) = match &event.body {
-        Body::NewMessage(m) if m.original.is_some() => (m.message_id, &m.original, &m.reasons),
-        Body::MessageEdited { message_id, original, reasons, .. } => (*message_id, original, reasons),
+    let (id, original, reasons, held_id) = match &event.body {
+        Body::NewMessage(m) if m.original.is_some() || m.held_id.is_some() => {
+            (m.message_id, &m.original, &m.reasons, m.held_id)
+        }
+        Body::MessageEdited { message_id, original, reasons, .. } => (*message_id, original, reasons, None),
         _ => return None,
     };
-    Some(Op { seq: event.seq, kind: Kind::Original { id, original: original.as_deref(), reasons } })
+    Some(Op { seq: event.seq, kind: Kind::Original { id, original: original.as_deref(), reasons, held_id } })
 }
 
 /// The batch of what `rows` hold after `from`; none where that is nothing. `start` is the `seq` before the first event

@@ -263,7 +263,11 @@ fn slow_mode_and_emote_only_bind_members() {
     w.ask(moderator, "set_modes", json!({"modes": {"slow_s": null, "emote_only": true}})).unwrap();
     assert_eq!(w.code(zoe, "send_message", json!({"content": "words"})), "room_mode");
     w.say(zoe, "🎉 :wave:");
-    assert_eq!(w.code(moderator, "set_modes", json!({"modes": {"guests": false}})), "forbidden");
+    let owner = w.join("own");
+    for socket in [moderator, owner] {
+        let refusal = w.ask(socket, "set_modes", json!({"modes": {"guests": false}})).unwrap_err();
+        assert_eq!((&refusal["code"], &refusal["field"]), (&json!("invalid_settings"), &json!("modes.guests")));
+    }
 }
 
 #[test]
