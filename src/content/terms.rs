@@ -54,6 +54,11 @@ impl Terms {
         Ok(Self { blocked, allowed })
     }
 
+    /// Whether there is no blocked term.
+    pub(super) fn block_nothing(&self) -> bool {
+        self.blocked.is_empty()
+    }
+
     /// The blocked terms in a text, each once, with the shown characters that they are found in.
     pub(super) fn blocked(&self, views: &[Text<'_>], allowed: &[Range<usize>]) -> Vec<(&str, Vec<Range<usize>>)> {
         let mut all: Vec<(&str, Vec<Range<usize>>)> = Vec::new();

@@ -79,6 +79,15 @@ pub struct Filters {
     pub no_repeats: bool,
 }
 
+impl Filters {
+    /// Whether anything is on that has to read a message, and not only to look for links and emoji.
+    fn look_at_text(&self) -> bool {
+        let terms = self.terms_action != Action::Off && !self.terms.block_nothing();
+        let filters = [self.profanity.action, self.spam.action];
+        terms || self.no_repeats || filters.iter().any(|action| *action != Action::Off)
+    }
+}
+
 /// A message to be judged.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
@@ -195,22 +204,38 @@ pub enum Verdict {
     },
 }
 
-/// Judges a message that [`clean`](super::clean) let through, and remembers it in `history`, also where it does not
-/// pass: call it once for each message that the rate limit let through.
+/// Judges a message that [`clean`](super::clean) let through, and remembers in `history` what a filter has read, also
+/// where it does not pass: call it once for each message that the rate limit let through.
 ///
 /// In order: modes (emote-only, links, no repeats; they reject), terms, profanity, spam. A rejection ends it; of the
 /// others all are asked, the strictest action counts, and the reasons are those of that action, or, where something is
 /// held, of all that was found. Never fails. 200 bytes take some 0.1 ms; the first doubtful word in a process takes
 /// another 35 ms or so and, for good, 11 MB (as wasm), for rustrict's lists.
 pub fn judge(message: &Message<'_>, filters: &Filters, history: &mut History) -> Verdict {
+    if let Some(reason) = broken_mode(message, filters) {
+        return Verdict::Reject { reasons: vec![reason] };
+    }
+    if message.role.at_least(Role::Moderator) || !filters.look_at_text() {
+        return Verdict::Pass;
+    }
     let normal = Normal::of(message.text);
-    let linked = || links::count(message.text) > 0;
-    let said = (!message.edit).then(|| Said::of(message.user, &normal, linked(), message.now));
+    let linked = links::count(message.text) > 0;
+    let said = (!message.edit).then(|| Said::of(message.user, &normal, linked, message.now));
     let verdict = judged(message, &normal, said.as_ref(), filters, history);
     if let Some(said) = said {
         history.remember(said);
     }
     verdict
+}
+
+/// The mode that does not let this message through, of those that need not read it.
+fn broken_mode(message: &Message<'_>, filters: &Filters) -> Option<Reason> {
+    let bound = !message.role.at_least(Role::Moderator);
+    if bound && filters.emote_only && !emoji::is_emote(message.text) {
+        return Some(Reason::EmoteOnly);
+    }
+    let no_links = filters.links == Links::Off || bound && filters.links == Links::Moderators;
+    (no_links && links::count(message.text) > 0).then_some(Reason::Links)
 }
 
 fn judged(
@@ -220,20 +245,6 @@ fn judged(
     filters: &Filters,
     history: &History,
 ) -> Verdict {
-    let moderator = message.role.at_least(Role::Moderator);
-    let linked = || links::count(message.text) > 0;
-    if filters.links == Links::Off && linked() {
-        return Verdict::Reject { reasons: vec![Reason::Links] };
-    }
-    if moderator {
-        return Verdict::Pass;
-    }
-    if filters.emote_only && !emoji::is_emote(message.text) {
-        return Verdict::Reject { reasons: vec![Reason::EmoteOnly] };
-    }
-    if filters.links == Links::Moderators && linked() {
-        return Verdict::Reject { reasons: vec![Reason::Links] };
-    }
     if filters.no_repeats && said.is_some_and(|said| history.repeats(said)) {
         return Verdict::Reject { reasons: vec![Reason::NoRepeats] };
     }

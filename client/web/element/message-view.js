@@ -41,7 +41,7 @@ export function fillMessage(item, message, { first, quoted, me, canReact }) {
   fillReactions(reactions, message, canReact);
   item.replaceChildren(
     ...(first ? [avatarOf(user)] : [time]),
-    h("div", { class: "body" }, heading, quoteOf(message, quoted), contentOf(message, me), reactions),
+    h("div", { class: "body" }, heading, quoteOf(message, quoted), contentOf(message, me), originalOf(message), reactions),
   );
 }
 
@@ -72,6 +72,12 @@ export function contentOf(message, me) {
   });
   const edited = message.edited_at ? h("span", { class: "edited", title: fullTimeOf(message.edited_at) }, "edited") : null;
   return h("p", { class: message.type === "emote" ? "content emote" : "content", dir: "auto" }, ...parts, edited);
+}
+
+/** What was typed where a filter masked some of it; the server tells moderators alone. */
+function originalOf({ original, deleted_at }) {
+  if (!original || deleted_at) return null;
+  return h("p", { class: "original", dir: "auto", title: "Only moderators see this" }, h("b", {}, "Typed: "), original);
 }
 
 function quoteOf({ reply_to }, quoted) {

@@ -86,6 +86,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .gone { color: var(--muted); font-style: italic; }
 .mention { padding: 0.05em 0.3em; border-radius: 0.35em; background: color-mix(in oklab, var(--accent) 14%, var(--bg)); color: var(--accent); font-weight: 500; }
 .mention.me { background: var(--accent); color: var(--on-accent); }
+.original { margin: 0; font-size: 0.8rem; color: var(--muted); overflow-wrap: anywhere; white-space: pre-wrap; }
 .edited { margin-inline-start: 0.4rem; font-size: 0.75rem; color: var(--muted); }
 .quote { display: block; max-inline-size: 100%; margin-block: 0.1rem 0.2rem; padding: 0.05rem 0.6rem; border-inline-start: 2px solid var(--accent); font-size: 0.8125rem; color: var(--muted); text-align: start; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .quote:hover { color: var(--text); }

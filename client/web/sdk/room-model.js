@@ -136,7 +136,8 @@ export class RoomModel {
       else this.prepend({ messages: [data], has_more: this.hasMore });
     },
     message_edited: ({ message_id, content, text, mentions, edited_at }) => {
-      this.#change(message_id, () => ({ content, text, mentions, edited_at }));
+      // What was masked in the text before is no longer of it.
+      this.#change(message_id, () => ({ content, text, mentions, edited_at, original: undefined, reasons: undefined }));
     },
     message_deleted: ({ message_id, deleted_at }) => this.#bury([message_id], deleted_at),
     messages_deleted: ({ message_ids, deleted_at }) => this.#bury(message_ids, deleted_at),
