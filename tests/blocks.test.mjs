@@ -7,7 +7,7 @@ import { chat, openSocket, startServer, testDatabase, token, until } from "./har
 let db, server, open, join, rest;
 before(async () => {
   db = await testDatabase();
-  server = await startServer({ databaseUrl: db.url });
+  server = await startServer({ databaseUrl: db.url, vars: { RATE_LIMIT_REQUESTS: "10000" } });
   ({ open, join, rest } = chat(server));
 });
 after(async () => {

@@ -117,11 +117,11 @@ test("a report reaches the desk with what was said around it, and ends there", a
   const mo = await moderate("video_reports");
   await say(grace, "a quiet beginning");
   await say(zoe, "something rude");
-  await say(zoe, "something ruder");
+  await say(zoe, "another insult");
   await say(grace, "a quiet end");
-  await row(grace, "something ruder").waitFor();
+  await row(grace, "another insult").waitFor();
   await report(grace, "something rude", "Insults or harassment", "not nice");
-  await report(grace, "something ruder", "Something else");
+  await report(grace, "another insult", "Something else");
   await desk(mo, 2).click();
   const reports = panel(mo, /^Reports/);
   const entry = (text) => reports.locator(".rows > li").filter({ hasText: text });

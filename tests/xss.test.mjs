@@ -169,7 +169,8 @@ async function rename(room, name) {
 /** Without white space around, as Unicode has it and not JavaScript. */
 const trimmed = (text) => text.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
 
-const ELEMENTS = "a b bdi button div form h2 header img input li ol p path section span svg textarea time ul";
+const ELEMENTS =
+  "a b bdi blockquote button dialog div fieldset form h2 h3 header img input label legend li ol option p path section select span svg textarea time ul";
 
 /** The page has the messages as they were meant, and nothing in it that the element did not make. */
 async function shown(page, room, messages) {
