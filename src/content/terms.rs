@@ -36,8 +36,8 @@ impl Terms {
     /// profanity filter.
     ///
     /// # Errors
-    /// More than 500 terms; a term of more than 64 characters, of nothing but wildcards and space, or with more than
-    /// four `*`.
+    /// More than 500 terms; a term of more than 64 characters, of nothing but wildcards and space, with more than four
+    /// `*`, or with a control character.
     pub fn compile<'a>(
         blocked: impl IntoIterator<Item = &'a str>,
         allowed: impl IntoIterator<Item = &'a str>,
@@ -104,6 +104,9 @@ fn compile(term: &str) -> Result<Pattern, BadTerm> {
         return Err(bad(format!(
             "The term \"{start}…\" has {chars} characters; at most {MAX_TERM_CHARS} are allowed."
         )));
+    }
+    if term.chars().any(char::is_control) {
+        return Err(bad("A term holds no control characters; this one does.".to_owned()));
     }
     if term.matches('*').count() > MAX_WILDCARDS {
         return Err(bad(format!("The term \"{term}\" has more than {MAX_WILDCARDS} wildcards. Use fewer `*`.")));

@@ -120,8 +120,10 @@ impl Host {
                 let error = self.told(failure, effects);
                 // Ahead of the closing that some refusals bring.
                 self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
-                let limited =
-                    matches!(error.code, ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected);
+                let limited = matches!(
+                    error.code,
+                    ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected | ErrorCode::RoomMode
+                );
                 if limited && self.audience.refused(socket, self.now) {
                     let message = "You go on although you are told to wait; come back later.";
                     let error = ChatError::new(ErrorCode::RateLimited, message);

@@ -125,9 +125,9 @@ pub enum Body {
     },
     /// A bulk act: these messages became tombstones.
     MessagesDeleted {
-        /// The messages, newest first.
+        /// The messages: first those that others than moderators never saw, each part with the newest first.
         message_ids: Vec<MessageId>,
-        /// How many of the first of them those below moderator had not seen yet, and never do.
+        /// How many of the first of them those below moderator never saw, and never do.
         #[serde(default, skip_serializing_if = "is_zero")]
         unseen: usize,
         /// Whose, where it was all of one user's.

@@ -52,6 +52,8 @@ pub(super) struct Found {
     row: Row,
     at: u64,
     visible_at: u64,
+    /// Who may see it at all.
+    pub(super) audience: Audience,
     pub(super) message: Message,
 }
 
@@ -84,8 +86,9 @@ impl Room {
             if let Some((event, Body::NewMessage(message))) = held.map(|event| (event, &event.body))
                 && message.message_id == id
             {
-                let (at, visible_at, message) = (event.at, event.visible_at, (**message).clone());
-                return Ok(Ok(Found { row, at, visible_at, message }));
+                let (at, visible_at, audience) = (event.at, event.visible_at, event.audience.clone());
+                let message = (**message).clone();
+                return Ok(Ok(Found { row, at, visible_at, audience, message }));
             }
             // Below the oldest row, or of an earlier epoch: PostgreSQL may have it.
             if row.first() <= id.seq() && id.time() >= self.epoch {
@@ -123,17 +126,18 @@ impl Room {
     ) -> Result<(Edited, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Action::Send, sender.role, self.info.settings.read_only)?;
-        let (found, author, said_at, system) = match (self.find(cx, id)?, known) {
+        let (found, author, said_at, system, shared) = match (self.find(cx, id)?, known) {
             (Ok(found), _) => {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
                 let system = found.message.kind == MessageType::System;
-                (Some(found), author, at, system)
+                let shared = found.audience == Audience::All;
+                (Some(found), author, at, system, shared)
             }
             (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld => {
                 if known.deleted {
                     return Err(not_found().into());
                 }
-                (None, known.user_id, known.at, known.system)
+                (None, known.user_id, known.at, known.system, known.audience == Audience::All)
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -147,10 +151,16 @@ impl Room {
         self.check_bond(sender, cx.now)?;
         self.check_rates(&who.user_id, sender.role, cx.now)?;
         let clean = content::clean(content, self.max_length())?;
-        let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
         let mentions = self.mentions(cx, clean.plain(), &[])?;
+        let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let edited_at = self.last_at.max(cx.now);
+        let audience = self.audience_for(&who.user_id, cx.now);
+        if shared && audience != Audience::All {
+            // Told as done, and nothing is: everybody reads this message, and nobody is to hear its author any more.
+            self.count_said(&who.user_id, sender.role, cx.now);
+            return Ok((Edited { message_id, seq: self.last_seq, edited_at: rfc3339(edited_at) }, Step::default()));
+        }
         let mut step = Step::default();
         if let Some(found) = found {
             step.write.rewrite.extend(self.without_edit(cx, found.message.edit_seq)?);
@@ -178,7 +188,6 @@ impl Room {
             reasons,
             system,
         };
-        let audience = self.audience_for(&who.user_id, cx.now);
         let seq = self.append(&mut step, cx.now, audience, body);
         self.count_said(&who.user_id, sender.role, cx.now);
         self.seal(&mut step);
@@ -209,6 +218,7 @@ impl Room {
                     at: found.at,
                     deleted,
                     system: *kind == MessageType::System,
+                    audience: found.audience.clone(),
                     ..KnownMessage::default()
                 };
                 (Some(found), author)
@@ -232,9 +242,11 @@ impl Room {
             step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
             self.edits.set(message_id, None, &mut step);
         }
-        let KnownMessage { no, user_id: author, .. } = author;
+        let KnownMessage { no, user_id: author, audience, .. } = author;
         let body = Body::MessageDeleted { message_id, no, by: who.user_id.clone(), role: sender.role, author, unseen };
-        let seq = self.append(&mut step, cx.now, Audience::All, body);
+        // Who never saw the message does not hear of its end.
+        let seq = self.append(&mut step, cx.now, audience, body);
+        self.unpin_deleted(&mut step, cx.now, &[message_id], (&who.user_id, sender.role));
         self.seal(&mut step);
         Ok((Deleted { message_id, seq: Some(seq), deleted_at: rfc3339(deleted_at) }, step))
     }
@@ -266,7 +278,8 @@ impl Room {
             self.reacted.take(&who.user_id, rate, cx.now)?;
         }
         let reaction = content::reaction(reaction)?;
-        let message_id = self.find(cx, id)??.message.message_id;
+        let Found { message, audience, .. } = self.find(cx, id)??;
+        let message_id = message.message_id;
         let mut reactions = Reactions::of(cx.log, message_id.seq())?;
         let mut step = Step::default();
         if !reactions.change(&who.user_id, reaction, remove)? {
@@ -285,7 +298,7 @@ impl Room {
             remove,
             reactions: counts.clone(),
         };
-        let seq = self.append(&mut step, cx.now, Audience::All, body);
+        let seq = self.append(&mut step, cx.now, audience, body);
         self.seal(&mut step);
         Ok((Reacted { message_id, reactions: counts, seq: Some(seq) }, step))
     }

@@ -8,10 +8,13 @@ use crate::content::{
 };
 use crate::protocol::act::{SetTerms, Terms, TryTerms};
 use crate::protocol::wire::json;
-use crate::protocol::{Audience, Body, ChatError, ErrorCode, RoomSettings};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, Rate, RoomSettings};
 use crate::settings::Settings;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
+
+/// How many of a user's messages the filters refuse before none is looked at any more.
+pub(super) const REFUSED: Rate = Rate { messages: 20, window_ms: 60_000 };
 
 /// A reason with its sentence, as it stands on the wire.
 #[derive(Debug, Serialize)]
@@ -97,7 +100,8 @@ impl Room {
     /// Asks the filters about a message that the rate limit let through.
     ///
     /// # Errors
-    /// `room_mode`, `content_rejected`; also where an edit would have to wait for a moderator.
+    /// `room_mode`, `content_rejected`; also where an edit would have to wait for a moderator. `rate_limited` after 20 of
+    /// them in a minute: what the filters object to is not found out by trying.
     pub(super) fn judged(
         &mut self,
         cx: &Context<'_>,
@@ -106,6 +110,7 @@ impl Room {
         edit: bool,
     ) -> Result<Judged, Failure> {
         let user = sender.identity.map_or("", |who| who.user_id.as_str());
+        self.refused.check(user, REFUSED, cx.now)?;
         let (authors, fault) = (RefCell::new(self.authors.take()), Cell::new(None));
         let first = || match Authors::known(&mut authors.borrow_mut(), cx.log, user) {
             Ok(known) => !known,
@@ -128,7 +133,10 @@ impl Room {
                 Judged { clean: clean.masked(&spans), original, reasons, hold: false }
             }
             Verdict::Hold { reasons } if !edit => Judged { clean, original: None, reasons, hold: true },
-            Verdict::Hold { reasons } | Verdict::Reject { reasons } => return Err(refused(&reasons).into()),
+            Verdict::Hold { reasons } | Verdict::Reject { reasons } => {
+                self.refused.accepted(user, cx.now);
+                return Err(refused(&reasons).into());
+            }
         })
     }
 

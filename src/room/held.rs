@@ -191,13 +191,13 @@ impl Room {
 
     /// Takes a message out of the queue and its text out of the log; the message, where the log still holds it.
     fn take_held(&mut self, log: &dyn Log, step: &mut Step, id: MessageId, now: u64) -> Read<Option<Message>> {
-        self.held.0.remove(&id.seq());
-        step.write.state.push((format!("{KEY_HELD}{:013}", id.seq()), None));
         let earlier = step.write.rewrite.iter().position(|row| held_in(row, id.seq()).is_some());
         let row = match earlier {
             Some(at) => Some(step.write.rewrite.swap_remove(at)),
             None => log.row_with(id.seq())?,
         };
+        self.held.0.remove(&id.seq());
+        step.write.state.push((format!("{KEY_HELD}{:013}", id.seq()), None));
         let Some(mut row) = row else { return Ok(None) };
         let mut taken = None;
         for event in row.events.iter_mut().filter(|event| event.seq == id.seq()) {

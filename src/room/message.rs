@@ -132,9 +132,9 @@ impl Room {
             None => None,
             Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message.message_id),
         };
+        let mentions = self.mentions(cx, clean.plain(), &body.mentions)?;
         // Last of all: what is refused for another reason is not remembered as said.
         let Judged { clean, original, reasons, hold } = self.judged(cx, sender, clean, false)?;
-        let mentions = self.mentions(cx, clean.plain(), &body.mentions)?;
 
         let sent_by = as_user.is_some().then(|| who.user_id.clone());
         let user = as_user.unwrap_or_else(|| User {

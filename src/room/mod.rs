@@ -110,6 +110,8 @@ pub struct Room {
     /// What all members said together.
     said: Window,
     reacted: Rates,
+    /// What the filters refused.
+    refused: Rates,
     edits: edits::Edits,
     reports: reports::Reports,
     authors: Option<mentions::Authors>,
@@ -212,6 +214,7 @@ impl Room {
             rates: Rates::default(),
             said: Window::default(),
             reacted: Rates::default(),
+            refused: Rates::default(),
             edits: edits::Edits::default(),
             reports: reports::Reports::default(),
             authors: None,
@@ -530,6 +533,7 @@ impl Room {
         let window = self.longest_window();
         self.rates.sweep(window, now);
         self.reacted.sweep(self.settings.rate_limit_window_ms, now);
+        self.refused.sweep(filters::REFUSED.window_ms, now);
     }
 }
 

@@ -218,7 +218,10 @@ impl Room {
             ends_at: duration_s.map(|s| cx.now.saturating_add(s.saturating_mul(1000))),
             by: who.user_id.clone(),
         };
-        self.deny_all_of(cx, &mut step, &who.user_id, &user_id)?;
+        // Who is not to notice the ban is not told of a denial either.
+        if !shadow {
+            self.deny_all_of(cx, &mut step, &who.user_id, &user_id)?;
+        }
         step.write.state.push((format!("{KEY_BAN}{user_id}"), Some(json(&ban))));
         self.bans.insert(user_id, ban.clone());
         let audience = if shadow { Audience::Moderators } else { Audience::All };
@@ -285,7 +288,8 @@ impl Room {
         reason: Option<String>,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let deleted_at = self.last_at.max(cx.now);
-        let (mut ids, mut gone_edits, mut more, mut unseen) = (Vec::new(), Vec::new(), false, 0);
+        // Apart what others than moderators never saw: they do not hear of its end.
+        let (mut ids, mut hidden, mut gone_edits, mut more) = (Vec::new(), Vec::new(), Vec::new(), false);
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut before = u64::MAX;
         'scan: loop {
@@ -303,12 +307,12 @@ impl Room {
                     if !theirs || message.deleted_at.is_some() {
                         continue;
                     }
-                    if ids.len() >= MOST_DELETED {
+                    if ids.len() + hidden.len() >= MOST_DELETED {
                         more = true;
                         break;
                     }
-                    ids.push(message.message_id);
-                    unseen += usize::from(event.visible_at > deleted_at);
+                    let seen = event.visible_at <= deleted_at && event.audience == Audience::All;
+                    if seen { &mut ids } else { &mut hidden }.push(message.message_id);
                     gone_edits.extend(message.edit_seq);
                     message.redact(deleted_at);
                     changed = true;
@@ -322,7 +326,9 @@ impl Room {
             }
         }
         let mut step = Step::default();
-        if ids.is_empty() {
+        let unseen = hidden.len();
+        let message_ids = [hidden, ids].concat();
+        if message_ids.is_empty() {
             return Ok((raw(json(&DeletedData { deleted: 0, more, seq: None })), step));
         }
         for seq in gone_edits {
@@ -331,11 +337,12 @@ impl Room {
             row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
         }
         step.write.rewrite = rows.into_values().collect();
-        step.write.state = ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();
-        let deleted = ids.len();
+        step.write.state = message_ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();
+        let deleted = message_ids.len();
         let (by, role) = (who.user_id.clone(), sender.role);
-        let body = Body::MessagesDeleted { message_ids: ids, unseen, user_id: user, by, role, reason };
+        let body = Body::MessagesDeleted { message_ids: message_ids.clone(), unseen, user_id: user, by, role, reason };
         let seq = Some(self.append(&mut step, cx.now, Audience::All, body));
+        self.unpin_deleted(&mut step, cx.now, &message_ids, (&who.user_id, role));
         self.seal(&mut step);
         Ok((raw(json(&DeletedData { deleted, more, seq })), step))
     }
@@ -354,7 +361,12 @@ impl Room {
             let error = ChatError::new(ErrorCode::MessageNotFound, "This message is not pinned.").field("message_id");
             pinned.ok_or(error)?
         } else {
-            self.find(cx, &body.message_id)??.message.message_id
+            let found = self.find(cx, &body.message_id)??;
+            if found.audience != Audience::All {
+                let message = "Only what everybody sees can be pinned.";
+                return Err(ChatError::new(ErrorCode::Forbidden, message).field("message_id").into());
+            }
+            found.message.message_id
         };
         if unpinned || !self.pinned.contains(&message_id) {
             self.pinned.retain(|id| *id != message_id);
@@ -368,6 +380,16 @@ impl Room {
             self.seal(&mut step);
         }
         Ok((raw(json(&PinnedData { pinned: &self.pinned })), step))
+    }
+
+    /// Takes deleted messages down from the pinned ones.
+    pub(super) fn unpin_deleted(&mut self, step: &mut Step, now: u64, deleted: &[MessageId], (by, role): (&str, Role)) {
+        for message_id in self.pinned.clone().into_iter().filter(|id| deleted.contains(id)) {
+            self.pinned.retain(|id| *id != message_id);
+            step.write.state.push((KEY_PINNED.into(), Some(json(&self.pinned))));
+            let (by, pinned) = (by.to_owned(), self.pinned.clone());
+            self.append(step, now, Audience::All, Body::Pinned { message_id, unpinned: true, pinned, by, role });
+        }
     }
 
     /// Ids of the pinned messages, newest first.

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// More than this is a snapshot instead.
 const MOST_EVENTS: u64 = 1_000;
 const MOST_BYTES: usize = 512 * 1024;
+/// Rows of the log that a snapshot is looked for in.
+const MOST_SCANNED: usize = 2_000;
 
 /// What `resume` or `catch_up` yields.
 #[derive(Debug)]
@@ -97,20 +99,19 @@ impl Room {
     pub fn snapshot(&self, log: &dyn Log, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
         let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
         let limit = own.unwrap_or(self.settings.message_history_limit);
-        let (mut rows, mut count, mut before) = (Vec::new(), 0, u64::MAX);
-        while count < limit {
+        let (mut newest, mut scanned, mut before) = (Vec::new(), 0, u64::MAX);
+        // Where little of what was said is for this viewer, the search for more of it ends somewhere.
+        while newest.len() < limit && scanned < MOST_SCANNED {
             let batch = log.rows_before(before, SCAN)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
-            let messages =
-                |event: &&LogEvent| matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some();
-            count += batch.iter().flat_map(|row| &row.events).filter(messages).count();
-            rows.extend(batch);
+            scanned += batch.len();
+            let events = batch.into_iter().flat_map(|row| row.events.into_iter().rev());
+            let shown =
+                |event: &LogEvent| matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some();
+            newest.extend(events.filter(shown).take(limit - newest.len()));
         }
-        let events: Vec<_> = rows.iter().flat_map(|row| row.events.iter().rev()).collect();
-        let wanted = events.into_iter().filter(|event| view(event, viewer, now).is_some());
-        let mut wanted: Vec<_> = wanted.filter(|event| matches!(event.body, Body::NewMessage(_))).take(limit).collect();
-        wanted.reverse();
+        let wanted: Vec<_> = newest.iter().rev().collect();
         self.messages(log, &wanted, viewer)
     }
 

@@ -3,7 +3,7 @@
 use crate::world::{ROOM, World, all};
 use edge_chat::auth::Identity;
 use edge_chat::protocol::CreateRoom;
-use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery};
+use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, UserAsk};
 use serde_json::{Value, json};
 
 const ADVERT: &str = "cheap viewers and followers, dm me, click here";
@@ -321,4 +321,55 @@ fn moderators_and_services_are_not_filtered() {
         assert_eq!(w.say(socket, &format!("shit, {ADVERT}")).get("held"), None);
     }
     assert!(all(&w.events(service, "new_message"), "content").iter().all(|content| content.starts_with("shit")));
+}
+
+#[test]
+fn who_is_refused_over_and_over_is_not_looked_at_any_more() {
+    let mut w = world();
+    let (zoe, moderator) = (w.join("zoe"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["spoil*"]})).unwrap();
+    for _ in 0..20 {
+        assert_eq!(w.post("zoe", "no spoilers").unwrap_err().code.as_str(), "content_rejected");
+    }
+    let refused = w.ask(zoe, "send_message", json!({"content": "a kind word"})).unwrap_err();
+    assert_eq!((&refused["code"], &refused["retry_after_ms"]), (&json!("rate_limited"), &json!(60_000)));
+    w.now += 60_000;
+    w.say(zoe, "a kind word");
+}
+
+#[test]
+fn a_term_that_postgres_could_not_hold_is_refused() {
+    let mut w = world();
+    let moderator = w.join("mod");
+    let refused = w.ask(moderator, "set_terms", json!({"blocked": ["fine"], "allowed": ["a\u{0}b"]})).unwrap_err();
+    assert_eq!((&refused["code"], &refused["field"]), (&json!("bad_request"), &json!("allowed.0")));
+}
+
+#[test]
+fn a_shadow_ban_leaves_what_waits_alone() {
+    let mut w = world();
+    let (zoe, bob, moderator) = (w.join("zoe"), w.join("bob"), w.join("mod"));
+    let held = w.say(zoe, ADVERT);
+    w.ask(moderator, "ban_user", json!({"user_id": "zoe", "shadow": true})).unwrap();
+    assert!(w.events(zoe, "message_denied").is_empty());
+    w.ask(moderator, "allow_message", json!({"held_id": held["message_id"]})).unwrap();
+    assert_eq!(w.events(zoe, "new_message").len(), 1);
+    assert!(w.events(bob, "new_message").is_empty());
+}
+
+#[test]
+fn a_snapshot_where_little_is_for_the_viewer_does_not_read_the_whole_log() {
+    let mut w = World::with(&[("RATE_LIMIT_SERVICE_MESSAGES", "100000")], 1);
+    let zoe = w.join("zoe");
+    w.say(zoe, "long ago");
+    for n in 0..2_100 {
+        w.post("svc", &format!("m{n}")).unwrap();
+    }
+    w.own("carl", UserAsk::Block("svc".into())).unwrap();
+    w.evict();
+    let carl = w.open("carl");
+    let reads = w.log.reads.get();
+    let joined = w.ask(carl, "join_room", json!({"room_id": ROOM})).unwrap();
+    assert_eq!(joined["messages"], json!([]));
+    assert_eq!(w.log.reads.get() - reads, 20);
 }

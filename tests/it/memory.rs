@@ -30,6 +30,8 @@ pub struct Tables {
 pub struct MemoryLog {
     tables: RefCell<Tables>,
     pub flaw: Cell<Flaw>,
+    /// How often rows were read backwards.
+    pub reads: Cell<u32>,
 }
 
 impl MemoryLog {
@@ -115,6 +117,7 @@ impl Log for MemoryLog {
     }
 
     fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        self.reads.set(self.reads.get() + 1);
         Self::rows(self.tables.borrow().log.range(..seq).rev().take(limit as usize))
     }
 

@@ -318,3 +318,47 @@ fn each_act_is_in_the_batch_for_the_audit() {
     assert_eq!(audit.iter().map(|op| op["action"].clone()).collect::<Vec<_>>(), names);
     assert!(audit.iter().all(|op| op["actor"] == "own" && !op.to_string().contains("hello")));
 }
+
+#[test]
+fn what_is_done_to_a_hidden_message_is_hidden_too() {
+    let mut w = World::new();
+    room(&mut w);
+    let (zoe, bob, moderator) = (w.join("zoe"), w.join("bob"), w.join("mod"));
+    let shared = id(&w.say(zoe, "said before"));
+    w.call("mod", Ask::Act(Act::Ban(BanUser { shadow: true, ..ban("zoe") }))).unwrap();
+    let hidden: Vec<_> = (0..3).map(|n| id(&w.say(zoe, &format!("unheard {n}")))).collect();
+    w.take(bob);
+
+    // An edit does not reach those who read the message already.
+    w.ask(zoe, "edit_message", json!({"message_id": shared, "content": "can you hear me"})).unwrap();
+    let page = w.page("bob", PageQuery::Page { page: 1, limit: 10 });
+    assert_eq!(page["held"][0]["content"], "said before");
+
+    w.ask(moderator, "react", json!({"message_id": hidden[0], "reaction": "👍"})).unwrap();
+    assert_eq!(w.code(moderator, "pin_message", json!({"message_id": hidden[0]})), "forbidden");
+    w.ask(moderator, "delete_message", json!({"message_id": hidden[0]})).unwrap();
+    w.ask(zoe, "delete_message", json!({"message_id": hidden[1]})).unwrap();
+    assert_eq!(w.events(zoe, "message_deleted").len(), 2);
+    w.ask(moderator, "clear_room", json!({})).unwrap();
+    let lines = w.take(bob);
+    assert!(lines.iter().all(|line| hidden.iter().all(|id| !line.to_string().contains(id))), "{lines:?}");
+    let cleared = lines.iter().find(|line| line["event"] == "messages_deleted").unwrap();
+    assert_eq!(cleared["data"]["message_ids"], json!([shared]));
+    assert_eq!(w.events(moderator, "messages_deleted")[0]["message_ids"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_deleted_message_is_pinned_no_more() {
+    let mut w = World::new();
+    room(&mut w);
+    let zoe = w.join("zoe");
+    let ids: Vec<_> = (0..3).map(|n| id(&w.say(zoe, &format!("message {n}")))).collect();
+    for id in &ids {
+        w.call("mod", Ask::Act(Act::Pin(PinRef { message_id: id.clone(), room_id: None }))).unwrap();
+    }
+    w.ask(zoe, "delete_message", json!({"message_id": ids[1]})).unwrap();
+    assert_eq!(w.events(zoe, "message_unpinned")[0]["pinned"], json!([ids[2], ids[0]]));
+    w.call("mod", Ask::Act(Act::Clear(Reasoned::default()))).unwrap();
+    w.evict();
+    assert_eq!(w.get("ada")["pinned"], json!([]));
+}
