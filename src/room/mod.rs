@@ -4,11 +4,13 @@
 //! the log is read through [`Log`].
 
 mod admin;
+mod begin;
 mod change;
 mod dedupe;
 mod edits;
 mod filters;
 mod held;
+mod limits;
 mod log;
 mod mentions;
 mod message;
@@ -25,6 +27,7 @@ pub use admin::{check_create, new_info};
 pub use change::{Deleted, Edited};
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
+pub use limits::is_apart;
 pub use log::{Log, Read, Row, StorageFault, Write};
 pub use message::{Sender, Sent};
 pub use moderation::{BanData, DeletedData, PinnedData, RoleData};
@@ -38,10 +41,9 @@ pub use view::{Seen, Viewer, view};
 use crate::auth::{Identity, Role, effective};
 use crate::content;
 use crate::protocol::act::{Ban, Terms};
-use crate::protocol::call::{Remembered, Standing};
+use crate::protocol::call::Standing;
 use crate::protocol::{
-    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, Message, MessageId, Position, Rate, RoomId, RoomInfo,
-    UserId, Visibility,
+    Audience, Body, ChatError, ErrorCode, LogEvent, Mention, MessageId, Position, RoomId, RoomInfo, UserId, Visibility,
 };
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -143,153 +145,6 @@ const STORAGE_BYTES: u64 = 9 << 30;
 const SCAN: u32 = 100;
 
 impl Room {
-    /// The room as its storage holds it; none where the storage is empty.
-    ///
-    /// # Errors
-    /// The storage cannot be read.
-    pub fn load(id: &RoomId, settings: Rc<Settings>, log: &dyn Log, now: u64) -> Read<Option<Self>> {
-        let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
-        let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
-        let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
-        let (mut bans, mut pinned, mut blocks) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let (mut terms, mut held) = (Terms::default(), held::Queue::default());
-        for (key, value) in log.state()? {
-            match key.as_str() {
-                KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
-                KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
-                KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
-                KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
-                _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
-                _ if held.load(&key, &value)? => {}
-                KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
-                _ => {
-                    if let Some(user) = key.strip_prefix(KEY_BAN) {
-                        bans.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
-                    } else if let Some(user) = key.strip_prefix(KEY_BLOCKS) {
-                        blocks.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
-                    } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
-                        let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
-                        roles.insert(user.to_owned(), role);
-                    }
-                }
-            }
-        }
-        let Some(info) = info else { return Ok(None) };
-        let mut room = Self::bare(id, settings, info, roles, epoch);
-        room.drained = drained;
-        room.edits = edits;
-        room.reports = reports;
-        room.bans = bans;
-        room.pinned = pinned;
-        room.held = held;
-        room.terms = terms;
-        room.refilter();
-        room.blocks = blocks;
-        if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
-            room.last_seq = row.last;
-            room.last_no = row.no;
-            let last = row.events.last();
-            room.last_at = last.map_or(0, |event| event.at);
-            room.visible_at = last.map_or(0, |event| event.visible_at);
-        }
-        room.reload_rates(log, now)?;
-        Ok(Some(room))
-    }
-
-    fn bare(id: &RoomId, settings: Rc<Settings>, info: RoomInfo, roles: BTreeMap<UserId, Role>, epoch: u64) -> Self {
-        Self {
-            id: id.clone(),
-            settings,
-            info,
-            roles,
-            epoch,
-            last_seq: 0,
-            last_no: 0,
-            last_at: 0,
-            visible_at: 0,
-            drained: 0,
-            bans: BTreeMap::new(),
-            pinned: Vec::new(),
-            blocks: BTreeMap::new(),
-            rates: Rates::default(),
-            said: Window::default(),
-            reacted: Rates::default(),
-            refused: Rates::default(),
-            edits: edits::Edits::default(),
-            reports: reports::Reports::default(),
-            authors: None,
-            dedupe: None,
-            held: held::Queue::default(),
-            terms: Terms::default(),
-            filters: content::Filters::default(),
-            spoken: content::History::default(),
-        }
-    }
-
-    /// A room made now. `roles` are those it begins with, the owner's apart.
-    pub fn create(
-        id: &RoomId,
-        settings: Rc<Settings>,
-        info: RoomInfo,
-        roles: BTreeMap<UserId, Role>,
-        now: u64,
-    ) -> (Self, Step) {
-        Self::begin(id, settings, info, roles, now, 0)
-    }
-
-    /// A room whose storage was lost, from what PostgreSQL remembers: a new epoch, the numbering going on.
-    pub fn restore(
-        id: &RoomId,
-        settings: Rc<Settings>,
-        remembered: Remembered,
-        now: u64,
-        entropy: &[u8; 32],
-    ) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, terms, held, reports, last_no, epoch } = remembered;
-        let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
-        for ban in bans {
-            step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(crate::protocol::wire::json(&ban))));
-            room.bans.insert(ban.user_id.clone(), ban);
-        }
-        if !pinned.is_empty() {
-            step.write.state.push((KEY_PINNED.into(), Some(crate::protocol::wire::json(&pinned))));
-            room.pinned = pinned;
-        }
-        if terms != Terms::default() {
-            step.write.state.push((KEY_TERMS.into(), Some(crate::protocol::wire::json(&terms))));
-            room.terms = terms;
-            room.refilter();
-        }
-        for report in reports {
-            room.reports.keep(report, &mut step);
-        }
-        room.hold_again(&mut step, now, held, entropy);
-        room.seal(&mut step);
-        (room, step)
-    }
-
-    fn begin(
-        id: &RoomId,
-        settings: Rc<Settings>,
-        info: RoomInfo,
-        roles: BTreeMap<UserId, Role>,
-        epoch: u64,
-        last_no: u64,
-    ) -> (Self, Step) {
-        let mut room = Self::bare(id, settings, info, roles, epoch);
-        room.last_no = last_no;
-        let mut step = Step::default();
-        step.write.state.push((KEY_EPOCH.into(), Some(epoch.to_string())));
-        room.describe(&mut step, Vec::new(), None, epoch, Audience::Internal);
-        for (user_id, role) in room.roles.clone() {
-            step.write.state.push((format!("{KEY_ROLE}{user_id}"), Some(crate::protocol::wire::json(&role))));
-            let body = Body::Role { user_id, username: None, role: Some(role), by: None };
-            room.append(&mut step, epoch, Audience::Internal, body);
-        }
-        room.seal(&mut step);
-        (room, step)
-    }
-
     /// Appends the room's description, and keeps it as state.
     fn describe(&mut self, step: &mut Step, changed: Vec<String>, by: Option<&str>, now: u64, audience: Audience) {
         step.write.state.push((KEY_ROOM.into(), Some(crate::protocol::wire::json(&self.info))));
@@ -312,90 +167,6 @@ impl Room {
     fn seal(&self, step: &mut Step) {
         if let Some(last) = step.events.last() {
             step.write.append = Some(Row { last: last.seq, no: self.last_no, events: step.events.clone() });
-        }
-    }
-
-    fn reload_rates(&mut self, log: &dyn Log, now: u64) -> Read<()> {
-        let since = now.saturating_sub(self.longest_window());
-        let (mut before, mut said) = (u64::MAX, Vec::new());
-        let sent = |message: &Message, at| {
-            let counts = message.sent_by.is_none() && !message.user.roles.iter().any(|role| is_apart(*role));
-            (message.sender().clone(), at, counts)
-        };
-        'scan: loop {
-            let rows = log.rows_before(before, SCAN)?;
-            let Some(oldest) = rows.last() else { break };
-            before = oldest.first();
-            for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
-                if event.at <= since {
-                    break 'scan;
-                }
-                match &event.body {
-                    // One that waited counted when it was sent.
-                    Body::NewMessage(message) if message.held_id.is_none() => said.push(sent(message, event.at)),
-                    Body::MessageHeld(held) => said.push(sent(&held.message, event.at)),
-                    // The log does not say what an editor was; most are members.
-                    Body::MessageEdited { user_id, .. } | Body::Gone { user_id } => {
-                        said.push((user_id.clone(), event.at, true));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        for (user, at, counts) in said.iter().rev() {
-            self.rates.accepted(user, *at);
-            if *counts && at.saturating_add(self.room_rate().window_ms) > now {
-                self.said.accepted(*at);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether this user may say one more thing at `now`: by their own rate, and by the room's.
-    fn check_rates(&mut self, user: &str, role: Role, now: u64) -> Result<(), ChatError> {
-        if let Some(rate) = self.rate(role) {
-            self.rates.check(user, rate, now)?;
-        }
-        if is_apart(role) {
-            return Ok(());
-        }
-        let message = "So much is said in this room that it takes no more for a moment.";
-        self.said.check(self.room_rate(), now).map_err(|error| ChatError { message: message.into(), ..error })
-    }
-
-    /// Counts what [`Room::check_rates`] let pass and the room accepted.
-    fn count_said(&mut self, user: &str, role: Role, now: u64) {
-        if self.rate(role).is_some() {
-            self.rates.accepted(user, now);
-        }
-        if !is_apart(role) {
-            self.said.accepted(now);
-        }
-    }
-
-    fn room_rate(&self) -> Rate {
-        let Settings { rate_limit_room_messages: messages, rate_limit_room_window_ms: window_ms, .. } = *self.settings;
-        Rate { messages, window_ms }
-    }
-
-    fn longest_window(&self) -> u64 {
-        let own = self.rate(Role::Member).map_or(0, |rate| rate.window_ms);
-        let slow = self.info.settings.slow_s.unwrap_or(0).saturating_mul(1000);
-        own.max(slow).max(self.settings.rate_limit_service_window_ms).max(self.room_rate().window_ms)
-    }
-
-    /// The limit for this role; none for those who have none.
-    fn rate(&self, role: Role) -> Option<Rate> {
-        match role {
-            Role::Service => Some(Rate {
-                messages: self.settings.rate_limit_service_messages,
-                window_ms: self.settings.rate_limit_service_window_ms,
-            }),
-            role if role.exempt_from_rate_limit() => None,
-            _ => Some(self.info.settings.rate.unwrap_or(Rate {
-                messages: self.settings.rate_limit_messages,
-                window_ms: self.settings.rate_limit_window_ms,
-            })),
         }
     }
 
@@ -527,17 +298,4 @@ impl Room {
         }
         Ok(step)
     }
-
-    /// Lets go of what is too old to matter; called now and then.
-    pub fn sweep(&mut self, now: u64) {
-        let window = self.longest_window();
-        self.rates.sweep(window, now);
-        self.reacted.sweep(self.settings.rate_limit_window_ms, now);
-        self.refused.sweep(filters::REFUSED.window_ms, now);
-    }
-}
-
-/// Moderators and above, and services: neither the room's rate nor those of reactions and typing are theirs.
-pub fn is_apart(role: Role) -> bool {
-    role.at_least(Role::Moderator)
 }
