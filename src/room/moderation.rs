@@ -2,11 +2,11 @@
 
 use super::policy::{self, Action};
 use super::reactions;
-use super::{Context, Failure, KEY_BAN, KEY_PINNED, KEY_ROLE, Room, Row, SCAN, Sender, Step};
+use super::{Context, Failure, KEY_BAN, KEY_ROLE, Room, Row, SCAN, Sender, Step};
 use crate::auth::{Identity, Role};
-use crate::protocol::act::{Act, Announcement, Ban, BanUser, PinRef, Reasoned, SetRole, UserRef};
+use crate::protocol::act::{Act, Announcement, Ban, BanUser, Reasoned, SetRole, UserRef};
 use crate::protocol::wire::{json, raw};
-use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, UserId, rfc3339};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, UserId, rfc3339};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -17,8 +17,6 @@ const LONGEST_BAN: u64 = 31_536_000;
 const LONGEST_DELETE: u64 = 7 * 24 * 3600;
 /// Messages that one act makes tombstones at most: what one transaction may rewrite.
 const MOST_DELETED: usize = 1_000;
-/// Messages that are pinned at once.
-const MOST_PINNED: usize = 5;
 
 /// A ban as moderators see it.
 #[derive(Debug, Serialize)]
@@ -53,15 +51,6 @@ pub struct DeletedData {
     /// The event's place in the log; absent where there was nothing to delete.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
-}
-
-/// What is pinned.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PinnedData<'a> {
-    /// Ids of messages, newest first.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]
-    pinned: &'a [MessageId],
 }
 
 /// A user's role in a room.
@@ -345,56 +334,6 @@ impl Room {
         self.unpin_deleted(&mut step, cx.now, &message_ids, (&who.user_id, role));
         self.seal(&mut step);
         Ok((raw(json(&DeletedData { deleted, more, seq })), step))
-    }
-
-    fn pin(
-        &mut self,
-        cx: &Context<'_>,
-        sender: &Sender<'_>,
-        who: &Identity,
-        body: &PinRef,
-        unpinned: bool,
-    ) -> Result<(Box<RawValue>, Step), Failure> {
-        let mut step = Step::default();
-        let message_id = if unpinned {
-            let pinned = MessageId::parse(&body.message_id).filter(|id| self.pinned.contains(id));
-            let error = ChatError::new(ErrorCode::MessageNotFound, "This message is not pinned.").field("message_id");
-            pinned.ok_or(error)?
-        } else {
-            let found = self.find(cx, &body.message_id)??;
-            if found.audience != Audience::All {
-                let message = "Only what everybody sees can be pinned.";
-                return Err(ChatError::new(ErrorCode::Forbidden, message).field("message_id").into());
-            }
-            found.message.message_id
-        };
-        if unpinned || !self.pinned.contains(&message_id) {
-            self.pinned.retain(|id| *id != message_id);
-            if !unpinned {
-                self.pinned.insert(0, message_id);
-                self.pinned.truncate(MOST_PINNED);
-            }
-            step.write.state.push((KEY_PINNED.into(), Some(json(&self.pinned))));
-            let (by, role, pinned) = (who.user_id.clone(), sender.role, self.pinned.clone());
-            self.append(&mut step, cx.now, Audience::All, Body::Pinned { message_id, unpinned, pinned, by, role });
-            self.seal(&mut step);
-        }
-        Ok((raw(json(&PinnedData { pinned: &self.pinned })), step))
-    }
-
-    /// Takes deleted messages down from the pinned ones.
-    pub(super) fn unpin_deleted(&mut self, step: &mut Step, now: u64, deleted: &[MessageId], (by, role): (&str, Role)) {
-        for message_id in self.pinned.clone().into_iter().filter(|id| deleted.contains(id)) {
-            self.pinned.retain(|id| *id != message_id);
-            step.write.state.push((KEY_PINNED.into(), Some(json(&self.pinned))));
-            let (by, pinned) = (by.to_owned(), self.pinned.clone());
-            self.append(step, now, Audience::All, Body::Pinned { message_id, unpinned: true, pinned, by, role });
-        }
-    }
-
-    /// Ids of the pinned messages, newest first.
-    pub fn pinned(&self) -> &[MessageId] {
-        &self.pinned
     }
 
     fn announce(
