@@ -25,8 +25,22 @@ impl Audience {
         self.sockets.get(&id).is_some_and(|socket| socket.offered.is_some())
     }
 
+    /// Whether what this version says is newer than what is known of a user who is here; if so it counts as known, and
+    /// stays so also where the user blocks nobody.
+    pub fn is_newer(&mut self, user: &str, version: u64) -> bool {
+        let Some(present) = self.users.get_mut(user) else { return false };
+        let newer = present.known.is_none_or(|known| known < version);
+        if newer {
+            present.known = Some(version);
+        }
+        newer
+    }
+
     /// Keeps whom a user blocks, or that it is nobody any more.
     pub fn set_blocks(&mut self, user: &str, standing: Option<Standing>) {
+        if let (Some(standing), Some(present)) = (&standing, self.users.get_mut(user)) {
+            present.known = present.known.max(Some(standing.version));
+        }
         match standing {
             Some(standing) => drop(self.blocks.insert(user.to_owned(), standing)),
             None => drop(self.blocks.remove(user)),
@@ -71,11 +85,11 @@ impl Audience {
 
     /// All sockets of a user, joined or not, with the time (ms) at which each one's token was made.
     pub fn tokens_of(&self, user: &str) -> Vec<(SocketId, Option<u64>)> {
-        let of = |(id, socket): (&SocketId, &super::Socket)| {
-            let who = socket.attachment.identity.as_ref().filter(|who| who.user_id == user)?;
-            Some((*id, who.iat_ms))
-        };
-        self.sockets.iter().filter_map(of).collect()
+        let every = (user.to_owned(), SocketId::MIN)..=(user.to_owned(), SocketId::MAX);
+        let unjoined = self.unjoined.range(every).map(|(_, id)| id);
+        let joined = self.users.get(user).into_iter().flat_map(|present| &present.sockets);
+        let of = |id: &SocketId| Some((*id, self.attachment(*id)?.identity.as_ref()?.iat_ms));
+        joined.chain(unjoined).filter_map(of).collect()
     }
 
     /// Whether the user is counted as here.

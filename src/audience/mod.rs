@@ -71,6 +71,8 @@ struct Lists {
 #[derive(Debug, Default)]
 pub struct Audience {
     sockets: BTreeMap<SocketId, Socket>,
+    /// Sockets of users that have not joined.
+    unjoined: BTreeSet<(UserId, SocketId)>,
     users: BTreeMap<UserId, Present>,
     guests: BTreeMap<String, usize>,
     /// What is known of users who are here and block somebody.
@@ -99,10 +101,8 @@ pub fn close_reason(retry: bool, after_ms: u64) -> String {
 impl Audience {
     /// A socket that was accepted and has not joined.
     pub fn open(&mut self, id: SocketId, identity: Option<Identity>, guest: String, now: u64) -> Attachment {
-        let socket = Socket::new(Attachment::new(id, identity, guest, now), self.sent);
-        let attachment = socket.attachment.clone();
-        self.sockets.insert(id, socket);
-        self.index(id);
+        let attachment = Attachment::new(id, identity, guest, now);
+        self.hold(Socket::new(attachment.clone(), self.sent));
         attachment
     }
 
@@ -112,11 +112,17 @@ impl Audience {
         let mut socket = Socket::new(attachment, self.sent);
         socket.role = role;
         let joined = socket.attachment.joined;
-        self.sockets.insert(id, socket);
-        self.index(id);
+        self.hold(socket);
         if joined {
             self.enter(id);
         }
+    }
+
+    fn hold(&mut self, socket: Socket) {
+        let id = socket.attachment.id;
+        self.unjoined.extend(socket.unjoined());
+        self.sockets.insert(id, socket);
+        self.index(id);
     }
 
     /// The attachment of a socket.
@@ -137,6 +143,9 @@ impl Audience {
     /// Lets a socket take part. Whether its user was not here before.
     pub fn join(&mut self, id: SocketId, identity: Option<Identity>, role: Role) -> bool {
         let Some(socket) = self.sockets.get_mut(&id) else { return false };
+        if let Some(key) = socket.unjoined() {
+            self.unjoined.remove(&key);
+        }
         let again = std::mem::replace(&mut socket.attachment.joined, true);
         let guest = identity.is_none();
         socket.attachment.identity = identity;
@@ -226,6 +235,9 @@ impl Audience {
         let Some(socket) = self.sockets.remove(&id) else { return };
         if let Some(at) = socket.indexed {
             self.deadlines.remove(&(at, id));
+        }
+        if let Some(key) = socket.unjoined() {
+            self.unjoined.remove(&key);
         }
         if socket.attachment.joined {
             self.leave(&socket, now);

@@ -17,6 +17,8 @@ pub(super) struct Present {
     pub(super) avatar: Option<String>,
     /// What the user was when the last tab was closed.
     pub(super) role: Role,
+    /// The version of what is known of the user.
+    pub(super) known: Option<u64>,
     leaves_at: Option<u64>,
     typing: bool,
     typed_at: u64,
@@ -49,6 +51,7 @@ impl Audience {
             lowercase: String::new(),
             avatar: None,
             role: socket.role,
+            known: None,
             leaves_at: None,
             typing: false,
             typed_at: 0,

@@ -2,8 +2,8 @@
 
 use super::probe::Probes;
 use crate::auth::{Identity, Role};
-use crate::protocol::ErrorCode;
 use crate::protocol::call::Standing;
+use crate::protocol::{ErrorCode, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A socket's number within its room; kept in its attachment.
@@ -67,6 +67,12 @@ impl Socket {
 
     pub(super) fn user_id(&self) -> Option<&str> {
         self.attachment.identity.as_ref().map(|who| who.user_id.as_str())
+    }
+
+    /// Under what the audience lists it until it has joined; none of a guest.
+    pub(super) fn unjoined(&self) -> Option<(UserId, SocketId)> {
+        let who = self.attachment.identity.as_ref().filter(|_| !self.attachment.joined)?;
+        Some((who.user_id.clone(), self.attachment.id))
     }
 
     /// When the socket has to be looked at again, ms.

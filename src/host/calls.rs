@@ -127,9 +127,12 @@ impl Host {
                 (answer(&deleted), step)
             }
             Ask::Act(act) => {
+                let people = act.is_about_people();
                 let (reply, step) = room.act(&cx, &sender, act)?;
                 self.take(step, effects);
-                self.review(effects);
+                if people {
+                    self.review(effects);
+                }
                 return Ok(reply);
             }
             Ask::Bans(_) => {

@@ -120,16 +120,21 @@ impl Host {
                 let error = self.told(failure, effects);
                 // Ahead of the closing that some refusals bring.
                 self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
-                let limited = matches!(
-                    error.code,
-                    ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected | ErrorCode::RoomMode
-                );
-                if limited && self.audience.refused(socket, self.now) {
-                    let message = "You go on although you are told to wait; come back later.";
-                    let error = ChatError::new(ErrorCode::RateLimited, message);
-                    self.close(socket, &error, true, REGARDLESS, effects);
-                }
+                self.count_refusal(socket, &error, effects);
             }
+        }
+    }
+
+    /// A refusal too many because of a rate ends the socket.
+    pub(super) fn count_refusal(&mut self, socket: SocketId, error: &ChatError, effects: &mut Effects) {
+        let limited = matches!(
+            error.code,
+            ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected | ErrorCode::RoomMode
+        );
+        if limited && self.audience.refused(socket, self.now) {
+            let message = "You go on although you are told to wait; come back later.";
+            let error = ChatError::new(ErrorCode::RateLimited, message);
+            self.close(socket, &error, true, REGARDLESS, effects);
         }
     }
 
@@ -222,9 +227,12 @@ impl Host {
                 (data(&reacted), step)
             }
             ClientEvent::Act(act) => {
+                let people = act.is_about_people();
                 let (reply, step) = room.act(&cx, &sender, act)?;
                 self.take(step, effects);
-                self.review(effects);
+                if people {
+                    self.review(effects);
+                }
                 return Ok(Done::Reply(reply));
             }
             ClientEvent::SetModes(body) => {
@@ -297,6 +305,7 @@ impl Host {
             roles: Rc<[auth::Role]>,
         }
         let reply = Refreshed { expires_at: rfc3339(newer.exp_ms), role, roles: Rc::from([role]) };
+        effects.entered.push(newer.user_id.clone());
         self.audience.refresh(socket, newer, role);
         self.attach(socket, effects);
         Ok(data(&reply))

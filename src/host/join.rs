@@ -95,8 +95,11 @@ impl Host {
         };
 
         let first = self.audience.join(socket, identity.clone(), role);
-        if let (Some(who), Some(standing)) = (&identity, standing) {
-            self.adopt_standing(&who.user_id, &standing);
+        if let Some(who) = &identity {
+            if let Some(standing) = standing {
+                self.adopt_standing(&who.user_id, &standing);
+            }
+            effects.entered.push(who.user_id.clone());
         }
         self.attach(socket, effects);
         let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;

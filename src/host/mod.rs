@@ -7,6 +7,7 @@ mod calls;
 mod drain;
 mod frames;
 mod join;
+mod news;
 mod users;
 
 pub use calls::{Bans, Members};
@@ -15,15 +16,17 @@ pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
 use crate::auth::{Identity, Role};
-use crate::protocol::call::{Caller, Remembered, Standing};
+use crate::protocol::call::{Caller, Remembered};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Viewer, Write};
 use crate::settings::Settings;
 use drain::Draining;
+use news::News;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use users::Unheard;
 
 /// How long, ms, after it was due what an alarm did not get done is tried again.
 const RETRY: u64 = 60_000;
@@ -49,6 +52,8 @@ pub struct Effects {
     pub faults: Vec<String>,
     /// Frames that their senders' own objects answer.
     pub asks: Vec<AskUser>,
+    /// Users who were let in: their own objects have to hear of it, and what they say goes to [`Host::entered`].
+    pub entered: Vec<UserId>,
     /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
     pub soon: Option<u64>,
     /// When to call [`Host::tick`] again even after sleep, ms.
@@ -119,8 +124,10 @@ pub struct Host {
     next_socket: SocketId,
     joins: Rates,
     typed: Rates,
-    /// (when, what) was heard of users lately.
-    news: BTreeMap<UserId, (u64, Standing)>,
+    news: News,
+    unheard: Unheard,
+    /// After a fault, what an alarm did not get done waits until then, ms.
+    retry_at: u64,
     /// State that the next step writes.
     state: Vec<(String, Option<String>)>,
 }
@@ -151,7 +158,9 @@ impl Host {
             next_socket: 1,
             joins: Rates::default(),
             typed: Rates::default(),
-            news: BTreeMap::new(),
+            news: News::default(),
+            unheard: Unheard::default(),
+            retry_at: 0,
             state: Vec::new(),
             room: None,
         };
@@ -278,9 +287,14 @@ impl Host {
         });
         match over {
             Some(Ok(step)) => self.take(step, &mut effects),
-            Some(Err(fault)) => effects.faults.push(fault.to_string()),
+            Some(Err(fault)) => {
+                effects.faults.push(fault.to_string());
+                self.retry_at = self.now.saturating_add(RETRY);
+                self.show(Vec::new(), &mut effects);
+            }
             None => {}
         }
+        self.ask_again(&mut effects);
         for rates in [&mut self.joins, &mut self.typed] {
             rates.sweep(self.settings.rate_limit_window_ms, self.now);
         }
@@ -312,8 +326,8 @@ impl Host {
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
-        effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).min();
-        let held = self.room.as_ref().and_then(Room::next_held);
+        effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due).min();
+        let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
         let due = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(held).chain(quotes);

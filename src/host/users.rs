@@ -6,10 +6,19 @@ use crate::audience::SocketId;
 use crate::protocol::call::{Standing, UserAsk, UserCall, VERSION};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, JoinRoom, RefreshToken, UserId, wire};
 use crate::room::Room;
+use std::collections::BTreeSet;
 
-/// How long news of a user is kept for a socket of theirs that is still on its way here, ms, and of how many users.
-const NEWS_FOR: u64 = 60_000;
-const MOST_NEWS: usize = 1_000;
+/// When a user's object that did not answer is asked again, ms, and how many are asked at once.
+const ASK_AGAIN: u64 = 5_000;
+const AT_ONCE: usize = 100;
+
+/// Users who were let in while their own objects have not answered yet that this room is told of changes.
+#[derive(Debug, Default)]
+pub(super) struct Unheard {
+    users: BTreeSet<UserId>,
+    /// When they are asked again, ms.
+    pub(super) due: Option<u64>,
+}
 
 /// A frame that its sender's own object has to answer; then [`Host::answered`].
 #[derive(Debug)]
@@ -57,6 +66,33 @@ impl Host {
         (here, self.finish(effects))
     }
 
+    /// The object of a user who was let in says what holds now, and tells of what changes from now on; none where it
+    /// does not answer, and then it is asked again while the user is here.
+    pub fn entered(&mut self, at: &Moment<'_>, user_id: &str, standing: Option<Standing>) -> Effects {
+        let mut effects = self.begin(at);
+        match standing {
+            Some(standing) => drop(self.apply(user_id, &standing, &mut effects)),
+            None => {
+                self.unheard.users.insert(user_id.to_owned());
+                self.unheard.due.get_or_insert(self.now.saturating_add(ASK_AGAIN));
+            }
+        }
+        self.finish(effects)
+    }
+
+    pub(super) fn ask_again(&mut self, effects: &mut Effects) {
+        if self.unheard.due.is_none_or(|due| due > self.now) {
+            return;
+        }
+        for _ in 0..AT_ONCE {
+            let Some(user_id) = self.unheard.users.pop_first() else { break };
+            if self.audience.is_here(&user_id) {
+                effects.entered.push(user_id);
+            }
+        }
+        self.unheard.due = (!self.unheard.users.is_empty()).then(|| self.now.saturating_add(ASK_AGAIN));
+    }
+
     /// The sender's object has answered a frame.
     pub fn answered(&mut self, at: &Moment<'_>, asked: AskUser, answer: Result<Standing, ChatError>) -> Effects {
         let mut effects = self.begin(at);
@@ -66,7 +102,13 @@ impl Host {
                 self.heard(&user_id, standing, &mut effects);
                 id.map(|id| wire::reply(&id, &serde_json::Map::new()))
             }
-            Err(error) => Some(refusal(id.as_ref(), &error)),
+            Err(error) => {
+                if self.audience.attachment(socket).is_some() {
+                    self.send(socket, refusal(id.as_ref(), &error), &mut effects);
+                    self.count_refusal(socket, &error, &mut effects);
+                }
+                None
+            }
         };
         if let Some(line) = line.filter(|_| self.audience.attachment(socket).is_some()) {
             self.send(socket, line, &mut effects);
@@ -83,6 +125,14 @@ impl Host {
     }
 
     fn heard(&mut self, user_id: &str, standing: Standing, effects: &mut Effects) -> bool {
+        let here = self.apply(user_id, &standing, effects);
+        self.news.keep(user_id, standing, self.now);
+        here
+    }
+
+    /// Closes the user's sockets whose tokens do not count any more, and takes over whom they block. Whether any socket
+    /// stays.
+    fn apply(&mut self, user_id: &str, standing: &Standing, effects: &mut Effects) -> bool {
         let mut here = false;
         for (socket, iat_ms) in self.audience.tokens_of(user_id) {
             if standing.check(iat_ms).is_ok() {
@@ -95,15 +145,9 @@ impl Host {
             let after_ms = 1_000 - self.now % 1_000;
             self.close(socket, &error, true, after_ms, effects);
         }
-        if self.audience.is_here(user_id) {
-            self.adopt_standing(user_id, &standing);
+        if self.news.of(user_id).is_none_or(|news| news.version <= standing.version) {
+            self.adopt_standing(user_id, standing);
         }
-        let now = self.now;
-        self.news.retain(|_, (at, _)| at.saturating_add(NEWS_FOR) > now);
-        if self.news.len() >= MOST_NEWS {
-            self.news.pop_first();
-        }
-        self.news.insert(user_id.to_owned(), (now, standing));
         here
     }
 
@@ -118,7 +162,7 @@ impl Host {
         iat_ms: Option<u64>,
     ) -> Result<Option<Standing>, ChatError> {
         let offered = self.audience.take_offer(socket);
-        let news = self.news.get(user_id).map(|(_, standing)| standing.clone());
+        let news = self.news.of(user_id).cloned();
         let newest = offered.into_iter().chain(news).max_by_key(|standing| standing.version);
         if let Some(standing) = &newest {
             standing.check(iat_ms)?;
@@ -128,13 +172,13 @@ impl Host {
 
     /// Takes over whom a user who is here blocks, where that is newer than what is known; kept for the next wake.
     pub(super) fn adopt_standing(&mut self, user_id: &str, standing: &Standing) {
-        let known = self.audience.standing_of(user_id).map(|known| known.version);
-        let nothing = known.is_none() && standing.blocks.is_empty();
-        if nothing || known.is_some_and(|known| known >= standing.version) {
+        if !self.audience.is_newer(user_id, standing.version) {
             return;
         }
         let kept = (!standing.blocks.is_empty()).then(|| Standing { signed_out_at: None, ..standing.clone() });
-        self.keep_blocks(user_id, kept);
+        if kept.is_some() || self.audience.standing_of(user_id).is_some() {
+            self.keep_blocks(user_id, kept);
+        }
     }
 
     /// Keeps whom a user blocks, or forgets it.

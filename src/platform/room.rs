@@ -13,7 +13,7 @@ use crate::protocol::wire::{goodbye, json};
 use crate::protocol::{ChatError, ClientFrame, ErrorCode, RoomId, json_fault};
 use crate::room::Read;
 use futures::FutureExt;
-use futures::future::{Either, LocalBoxFuture, Shared, select};
+use futures::future::{LocalBoxFuture, Shared};
 use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -165,6 +165,13 @@ impl Inner {
                 let _ = inner.step(|host, at| ((), host.answered(at, asked, answer)));
             });
         }
+        for user_id in effects.entered {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                let standing = user_link::standing(&inner.env, &user_id, inner.state.id().name()).await.ok();
+                let _ = inner.step(|host, at| ((), host.entered(at, &user_id, standing)));
+            });
+        }
         if let Some(at) = effects.alarm
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
@@ -252,8 +259,8 @@ impl Inner {
         Ok(Heard { here })
     }
 
-    /// Asks the object of the user behind a frame that needs it. An answer that comes too late for the frame is taken
-    /// over when it comes.
+    /// Asks the object of the user behind a frame that needs it. Where there is no answer in time, the one that the
+    /// room gets once it has let the user in puts it right.
     async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &std::result::Result<ClientFrame, ChatError>) {
         let user_id = {
             let Ok(storage) = self.load() else { return };
@@ -261,23 +268,9 @@ impl Inner {
             self.host.borrow_mut().as_mut().and_then(|host| host.asks(&at, id, parsed))
         };
         let Some(user_id) = user_id else { return };
-        let call = user_link::standing(self.env.clone(), user_id.clone(), self.state.id().name());
-        let limit = Delay::from(Duration::from_millis(user_link::STANDING_WITHIN));
-        match select(Box::pin(call), limit).await {
-            Either::Left((answer, _)) => {
-                if let (Ok(standing), Some(host)) = (answer, self.host.borrow_mut().as_mut()) {
-                    host.offer(id, standing);
-                }
-            }
-            Either::Right((_, call)) => {
-                console_error!("what holds for a user is not known yet");
-                let inner = self.clone();
-                self.state.wait_until(async move {
-                    if let Ok(standing) = call.await {
-                        let _ = inner.step(|host, at| host.user(at, &user_id, standing));
-                    }
-                });
-            }
+        let standing = user_link::standing_in_time(&self.env, &user_id).await;
+        if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
+            host.offer(id, standing);
         }
     }
 

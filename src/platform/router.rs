@@ -373,7 +373,7 @@ impl Request_<'_> {
     /// Whether the token was made after its user last signed out; the user's object is asked once a request.
     async fn check_standing(&self, claims: &Claims) -> std::result::Result<(), ChatError> {
         if self.standing.get().is_none() {
-            let _ = self.standing.set(user_link::standing_in_time(self.env, &claims.sub, None).await);
+            let _ = self.standing.set(user_link::standing_in_time(self.env, &claims.sub).await);
         }
         self.standing.get().and_then(Option::as_ref).map_or(Ok(()), |standing| standing.check(claims.iat_ms))
     }

@@ -1,9 +1,9 @@
 //! The isolate's shield: who has asked how often, before any room wakes.
 
 use super::util::now;
-use crate::auth::{Claims, Role};
+use crate::auth::Claims;
 use crate::protocol::{ChatError, Rate};
-use crate::rest::{Quota, Shield, client_address};
+use crate::rest::{Quota, Shield, client_address, counted};
 use crate::settings::Settings;
 use std::cell::RefCell;
 use wasm_bindgen::JsValue;
@@ -43,21 +43,12 @@ pub(super) fn count_upgrade(req: &Request, settings: &Settings) -> Result<Option
     Ok(address)
 }
 
-/// Counts a request over REST: by its user, else by its address. None for a service, whose sends the room counts.
+/// Counts a request over REST, if it is one to be [`counted`].
 pub(super) fn count_request(
     req: &Request,
     claims: Option<&Claims>,
     settings: &Settings,
 ) -> Option<(Quota, Result<(), ChatError>)> {
-    let serves = |claims: &Claims| {
-        let mut roles = claims.roles.iter().copied().chain(claims.rooms.values().filter_map(|grant| grant.role));
-        roles.any(|role| role == Role::Service)
-    };
-    let who = match claims {
-        Some(claims) if serves(claims) => return None,
-        Some(claims) => format!("user {}", claims.sub),
-        // Nobody can be kept out by those without an address: a token is a way past them.
-        None => format!("address {}", address(req, settings).unwrap_or_default()),
-    };
+    let who = counted(claims, address(req, settings).as_deref())?;
     Some(count(&who, settings.per_window(settings.rate_limit_requests)))
 }

@@ -79,7 +79,7 @@ async fn try_open(
     let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
     let mut standing = None;
     if let Some(who) = &identity {
-        standing = user_link::standing_in_time(env, &who.user_id, Some(room.as_str())).await;
+        standing = user_link::standing_in_time(env, &who.user_id).await;
         standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
     }
     let caller = Caller { identity, guest: offer.guest(), address, standing };

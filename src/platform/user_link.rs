@@ -9,7 +9,7 @@ use worker::{Env, Method, Request, RequestInit, console_error};
 
 const WITHIN: u64 = 5_000;
 /// How long a join or a request waits to hear what holds for its user, ms; after that it goes on without.
-pub(super) const STANDING_WITHIN: u64 = 300;
+const STANDING_WITHIN: u64 = 300;
 
 async fn ask_at<T: DeserializeOwned>(
     env: &Env,
@@ -48,18 +48,17 @@ pub(super) async fn ask<T: DeserializeOwned>(env: &Env, user_id: &str, call: &Us
     told(ask_at(env, user_id, USER_CALL, json(call), WITHIN).await)
 }
 
-/// What holds for a user, who comes to `room` if it is given.
+/// What holds for a user; a room that has let them in names itself.
 ///
 /// # Errors
 /// As [`ask`].
-pub(super) async fn standing(env: Env, user_id: String, room: Option<String>) -> Result<Standing, ChatError> {
-    ask(&env, &user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room } }).await
+pub(super) async fn standing(env: &Env, user_id: &str, room: Option<String>) -> Result<Standing, ChatError> {
+    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room } }).await
 }
 
 /// The same, for who cannot wait: none, and a line in the log, where there is no answer in time.
-pub(super) async fn standing_in_time(env: &Env, user_id: &str, room: Option<&str>) -> Option<Standing> {
-    let asked = standing(env.clone(), user_id.to_owned(), room.map(str::to_owned));
-    match within(STANDING_WITHIN, asked).await {
+pub(super) async fn standing_in_time(env: &Env, user_id: &str) -> Option<Standing> {
+    match within(STANDING_WITHIN, standing(env, user_id, None)).await {
         Ok(answer) => answer.ok(),
         Err(error) => {
             console_error!("what holds for a user is not known yet: {error}");

@@ -32,6 +32,11 @@ macro_rules! acts {
                 match self { $(Self::$variant(_) => $event,)+ }
             }
 
+            /// Whether it can change what somebody is in the room, or that they may be there.
+            pub const fn is_about_people(&self) -> bool {
+                matches!(self, Self::Ban(_) | Self::Unban(_) | Self::SetRole(_))
+            }
+
             /// The room that the frame names, if it names one.
             pub fn room_id(&self) -> Option<&str> {
                 match self { $(Self::$variant(body) => body.room_id.as_deref(),)+ }

@@ -99,7 +99,7 @@ pub struct UserCall {
 pub enum UserAsk {
     /// What holds for the user now: a [`Standing`], whatever the token.
     Standing {
-        /// The room that they come to, which is told of changes from now on.
+        /// The room that asks, because it has let them in; it is told of changes from now on.
         room: Option<String>,
     },
     /// Whom the user blocks.

@@ -16,4 +16,4 @@ pub use origin::{allowed_origin, is_same_origin};
 pub use problem::{problem, problem_page, title};
 pub use query::{audit, members, mine, page, reports};
 pub use route::{Method, Route, route};
-pub use shield::{Quota, Shield};
+pub use shield::{Quota, Shield, counted};

@@ -1,11 +1,23 @@
 //! How often somebody has asked of late, held in the isolate's memory: a shield, since there are many isolates. What
 //! has to be exact is counted in the room.
 
+use crate::auth::{Claims, Role};
 use crate::protocol::{ChatError, ErrorCode, Rate};
 use std::collections::HashMap;
 
 /// Who is counted, at most; half of it is forgotten at once, those first who have not asked for longest.
 const MOST: usize = 10_000;
+
+/// As whom a request over REST is counted: its user, else its address; none for a service everywhere, whose sends the
+/// room counts. A role in single rooms is no reason not to be counted: whoever has it asks in all of them.
+pub fn counted(claims: Option<&Claims>, address: Option<&str>) -> Option<String> {
+    match claims {
+        Some(claims) if claims.roles.contains(&Role::Service) => None,
+        Some(claims) => Some(format!("user {}", claims.sub)),
+        // Nobody can be kept out by those without an address: a token is a way past them.
+        None => Some(format!("address {}", address.unwrap_or_default())),
+    }
+}
 
 /// One window, which begins with its first request.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +80,29 @@ impl Shield {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::RoomGrant;
+    use std::collections::BTreeMap;
 
     const RATE: Rate = Rate { messages: 3, window_ms: 10_000 };
+
+    #[test]
+    fn services_everywhere_are_not_counted_those_of_a_room_are() {
+        let grant = RoomGrant { role: Some(Role::Service), followed_at: None, subscribed_at: None };
+        let claims = |roles, rooms| Claims {
+            sub: "ada".into(),
+            username: "Ada".into(),
+            avatar: None,
+            roles,
+            rooms,
+            exp_ms: 0,
+            iat_ms: None,
+        };
+        let in_one = claims(vec![Role::Member], BTreeMap::from([("video_1".into(), grant)]));
+        assert_eq!(counted(Some(&in_one), Some("192.0.2.1")).as_deref(), Some("user ada"));
+        assert_eq!(counted(Some(&claims(vec![Role::Member, Role::Service], BTreeMap::new())), None), None);
+        assert_eq!(counted(None, Some("192.0.2.1")).as_deref(), Some("address 192.0.2.1"));
+        assert_eq!(counted(None, None).as_deref(), Some("address "));
+    }
 
     #[test]
     fn so_many_a_window_for_each_and_the_headers_say_so() {

@@ -95,6 +95,7 @@ impl Room {
         let window = self.longest_window();
         self.rates.sweep(window, now);
         self.reacted.sweep(self.settings.rate_limit_window_ms, now);
+        self.reports.sweep(now);
         self.refused.sweep(filters::REFUSED.window_ms, now);
     }
 }

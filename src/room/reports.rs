@@ -5,7 +5,7 @@
 
 use super::message::signed_in;
 use super::policy::{self, Action};
-use super::rate::Window;
+use super::rate::{Rates, Window};
 use super::view::is_for;
 use super::{Context, Failure, Log, Read, Room, Row, Sender, Step, StorageFault, Viewer};
 use crate::auth::{Identity, Role};
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 /// Reports that a room keeps at once.
 const MOST: usize = 1_000;
-/// Reports that one user makes in a room.
+/// Reports that one user makes in a room; as many repeats of them, which are counted apart and while the room is awake.
 const RATE: Rate = Rate { messages: 20, window_ms: 3_600_000 };
 /// How long a report quotes its message, ms.
 const QUOTED_FOR: u64 = 30 * 24 * 3_600_000;
@@ -45,6 +45,7 @@ pub(super) struct Reports {
     all: BTreeMap<ReportId, Report>,
     /// Reports made before this, ms, quote nothing any more.
     swept: u64,
+    repeats: Rates,
 }
 
 fn texts(log: &dyn Log, id: ReportId) -> Read<Texts> {
@@ -107,6 +108,10 @@ impl Reports {
             }
         }
         window.check(RATE, now)
+    }
+
+    pub(super) fn sweep(&mut self, now: u64) {
+        self.repeats.sweep(RATE.window_ms, now);
     }
 
     /// When the oldest quote is to go, ms.
@@ -172,7 +177,7 @@ impl Room {
     /// Tells moderators of a message that the sender can see. A repeat yields the first report.
     ///
     /// # Errors
-    /// `message_not_found`, `message_too_old`, `forbidden` for one's own message, `rate_limited` by the user's rate or
+    /// `message_not_found`, `message_too_old`, `forbidden` for one's own message, `rate_limited` by the user's rates or
     /// where the room keeps as many open reports as it can, `bad_request`, and those of the role.
     pub fn report(
         &mut self,
@@ -185,8 +190,9 @@ impl Room {
         let who = signed_in(sender)?;
         let message_id = MessageId::parse(&body.message_id).ok_or_else(no_message)?;
         let data = |report: &Report| raw(json(&ReportedData::new(self.id.as_str(), report)));
-        if let Some(first) = self.reports.of(message_id, &who.user_id) {
-            return Ok((Reported { made: false, report: data(first) }, Step::default()));
+        if let Some(report) = self.reports.of(message_id, &who.user_id).map(&data) {
+            self.reports.repeats.take(&who.user_id, RATE, cx.now)?;
+            return Ok((Reported { made: false, report }, Step::default()));
         }
         // Whom somebody blocks they can still report: they may have seen it before.
         let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role, blocks: Blocks::NONE };
@@ -267,6 +273,8 @@ impl Room {
         let resolution = checked("resolution", body.resolution.as_deref(), 500)?;
         let id = MessageId::parse(&body.report_id).ok_or_else(not_found)?;
         let mut report = self.reports.all.get(&id).cloned().ok_or_else(not_found)?;
+        // Before anything changes: what cannot be read is a fault, and nothing has happened then.
+        let Texts { details, quoted } = texts(cx.log, id)?;
         let mut step = Step::default();
         if report.status != body.status {
             report.status = body.status;
@@ -286,7 +294,7 @@ impl Room {
             self.append(&mut step, cx.now, Audience::Moderators, event);
             self.seal(&mut step);
         }
-        let report = whole(cx.log, &report)?;
+        let report = Report { details, quoted, ..report };
         Ok((raw(json(&ReportData::new(self.id.as_str(), &report))), step))
     }
 
@@ -332,9 +340,9 @@ impl Room {
             set_texts(*id, &Texts { quoted: None, ..kept }, &mut step);
         }
         step.write.rewrite = rows_without_quotes(log, &old)?;
+        let first = log.row_with(0)?.map_or(u64::MAX, |row| row.first());
         step.write.state.push((KEY_SWEPT.into(), Some(before.to_string())));
         self.reports.swept = before;
-        let first = log.row_with(0)?.map_or(u64::MAX, |row| row.first());
         self.reports.let_go(self.epoch, first, &mut step);
         self.append(&mut step, now, Audience::Internal, Body::QuotesForgotten { before });
         self.seal(&mut step);

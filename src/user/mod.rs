@@ -11,7 +11,8 @@ pub use blocks::{Blocks, hash};
 use crate::host::{Batch, Drained};
 use crate::protocol::call::{Standing, UserAsk, UserCall};
 use crate::protocol::wire::{json, raw};
-use crate::protocol::{ChatError, ErrorCode, UserId, rfc3339};
+use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
+use crate::room::Window;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,10 +22,14 @@ use std::collections::BTreeMap;
 const MOST_BLOCKS: usize = 1_000;
 /// Rooms that are remembered and told of changes: those that the user entered last.
 const MOST_ROOMS: usize = 64;
-/// So often a room that does not answer is told the same, the first time counted, and the wait after the first, ms;
-/// each next one is twice as long.
+/// So often a room that does not answer is told whom the user blocks, the first time counted; of a sign-out it is told
+/// until it answers.
 const TRIES: u32 = 6;
+/// The wait after the first try, ms; each next one is twice as long, up to the longest.
 const RETRY: u64 = 1_000;
+const LONGEST: u64 = 300_000;
+/// How often a user blocks and unblocks; attempts count. Forgotten with the memory.
+const CHANGES: Rate = Rate { messages: 60, window_ms: 60_000 };
 /// When a push that the object did not survive is tried again, ms: later than its own time limit.
 const LOST: u64 = 10_000;
 /// A room in which the user is not is forgotten, but not while a socket may still be on its way there, ms.
@@ -77,6 +82,9 @@ struct About {
     version: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed_out_at: Option<u64>,
+    /// The version with which that came: a room that knows an earlier one has not heard of it.
+    #[serde(default)]
+    signed_out_in: u64,
 }
 
 /// A room where the user was lately.
@@ -94,6 +102,13 @@ struct Visited {
     in_flight: bool,
 }
 
+impl Visited {
+    /// Whether the room has still to be told.
+    fn is_behind(&self, about: &About) -> bool {
+        self.told < about.version && (self.tries < TRIES || self.told < about.signed_out_in)
+    }
+}
+
 /// One user, as their object's storage has them.
 #[derive(Debug)]
 pub struct User {
@@ -105,6 +120,7 @@ pub struct User {
     packed: Blocks,
     rooms: BTreeMap<String, Visited>,
     outbox: Outbox,
+    changes: Window,
 }
 
 impl User {
@@ -116,7 +132,8 @@ impl User {
         let fault = |key: &str| format!("the state under {key} cannot be read");
         let about = About { epoch: now, ..About::default() };
         let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
-        let mut user = Self { id, about, blocks, packed: Blocks::default(), rooms, outbox: Outbox::default() };
+        let (packed, outbox, changes) = (Blocks::default(), Outbox::default(), Window::default());
+        let mut user = Self { id, about, blocks, packed, rooms, outbox, changes };
         for (key, value) in state {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
@@ -165,17 +182,29 @@ impl User {
                 let blocks = blocks.map(|(user_id, at)| BlockData { user_id, created_at: rfc3339(*at) }).collect();
                 return Ok(raw(json(&BlockList { blocks })));
             }
-            UserAsk::Block(user_id) => self.block(user_id, now, step)?,
-            UserAsk::Unblock(user_id) => self.unblock(user_id, now, step)?,
+            UserAsk::Block(user_id) => {
+                self.count_change(now)?;
+                self.block(user_id, now, step)?;
+            }
+            UserAsk::Unblock(user_id) => {
+                self.count_change(now)?;
+                self.unblock(user_id, now, step)?;
+            }
             UserAsk::SignOut(_) => {
                 let at = self.about.signed_out_at.map_or(now, |before| now.max(before));
-                self.about.signed_out_at = Some(at);
+                (self.about.signed_out_at, self.about.signed_out_in) = (Some(at), self.about.version + 1);
                 self.changed(Act::SignOut, now, step);
                 return Ok(raw(json(&SignedOut { signed_out_at: rfc3339(at) })));
             }
             UserAsk::Standing { .. } => {}
         }
         Ok(raw(json(&self.standing())))
+    }
+
+    fn count_change(&mut self, now: u64) -> Result<(), ChatError> {
+        self.changes.check(CHANGES, now)?;
+        self.changes.accepted(now);
+        Ok(())
     }
 
     fn block(&mut self, user_id: UserId, now: u64, step: &mut Step) -> Result<(), ChatError> {
@@ -222,10 +251,14 @@ impl User {
         self.outbox.push(act, now, step);
     }
 
-    /// The user comes to a room; of too many the one entered longest ago is forgotten.
+    /// A room has let the user in. What holds now is in the answer, but until the room was told and said so it does not
+    /// count as known there: an answer can be lost. Of too many rooms the one entered longest ago is forgotten.
     fn enter(&mut self, room: String, now: u64, step: &mut Step) {
         let visited = self.rooms.entry(room.clone()).or_default();
-        (visited.at, visited.told) = (now, self.about.version);
+        visited.at = now;
+        if visited.told < self.about.version {
+            (visited.tries, visited.retry_at) = (0, now);
+        }
         step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
         if self.rooms.len() > MOST_ROOMS
             && let Some(oldest) = self.rooms.iter().min_by_key(|(_, visited)| visited.at).map(|(id, _)| id.clone())
@@ -242,10 +275,9 @@ impl User {
     /// The rooms that are to be told now, and what. Tell each, and then [`User::pushed`].
     pub fn pushes(&mut self, now: u64) -> Vec<(String, Standing)> {
         let standing = self.standing();
-        let due = self
-            .rooms
-            .iter_mut()
-            .filter(|(_, visited)| visited.told < standing.version && !visited.in_flight && visited.retry_at <= now);
+        let about = &self.about;
+        let is_due = |visited: &Visited| visited.is_behind(about) && !visited.in_flight && visited.retry_at <= now;
+        let due = self.rooms.iter_mut().filter(|(_, visited)| is_due(visited));
         due.map(|(room, visited)| {
             visited.in_flight = true;
             (room.clone(), standing.clone())
@@ -258,16 +290,15 @@ impl User {
         let mut step = Step::default();
         let Some(visited) = self.rooms.get_mut(room) else { return self.finish(step, now) };
         visited.in_flight = false;
-        visited.tries += 1;
+        visited.tries = visited.tries.saturating_add(1);
         match heard {
             Some(false) if visited.at.saturating_add(ON_ITS_WAY) <= now => self.forget(room, &mut step),
-            None if visited.tries < TRIES => {
-                let wait = RETRY << (visited.tries - 1);
+            None => {
+                let wait = (RETRY << (visited.tries - 1).min(16)).min(LONGEST);
                 visited.retry_at = if version == self.about.version { now.saturating_add(wait) } else { now };
                 step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
             }
-            // Heard, or given up: the room asks anew when the user comes back.
-            _ => {
+            Some(_) => {
                 visited.told = visited.told.max(version);
                 (visited.tries, visited.retry_at) = (0, now);
                 step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
@@ -295,7 +326,7 @@ impl User {
 
     /// Says when to come back. What is due now is done at once; the alarm is for an object that does not survive that.
     fn finish(&self, mut step: Step, now: u64) -> Step {
-        let behind = self.rooms.values().filter(|visited| visited.told < self.about.version);
+        let behind = self.rooms.values().filter(|visited| visited.is_behind(&self.about));
         let later = |ms: u64| now.saturating_add(ms);
         let pushes =
             behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });

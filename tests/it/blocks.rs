@@ -2,7 +2,7 @@
 
 use crate::world::{ROOM, World};
 use edge_chat::audience::SocketId;
-use edge_chat::protocol::act::{Act, Announcement};
+use edge_chat::protocol::act::{Act, Announcement, BanUser, UserRef};
 use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, SendBody, Standing, UserAsk};
 use edge_chat::protocol::{ClientFrame, RoomId};
 use edge_chat::room::Viewer;
@@ -295,4 +295,148 @@ fn a_frame_that_brings_a_token_waits_for_its_users_object() {
     // What it says comes ahead of the frame.
     w.compute(|host, _| host.offer(guest, Standing { signed_out_at: Some(u64::MAX), ..Standing::default() }));
     assert_eq!(w.code(guest, "join_room", json!({"user_token": token})), "token_expired");
+}
+
+#[test]
+fn only_a_room_that_let_the_user_in_says_so_and_hears_what_holds_then() {
+    let mut w = World::new();
+    w.own("ada", UserAsk::Blocks(Nothing {})).unwrap();
+    let (eve, socket) = (w.join("eve"), w.open("ada"));
+    let known = |w: &mut World| {
+        let now = w.now;
+        w.own("ada", UserAsk::Block(format!("somebody at {now}"))).unwrap();
+        w.entries.iter().filter(|user| *user == "ada").count()
+    };
+    assert_eq!(known(&mut w), 0, "an upgrade is no visit");
+    w.call("mod", Ask::Act(Act::Ban(BanUser { user_id: "ada".into(), ..BanUser::default() }))).unwrap();
+    assert_eq!(w.code(socket, "join_room", json!({})), "banned");
+    assert_eq!(known(&mut w), 0, "nor is a join that is refused");
+    w.call("mod", Ask::Act(Act::Unban(UserRef { user_id: "ada".into(), ..UserRef::default() }))).unwrap();
+
+    // What changed while the socket was on its way: nobody was told, and what the upgrade brought is old.
+    let socket = w.open("ada");
+    w.own("ada", UserAsk::Block("eve".into())).unwrap();
+    w.ask(socket, "join_room", json!({})).unwrap();
+    w.take(socket);
+    w.say(eve, "psst");
+    assert!(heard(&mut w, socket).is_empty());
+    let token = w.token("ada", 9_999);
+    w.ask(socket, "refresh_token", json!({"user_token": token})).unwrap();
+    assert_eq!(known(&mut w), 2, "and a newer token says it again");
+
+    let late = w.open("ada");
+    w.own("ada", UserAsk::SignOut(Nothing {})).unwrap();
+    assert_eq!((w.closed(socket), w.closed(late)), (Some(4401), Some(4401)));
+}
+
+#[test]
+fn a_users_object_that_does_not_answer_is_asked_again_while_the_user_is_here() {
+    let mut w = World::new();
+    w.now = w.now / 1_000 * 1_000 + 500;
+    w.users_away = true;
+    let (ada, bob) = (w.join("ada"), w.join("bob"));
+    w.own("ada", UserAsk::SignOut(Nothing {})).unwrap();
+    w.close(bob);
+    w.advance(6_000);
+    assert_eq!((w.closed(ada), w.entries.len()), (None, 0));
+    w.users_away = false;
+    w.advance(5_000);
+    assert_eq!((w.closed(ada), w.entries.clone()), (Some(4401), vec!["ada".to_owned()]));
+    w.advance(60_000);
+    assert_eq!(w.entries.len(), 1);
+}
+
+#[test]
+fn what_is_older_changes_nothing_also_where_nobody_is_blocked_any_more() {
+    let mut w = World::new();
+    let (ada, eve) = (w.join("ada"), w.join("eve"));
+    let old = Standing { version: 1, signed_out_at: None, blocks: Blocks::of(["eve"]) };
+    let tell = |w: &mut World, standing: &Standing| w.step(|host, at| host.user(at, "ada", standing.clone()));
+    tell(&mut w, &old);
+    tell(&mut w, &Standing { version: 2, ..Standing::default() });
+    tell(&mut w, &old);
+    w.say(eve, "one");
+    assert_eq!(heard(&mut w, ada), ["one"]);
+    // Also once it is no news any more.
+    w.now += 61_000;
+    w.step(|host, at| host.user(at, "bob", Standing::default()));
+    tell(&mut w, &old);
+    w.say(eve, "two");
+    assert_eq!(heard(&mut w, ada), ["two"]);
+    // Nor does it take the place of news for a socket that is on its way.
+    let out = Standing { version: 9, signed_out_at: Some(w.now), ..Standing::default() };
+    let mut tell = |standing: &Standing| w.step(|host, at| host.user(at, "carl", standing.clone()));
+    tell(&out);
+    tell(&old);
+    let caller = Caller { standing: None, ..w.caller("carl") };
+    let carl = w.open_as(caller);
+    assert_eq!(w.code(carl, "join_room", json!({})), "token_expired");
+}
+
+#[test]
+fn of_too_much_news_the_oldest_goes() {
+    let mut w = World::new();
+    let out = Standing { version: 1, signed_out_at: Some(w.now + 10_000), ..Standing::default() };
+    let mut tell = |user: &str| {
+        w.now += 1;
+        w.step(|host, at| host.user(at, user, out.clone()))
+    };
+    for n in 0..500 {
+        tell(&format!("x{n}"));
+    }
+    // By name it would be the first to go.
+    tell("ada");
+    for n in 0..999 {
+        tell(&format!("y{n}"));
+    }
+    let mut code = |user: &str| {
+        let caller = Caller { standing: None, ..w.caller(user) };
+        let socket = w.open_as(caller);
+        w.ask(socket, "join_room", json!({})).err().map(|error| error["code"].clone())
+    };
+    assert_eq!((code("ada"), code("x499")), (Some(json!("token_expired")), None));
+}
+
+#[test]
+fn who_goes_on_blocking_regardless_is_closed() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    for n in 0..60 {
+        w.ask(ada, "block_user", json!({"user_id": format!("u{n}")})).unwrap();
+    }
+    for _ in 0..30 {
+        let error = w.ask(ada, "block_user", json!({"user_id": "eve"})).unwrap_err();
+        assert_eq!((&error["code"], &error["retry_after_ms"]), (&json!("rate_limited"), &json!(60_000)));
+    }
+    assert_eq!(w.closed(ada), Some(4429));
+}
+
+/// How much longer the same takes in a room of 3,000 than in one of 30; of a few tries the best.
+#[allow(clippy::disallowed_methods)]
+pub fn growth(mut work: impl FnMut(&mut World)) -> f64 {
+    let mut took = |viewers: usize| {
+        let mut w = World::new();
+        for n in 0..viewers {
+            w.join(&format!("u{n}"));
+        }
+        let mut once = |w: &mut World| {
+            let began = std::time::Instant::now();
+            work(w);
+            began.elapsed()
+        };
+        (0..5).map(|_| once(&mut w)).min().unwrap()
+    };
+    let few = took(30);
+    took(3_000).as_secs_f64() / few.as_secs_f64()
+}
+
+#[test]
+fn what_a_users_object_says_costs_the_same_in_a_large_room() {
+    let grown = growth(|w| {
+        for n in 0..200 {
+            let user = format!("u{}", n % 30);
+            w.step(|host, at| ((), host.entered(at, &user, Some(Standing::default()))));
+        }
+    });
+    assert!(grown < 8.0, "{grown}");
 }

@@ -15,6 +15,8 @@ pub enum Flaw {
     ForgetsSent,
     /// No message can be read.
     Unreadable,
+    /// No single value can be read.
+    NoValues,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,6 +130,9 @@ impl Log for MemoryLog {
     }
 
     fn value(&self, key: &str) -> Read<Option<String>> {
+        if self.flaw.get() == Flaw::NoValues {
+            return Err(StorageFault("disk I/O error on page 8".into()));
+        }
         Ok(self.tables.borrow().state.get(key).cloned())
     }
 

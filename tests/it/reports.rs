@@ -1,5 +1,7 @@
 //! Reports: who makes them, what moderators see, and that nobody else ever sees any of it.
 
+use crate::blocks::growth;
+use crate::memory::Flaw;
 use crate::world::{ROOM, World};
 use edge_chat::protocol::act::{Act, ReportMessage, ResolveReport, UserRef};
 use edge_chat::protocol::call::{Ask, KnownMessage, PageQuery, ReportQuery};
@@ -414,4 +416,97 @@ fn the_audit_has_reports_and_decisions_without_what_was_said() {
     assert_eq!(lines, [json!(["snitch", "report_message", "ada"]), json!(["mod", "resolve_report", "ada"])]);
     assert_eq!(audit[1]["details"]["status"], "resolved");
     assert!(audit.iter().all(|line| !line.to_string().contains("rude")));
+}
+
+#[test]
+fn repeats_are_counted_too() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let message = id(&w.say(ada, "rude"));
+    made(&mut w, "bob", &message);
+    for _ in 0..20 {
+        assert_eq!(report(&mut w, "bob", &message, None).unwrap()["made"], false);
+    }
+    let error = report(&mut w, "bob", &message, None).unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry_after_ms), ("rate_limited", Some(3_600_000)));
+    made(&mut w, "carl", &message);
+    w.advance(3_600_000);
+    assert_eq!(report(&mut w, "bob", &message, None).unwrap()["made"], false);
+}
+
+#[test]
+fn a_decision_that_the_storage_fails_has_not_happened() {
+    let mut w = World::new();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    let message = id(&w.say(ada, "rude"));
+    let report = made(&mut w, "bob", &message);
+    w.log.flaw.set(Flaw::NoValues);
+    let error = resolve(&mut w, "mod", &report, ReportStatus::Resolved).unwrap_err();
+    assert_eq!((error.code.as_str(), w.faults.len()), ("internal", 1));
+    w.log.flaw.set(Flaw::None);
+    assert_eq!(open(&mut w, &report).unwrap().status, ReportStatus::Open);
+    w.take(moderator);
+    w.say(ada, "more");
+    resolve(&mut w, "mod", &report, ReportStatus::Resolved).unwrap();
+    assert_eq!(w.events(moderator, "report_resolved").len(), 1);
+}
+
+#[test]
+fn what_was_delayed_is_shown_also_when_an_alarms_work_fails() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let message = id(&w.say(ada, "rude"));
+    let report = made(&mut w, "bob", &message);
+    let delayed = serde_json::from_value(json!({"settings": {"delay_s": 2}})).unwrap();
+    w.call("mod", Ask::Patch(delayed)).unwrap();
+    w.now += 3_000;
+    w.tick();
+    // The time for the quote comes while nothing happens here.
+    w.now += 31 * DAY;
+    let (ada, bob) = (w.join("ada"), w.join("bob"));
+    w.say(ada, "hello");
+    w.take(bob);
+    w.now += 2_000;
+    w.drain();
+    w.log.flaw.set(Flaw::Unreadable);
+    (w.soon, w.alarm) = (None, None);
+    w.tick();
+    assert_eq!((w.faults.len(), w.events(bob, "new_message").len()), (1, 1));
+    let next = w.soon.into_iter().chain(w.alarm).min().unwrap();
+    assert!(next > w.now, "{next} {}", w.now);
+    w.log.flaw.set(Flaw::None);
+    w.advance(61_000);
+    assert_eq!((open(&mut w, &report).unwrap().quoted, w.faults.len()), (None, 1));
+}
+
+#[test]
+fn what_an_alarm_cannot_do_now_is_not_tried_at_once() {
+    let mut w = World::new();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["hold*"], "action": "hold"})).unwrap();
+    for content in ["hold one", "hold two"] {
+        assert_eq!(w.say(ada, content)["held"], true);
+    }
+    w.now += 2 * DAY;
+    w.drain();
+    w.log.flaw.set(Flaw::Unreadable);
+    w.alarm = None;
+    w.tick();
+    assert_eq!((w.faults.len(), w.alarm.is_some_and(|at| at > w.now + 50_000)), (1, true));
+}
+
+#[test]
+fn deciding_costs_the_same_in_a_large_room() {
+    let mut report = None;
+    let grown = growth(|w| {
+        if w.get("mod")["message_count"] == 0 {
+            let message = id(&w.post("ada", "rude").unwrap());
+            report = Some(made(w, "bob", &message));
+        }
+        let report = report.clone().unwrap();
+        for _ in 0..200 {
+            resolve(w, "mod", &report, ReportStatus::Resolved).unwrap();
+        }
+    });
+    assert!(grown < 8.0, "{grown}");
 }

@@ -83,15 +83,17 @@ fn code(result: Result<Value, ChatError>) -> &'static str {
 fn a_user_blocks_a_thousand_others_and_no_more() {
     let mut ada = Object::new();
     for n in 0..1_000 {
+        ada.now += 1_000;
         ada.block(&format!("u{n}")).unwrap();
     }
+    ada.now += 60_000;
     ada.block("u7").unwrap();
     assert_eq!(code(ada.block("one more")), "too_many_blocks");
     ada.evict();
     assert_eq!(code(ada.block("one more")), "too_many_blocks");
     let list = ada.ask(UserAsk::Blocks(Nothing {})).unwrap();
     assert_eq!(list["blocks"].as_array().unwrap().len(), 1_000);
-    assert_eq!(list["blocks"][0], json!({"user_id": "u0", "created_at": "2026-01-02T03:04:05.678Z"}));
+    assert_eq!(list["blocks"][0], json!({"user_id": "u0", "created_at": "2026-01-02T03:04:06.678Z"}));
     ada.ask(UserAsk::Unblock("u0".into())).unwrap();
     ada.block("one more").unwrap();
     let standing = ada.user.standing();
@@ -135,8 +137,8 @@ fn rooms_are_told_once_and_the_one_that_does_not_answer_a_few_times() {
     ada.pushed("a", 2, Some(true));
     ada.pushed("b", 2, None);
     let mut tries = 1;
-    while tries < 50 && ada.state["room:b"].contains("\"told\":0") {
-        ada.now = ada.alarm.unwrap().max(ada.now + 1);
+    while let Some(at) = ada.alarm.filter(|_| tries < 50) {
+        ada.now = at.max(ada.now + 1);
         if tries == 3 {
             ada.evict();
         }
@@ -151,6 +153,66 @@ fn rooms_are_told_once_and_the_one_that_does_not_answer_a_few_times() {
     assert_eq!(tries, 6);
     ada.now += 1_000_000;
     assert!(ada.pushes().is_empty() && ada.user.rest(ada.now).alarm.is_none());
+    // Whom it was not told of it is told of when the user comes back, whatever the answer to the room was.
+    assert!(ada.enter("b").blocks.has("dan"));
+    assert_eq!(ada.pushes()[0].0, "b");
+    ada.pushed("b", 2, Some(true));
+    ada.enter("b");
+    assert!(ada.pushes().is_empty());
+}
+
+#[test]
+fn of_a_sign_out_a_room_is_told_until_it_answers() {
+    let mut ada = Object::new();
+    ada.enter("a");
+    ada.ask(UserAsk::SignOut(Nothing {})).unwrap();
+    let (mut began, mut waits) = (ada.now, Vec::new());
+    for n in 0..40 {
+        let pushes = ada.pushes();
+        assert_eq!((pushes.len(), pushes[0].1.signed_out_at), (1, Some(START)), "{n}");
+        ada.pushed("a", 1, None);
+        ada.drained(Drained::Cursor { epoch: START, seq: 1 });
+        if n == 20 {
+            ada.evict();
+        }
+        ada.now = ada.alarm.unwrap();
+        waits.push(ada.now - began);
+        began = ada.now;
+    }
+    assert_eq!(&waits[..5], [1_000, 2_000, 4_000, 8_000, 16_000]);
+    assert_eq!(waits[30..], [300_000; 10]);
+    // A block that comes later does not take its place.
+    ada.now += 60_000;
+    let token = Some(ada.now);
+    let (_, step) = ada.user.call(UserCall { v: 1, iat_ms: token, ask: UserAsk::Block("eve".into()) }, ada.now);
+    ada.keep(step);
+    for _ in 0..10 {
+        assert_eq!(ada.pushes().len(), 1);
+        ada.pushed("a", 2, None);
+        ada.now += 300_000;
+    }
+    assert_eq!(ada.pushes().len(), 1);
+    ada.pushed("a", 2, Some(true));
+    ada.now += 1_000_000;
+    assert!(ada.pushes().is_empty());
+}
+
+#[test]
+fn so_many_changes_a_minute_whatever_comes_of_them() {
+    let mut ada = Object::new();
+    for n in 0..30 {
+        ada.now += 100;
+        ada.block(&format!("u{n}")).unwrap();
+        assert_eq!(code(ada.ask(UserAsk::Unblock("eve".into()))), "user_not_found");
+    }
+    for ask in [UserAsk::Block("eve".into()), UserAsk::Unblock("u1".into())] {
+        let error = ada.ask(ask).unwrap_err();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("rate_limited", Some(60_000 - 2_900)));
+    }
+    ada.ask(UserAsk::Blocks(Nothing {})).unwrap();
+    assert!(!ada.user.standing().blocks.has("eve"));
+    ada.now += 60_000 - 2_900;
+    ada.block("eve").unwrap();
 }
 
 #[test]

@@ -44,6 +44,10 @@ pub struct World {
     pub batches: Vec<String>,
     /// The objects of users who did something of their own.
     pub users: BTreeMap<String, User>,
+    /// Users' objects do not answer when rooms ask them.
+    pub users_away: bool,
+    /// Who was let in, as their objects have heard.
+    pub entries: Vec<String>,
     /// Tokens that have been checked already, for callers.
     known: BTreeMap<String, Identity>,
     random: u64,
@@ -108,6 +112,8 @@ impl World {
             faults: Vec::new(),
             batches: Vec::new(),
             users: BTreeMap::new(),
+            users_away: false,
+            entries: Vec::new(),
             known: BTreeMap::new(),
             random: seed,
             asked: 0,
@@ -137,9 +143,25 @@ impl World {
 
     /// What the Worker hears of a user who comes here, if the user has an object.
     pub fn standing(&mut self, user: &str) -> Option<Standing> {
-        let (now, ask) = (self.now, UserAsk::Standing { room: Some(ROOM.into()) });
+        self.standing_for(user, None)
+    }
+
+    fn standing_for(&mut self, user: &str, room: Option<String>) -> Option<Standing> {
+        let (now, ask) = (self.now, UserAsk::Standing { room });
         let (answer, _) = self.users.get_mut(user)?.call(UserCall { v: VERSION, iat_ms: None, ask }, now);
         serde_json::from_str(answer.unwrap().get()).ok()
+    }
+
+    /// The room has let the user in, and hears what the user's object says; one who did nothing yet has none.
+    fn entered(&mut self, user: &str) {
+        if self.users_away {
+            return self.step(|host, at| ((), host.entered(at, user, None)));
+        }
+        self.entries.push(user.to_owned());
+        if let Some(standing) = self.standing_for(user, Some(ROOM.into())) {
+            self.step(|host, at| ((), host.entered(at, user, Some(standing))));
+            self.push(user);
+        }
     }
 
     /// Asks a user's object with a token of this moment; the room hears of what that changes.
@@ -222,6 +244,7 @@ impl World {
         self.soon = earlier(self.soon, effects.soon);
         self.alarm = earlier(self.alarm, effects.alarm);
         effects.asks.into_iter().for_each(|asked| self.answer(asked));
+        effects.entered.iter().for_each(|user| self.entered(user));
     }
 
     /// As the platform: what is sent after the close does not arrive.
