@@ -8,7 +8,11 @@ export class Dialog {
   element = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
 
   constructor() {
-    this.element.addEventListener("close", () => this.#back());
+    this.element.addEventListener("close", () => {
+      // The browser gives the focus back at once, and by now it may be in a menu that was opened since.
+      const { activeElement } = this.element.getRootNode();
+      if (!activeElement || this.element.contains(activeElement)) this.#back();
+    });
   }
 
   get isOpen() {
