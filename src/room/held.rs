@@ -152,6 +152,7 @@ impl Room {
     ) -> Result<(), ChatError> {
         let author = message.sender().clone();
         if self.held.0.len() >= MOST || self.held.of(&author).len() >= MOST_OF_USER {
+            self.refused.accepted(&author, now);
             let message = "It would have to wait for a moderator, and too many messages wait already.";
             return Err(ChatError::new(ErrorCode::ContentRejected, message));
         }
