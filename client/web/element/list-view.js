@@ -13,6 +13,8 @@ export class ListView {
   #rows = new Map();
   #items = h("ol", {});
   #stick = true;
+  /** Where the list was put last; a reader who has moved since is noticed before the browser tells of the scroll. */
+  #putAt = 0;
   #loading = false;
   #settle;
 
@@ -26,7 +28,7 @@ export class ListView {
     this.onScroll = onScroll;
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     // Whatever changes height (a phone's keyboard, a wrapped line), the newest stays in sight.
-    this.#settle = new ResizeObserver(() => this.#stick && this.toBottom());
+    this.#settle = new ResizeObserver(() => this.#sticks() && this.toBottom());
     this.#settle.observe(this.scroller);
     this.#settle.observe(this.#items);
   }
@@ -38,12 +40,23 @@ export class ListView {
   toBottom() {
     this.#stick = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.#putAt = this.scroller.scrollTop;
     this.onScroll(true);
+  }
+
+  #sticks() {
+    if (this.#stick && this.scroller.scrollTop < this.#putAt) this.#stick = this.#nearBottom();
+    return this.#stick;
+  }
+
+  #nearBottom() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
   }
 
   /** Brings the list in line with the model. `canReact` enables the chips. */
   render(model, { canReact }) {
-    if (this.#stick) model.trim(KEEP);
+    if (this.#sticks()) model.trim(KEEP);
     const anchor = this.#stick ? null : this.#anchor();
     const focused = this.#focused();
     const me = model.self?.user_id ?? null;
@@ -173,8 +186,7 @@ export class ListView {
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.#stick = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    this.#stick = this.#nearBottom();
     this.onScroll(this.#stick);
     if (this.model) this.#maybeLoad(this.model);
   }
