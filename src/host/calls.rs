@@ -213,6 +213,7 @@ impl Host {
             epoch: position.epoch,
             seq: position.seq,
             drained_seq: self.room.as_ref().map_or(0, Room::drained),
+            bridged_seq: self.room.as_ref().map_or(0, |room| room.bridged().seq),
             message_count: self.room.as_ref().map_or(0, Room::message_count),
             online_users,
             online_guests,

@@ -1,8 +1,8 @@
-//! When and what of the log is handed to the drain: the room as PostgreSQL's leader.
+//! When and what of the log is handed to the drain: the room as the leader of PostgreSQL and Redis.
 
 use super::{Effects, Host, Moment};
 use crate::room::Read;
-use crate::sinks;
+use crate::sinks::{self, Sink};
 
 /// How long the log gathers before it is drained, ms: rows are in PostgreSQL within 2 s of being said.
 const GATHER: u64 = 500;
@@ -12,7 +12,7 @@ const CAP_ASLEEP: u64 = 300_000;
 /// A batch's bounds: what a drain takes in one statement beside other rooms' batches.
 const ROWS: u32 = 500;
 
-/// One batch, ready for [`crate::protocol::call::DRAIN_APPLY`].
+/// One batch, ready for the drain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
     /// The body, JSON.
@@ -26,7 +26,7 @@ pub struct Batch {
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Drained {
-    /// PostgreSQL's cursor for the room.
+    /// The sink's cursor for the room.
     Cursor {
         /// Of this incarnation.
         epoch: u64,
@@ -61,56 +61,94 @@ impl Draining {
 }
 
 impl Host {
-    /// The next batch, if it is time for one. Call it from an alarm, deliver it, and tell [`Host::drained`].
+    /// The next batch for `sink`, if it is time for one. Call it from an alarm, deliver it, and tell [`Host::drained`].
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn batch(&mut self, at: &Moment<'_>) -> Read<Option<Batch>> {
+    pub fn batch(&mut self, at: &Moment<'_>, sink: Sink) -> Read<Option<Batch>> {
         self.begin(at);
-        let Some(room) = self.room.as_ref().filter(|_| self.draining.due.is_some_and(|due| due <= self.now)) else {
+        let now = self.now;
+        if self.draining(sink).due().is_none_or(|due| due > now) {
             return Ok(None);
-        };
-        let (position, drained) = (room.position(), room.drained());
-        let rows = at.log.rows_after(drained, ROWS)?;
-        let first = at.log.row_with(0)?.map_or(0, |row| row.first());
-        let batch = sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows);
-        if batch.is_none() {
-            self.draining.due = None;
         }
-        self.draining.in_flight = batch.is_some();
+        let batch = match sink {
+            Sink::Postgres => self.postgres_batch(at)?,
+            Sink::Redis => None,
+        };
+        let draining = self.draining(sink);
+        if batch.is_none() {
+            draining.due = None;
+        }
+        draining.in_flight = batch.is_some();
         Ok(batch)
     }
 
-    /// What became of the batch.
-    pub fn drained(&mut self, at: &Moment<'_>, drained: Drained) -> Effects {
+    fn postgres_batch(&self, at: &Moment<'_>) -> Read<Option<Batch>> {
+        let Some(room) = &self.room else { return Ok(None) };
+        let (position, drained) = (room.position(), room.drained());
+        let rows = at.log.rows_after(drained, ROWS)?;
+        let first = at.log.row_with(0)?.map_or(0, |row| row.first());
+        Ok(sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows))
+    }
+
+    fn draining(&mut self, sink: Sink) -> &mut Draining {
+        match sink {
+            Sink::Postgres => &mut self.draining,
+            Sink::Redis => &mut self.bridging,
+        }
+    }
+
+    /// What became of the batch for `sink`.
+    pub fn drained(&mut self, at: &Moment<'_>, sink: Sink, drained: Drained) -> Effects {
         let mut effects = self.begin(at);
-        self.draining.in_flight = false;
+        self.draining(sink).in_flight = false;
         let asleep = self.audience.socket_count() == 0;
         let retry = match drained {
-            Drained::Cursor { epoch, seq } => self.moved(epoch, seq, &mut effects),
+            Drained::Cursor { epoch, seq } => match sink {
+                Sink::Postgres => self.moved(epoch, seq, &mut effects),
+                Sink::Redis => Some(0),
+            },
             Drained::Failed(text) => {
-                effects.faults.push(format!("drain: {text}"));
+                let name = match sink {
+                    Sink::Postgres => "drain",
+                    Sink::Redis => "bridge",
+                };
+                effects.faults.push(format!("{name}: {text}"));
                 Some(0)
             }
             Drained::Busy(wait) => Some(wait),
         };
+        let counter = match (sink, retry) {
+            (Sink::Postgres, None) => &mut self.counters.drains,
+            (Sink::Postgres, Some(_)) => &mut self.counters.drains_failed,
+            (Sink::Redis, None) => &mut self.counters.bridged,
+            (Sink::Redis, Some(_)) => &mut self.counters.bridge_failed,
+        };
+        *counter += 1;
         match retry {
             None => {
-                self.counters.drains += 1;
-                self.draining.failures = 0;
-                self.trim(at, &mut effects);
-                let left = self.room.as_ref().map_or(0, |room| room.position().seq.saturating_sub(room.drained()));
+                if sink == Sink::Postgres {
+                    self.trim(at, &mut effects);
+                }
+                let done = self.room.as_ref().map(|room| match sink {
+                    Sink::Postgres => room.drained(),
+                    Sink::Redis => room.bridged().seq,
+                });
+                let last = self.room.as_ref().map(|room| room.position().seq);
+                let left = last.unwrap_or(0).saturating_sub(done.unwrap_or(0));
                 let wait = if left > u64::from(ROWS) { 0 } else { GATHER };
-                self.draining.due = (left > 0).then(|| self.now.saturating_add(wait));
+                let due = (left > 0).then(|| self.now.saturating_add(wait));
+                *self.draining(sink) = Draining { due, ..Draining::default() };
             }
             Some(at_least) => {
-                self.counters.drains_failed += 1;
-                let ceiling = 500u64.saturating_mul(1 << self.draining.failures.min(16));
+                let now = self.now;
+                let draining = self.draining(sink);
+                let ceiling = 500u64.saturating_mul(1 << draining.failures.min(16));
                 let ceiling = ceiling.min(if asleep { CAP_ASLEEP } else { CAP });
-                self.draining.failures = self.draining.failures.saturating_add(1);
+                draining.failures = draining.failures.saturating_add(1);
                 let [a, b, c, d, ..] = at.entropy;
                 let jitter = u64::from(u32::from_be_bytes([a, b, c, d])) * ceiling / u64::from(u32::MAX);
-                self.draining.due = Some(self.now.saturating_add(at_least).saturating_add(jitter.max(100)));
+                draining.due = Some(now.saturating_add(at_least).saturating_add(jitter.max(100)));
             }
         }
         self.finish(effects)

@@ -72,6 +72,8 @@ pub struct Stats {
     seq: u64,
     /// The last event that PostgreSQL has.
     drained_seq: u64,
+    /// The last event that the Redis bridge is done with; 0 without one.
+    bridged_seq: u64,
     message_count: u64,
     online_users: usize,
     online_guests: usize,
@@ -106,6 +108,10 @@ pub struct Counters {
     pub drains: u64,
     /// Batches that it did not.
     pub drains_failed: u64,
+    /// Batches that Redis took.
+    pub bridged: u64,
+    /// Batches that it did not.
+    pub bridge_failed: u64,
 }
 
 /// A room and those who listen to it.
@@ -117,6 +123,7 @@ pub struct Host {
     audience: Audience,
     fanout: Fanout,
     draining: Draining,
+    bridging: Draining,
     counters: Counters,
     waking: Waking,
     now: u64,
@@ -151,6 +158,7 @@ impl Host {
             fanout: Fanout::default(),
             audience: Audience::default(),
             draining: Draining::default(),
+            bridging: Draining::default(),
             counters: Counters::default(),
             waking,
             now: at.now,

@@ -12,6 +12,7 @@ use crate::protocol::call::{
 use crate::protocol::wire::{goodbye, json};
 use crate::protocol::{ChatError, ClientFrame, ErrorCode, RoomId, json_fault};
 use crate::room::Read;
+use crate::sinks::Sink;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde_json::value::RawValue;
@@ -289,7 +290,7 @@ impl Inner {
     fn next_batch(&self) -> Read<Option<Batch>> {
         let Ok(storage) = self.load() else { return Ok(None) };
         let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at))
+        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, Sink::Postgres))
     }
 
     /// Drains the log as far as it goes now, beginning with this batch.
@@ -304,7 +305,7 @@ impl Inner {
                 Err(fault) => Drained::Failed(fault.to_string()),
             };
             let stop = !matches!(drained, Drained::Cursor { .. });
-            if self.step(|host, at| ((), host.drained(at, drained))).is_err() || stop {
+            if self.step(|host, at| ((), host.drained(at, Sink::Postgres, drained))).is_err() || stop {
                 return;
             }
         }

@@ -1,8 +1,8 @@
 //! How a room begins: out of its storage at each wake, made anew, or restored from what PostgreSQL remembers.
 
 use super::{
-    KEY_BAN, KEY_BLOCKS, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log, Rates, Read, Room,
-    Step, StorageFault, Window, edits, held, reports,
+    Bridged, KEY_BAN, KEY_BLOCKS, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log,
+    Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
 };
 use crate::auth::Role;
 use crate::content;
@@ -24,12 +24,14 @@ impl Room {
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
         let (mut bans, mut pinned, mut blocks) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let mut bridged = Bridged::default();
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
             match key.as_str() {
                 KEY_ROOM => info = Some(serde_json::from_str(&value).map_err(|_| fault(&key))?),
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
+                KEY_BRIDGED => bridged = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
                 _ if held.load(&key, &value)? => {}
@@ -49,6 +51,7 @@ impl Room {
         let Some(info) = info else { return Ok(None) };
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
+        room.bridged = bridged;
         room.edits = edits;
         room.reports = reports;
         room.bans = bans;
@@ -80,6 +83,7 @@ impl Room {
             last_at: 0,
             visible_at: 0,
             drained: 0,
+            bridged: Bridged::default(),
             bans: BTreeMap::new(),
             pinned: Vec::new(),
             blocks: BTreeMap::new(),

@@ -5,6 +5,7 @@
 
 mod admin;
 mod begin;
+mod bridge;
 mod change;
 mod dedupe;
 mod edits;
@@ -25,6 +26,7 @@ mod resume;
 mod view;
 
 pub use admin::{check_create, new_info};
+pub use bridge::{BRIDGE_AGE, Bridged};
 pub use change::{Deleted, Edited};
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
@@ -106,6 +108,7 @@ pub struct Room {
     last_at: u64,
     visible_at: u64,
     drained: u64,
+    bridged: Bridged,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
     /// What was kept of those who were here before the room slept, until it is taken.
@@ -130,6 +133,7 @@ pub struct Room {
 const KEY_ROOM: &str = "room";
 const KEY_EPOCH: &str = "epoch";
 const KEY_DRAINED: &str = "cursor:postgres";
+const KEY_BRIDGED: &str = "cursor:redis";
 const KEY_PINNED: &str = "pinned";
 const KEY_ROLE: &str = "role:";
 const KEY_BAN: &str = "ban:";

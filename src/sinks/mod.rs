@@ -1,10 +1,19 @@
-//! Followers that leave the room: what PostgreSQL is told of a log, what its answers mean, what is read back.
+//! Followers that leave the room: what each is told of a log, what its answers mean, what is read back.
 
 mod audit;
 pub mod history;
 mod postgres;
 
 pub use postgres::{Applied, batch, read_applied};
+
+/// A follower of rooms' logs; each has a cursor of its own in every room, and none waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// The final state, by `chat_apply`.
+    Postgres,
+    /// What everyone sees, by the bridge.
+    Redis,
+}
 
 /// `chat_apply` with all batches at once: one statement, one row back.
 pub const APPLY: &str = "select chat_apply($1)::text";

@@ -11,6 +11,7 @@ use crate::world::{World, random};
 use edge_chat::audience::SocketId;
 use edge_chat::host::{Drained, Effects, Host, Moment};
 use edge_chat::protocol::{Body, LogEvent};
+use edge_chat::sinks::Sink;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -156,7 +157,7 @@ impl Sim {
 
     /// The drain's turn: a batch arrives, or not, or its outcome is not known, or an old one comes again.
     fn drain(&mut self) -> Checked {
-        while let Some(batch) = self.w.compute(|host, at| host.batch(at).unwrap()) {
+        while let Some(batch) = self.w.compute(|host, at| host.batch(at, Sink::Postgres).unwrap()) {
             batch.body.hash(&mut self.hash);
             let fate = if self.faults { self.pick(10) } else { 9 };
             let drained = match fate {
@@ -177,7 +178,7 @@ impl Sim {
             let stop = !matches!(drained, Drained::Cursor { .. });
             self.late.push(batch.body);
             let mut effects = None;
-            self.w.compute(|host, at| effects = Some(host.drained(at, drained)));
+            self.w.compute(|host, at| effects = Some(host.drained(at, Sink::Postgres, drained)));
             let mut effects = effects.unwrap();
             effects.faults.clear();
             self.step(move |_, _| effects)?;

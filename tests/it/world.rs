@@ -10,7 +10,7 @@ use edge_chat::protocol::call::{
 };
 use edge_chat::protocol::{ChatError, RoomId};
 use edge_chat::settings::Settings;
-use edge_chat::sinks::history;
+use edge_chat::sinks::{Sink, history};
 use edge_chat::user::User;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -278,7 +278,7 @@ impl World {
 
     /// Drains as far as PostgreSQL takes it.
     pub fn drain(&mut self) {
-        while let Some(batch) = self.compute(|host, at| host.batch(at).unwrap()) {
+        while let Some(batch) = self.compute(|host, at| host.batch(at, Sink::Postgres).unwrap()) {
             self.batches.push(batch.body.clone());
             let drained = if self.pg_down {
                 Drained::Failed("no connection".into())
@@ -286,7 +286,7 @@ impl World {
                 let (epoch, seq) = self.pg.apply(&batch.body);
                 Drained::Cursor { epoch, seq }
             };
-            self.step(|host, at| ((), host.drained(at, drained)));
+            self.step(|host, at| ((), host.drained(at, Sink::Postgres, drained)));
             if self.pg_down {
                 break;
             }

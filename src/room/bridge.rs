@@ -1,0 +1,55 @@
+//! How far the Redis bridge has come, and what it may still be owed.
+
+use super::{KEY_BRIDGED, Log, Read, Room, Row, Step};
+use crate::protocol::wire::json;
+use serde::{Deserialize, Serialize};
+
+/// How long what everyone sees is owed to Redis, ms; as long it stays in the stream.
+pub const BRIDGE_AGE: u64 = 24 * 3600 * 1000;
+
+/// Redis's cursor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bridged {
+    /// Everything up to here is done with.
+    pub seq: u64,
+    /// The last event that became an entry of the stream; those after it were not for everyone.
+    pub entry: u64,
+}
+
+impl Room {
+    /// How far Redis has come.
+    pub fn bridged(&self) -> Bridged {
+        self.bridged
+    }
+
+    /// Takes over how far Redis has come, also where that is behind what was known.
+    pub fn set_bridged(&mut self, bridged: Bridged) -> Step {
+        let mut step = Step::default();
+        let seq = bridged.seq.min(self.last_seq);
+        let bridged = Bridged { seq, entry: bridged.entry.min(seq) };
+        if bridged != self.bridged {
+            self.bridged = bridged;
+            step.write.state.push((KEY_BRIDGED.into(), Some(json(&bridged))));
+        }
+        step
+    }
+
+    /// The last event that everyone could see before `time` (ms), by the rows that hold them; 0 where there is none.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn last_before(&self, log: &dyn Log, time: u64) -> Read<u64> {
+        let is_before = |row: &Row| row.events.last().is_some_and(|event| event.visible_at < time);
+        let Some(oldest) = log.row_with(0)?.filter(is_before) else { return Ok(0) };
+        // The times never go back: halving finds the last row.
+        let (mut before, mut end) = (oldest.last, self.last_seq.saturating_add(1));
+        while before + 1 < end {
+            match log.row_with(before + (end - before) / 2)? {
+                Some(row) if is_before(&row) => before = row.last,
+                Some(row) if row.first() > before => end = row.first(),
+                _ => end = before + 1,
+            }
+        }
+        Ok(before)
+    }
+}
