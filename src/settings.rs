@@ -1,5 +1,9 @@
 //! The deployment's settings, every one checked before anything is served.
 
+mod bridge;
+
+pub use bridge::Bridge;
+
 use crate::auth::Keys;
 use crate::protocol::Rate;
 use ammonia::Url;
@@ -85,6 +89,8 @@ pub struct Settings {
     pub dev_tokens: bool,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
+    /// The Redis bridge, where there is one.
+    pub bridge: Option<Bridge>,
     /// The keys that tokens are checked with.
     pub keys: Keys,
 }
@@ -124,6 +130,7 @@ impl Settings {
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
             drains: number(read, "DRAINS", 2, 1..=64)?,
+            bridge: Bridge::from_lookup(read)?,
             keys,
         })
     }

@@ -8,14 +8,17 @@ use crate::sinks::{self, Sink};
 const GATHER: u64 = 500;
 /// The longest wait between tries, ms: with viewers, and asleep.
 const CAP: u64 = 10_000;
-const CAP_ASLEEP: u64 = 300_000;
+pub(super) const CAP_ASLEEP: u64 = 300_000;
 /// A batch's bounds: what a drain takes in one statement beside other rooms' batches.
-const ROWS: u32 = 500;
+pub(super) const ROWS: u32 = 500;
+
+/// After this time without an outcome a batch for Redis is taken for lost with the object, ms.
+const LOST: u64 = 60_000;
 
 /// One batch, ready for the drain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The body, JSON.
+    /// The body: JSON for PostgreSQL, a command for Redis.
     pub body: String,
     /// The log's incarnation that it is from.
     pub epoch: u64,
@@ -71,13 +74,13 @@ impl Host {
         if self.draining(sink).due().is_none_or(|due| due > now) {
             return Ok(None);
         }
-        let batch = match sink {
-            Sink::Postgres => self.postgres_batch(at)?,
-            Sink::Redis => None,
+        let (batch, later) = match sink {
+            Sink::Postgres => (self.postgres_batch(at)?, None),
+            Sink::Redis => self.redis_batch(at)?,
         };
         let draining = self.draining(sink);
         if batch.is_none() {
-            draining.due = None;
+            draining.due = later;
         }
         draining.in_flight = batch.is_some();
         Ok(batch)
@@ -94,8 +97,32 @@ impl Host {
     fn draining(&mut self, sink: Sink) -> &mut Draining {
         match sink {
             Sink::Postgres => &mut self.draining,
-            Sink::Redis => &mut self.bridging,
+            Sink::Redis => &mut self.bridge,
         }
+    }
+
+    /// Something was appended, or is left from before the object was built.
+    pub(super) fn drains_wanted(&mut self) {
+        let Some(room) = &self.room else { return };
+        let last = room.position().seq;
+        if room.drained() < last {
+            self.draining.wanted(self.now);
+        }
+        if self.settings.bridge.is_some() && room.bridged().seq < last {
+            self.bridge.wanted(self.now);
+        }
+    }
+
+    /// When an alarm is due for a drain, ms.
+    pub(super) fn drains_due(&self) -> impl Iterator<Item = u64> {
+        // An alarm does not wait for Redis; should the object die meanwhile, another is to come.
+        let lost = self.bridge.in_flight.then(|| self.now.saturating_add(LOST));
+        [self.draining.due(), self.bridge.due(), lost].into_iter().flatten()
+    }
+
+    /// When a timer is due for the bridge, ms: the alarm that waits for PostgreSQL holds the next one up.
+    pub(super) fn bridge_soon(&self) -> Option<u64> {
+        self.bridge.due().filter(|_| self.draining.in_flight)
     }
 
     /// What became of the batch for `sink`.
@@ -106,7 +133,7 @@ impl Host {
         let retry = match drained {
             Drained::Cursor { epoch, seq } => match sink {
                 Sink::Postgres => self.moved(epoch, seq, &mut effects),
-                Sink::Redis => Some(0),
+                Sink::Redis => self.redis_moved(epoch, seq, &mut effects),
             },
             Drained::Failed(text) => {
                 let name = match sink {

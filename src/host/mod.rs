@@ -3,6 +3,7 @@
 //! The adapter computes a step, writes it in one transaction, and only then does what `out` says; where the write
 //! fails it ends the object, so that memory and log never differ.
 
+mod bridge;
 mod calls;
 mod drain;
 mod frames;
@@ -21,6 +22,7 @@ use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Viewer, Write};
 use crate::settings::Settings;
+use bridge::Bridging;
 use drain::Draining;
 use news::News;
 use serde::Serialize;
@@ -123,7 +125,8 @@ pub struct Host {
     audience: Audience,
     fanout: Fanout,
     draining: Draining,
-    bridging: Draining,
+    bridge: Draining,
+    bridging: Bridging,
     counters: Counters,
     waking: Waking,
     now: u64,
@@ -158,7 +161,8 @@ impl Host {
             fanout: Fanout::default(),
             audience: Audience::default(),
             draining: Draining::default(),
-            bridging: Draining::default(),
+            bridge: Draining::default(),
+            bridging: Bridging::default(),
             counters: Counters::default(),
             waking,
             now: at.now,
@@ -190,10 +194,8 @@ impl Host {
         self.now = self.now.max(room.last_at());
         let Position { epoch, seq } = room.position();
         self.fanout = Fanout::begin(epoch, seq, waiting);
-        if room.drained() < seq {
-            self.draining.wanted(self.now);
-        }
         self.room = Some(room);
+        self.drains_wanted();
     }
 
     /// Which wake this is, where there was something to wake to.
@@ -221,7 +223,6 @@ impl Host {
         effects.write = step.write;
         self.counters.events += count(step.events.len());
         self.adopt(room, Vec::new());
-        self.draining.wanted(self.now);
     }
 
     /// The number that the next accepted socket gets.
@@ -334,11 +335,12 @@ impl Host {
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
-        effects.soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due).min();
+        let soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due);
+        effects.soon = soon.chain(self.bridge_soon()).min();
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
-        let due = self.audience.next_deadline().into_iter().chain(self.draining.due()).chain(held).chain(quotes);
+        let due = self.audience.next_deadline().into_iter().chain(self.drains_due()).chain(held).chain(quotes);
         effects.alarm = due.min();
         effects
     }
@@ -349,7 +351,7 @@ impl Host {
         effects.write = step.write;
         if !step.events.is_empty() {
             self.counters.events += count(step.events.len());
-            self.draining.wanted(self.now);
+            self.drains_wanted();
             if step.events.iter().any(|event| matches!(event.body, crate::protocol::Body::NewMessage(_))) {
                 self.audience.stats_changed();
             }

@@ -1,10 +1,11 @@
-//! The drain's object: batches of many rooms, joined into one statement.
+//! The drain's object: batches of many rooms, joined into one statement; those for Redis go by their own way.
 
 use super::binding::split;
+use super::bridge::Bridge;
 use super::drain_link::within;
 use super::postgres::{connect, one};
 use super::room::answered;
-use crate::protocol::call::{DRAIN_APPLY, DRAIN_ROOM, Remembered};
+use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{APPLY, Applied, history, read_applied};
 use futures::channel::oneshot;
@@ -43,6 +44,7 @@ struct Inner {
     held: Cell<usize>,
     running: Cell<bool>,
     used: Cell<u64>,
+    bridge: Rc<Bridge>,
 }
 
 impl Inner {
@@ -153,6 +155,7 @@ impl DurableObject for Drain {
             held: Cell::new(0),
             running: Cell::new(false),
             used: Cell::new(0),
+            bridge: Rc::default(),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -162,6 +165,11 @@ impl DurableObject for Drain {
             DRAIN_APPLY => {
                 let batch = req.text().await?;
                 answered(self.inner.apply(batch).await)
+            }
+            DRAIN_BRIDGE => {
+                let batch = req.text().await?;
+                let Inner { state, env, bridge, .. } = self.inner.as_ref();
+                answered(bridge.append(state, env, batch).await)
             }
             DRAIN_ROOM => {
                 let id = req.url()?.query_pairs().find(|(key, _)| key == "room").map(|(_, id)| id.into_owned());

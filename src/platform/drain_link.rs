@@ -2,9 +2,9 @@
 
 use super::util::settings;
 use crate::host::Drained;
-use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_ROOM, Remembered};
+use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode, json_fault};
-use crate::sinks::{Applied, drain_of};
+use crate::sinks::{Applied, Sink, drain_of};
 use futures::future::{Either, select};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -48,10 +48,16 @@ async fn ask<T: DeserializeOwned>(
 }
 
 /// Hands one batch to the room's drain.
-pub(super) async fn apply(env: &Env, room: &str, body: String) -> Drained {
-    match ask::<Applied>(env, room, DRAIN_APPLY, Some(body), APPLY_WITHIN).await {
+pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String) -> Drained {
+    let path = match sink {
+        Sink::Postgres => DRAIN_APPLY,
+        Sink::Redis => DRAIN_BRIDGE,
+    };
+    match ask::<Applied>(env, room, path, Some(body), APPLY_WITHIN).await {
         Ok(Answer::Ok(Applied::Cursor { epoch, seq })) => Drained::Cursor { epoch, seq },
-        Ok(Answer::Ok(Applied::Error { error, sqlstate })) => Drained::Failed(format!("{sqlstate} {error}")),
+        Ok(Answer::Ok(Applied::Error { error, sqlstate })) => {
+            Drained::Failed(format!("{sqlstate} {error}").trim().to_owned())
+        }
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
         Err(error) => Drained::Failed(error),

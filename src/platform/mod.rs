@@ -1,6 +1,7 @@
 //! The platform's side: router, objects, SQLite, Hyperdrive. Parses, delegates, maps errors; no rule of the chat.
 
 mod binding;
+mod bridge;
 mod drain;
 mod drain_link;
 mod messages;

@@ -189,6 +189,7 @@ impl Inner {
                 Delay::from(Duration::from_millis(wait)).await;
                 if inner.timer.get() == at {
                     inner.timer.set(0);
+                    inner.bridge();
                     let _ = inner.step(|host, at| ((), host.tick(at)));
                 }
             });
@@ -286,26 +287,35 @@ impl Inner {
         }
     }
 
-    /// The next batch for the drain; from then on it counts as under way.
-    fn next_batch(&self) -> Read<Option<Batch>> {
+    /// The next batch for a sink; from then on it counts as under way.
+    fn next_batch(&self, sink: Sink) -> Read<Option<Batch>> {
         let Ok(storage) = self.load() else { return Ok(None) };
         let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, Sink::Postgres))
+        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
+    }
+
+    /// Hands what is due for Redis on, beside everything else.
+    fn bridge(self: &Rc<Self>) {
+        let first = self.next_batch(Sink::Redis);
+        if !matches!(first, Ok(None)) {
+            let inner = self.clone();
+            self.state.wait_until(async move { inner.drain(Sink::Redis, first).await });
+        }
     }
 
     /// Drains the log as far as it goes now, beginning with this batch.
-    async fn drain(self: &Rc<Self>, first: Read<Option<Batch>>) {
+    async fn drain(self: &Rc<Self>, sink: Sink, first: Read<Option<Batch>>) {
         let mut first = Some(first);
         for _ in 0..BATCHES {
-            let next = first.take().unwrap_or_else(|| self.next_batch());
+            let next = first.take().unwrap_or_else(|| self.next_batch(sink));
             let room = self.state.id().name().unwrap_or_default();
             let drained = match next {
-                Ok(Some(batch)) => drain_link::apply(&self.env, &room, batch.body).await,
+                Ok(Some(batch)) => drain_link::apply(&self.env, &room, sink, batch.body).await,
                 Ok(None) => return,
                 Err(fault) => Drained::Failed(fault.to_string()),
             };
             let stop = !matches!(drained, Drained::Cursor { .. });
-            if self.step(|host, at| ((), host.drained(at, Sink::Postgres, drained))).is_err() || stop {
+            if self.step(|host, at| ((), host.drained(at, sink, drained))).is_err() || stop {
                 return;
             }
         }
@@ -417,13 +427,14 @@ impl DurableObject for Room {
         let inner = &self.inner;
         inner.alarm.set(0);
         // What is due here does not wait for PostgreSQL.
-        let batch = inner.next_batch();
+        let batch = inner.next_batch(Sink::Postgres);
+        inner.bridge();
         if inner.step(|host, at| ((), host.tick(at))).is_err() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
-        inner.drain(batch).await;
+        inner.drain(Sink::Postgres, batch).await;
         Response::ok("")
     }
 }

@@ -9,6 +9,7 @@ use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, Rate};
 use crate::room::Window;
+use crate::sinks::Sink;
 use crate::user::{self, Step};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -122,7 +123,7 @@ impl Inner {
     /// Hands on what the user did, as far as PostgreSQL takes it now.
     async fn drain(&self) {
         while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
-            let drained = drain_link::apply(&self.env, &self.id(), batch.body).await;
+            let drained = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch.body).await;
             let [a, b, c, d, ..] = entropy();
             let random = u32::from_be_bytes([a, b, c, d]);
             if let Ok(Some(fault)) = self.step(|user, now| user.drained(drained, random, now)) {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How long what everyone sees is owed to Redis, ms; as long it stays in the stream.
 pub const BRIDGE_AGE: u64 = 24 * 3600 * 1000;
 
+/// The storage beyond which the log no longer waits for Redis, bytes.
+const BRIDGE_BYTES: u64 = 1 << 30;
+
 /// Redis's cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bridged {
@@ -32,6 +35,13 @@ impl Room {
             step.write.state.push((KEY_BRIDGED.into(), Some(json(&bridged))));
         }
         step
+    }
+
+    /// Whether the log keeps a row for Redis's sake.
+    pub(super) fn is_owed(&self, row: &Row, log: &dyn Log, now: u64) -> bool {
+        let young =
+            |row: &Row| row.events.last().is_some_and(|event| event.visible_at.saturating_add(BRIDGE_AGE) >= now);
+        self.settings.bridge.is_some() && row.last > self.bridged.seq && young(row) && log.bytes() <= BRIDGE_BYTES
     }
 
     /// The last event that everyone could see before `time` (ms), by the rows that hold them; 0 where there is none.

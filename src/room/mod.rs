@@ -276,7 +276,7 @@ impl Room {
         step
     }
 
-    /// Forgets the oldest rows that PostgreSQL has, once they are a week old or the log takes too much room; the newest
+    /// Forgets the oldest rows that PostgreSQL has and Redis is not owed, once they are a week old or the log takes too much room; the newest
     /// 10,000 events stay, so that a room that was quiet for long still greets with its last messages.
     ///
     /// # Errors
@@ -291,7 +291,7 @@ impl Room {
         for row in log.rows_after(0, SCAN)? {
             let old = is_old(&row);
             let newest = row.last.saturating_add(LOG_EVENTS) > self.last_seq;
-            if newest || !(old || crowded) || row.last > self.drained {
+            if newest || !(old || crowded) || row.last > self.drained || self.is_owed(&row, log, now) {
                 break;
             }
             let messages = row.events.iter().filter(|event| matches!(event.body, Body::NewMessage(_)));

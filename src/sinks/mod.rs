@@ -3,7 +3,9 @@
 mod audit;
 pub mod history;
 mod postgres;
+pub mod redis;
 
+use postgres::audience;
 pub use postgres::{Applied, batch, read_applied};
 
 /// A follower of rooms' logs; each has a cursor of its own in every room, and none waits for another.

@@ -145,7 +145,7 @@ enum Kind<'a> {
     },
 }
 
-fn audience(audience: &Audience) -> String {
+pub(super) fn audience(audience: &Audience) -> String {
     match audience {
         Audience::All => "all".into(),
         Audience::Moderators => "moderators".into(),
