@@ -1,9 +1,9 @@
-// What the tests need of Debian: a throw-away PostgreSQL cluster, Chromium, lists of words, and apt where one is missing.
+// What the tests need of Debian: a throw-away PostgreSQL cluster, Redis, Chromium, lists of words, and apt where one is missing.
 import { execFileSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { Stop, accepts, atEnd, freePort, run, start, step, until } from "./process.mjs";
+import { Stop, accepts, atEnd, end, freePort, run, start, step, until } from "./process.mjs";
 
 const executable = (path) => {
   try {
@@ -112,4 +112,52 @@ export async function throwAwayCluster() {
     if (up !== true) throw new Stop(`The throw-away PostgreSQL did not start (${ended ?? "no connection in 30 s"}).`);
   });
   return `postgres://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
+}
+
+export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "redis-server");
+
+/** A python3 that has Redis's client. */
+export const pythonWithRedis = () =>
+  needed(
+    () => [onPath("python3"), "/usr/bin/python3"].find((python) => {
+      try {
+        execFileSync(python, ["-c", "import redis"], { stdio: "ignore" });
+        return true;
+      } catch {
+        return false;
+      }
+    }),
+    "Python with Redis's client", "python3", "python3-redis",
+  );
+
+/**
+ * Starts a throw-away Redis on a free port; `args` are settings as for redis-server's command line. It keeps nothing
+ * over its end unless they say so. `kill(signal)` sends it a signal, and waits for its end where that is one;
+ * `start(more)` starts it again on the same port and folder, with `more` settings; `stop()` ends it for good.
+ */
+export async function throwAwayRedis(...args) {
+  const program = await redisServer();
+  const home = mkdtempSync(join(tmpdir(), "edge-chat-redis-"));
+  const port = await freePort();
+  let server;
+  const redis = {
+    port,
+    home,
+    async start(...more) {
+      const settings = ["--port", port, "--bind", "127.0.0.1", "--dir", home, "--save", "", "--loglevel", "warning"];
+      server = start(program, [...settings, ...args, ...more].map(String), { cwd: home, stdio: ["ignore", "ignore", 2] });
+      if (!(await until(10_000, () => accepts(port)))) throw new Stop(`Redis does not answer on port ${port}.`);
+    },
+    async kill(signal) {
+      process.kill(server.pid, signal);
+      if (!["SIGSTOP", "SIGCONT"].includes(signal)) await server.gone;
+    },
+    async stop() {
+      await end(server, "SIGKILL");
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+  process.once("exit", () => server && !server.exitCode && end(server, "SIGKILL"));
+  await redis.start();
+  return redis;
 }

@@ -1,5 +1,6 @@
 // What the end-to-end tests stand on: the Worker under workerd, a database, tokens, a socket that waits.
 export { embeddedDatabase, testDatabase } from "./database.mjs";
+export { command, entries, listen, throwAwayRedis, withClient } from "./redis.mjs";
 export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";
 export { openSocket, Refused } from "./socket.mjs";

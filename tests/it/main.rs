@@ -11,6 +11,7 @@
 )]
 
 mod blocks;
+mod bridge;
 mod decoders;
 mod filters;
 mod golden;
@@ -21,6 +22,7 @@ mod moderation;
 mod postgres;
 mod presence;
 mod rates;
+mod redis;
 mod reports;
 mod rules;
 mod sim;

@@ -34,6 +34,8 @@ pub struct MemoryLog {
     pub flaw: Cell<Flaw>,
     /// How often rows were read backwards.
     pub reads: Cell<u32>,
+    /// Bytes beside those of the log.
+    pub beside: Cell<u64>,
 }
 
 impl MemoryLog {
@@ -149,6 +151,6 @@ impl Log for MemoryLog {
     }
 
     fn bytes(&self) -> u64 {
-        self.tables.borrow().log.values().map(|(_, events)| events.len() as u64).sum()
+        self.tables.borrow().log.values().map(|(_, events)| events.len() as u64).sum::<u64>() + self.beside.get()
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::memory::MemoryLog;
 use crate::postgres::Postgres;
+use crate::redis::Redis;
 use edge_chat::audience::{Attachment, Out, SocketId, To};
 use edge_chat::auth::{Bearer, Identity, Role, sign, verify};
 use edge_chat::host::{AskUser, Drained, Effects, Host, Moment, Waking};
@@ -34,6 +35,7 @@ pub struct World {
     pub log: MemoryLog,
     pub pg: Postgres,
     pub pg_down: bool,
+    pub redis: Redis,
     pub host: Option<Host>,
     pub settings: Rc<Settings>,
     pub wires: BTreeMap<SocketId, Wire>,
@@ -104,6 +106,7 @@ impl World {
             log: MemoryLog::default(),
             pg: Postgres::default(),
             pg_down: false,
+            redis: Redis::default(),
             host: None,
             settings: settings(set),
             wires: BTreeMap::new(),
@@ -267,6 +270,7 @@ impl World {
                 self.alarm = None;
                 self.tick();
                 self.drain();
+                self.bridge();
             }
         }
         self.now = until;
@@ -288,6 +292,18 @@ impl World {
             };
             self.step(|host, at| ((), host.drained(at, Sink::Postgres, drained)));
             if self.pg_down {
+                break;
+            }
+        }
+    }
+
+    /// Tells Redis as much as it takes.
+    pub fn bridge(&mut self) {
+        while let Some(batch) = self.compute(|host, at| host.batch(at, Sink::Redis).unwrap()) {
+            let drained = self.redis.eval(&batch.body);
+            let stop = !matches!(drained, Drained::Cursor { .. });
+            self.step(|host, at| ((), host.drained(at, Sink::Redis, drained)));
+            if stop {
                 break;
             }
         }
