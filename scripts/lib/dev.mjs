@@ -3,6 +3,10 @@ import { join } from "node:path";
 import { embedded, migrations, portOf, root } from "./database.mjs";
 import { Stop, accepts, run, say, script, start, step, until } from "./process.mjs";
 
+/** The bridge's settings, which may also come from the environment, as tools for Redis have them. */
+const ofTheBridge = ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_DB",
+  "REDIS_PREFIX", "REDIS_SIGNING_KEY", "BRIDGE_MODERATION"];
+
 async function health(url) {
   try {
     const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) });
@@ -51,6 +55,7 @@ await script(async () => {
     join(root, "node_modules/.bin/wrangler"),
     ["dev", "--local", "--port", port, "--ip", host, "--inspector-port", "0", "--persist-to", ".data/state"]
       .concat("--show-interactive-dev-session=false")
+      .concat(ofTheBridge.filter((name) => process.env[name]).flatMap((name) => ["--var", `${name}:${process.env[name]}`]))
       .map(String),
     {
       env: {

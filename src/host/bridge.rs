@@ -37,6 +37,9 @@ impl Host {
             let held = entry.and_then(|row| row.events.into_iter().find(|event| event.seq == from.entry));
             let trims = self.bridging.trim_at <= now;
             let before = if trims { room.last_before(at.log, too_old)? } else { 0 };
+            // Word of what is left out is not taken out itself.
+            let tells_gap = gap_to > from.seq;
+            let keep_gap = if tells_gap { gap_to } else { u64::MAX };
             let planned = plan(
                 bridge,
                 Plan {
@@ -45,7 +48,7 @@ impl Host {
                     from,
                     holds: held.is_some_and(|event| event.visible_at >= too_old),
                     gap_to,
-                    keep_from: if before > 0 { before + 1 } else { 0 },
+                    keep_from: if before > 0 { (before + 1).min(keep_gap) } else { 0 },
                     now,
                 },
                 &rows,
@@ -53,8 +56,8 @@ impl Host {
             let Planned { batch, to, wait } = planned;
             if batch.is_some() {
                 self.bridging.sent = to;
-                if trims {
-                    self.bridging.trim_at = now.saturating_add(TRIM);
+                if trims || tells_gap {
+                    self.bridging.trim_at = now.saturating_add(if tells_gap { BRIDGE_AGE } else { TRIM });
                 }
                 return Ok((batch, None));
             }

@@ -157,14 +157,13 @@ fn b1_what_redis_could_not_take_for_a_day_is_left_out_and_an_entry_says_so() {
     w.redis.down = true;
     post(&mut w, "ada", "lost");
     let lost = post(&mut w, "ada", "lost too");
-    w.advance(DAY - 60_000);
+    w.now += DAY - 60_000;
     let kept = post(&mut w, "ada", "kept");
     w.advance(120_000);
     w.redis.down = false;
     // Nobody is there: the wait between tries is longer.
     w.advance(400_000);
     let told = w.redis.events();
-    assert!(told.len() >= 2, "{told:?} {:?} {:?} {}", w.faults.last(), w.alarm, w.now);
     assert_eq!(told[told.len() - 2..], [(lost, "gap"), (kept, "new_message")]);
     let gap = &w.redis.stream.values().rev().nth(1).unwrap()["data"];
     assert_eq!(*gap, json!({"from": lost - 1, "to": lost}).to_string());
@@ -206,7 +205,7 @@ fn b1_a_redis_that_is_away_for_ever_holds_the_log_for_a_day_only() {
     w.tick();
     w.advance(30_000);
     assert_eq!(first_seq(&w), 1, "Redis is owed it still");
-    w.advance(DAY);
+    w.now += DAY;
     post(&mut w, "ada", "next day");
     w.advance(2_000);
     assert!(first_seq(&w) > 1, "nothing is kept for it any more");

@@ -53,3 +53,50 @@ fn told(error: &str) -> String {
     let bare = error.split_once(", with args").map_or(error, |(bare, _)| bare);
     bare.chars().filter(|c| !c.is_control()).take(200).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut bytes: &[u8], at_once: usize) -> Result<Vec<Reply>, String> {
+        let (mut buffer, mut replies) = (Vec::new(), Vec::new());
+        while !bytes.is_empty() {
+            let (head, tail) = bytes.split_at(at_once.min(bytes.len()));
+            buffer.extend_from_slice(head);
+            bytes = tail;
+            while let Some(reply) = read_reply(&mut buffer)? {
+                replies.push(reply);
+            }
+        }
+        Ok(replies)
+    }
+
+    #[test]
+    fn b1_a_command_is_an_array_of_its_words() {
+        assert_eq!(command(&["SELECT", "", "é\r\n"]), "*3\r\n$6\r\nSELECT\r\n$0\r\n\r\n$4\r\né\r\n\r\n");
+    }
+
+    #[test]
+    fn b1_replies_are_read_however_they_are_cut() {
+        let text = |text: &str| Reply::Text(text.into());
+        for at_once in 1..20 {
+            let replies = read(b"+OK\r\n$5\r\n17-42\r\n-OOM no\r\n:7\r\n$-1\r\n", at_once).unwrap();
+            assert_eq!(replies, [text("OK"), text("17-42"), Reply::Error("OOM no".into()), text("7"), text("")]);
+        }
+    }
+
+    #[test]
+    fn b1_what_was_not_asked_for_ends_the_connection() {
+        assert!(read("*1\r\n".repeat(100_000).as_bytes(), 4_096).is_err());
+        assert!(read(b"HTTP/1.1 400 Bad Request\r\n", 4_096).is_err());
+        assert!(read(b"$x\r\n", 4).is_err());
+        assert!(read(format!("+{}", "x".repeat(100_000)).as_bytes(), 4_096).is_err());
+        assert!(read(b"$99999999999\r\n", 4_096).unwrap().is_empty());
+    }
+
+    #[test]
+    fn b1_an_error_is_told_without_the_words_that_it_quotes() {
+        let replies = read(b"-ERR unknown command 'AUTH', with args beginning with: 'ada' 'secret'\r\n", 99).unwrap();
+        assert_eq!(replies, [Reply::Error("ERR unknown command 'AUTH'".into())]);
+    }
+}
