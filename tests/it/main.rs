@@ -21,6 +21,7 @@ mod moderation;
 mod postgres;
 mod presence;
 mod rates;
+mod refused;
 mod reports;
 mod rules;
 mod sim;
