@@ -1,7 +1,7 @@
 -- migrate:up
 
--- One letter for each event, of a room or of a user, that could not be written. Its body is the JSON text of what was to
--- be written: text, since what PostgreSQL refuses may not be valid as jsonb.
+-- One letter for each event, of a room or of a user, that could not be written. Its body is the JSON of what was to be
+-- written, as text, since what PostgreSQL refuses may not be valid as jsonb.
 alter table dead_letters
   drop constraint dead_letters_pkey,
   alter column room_id drop not null,
@@ -23,8 +23,8 @@ declare
   ops jsonb := b -> 'ops';
 begin
   insert into dead_letters (room_id, user_id, epoch, seq, message_id, type, sqlstate, error, body)
-  select room, b ->> 'user', batch_epoch, seq, (o ->> 'message_id')::uuid, o -> 'tombstone' ->> 'type', o ->> 'sqlstate',
-    o ->> 'error', o ->> 'body'
+  select room, b ->> 'user', batch_epoch, seq, (o ->> 'message_id')::uuid, nullif(o -> 'tombstone' ->> 'type', ''),
+    o ->> 'sqlstate', o ->> 'error', o ->> 'body'
   from chat_ops(ops, 'refused', since)
   on conflict do nothing;
 

@@ -1,7 +1,8 @@
 //! What PostgreSQL refuses: found by halving the batch, and set aside so that the rest goes on.
 
 use super::Applied;
-use crate::protocol::MessageId;
+use super::postgres::audience;
+use crate::protocol::{Audience, MessageId};
 use crate::protocol::wire::json;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -217,6 +218,22 @@ impl Piece {
         self.batch.ops = vec![to_raw_value(&refused).ok()?];
         Some((self, seq))
     }
+}
+
+/// A dead letter for a message of the log that this build cannot read; other events than messages leave no hole.
+pub(super) fn unreadable(seq: u64, raw: &str) -> Option<Box<RawValue>> {
+    let event: Map<String, Value> = serde_json::from_str(&readable(raw)).ok()?;
+    let data = event.get("data").filter(|_| event.get("event").is_some_and(|name| name == "new_message"))?;
+    let mut op = data.as_object()?.clone();
+    op.extend(data.get("user").and_then(Value::as_object)?.clone());
+    let whose = serde_json::from_value::<Audience>(event.get("audience").cloned().unwrap_or_else(|| "all".into()));
+    op.insert("audience".into(), audience(&whose.unwrap_or(Audience::Internal)).into());
+    op.insert("created_at".into(), event.get("at")?.clone());
+    op.insert("visible_at".into(), event.get("visible_at")?.clone());
+    let message_id = data.get("message_id").and_then(Value::as_str).and_then(MessageId::parse)?.to_string();
+    let (message_id, tombstone) = (Some(message_id), Some(Tombstone::of(&op)));
+    let error = "this version cannot read the event";
+    to_raw_value(&Refused { seq, sqlstate: "", error, body: raw.into(), message_id, tombstone }).ok()
 }
 
 impl Tombstone {
