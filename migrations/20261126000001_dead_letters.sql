@@ -38,21 +38,17 @@ begin
   where x.o -> 'tombstone' is not null
   on conflict (id) do nothing;
 
-  if exists (select from chat_ops(ops, 'edit', since) union all select from chat_ops(ops, 'delete', since)
-    union all select from chat_ops(ops, 'held_end', since))
-  then
-    -- What its author made of it since can be written, so it is a message again.
-    update messages m set type = d.type, content = c.content, text = c.plain, mentions = c.mentions,
-      edited_at = c.edited_at, deleted_at = null
-    from chat_changes(ops, since) c join dead_letters d on d.message_id = c.id
-    where m.id = c.id and m.room_id = room and m.type = 'unavailable' and c.deleted_at is null and d.room_id = room
-      and d.type is not null;
+  -- What its author made of it since can be written, so it is a message again.
+  update messages m set type = d.type, content = c.content, text = c.plain, mentions = c.mentions,
+    edited_at = c.edited_at, deleted_at = null
+  from chat_changes(ops, since) c join dead_letters d on d.message_id = c.id
+  where m.id = c.id and m.room_id = room and m.type = 'unavailable' and c.deleted_at is null and d.room_id = room
+    and d.type is not null;
 
-    delete from dead_letters d
-    using (select id from chat_changes(ops, since)
-      union all select (o ->> 'id')::uuid from chat_ops(ops, 'held_end', since)) c
-    where d.message_id = c.id and d.room_id = room;
-  end if;
+  delete from dead_letters d
+  using (select id from chat_changes(ops, since)
+    union all select (o ->> 'id')::uuid from chat_ops(ops, 'held_end', since)) c
+  where d.message_id = c.id and d.room_id = room;
 end
 $$;
 
@@ -65,6 +61,7 @@ declare
   ops jsonb := b -> 'ops';
   since bigint;
   cursor_now jsonb;
+  kinds text[];
 begin
   if b ? 'user' then
     select seq into since from user_cursor where user_id = b ->> 'user' and epoch = (b ->> 'epoch')::bigint for update;
@@ -75,12 +72,21 @@ begin
   end if;
   since := coalesce(since, 0);
   -- Only where this batch is what moved the cursor.
-  if (cursor_now ->> 'epoch')::bigint = (b ->> 'epoch')::bigint and (cursor_now ->> 'seq')::bigint > since then
+  if (cursor_now ->> 'epoch')::bigint is distinct from (b ->> 'epoch')::bigint
+    or (cursor_now ->> 'seq')::bigint <= since
+  then
+    return cursor_now;
+  end if;
+  select array_agg(distinct e ->> 'op') into kinds
+  from jsonb_array_elements(ops) e where (e ->> 'seq')::bigint > since;
+  if kinds && array['refused', 'edit', 'delete', 'held_end'] then
     perform chat_apply_refused(b, since);
-    if room is not null then
-      perform chat_apply_moderation(room, ops, since);
-      perform chat_apply_reports(room, ops, since);
-    end if;
+  end if;
+  if room is not null and kinds && array['original', 'edit', 'delete', 'held', 'held_end', 'terms'] then
+    perform chat_apply_moderation(room, ops, since);
+  end if;
+  if room is not null and kinds && array['report', 'resolve_report', 'forget_quotes'] then
+    perform chat_apply_reports(room, ops, since);
   end if;
   return cursor_now;
 end
