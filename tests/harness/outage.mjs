@@ -8,7 +8,8 @@ const WIDTH = 64;
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 const times = (ms) => {
   const sorted = ms.toSorted((a, b) => a - b);
-  return { p50_ms: quantile(sorted, 0.5), p99_ms: quantile(sorted, 0.99), most_ms: sorted.at(-1) };
+  const rounded = (n) => Math.round(n * 100) / 100;
+  return { p50_ms: rounded(quantile(sorted, 0.5)), p99_ms: rounded(quantile(sorted, 0.99)), most_ms: rounded(sorted.at(-1)) };
 };
 
 /**
