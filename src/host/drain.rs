@@ -47,12 +47,19 @@ pub(super) struct Draining {
     /// meanwhile, the platform calls the unfinished alarm again.
     in_flight: bool,
     failures: u32,
+    /// The last event that PostgreSQL can have from this log: where it ended at the wake, or a batch since then.
+    told: u64,
 }
 
 impl Draining {
     /// Something was appended.
     pub(super) fn wanted(&mut self, now: u64) {
         self.due.get_or_insert(now.saturating_add(GATHER));
+    }
+
+    /// The log ended here when it was loaded.
+    pub(super) fn woke_at(&mut self, seq: u64) {
+        self.told = seq;
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -78,6 +85,7 @@ impl Host {
             self.draining.due = None;
         }
         self.draining.in_flight = batch.is_some();
+        self.draining.told = self.draining.told.max(batch.as_ref().map_or(0, |batch| batch.to));
         Ok(batch)
     }
 
@@ -136,6 +144,15 @@ impl Host {
             return Some(CAP_ASLEEP);
         }
         let before = room.drained();
+        if epoch == own && seq > self.draining.told {
+            // What PostgreSQL has beyond it and what was said since bear the same numbers: neither may overwrite the other.
+            let last = room.position().seq;
+            effects.faults.push(format!(
+                "drain: PostgreSQL is at {seq} of epoch {own}, but this room's log ends at {last} and was drained to \
+                 {before}: its storage was set back"
+            ));
+            return Some(CAP_ASLEEP);
+        }
         let seq = if epoch == own { seq } else { 0 };
         let step = room.set_drained(seq);
         let moved = room.drained() != before;

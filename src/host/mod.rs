@@ -182,6 +182,7 @@ impl Host {
         self.now = self.now.max(room.last_at());
         let Position { epoch, seq } = room.position();
         self.fanout = Fanout::begin(epoch, seq, waiting);
+        self.draining.woke_at(seq);
         if room.drained() < seq {
             self.draining.wanted(self.now);
         }

@@ -2,8 +2,8 @@
 
 use super::Applied;
 use super::postgres::audience;
-use crate::protocol::{Audience, MessageId};
 use crate::protocol::wire::json;
+use crate::protocol::{Audience, MessageId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};

@@ -12,6 +12,7 @@
 
 mod blocks;
 mod decoders;
+mod drain;
 mod filters;
 mod golden;
 mod history;
