@@ -49,7 +49,12 @@ pub(super) struct Draining {
     failures: u32,
     /// The last event that PostgreSQL can have from this log: where it ended at the wake, or a batch since then.
     told: u64,
+    /// PostgreSQL's cursor is known not to be beyond that; it is asked once a wake, before it is told anything.
+    asked: bool,
 }
+
+/// State, while this storage is known to have been set back.
+const KEY_SET_BACK: &str = "set_back";
 
 impl Draining {
     /// Something was appended.
@@ -78,6 +83,13 @@ impl Host {
             return Ok(None);
         };
         let (position, drained) = (room.position(), room.drained());
+        if !self.draining.asked {
+            if at.log.value(KEY_SET_BACK)?.is_some() {
+                self.draining.told = drained;
+            }
+            self.draining.in_flight = true;
+            return Ok(Some(sinks::question(self.id.as_str(), position.epoch, drained)));
+        }
         let rows = at.log.rows_after(drained, ROWS)?;
         let first = at.log.row_with(0)?.map_or(0, |row| row.first());
         let batch = sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows);
@@ -93,9 +105,10 @@ impl Host {
     pub fn drained(&mut self, at: &Moment<'_>, drained: Drained) -> Effects {
         let mut effects = self.begin(at);
         self.draining.in_flight = false;
+        let asked = self.draining.asked;
         let asleep = self.audience.socket_count() == 0;
         let retry = match drained {
-            Drained::Cursor { epoch, seq } => self.moved(epoch, seq, &mut effects),
+            Drained::Cursor { epoch, seq } => self.moved(at, epoch, seq, &mut effects),
             Drained::Failed(text) => {
                 effects.faults.push(format!("drain: {text}"));
                 Some(0)
@@ -108,7 +121,7 @@ impl Host {
                 self.draining.failures = 0;
                 self.trim(at, &mut effects);
                 let left = self.room.as_ref().map_or(0, |room| room.position().seq.saturating_sub(room.drained()));
-                let wait = if left > u64::from(ROWS) { 0 } else { GATHER };
+                let wait = if left > u64::from(ROWS) || !asked { 0 } else { GATHER };
                 self.draining.due = (left > 0).then(|| self.now.saturating_add(wait));
             }
             Some(at_least) => {
@@ -136,7 +149,7 @@ impl Host {
     }
 
     /// Takes over PostgreSQL's cursor; the wait in ms where it says something that cannot be followed.
-    fn moved(&mut self, epoch: u64, seq: u64, effects: &mut Effects) -> Option<u64> {
+    fn moved(&mut self, at: &Moment<'_>, epoch: u64, seq: u64, effects: &mut Effects) -> Option<u64> {
         let room = self.room.as_mut()?;
         let own = room.position().epoch;
         if epoch > own {
@@ -151,12 +164,20 @@ impl Host {
                 "drain: PostgreSQL is at {seq} of epoch {own}, but this room's log ends at {last} and was drained to \
                  {before}: its storage was set back"
             ));
+            effects.write.state.push((KEY_SET_BACK.into(), Some(seq.to_string())));
+            self.draining.asked = false;
             return Some(CAP_ASLEEP);
         }
         let seq = if epoch == own { seq } else { 0 };
         let step = room.set_drained(seq);
         let moved = room.drained() != before;
         effects.write = step.write;
+        if !std::mem::replace(&mut self.draining.asked, true) {
+            if at.log.value(KEY_SET_BACK).is_ok_and(|set_back| set_back.is_some()) {
+                effects.write.state.push((KEY_SET_BACK.into(), None));
+            }
+            return None;
+        }
         // A cursor that does not move is a gap that cannot be closed, or a fault: do not spin.
         (!moved).then_some(0)
     }

@@ -5,7 +5,7 @@ pub mod history;
 mod postgres;
 mod refused;
 
-pub use postgres::{Applied, batch, read_applied};
+pub use postgres::{Applied, batch, question, read_applied};
 pub use refused::{Halving, Next};
 
 /// `chat_apply` with all batches at once: one statement, one row back.

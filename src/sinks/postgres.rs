@@ -269,6 +269,13 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     (to > from).then(|| Batch { body: json(&BatchBody { v: 1, room_id, epoch, start, from, to, ops }), epoch, to })
 }
 
+/// A batch of nothing: it is answered with the cursor and changes nothing. It does not say that the log begins at `at`,
+/// which would move a cursor that is behind.
+pub fn question(room_id: &str, epoch: u64, at: u64) -> Batch {
+    let body = BatchBody { v: 1, room_id, epoch, start: 0, from: at, to: at, ops: Vec::new() };
+    Batch { body: json(&body), epoch, to: at }
+}
+
 /// `chat_apply`'s answer for one room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
