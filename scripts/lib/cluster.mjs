@@ -1,4 +1,4 @@
-// What the tests need of Debian: a throw-away PostgreSQL cluster, Redis, Chromium, lists of words, and apt where one is missing.
+// What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, Chromium, lists of words, and apt where one is missing.
 import { execFileSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -160,4 +160,47 @@ export async function throwAwayRedis(...args) {
   process.once("exit", () => server && !server.exitCode && end(server, "SIGKILL"));
   await redis.start();
   return redis;
+}
+
+const pgbouncerProgram = () => [onPath("pgbouncer"), "/usr/sbin/pgbouncer"].find((path) => path && executable(path));
+
+/**
+ * pgbouncer on a free port before the server of `url`, pooling transactions, as Hyperdrive does. `url` of the result
+ * leads to the same database through it; `stop()` ends it and `start()` begins it again on the same port.
+ */
+export async function transactionPooler(url) {
+  const program = await needed(pgbouncerProgram, "pgbouncer", "pgbouncer");
+  const target = new URL(url);
+  const port = await freePort();
+  const home = mkdtempSync(join(tmpdir(), "edge-chat-pgbouncer-"));
+  const user = unprivileged();
+  const config = join(home, "pgbouncer.ini");
+  const { hostname, username, password } = target;
+  writeFileSync(config, `[databases]
+* = host=${hostname} port=${target.port || 5432} user=${decodeURIComponent(username)} password=${decodeURIComponent(password)}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 4
+ignore_startup_parameters = extra_float_digits
+`);
+  if (user.uid !== undefined) for (const path of [home, config]) chownSync(path, user.uid, user.gid);
+  let child;
+  const begin = async () => {
+    child = start(program, ["-q", config], { cwd: home, ...user, endWith: "SIGINT", stdio: "ignore" });
+    if (!(await until(10_000, () => accepts(port)))) throw new Stop(`pgbouncer did not start on port ${port}.`);
+  };
+  await begin();
+  return {
+    url: Object.assign(new URL(url), { hostname: "127.0.0.1", port }).href,
+    start: begin,
+    stop: () => end(child),
+    async end() {
+      await end(child);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
 }

@@ -50,12 +50,24 @@ pub(super) struct Draining {
     /// meanwhile, the platform calls the unfinished alarm again.
     in_flight: bool,
     failures: u32,
+    /// The last event that PostgreSQL can have from this log: where it ended at the wake, or a batch since then.
+    told: u64,
+    /// PostgreSQL's cursor is known not to be beyond that; it is asked once a wake, before it is told anything.
+    asked: bool,
 }
+
+/// State, while this storage is known to have been set back.
+const KEY_SET_BACK: &str = "set_back";
 
 impl Draining {
     /// Something was appended.
     pub(super) fn wanted(&mut self, now: u64) {
         self.due.get_or_insert(now.saturating_add(GATHER));
+    }
+
+    /// The log ended here when it was loaded.
+    pub(super) fn woke_at(&mut self, seq: u64) {
+        self.told = seq;
     }
 
     pub(super) fn due(&self) -> Option<u64> {
@@ -86,12 +98,20 @@ impl Host {
         Ok(batch)
     }
 
-    fn postgres_batch(&self, at: &Moment<'_>) -> Read<Option<Batch>> {
+    fn postgres_batch(&mut self, at: &Moment<'_>) -> Read<Option<Batch>> {
         let Some(room) = &self.room else { return Ok(None) };
         let (position, drained) = (room.position(), room.drained());
+        if !self.draining.asked {
+            if at.log.value(KEY_SET_BACK)?.is_some() {
+                self.draining.told = drained;
+            }
+            return Ok(Some(sinks::question(self.id.as_str(), position.epoch, drained)));
+        }
         let rows = at.log.rows_after(drained, ROWS)?;
         let first = at.log.row_with(0)?.map_or(0, |row| row.first());
-        Ok(sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows))
+        let batch = sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows);
+        self.draining.told = self.draining.told.max(batch.as_ref().map_or(0, |batch| batch.to));
+        Ok(batch)
     }
 
     fn draining(&mut self, sink: Sink) -> &mut Draining {
@@ -129,10 +149,12 @@ impl Host {
     pub fn drained(&mut self, at: &Moment<'_>, sink: Sink, drained: Drained) -> Effects {
         let mut effects = self.begin(at);
         self.draining(sink).in_flight = false;
+        // An answer to the question after a wake: what is to be told has waited long enough.
+        let asked = sink == Sink::Redis || self.draining.asked;
         let asleep = self.audience.socket_count() == 0;
         let retry = match drained {
             Drained::Cursor { epoch, seq } => match sink {
-                Sink::Postgres => self.moved(epoch, seq, &mut effects),
+                Sink::Postgres => self.moved(at, epoch, seq, &mut effects),
                 Sink::Redis => self.redis_moved(epoch, seq, &mut effects),
             },
             Drained::Failed(text) => {
@@ -163,9 +185,10 @@ impl Host {
                 });
                 let last = self.room.as_ref().map(|room| room.position().seq);
                 let left = last.unwrap_or(0).saturating_sub(done.unwrap_or(0));
-                let wait = if left > u64::from(ROWS) { 0 } else { GATHER };
+                let wait = if left > u64::from(ROWS) || !asked { 0 } else { GATHER };
                 let due = (left > 0).then(|| self.now.saturating_add(wait));
-                *self.draining(sink) = Draining { due, ..Draining::default() };
+                let draining = self.draining(sink);
+                (draining.due, draining.failures) = (due, 0);
             }
             Some(at_least) => {
                 let now = self.now;
@@ -193,7 +216,7 @@ impl Host {
     }
 
     /// Takes over PostgreSQL's cursor; the wait in ms where it says something that cannot be followed.
-    fn moved(&mut self, epoch: u64, seq: u64, effects: &mut Effects) -> Option<u64> {
+    fn moved(&mut self, at: &Moment<'_>, epoch: u64, seq: u64, effects: &mut Effects) -> Option<u64> {
         let room = self.room.as_mut()?;
         let own = room.position().epoch;
         if epoch > own {
@@ -201,10 +224,27 @@ impl Host {
             return Some(CAP_ASLEEP);
         }
         let before = room.drained();
+        if epoch == own && seq > self.draining.told {
+            // What PostgreSQL has beyond it and what was said since bear the same numbers: neither may overwrite the other.
+            let last = room.position().seq;
+            effects.faults.push(format!(
+                "drain: PostgreSQL is at {seq} of epoch {own}, but this room's log ends at {last} and was drained to \
+                 {before}: its storage was set back"
+            ));
+            effects.write.state.push((KEY_SET_BACK.into(), Some(seq.to_string())));
+            self.draining.asked = false;
+            return Some(CAP_ASLEEP);
+        }
         let seq = if epoch == own { seq } else { 0 };
         let step = room.set_drained(seq);
         let moved = room.drained() != before;
         effects.write = step.write;
+        if !std::mem::replace(&mut self.draining.asked, true) {
+            if at.log.value(KEY_SET_BACK).is_ok_and(|set_back| set_back.is_some()) {
+                effects.write.state.push((KEY_SET_BACK.into(), None));
+            }
+            return None;
+        }
         // A cursor that does not move is a gap that cannot be closed, or a fault: do not spin.
         (!moved).then_some(0)
     }

@@ -194,6 +194,7 @@ impl Host {
         self.now = self.now.max(room.last_at());
         let Position { epoch, seq } = room.position();
         self.fanout = Fanout::begin(epoch, seq, waiting);
+        self.draining.woke_at(seq);
         self.room = Some(room);
         self.drains_wanted();
     }

@@ -7,7 +7,7 @@ use super::postgres::{connect, one};
 use super::room::answered;
 use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode};
-use crate::sinks::{APPLY, Applied, history, read_applied};
+use crate::sinks::{APPLY, Applied, Halving, Next, history, read_applied};
 use futures::channel::oneshot;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ struct Inner {
     state: State,
     env: Env,
     client: RefCell<Option<Rc<Client>>>,
-    waiting: RefCell<VecDeque<(String, oneshot::Sender<Outcome>)>>,
+    waiting: RefCell<VecDeque<(Rc<str>, oneshot::Sender<Outcome>)>>,
     held: Cell<usize>,
     running: Cell<bool>,
     used: Cell<u64>,
@@ -104,14 +104,27 @@ impl Inner {
         self.release_when_idle();
     }
 
-    async fn write(self: &Rc<Self>, batches: &[String]) -> std::result::Result<Vec<Applied>, String> {
+    async fn write(self: &Rc<Self>, batches: &[Rc<str>]) -> std::result::Result<Vec<Applied>, String> {
         let client = self.client().await?;
-        let batches: Vec<&str> = batches.iter().map(String::as_str).collect();
+        let batches: Vec<&str> = batches.iter().map(|batch| &**batch).collect();
         let answer = within(STATEMENT_WITHIN, one(&client, APPLY, &[(&batches, Type::TEXT_ARRAY)])).await??;
         read_applied(&answer.unwrap_or_default(), batches.len())
     }
 
+    /// Writes a batch with what others have handed in meanwhile; a refused one goes on in halves.
     async fn apply(self: &Rc<Self>, batch: String) -> std::result::Result<Applied, ChatError> {
+        let mut halving = Halving::begin(batch);
+        loop {
+            let applied = self.hand_in(halving.piece()).await?;
+            match halving.answered(applied) {
+                Next::Write => {}
+                Next::SetAside(line) => console_error!("drain: {line}"),
+                Next::Done(applied) => return Ok(applied),
+            }
+        }
+    }
+
+    async fn hand_in(self: &Rc<Self>, batch: Rc<str>) -> std::result::Result<Applied, ChatError> {
         if self.held.get() + batch.len() > HELD {
             let message = "The drain holds as much as it can.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));

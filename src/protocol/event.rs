@@ -243,9 +243,9 @@ pub enum Body {
         /// The author.
         user_id: UserId,
     },
-    /// An event of a newer build; never written.
+    /// An event that this build cannot read, as it stands in the log; never written.
     #[serde(skip)]
-    Unknown,
+    Unknown(Box<str>),
 }
 
 /// A user as others see them.

@@ -49,7 +49,13 @@ impl Row {
         let read = |raw: &&RawValue| {
             serde_json::from_str(raw.get()).or_else(|_| {
                 let Frame { seq, at, visible_at } = serde_json::from_str(raw.get()).map_err(fault)?;
-                Ok(LogEvent { seq, at, visible_at, audience: Audience::Internal, body: Body::Unknown })
+                Ok(LogEvent {
+                    seq,
+                    at,
+                    visible_at,
+                    audience: Audience::Internal,
+                    body: Body::Unknown(raw.get().into()),
+                })
             })
         };
         events.iter().map(read).collect()

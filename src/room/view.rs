@@ -42,7 +42,7 @@ pub struct Seen<'a> {
 pub fn view<'e>(event: &'e LogEvent, viewer: Viewer<'_>, now: u64) -> Option<Seen<'e>> {
     let moderator = viewer.role.at_least(Role::Moderator);
     let shown = match &event.body {
-        Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown => false,
+        Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown(_) => false,
         // What was deleted before others than moderators saw it, they never see, nor that it was deleted.
         Body::NewMessage(message) => moderator || message.deleted_at.is_none_or(|at| at >= event.visible_at),
         Body::MessageDeleted { unseen, .. } => moderator || !unseen,
@@ -307,7 +307,7 @@ impl Seen<'_> {
                     resolved_by: by,
                 },
             ),
-            Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown => wire::event(seq, "nothing", &()),
+            Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown(_) => wire::event(seq, "nothing", &()),
         }
     }
 }

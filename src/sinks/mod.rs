@@ -4,9 +4,11 @@ mod audit;
 pub mod history;
 mod postgres;
 pub mod redis;
+mod refused;
 
 use postgres::audience;
-pub use postgres::{Applied, batch, read_applied};
+pub use postgres::{Applied, batch, question, read_applied};
+pub use refused::{Halving, Next};
 
 /// A follower of rooms' logs; each has a cursor of its own in every room, and none waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The batches that `chat_apply` folds into PostgreSQL's tables, and its answers.
 
 use super::audit::{Audit, audit};
+use super::refused::unreadable;
 use crate::auth::Role;
 use crate::content::Reason;
 use crate::host::Batch;
@@ -225,7 +226,7 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         },
         Body::HeldEnded { held_id, .. } => Kind::HeldEnd { id: *held_id },
         Body::TermsUpdated { terms, .. } => Kind::Terms { terms },
-        Body::Gone { .. } | Body::Unknown => return None,
+        Body::Gone { .. } | Body::Unknown(_) => return None,
     };
     Some(Op { seq: event.seq, kind })
 }
@@ -248,6 +249,9 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     let (mut ops, mut to, mut bytes) = (Vec::new(), from, 0);
     for row in rows {
         for event in row.events.iter().filter(|event| event.seq > from) {
+            if let Body::Unknown(raw) = &event.body {
+                ops.extend(unreadable(event.seq, raw));
+            }
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
             for op in op(event).into_iter().chain(original(event)).chain(audit) {
                 let op = to_raw_value(&op).unwrap_or_default();
@@ -263,6 +267,13 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     // After a trim the log begins later than the cursor; PostgreSQL is told so.
     let from = from.max(start);
     (to > from).then(|| Batch { body: json(&BatchBody { v: 1, room_id, epoch, start, from, to, ops }), epoch, to })
+}
+
+/// A batch of nothing: it is answered with the cursor and changes nothing. It does not say that the log begins at `at`,
+/// which would move a cursor that is behind.
+pub fn question(room_id: &str, epoch: u64, at: u64) -> Batch {
+    let body = BatchBody { v: 1, room_id, epoch, start: 0, from: at, to: at, ops: Vec::new() };
+    Batch { body: json(&body), epoch, to: at }
 }
 
 /// `chat_apply`'s answer for one room.

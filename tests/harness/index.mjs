@@ -3,5 +3,6 @@ export { embeddedDatabase, testDatabase } from "./database.mjs";
 export { command, entries, listen, throwAwayRedis, withClient } from "./redis.mjs";
 export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";
+export { relay } from "./relay.mjs";
 export { openSocket, Refused } from "./socket.mjs";
 export { until } from "../../scripts/lib/process.mjs";

@@ -13,6 +13,7 @@
 mod blocks;
 mod bridge;
 mod decoders;
+mod drain;
 mod filters;
 mod golden;
 mod history;
@@ -23,6 +24,7 @@ mod postgres;
 mod presence;
 mod rates;
 mod redis;
+mod refused;
 mod reports;
 mod rules;
 mod sim;

@@ -90,6 +90,16 @@ impl MemoryLog {
         self.tables.replace(Tables::default());
     }
 
+    /// All of it, as a copy.
+    pub fn copy(&self) -> Tables {
+        self.tables.borrow().clone()
+    }
+
+    /// Puts a copy in the place of what is there.
+    pub fn put(&self, tables: Tables) {
+        self.tables.replace(tables);
+    }
+
     /// The rows as they are stored: `seq`, `no` and events.
     pub fn stored(&self) -> Vec<String> {
         self.tables.borrow().log.iter().map(|(seq, (no, events))| format!("{seq} {no} {events}")).collect()

@@ -63,8 +63,8 @@ export function fillReactions(box, { reactions = {}, mine = [] }, canReact) {
 
 /** The parts of a message's text, set as text nodes only. */
 export function contentOf(message, me) {
-  if (message.deleted_at) return h("p", { class: "content gone" }, "This message was deleted.");
   if (message.type === "unavailable") return h("p", { class: "content gone" }, "This message cannot be shown.");
+  if (message.deleted_at) return h("p", { class: "content gone" }, "This message was deleted.");
   const parts = segments(textOf(message), message.mentions).map(({ kind, text, user_id }) => {
     if (kind === "link") return h("a", { href: text, target: "_blank", rel: "noopener noreferrer nofollow ugc", tabindex: "-1" }, text);
     if (kind === "mention") return h("span", { class: user_id === me ? "mention me" : "mention" }, text);

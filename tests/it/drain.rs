@@ -1,0 +1,102 @@
+//! The room and PostgreSQL's cursor, where one of the two was set back.
+
+use crate::world::World;
+
+fn contents(w: &World) -> Vec<String> {
+    let mut rows: Vec<_> = w.pg.messages.values().collect();
+    rows.sort_by_key(|row| row["no"].as_u64());
+    rows.iter().map(|row| row["content"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Ten messages, drained, of which the storage then forgets the last five.
+fn set_back() -> World {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "100")], 1);
+    let ada = w.join("ada");
+    (0..5).for_each(|n| drop(w.say(ada, &format!("m{n}"))));
+    w.advance(2_000);
+    let copy = w.log.copy();
+    (5..10).for_each(|n| drop(w.say(ada, &format!("m{n}"))));
+    w.advance(2_000);
+    assert_eq!(contents(&w).len(), 10);
+    assert_eq!(w.faults, Vec::<String>::new());
+    w.log.put(copy);
+    w.evict();
+    w
+}
+
+#[test]
+fn p4_a_room_whose_storage_was_set_back_overwrites_nothing_and_says_so() {
+    let mut w = set_back();
+    let bob = w.join("bob");
+    let before = w.pg.clone();
+    // More than what was lost, before PostgreSQL is asked.
+    (0..8).for_each(|_| drop(w.say(bob, "since then")));
+    w.advance(20_000);
+    let [fault] = &w.faults[..] else { panic!("{:?}", w.faults) };
+    assert!(fault.ends_with("its storage was set back"), "{fault}");
+    assert_eq!(w.pg, before);
+    // However much is said: what the numbers stand for is not the same.
+    for n in 0..20 {
+        w.say(bob, &format!("more {n}"));
+    }
+    w.advance(2_000_000);
+    w.evict();
+    w.join("cleo");
+    w.advance(2_000_000);
+    assert!(w.faults.len() > 2 && w.faults.iter().all(|fault| fault.ends_with("its storage was set back")));
+    assert_eq!(w.pg, before);
+}
+
+#[test]
+fn p4_after_the_cursor_is_set_back_too_the_log_goes_on() {
+    let mut w = set_back();
+    let bob = w.join("bob");
+    w.say(bob, "since then");
+    w.advance(20_000);
+    // As docs/operations.md has it: `drained to 6`.
+    assert!(w.faults[0].contains("was drained to 6:"), "{:?}", w.faults);
+    w.pg.messages.retain(|_, row| row["seq"].as_u64() <= Some(6));
+    w.pg.cursor = w.pg.cursor.map(|(epoch, _)| (epoch, 6));
+    w.advance(400_000);
+    assert_eq!(contents(&w), ["m0", "m1", "m2", "m3", "m4", "since then"]);
+    w.say(bob, "and on");
+    w.advance(2_000);
+    assert_eq!((contents(&w).len(), w.faults.len()), (7, 1));
+    assert!(!w.log.copy().state.contains_key("set_back"));
+}
+
+#[test]
+fn p4_an_answer_that_was_lost_is_no_sign_of_a_storage_set_back() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "100")], 1);
+    let ada = w.join("ada");
+    w.say(ada, "one");
+    w.advance(400);
+    w.say(ada, "two");
+    w.advance(200);
+    // PostgreSQL has it, and the room does not know.
+    let copy = w.log.copy();
+    w.advance(2_000);
+    let mut behind = copy;
+    behind.state.remove("cursor:postgres");
+    w.log.put(behind);
+    w.evict();
+    let bob = w.join("bob");
+    w.say(bob, "three");
+    w.advance(5_000);
+    assert_eq!((w.faults.len(), contents(&w)), (0, vec!["one".into(), "two".into(), "three".into()]));
+}
+
+#[test]
+fn p4_a_database_set_back_is_filled_again() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "100")], 1);
+    let ada = w.join("ada");
+    w.say(ada, "one");
+    w.advance(2_000);
+    let backup = w.pg.clone();
+    w.say(ada, "two");
+    w.advance(2_000);
+    w.pg = backup;
+    w.say(ada, "three");
+    w.advance(5_000);
+    assert_eq!((w.faults.len(), contents(&w)), (0, vec!["one".into(), "two".into(), "three".into()]));
+}
