@@ -12,7 +12,7 @@ const PASSWORD = "of-redis-not-to-be-logged";
 const MOD = { sub: "mod", username: "Mod", roles: ["moderator"] };
 const SERVICE = { sub: "backend", roles: ["service"] };
 
-let database, redis, server, join, rest;
+let database, redis, server, second, join, rest;
 before(async () => {
   database = await testDatabase();
   redis = await throwAwayRedis("--requirepass", PASSWORD, "--appendonly", "yes", "--appendfsync", "always");
@@ -24,6 +24,7 @@ before(async () => {
 });
 after(async () => {
   await server?.stop();
+  await second?.stop();
   await redis?.stop();
   await database?.drop();
 });
@@ -199,9 +200,41 @@ test("B1, V8: Redis comes back without its data, or with an older copy, and is t
   await outage("bridge_older", older);
 });
 
+const connected = async () => (await redisSays("CLIENT", "LIST")).split("\n").filter((line) => line.includes("user=edge")).length;
+
+test("B1: prefix, user and database are those that are set; with moderation the audience is said", async () => {
+  await redisSays("ACL", "SETUSER", "edge", "on", ">secret", "~other:*", "&other:*", "+@all");
+  second = await startServer({
+    databaseUrl: database.url,
+    vars: {
+      REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REDIS_USERNAME: "edge", REDIS_PASSWORD: "secret", REDIS_DB: "3",
+      REDIS_PREFIX: "other:", BRIDGE_MODERATION: "true",
+    },
+  });
+  const here = chat(second);
+  const zoe = await here.join("bridge_other", "zoe");
+  await here.rest("POST", "/rooms/bridge_other/ban", { as: MOD, body: { user_id: "zoe", shadow: true, reason: "spam" } });
+  await zoe.request("send_message", { content: "to whom?" });
+  const there = { prefix: "other:", database: 3, ...as };
+  const found = await until(5_000, async () => {
+    const all = await entries(redis, "bridge_other", there).catch(() => []);
+    return contents(all).length ? all : null;
+  });
+  assert.ok(found);
+  assert.deepEqual(found.map(({ event, fields }) => [event, fields.audience, "sig" in fields]), [
+    ["user_banned", "moderators", false],
+    ["new_message", "user:zoe", false],
+  ]);
+  assert.deepEqual(found[0].data.reason, "spam");
+  assert.ok(Math.abs(Number(found[0].fields.visible_at) - Date.now()) < 60_000);
+  assert.deepEqual(await redisSays("KEYS", "other:*"), []);
+  assert.ok((await connected()) > 0);
+});
+
 test("B1, V8: a Redis that answers nothing for longer than it is waited for delays nobody", async () => {
   const counters = await outage("bridge_slow", { broken: () => redis.kill("SIGSTOP"), lasts: 10_000, mended: () => redis.kill("SIGCONT") });
   assert.ok(counters.bridge_failed > 0 && counters.drains_failed === 0, JSON.stringify(counters));
+  assert.ok(await until(3_000, async () => (await connected()) === 0), "a bridge without work lets its connection go");
 });
 
 test("B1: a replica, a full server and one that lets nobody in are as good as away", async () => {
@@ -219,36 +252,4 @@ test("B1: a replica, a full server and one that lets nobody in are as good as aw
   await server.log(/bridge: WRONGPASS/);
   const told = server.logs.map(({ message }) => message).join("\n");
   assert.ok(!told.includes(PASSWORD) && !told.includes(KEY) && !told.includes("during"), "no secret and no message is logged");
-});
-
-test("B1: prefix, user and database are those that are set; with moderation the audience is said", async () => {
-  await redisSays("ACL", "SETUSER", "edge", "on", ">secret", "~other:*", "&other:*", "+@all");
-  const second = await startServer({
-    databaseUrl: database.url,
-    vars: {
-      REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port), REDIS_USERNAME: "edge", REDIS_PASSWORD: "secret", REDIS_DB: "3",
-      REDIS_PREFIX: "other:", BRIDGE_MODERATION: "true",
-    },
-  });
-  try {
-    const here = chat(second);
-    const zoe = await here.join("bridge_other", "zoe");
-    await here.rest("POST", "/rooms/bridge_other/ban", { as: MOD, body: { user_id: "zoe", shadow: true, reason: "spam" } });
-    await zoe.request("send_message", { content: "to whom?" });
-    const there = { prefix: "other:", database: 3, ...as };
-    const found = await until(5_000, async () => {
-      const all = await entries(redis, "bridge_other", there).catch(() => []);
-      return contents(all).length ? all : null;
-    });
-    assert.ok(found);
-    assert.deepEqual(found.map(({ event, fields }) => [event, fields.audience, "sig" in fields]), [
-      ["user_banned", "moderators", false],
-      ["new_message", "user:zoe", false],
-    ]);
-    assert.deepEqual(found[0].data.reason, "spam");
-    assert.ok(Math.abs(Number(found[0].fields.visible_at) - Date.now()) < 60_000);
-    assert.deepEqual(await redisSays("KEYS", "other:*"), []);
-  } finally {
-    await second.stop();
-  }
 });

@@ -116,6 +116,8 @@ export async function throwAwayCluster() {
 
 export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "redis-server");
 
+export const opensslProgram = () => needed(() => onPath("openssl"), "OpenSSL", "openssl");
+
 /** A python3 that has Redis's client. */
 export const pythonWithRedis = () =>
   needed(

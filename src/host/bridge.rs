@@ -81,7 +81,8 @@ impl Host {
         let stands = match (epoch == own, seq == sent.seq) {
             (true, true) => sent,
             // It lost what it had: it is told again.
-            (true, false) => Bridged { seq, entry: seq },
+            (true, false) if seq < sent.seq => Bridged { seq, entry: seq },
+            (true, false) => room.bridged(),
             (false, _) => Bridged::default(),
         };
         let before = room.bridged();
