@@ -3,6 +3,7 @@
 import { Acts } from "./sdk/acts.js";
 import { orOverRest } from "./sdk/rest.js";
 import { Timers } from "./sdk/timers.js";
+import { staysUnsent, Unsent } from "./sdk/unsent.js";
 
 export { ChatError } from "./sdk/errors.js";
 export { RoomModel } from "./sdk/room-model.js";
@@ -16,12 +17,23 @@ const TYPING_EVERY_MS = 3_200;
  * Options: `room` (id); `url`, the server's origin (default: the page's); `token`, a string, or
  * `getToken({reason})`, which may be async and is asked before the first connect, when a token was
  * refused and before it ends (`reason`: "connect", "refused", "refresh"); without either the
- * viewer is a guest. `storage`, `WebSocket` and `fetch` stand in for the browser's.
+ * viewer is a guest. `storage` (localStorage, for a guest's id), `tabStorage` (sessionStorage, for
+ * messages that were not answered; null keeps none), `WebSocket` and `fetch` stand in for the browser's.
+ *
+ * It notices a dead socket (a ping every 15 s, and at once when the network, the tab or the machine
+ * comes back), waits as the room asked, and then joins again from where it stood. Messages that were
+ * not answered go again with their `client_id`, also after the page was loaded anew in the same tab.
  *
  * Events, by `on(name, listener)`:
- * - `state` `{state, error, retry_in_ms}`: "connecting", "online", "waiting" (tries again in
- *   `retry_in_ms`), "ended" (will not try again; `error` says why)
- * - `joined`: the reply to each join; `snapshot`: its `messages` are the list from now on
+ * - `state` `{state, error, retry_in_ms, asked, away_ms}`: "connecting", "online" (`away_ms`: after so
+ *   long without a connection, null the first time), "waiting" (tries again in `retry_in_ms`, or at
+ *   `retry()` unless `asked`: the server asked for the wait), "ended" (will not try again; `error` says why)
+ * - `joined`: the reply to each join. Then either `event` for each thing that was missed, or `snapshot`
+ *   `{messages, my_reactions, epoch}`: its `messages` are the list from now on, what is between them and
+ *   the list before can be had by `history`. State "online" comes after these.
+ * - `unsent` `{client_id, content, type, reply_to?, mentions?, metadata?, at, late, reply}`: a message that
+ *   this page left unanswered before it was loaded anew. It is sent again and `reply` settles as `send`
+ *   does; where it is `late`, older than an hour, it is not: `send` it, or `forget` it
  * - `event` `{event, data, seq}`: everything that the room says, once and in order; the same
  *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope.
  *   What each `data` holds is in docs/protocol.md. Those of keeping order:
@@ -43,10 +55,13 @@ class Chat extends Acts {
   #timers = new Timers();
   #typing = false;
   #typingSentAt = 0;
+  #unsent;
 
   constructor(options) {
     super(options);
+    this.#unsent = new Unsent(options.tabStorage);
     this.on("state", () => this.#typed());
+    this.on("joined", ({ self }) => self?.user_id && this.#takeUp(self.user_id));
     // A moderator sees more than a member, also of what was said before.
     this.on("role_set", ({ user_id }) => user_id === this.self?.user_id && this.rejoin());
   }
@@ -57,8 +72,12 @@ class Chat extends Acts {
    */
   async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata } = {}) {
     this.#typed();
-    const reply = await this.request("send_message", { content, type, client_id, reply_to, mentions, metadata });
-    return { ...reply, client_id };
+    return this.#deliver({ content, type, client_id, reply_to, mentions, metadata });
+  }
+
+  /** A message that was not sent is not to be: it does not come back when the page is loaded anew. */
+  forget(client_id) {
+    this.#unsent.drop(client_id);
   }
 
   edit(message_id, content) {
@@ -99,6 +118,28 @@ class Chat extends Acts {
 
   members(query) {
     return this.rest.members(this.room, query);
+  }
+
+  async #deliver(message) {
+    const { client_id } = message;
+    this.#unsent.keep(message, Date.now());
+    try {
+      const reply = await this.request("send_message", message);
+      this.#unsent.drop(client_id);
+      return { ...reply, client_id };
+    } catch (error) {
+      if (!staysUnsent(error.code)) this.#unsent.drop(client_id);
+      throw error;
+    }
+  }
+
+  #takeUp(user_id) {
+    for (const { late, at, ...message } of this.#unsent.of(this.origin, this.room, user_id, Date.now())) {
+      const reply = late ? null : this.#deliver(message);
+      // Whoever does not listen need not catch it either.
+      reply?.catch(() => {});
+      this.emit("unsent", { ...message, at, late, reply });
+    }
   }
 
   /** A message, or a lost socket, ends the typing for everyone without a word. */
