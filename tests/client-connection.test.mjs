@@ -81,7 +81,7 @@ test("a ping without a pong gives the socket up, one with a pong keeps it", asyn
   await pass(t, 10_000);
   assert.equal(states.at(-1), "online");
   await pass(t, 15_000);
-  assert.equal(states.at(-1), "waiting: too_slow");
+  assert.equal(states.at(-1), "waiting: timeout");
   assert.equal(wire().closed, true);
 });
 

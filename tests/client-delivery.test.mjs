@@ -44,7 +44,7 @@ test("V4: a catch_up that is refused is asked again, one that is lost is a lost 
   await pass(t, 14_000);
   assert.equal(states.at(-1), "online");
   await pass(t, 1_000);
-  assert.equal(states.at(-1), "waiting: too_slow");
+  assert.equal(states.at(-1), "waiting: timeout");
   await pass(t, 1_000);
   wire().joins({ resumed: true, seq: 13, events: [event(12), event(13)] });
   assert.deepEqual(heard, [12, 13], "what was held back on the lost socket comes once");
@@ -162,7 +162,7 @@ test("V4: a socket that may be dead has to prove itself within seconds", async (
   await pass(t, 3_000);
   await tell(document, "visibilitychange");
   await pass(t, 2_000);
-  assert.equal(states.at(-1), "waiting: too_slow", "asked again, it has no more time");
+  assert.equal(states.at(-1), "waiting: timeout", "asked again, it has no more time");
   await pass(t, 1_000);
   wire().joins({ resumed: true, events: [] });
   t.mock.timers.tick(600_000);
@@ -271,4 +271,32 @@ test("V3: what the server refused is not said again later, and storage that is f
   refused.wire().says({ reply: refused.wire().last("send_message").id, error: { code: "content_rejected", message: "" } });
   assert.equal(await answer, "content_rejected");
   assert.equal(kept.kept.size, 0);
+});
+
+test("V3: what was typed offline waits for the room's limits, in order; what is typed too fast is told", async (t) => {
+  const { chat, wire } = await connected(t);
+  const answers = [];
+  for (const content of ["one", "two"]) chat.send(content).then(({ seq }) => answers.push(seq));
+  wire().joins();
+  const contents = () => wire().sent.filter((frame) => frame.event === "send_message").map(({ data }) => data.content);
+  const refuse = (retry_after_ms) => wire().says({ reply: wire().last("send_message").id, error: { code: "slow_mode", message: "", retry_after_ms } });
+  const [first, second] = wire().sent.filter((frame) => frame.event === "send_message");
+  for (const { id } of [first, second]) wire().says({ reply: id, error: { code: "slow_mode", message: "", retry_after_ms: 5_000 } });
+  await settled();
+  await pass(t, 5_000);
+  assert.deepEqual(contents(), ["one", "two", "one"]);
+  assert.equal(wire().last("send_message").data.client_id, first.data.client_id);
+  wire().says({ reply: wire().last("send_message").id, data: { message_id: "m1", seq: 11 } });
+  await settled();
+  await pass(t, 5_000);
+  assert.deepEqual(contents(), ["one", "two", "one", "two"]);
+  refuse(2_000);
+  await settled();
+  await pass(t, 2_000);
+  wire().says({ reply: wire().last("send_message").id, data: { message_id: "m2", seq: 12 } });
+  await settled();
+  assert.deepEqual(answers, [11, 12]);
+  const fast = chat.send("three").catch(({ code }) => code);
+  refuse(5_000);
+  assert.equal(await fast, "slow_mode");
 });

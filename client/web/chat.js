@@ -10,6 +10,7 @@ export { RoomModel } from "./sdk/room-model.js";
 
 // The server's 3 s, and some room for frames that travel at unequal speed.
 const TYPING_EVERY_MS = 3_200;
+const MOST_ROUNDS = 10;
 
 /**
  * Connects to a room and keeps connected until `close()`.
@@ -56,12 +57,17 @@ class Chat extends Acts {
   #typing = false;
   #typingSentAt = 0;
   #unsent;
+  #patience = Promise.resolve();
+  #joins = 0;
 
   constructor(options) {
     super(options);
     this.#unsent = new Unsent(options.tabStorage);
     this.on("state", () => this.#typed());
-    this.on("joined", ({ self }) => self?.user_id && this.#takeUp(self.user_id));
+    this.on("joined", ({ self }) => {
+      this.#joins += 1;
+      if (self?.user_id) this.#takeUp(self.user_id);
+    });
     // A moderator sees more than a member, also of what was said before.
     this.on("role_set", ({ user_id }) => user_id === this.self?.user_id && this.rejoin());
   }
@@ -120,11 +126,17 @@ class Chat extends Acts {
     return this.rest.members(this.room, query);
   }
 
-  async #deliver(message) {
+  async #deliver(message, joins = this.#joins) {
     const { client_id } = message;
+    const send = () => this.request("send_message", message);
     this.#unsent.keep(message, Date.now());
     try {
-      const reply = await this.request("send_message", message);
+      const reply = await send().catch((error) => {
+        if (joins === this.#joins || !error.retry_after_ms) throw error;
+        // Who typed in their own time was not too fast: one after the other they wait for the room's limits.
+        this.#patience = this.#patience.then(() => patiently(send, error), () => patiently(send, error));
+        return this.#patience;
+      });
       this.#unsent.drop(client_id);
       return { ...reply, client_id };
     } catch (error) {
@@ -135,7 +147,7 @@ class Chat extends Acts {
 
   #takeUp(user_id) {
     for (const { late, at, ...message } of this.#unsent.of(this.origin, this.room, user_id, Date.now())) {
-      const reply = late ? null : this.#deliver(message);
+      const reply = late ? null : this.#deliver(message, null);
       // Whoever does not listen need not catch it either.
       reply?.catch(() => {});
       this.emit("unsent", { ...message, at, late, reply });
@@ -147,4 +159,18 @@ class Chat extends Acts {
     this.#typing = false;
     this.#timers.cancel("typing");
   }
+}
+
+/** Tries again as often as the answer is to wait. */
+async function patiently(send, error) {
+  for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms));
+    try {
+      return await send();
+    } catch (next) {
+      if (!next.retry_after_ms) throw next;
+      error = next;
+    }
+  }
+  throw error;
 }

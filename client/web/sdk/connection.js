@@ -143,7 +143,7 @@ export class Connection extends Emitter {
   }
 
   #joinWithin() {
-    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop(4408));
+    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop());
   }
 
   #join({ fresh = false } = {}) {
@@ -241,13 +241,13 @@ export class Connection extends Emitter {
     // The answer to a catch_up covers all that was sent before it; the same gap twice means
     // that the two sides disagree, which only a fresh join can settle.
     if (this.#catchUpFrom === `${epoch}/${seq}`) {
-      this.#drop(4408);
+      this.#drop();
       return;
     }
     this.#catchUpFrom = `${epoch}/${seq}`;
     this.#catchUpId = this.#outbox.takeId();
     this.write({ id: this.#catchUpId, event: "catch_up", data: { room_id: this.room, epoch, seq } });
-    this.#timers.after("catch_up", REPLY_WITHIN_MS, () => this.#drop(4408));
+    this.#timers.after("catch_up", REPLY_WITHIN_MS, () => this.#drop());
   }
 
   #caughtUp({ data, error }) {
@@ -286,11 +286,11 @@ export class Connection extends Emitter {
     this.#socket.send(PING);
     // A ping that is out already is not given more time by a later one.
     this.#pongBy = Math.min(this.#pongBy ?? Infinity, Date.now() + ms);
-    this.#timers.after("pong", this.#pongBy - Date.now(), () => this.#drop(4408));
+    this.#timers.after("pong", this.#pongBy - Date.now(), () => this.#drop());
   }
 
   #tick() {
-    if (this.state === "online" && this.#outbox.overdue(Date.now(), REPLY_WITHIN_MS)) this.#drop(4408);
+    if (this.state === "online" && this.#outbox.overdue(Date.now(), REPLY_WITHIN_MS)) this.#drop();
   }
 
   #woken(why) {
@@ -308,8 +308,8 @@ export class Connection extends Emitter {
   }
 
   /** Gives this socket up without waiting for a close that a dead network never brings. */
-  #drop(code) {
-    this.#lost(verdict(code));
+  #drop() {
+    this.#lost({ ...verdict(0), error: new ChatError({ code: "timeout", message: "the server did not answer" }) });
   }
 
   #lost({ code, retry, afterMs, token, error }) {

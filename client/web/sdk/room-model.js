@@ -52,8 +52,12 @@ export class RoomModel {
     for (const [id, item] of this.pending) if (item.state === "sent") this.pending.delete(id);
   }
 
-  /** Adds a page of history, in any order; returns how many messages were new. */
-  prepend({ messages, has_more, my_reactions = {} }) {
+  /**
+   * Adds a page of history, in any order; returns how many messages were new. A page that was asked for `before` what
+   * is no longer the first message belongs to a list that was replaced meanwhile: it would leave a hole, and is not taken.
+   */
+  prepend({ messages, has_more, my_reactions = {} }, before = this.messages[0]?.no) {
+    if (before !== this.messages[0]?.no) return null;
     const known = new Set(this.messages.map(({ message_id }) => message_id));
     const older = messages
       .filter(({ message_id }) => !known.has(message_id))

@@ -1,0 +1,78 @@
+// What a reader who comes back is told: a line in the list where the news begins, and a pill that leads there.
+
+import { Absence } from "./absence.js";
+import { h, icon } from "./dom.js";
+import { count } from "./text.js";
+
+export class Missed {
+  #host;
+  #absence = new Absence();
+  #text = h("span", {});
+  #jump = h("button", { class: "missed-jump", type: "button", onclick: () => this.#goThere() }, icon("up"), this.#text);
+
+  pill = h("div", { class: "missed-pill", hidden: true }, this.#jump,
+    h("button", { class: "missed-close", type: "button", "aria-label": "Mark as read", title: "Mark as read", onclick: () => this.#close() }, icon("close")));
+
+  /** `host` has `model`, `list` and `redraw()`. */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** The reader came or went. Returns a sentence where there is something to tell. */
+  present(here, away_ms) {
+    const { model } = this.#host;
+    if (here) return this.#absence.back(Date.now(), model, away_ms) ? this.#sentence() : "";
+    this.#absence.left(Date.now(), model);
+    return "";
+  }
+
+  replaced(before, how) {
+    this.#absence.replaced(before, this.#host.model, how);
+  }
+
+  /** Another room, or the reader has answered: what was seen needs no line any more. */
+  forget({ seen = false } = {}) {
+    if (!seen || this.#absence.mark?.seen) this.#absence.forget();
+  }
+
+  /** For the list: `{from, text}` of the line, or null. `from` is the `no` before the first that is new. */
+  get line() {
+    const { mark } = this.#absence;
+    const { model } = this.#host;
+    if (!mark) return null;
+    const number = this.#absence.count(model);
+    if (number === 0) return null;
+    const some = number === null ? "messages" : count(number, "message");
+    if (mark.broken || this.#absence.unloaded(model) > 0) return { from: mark.from, text: `You missed ${some}; showing the newest` };
+    return { from: mark.from, text: `New while you were away · ${some}` };
+  }
+
+  /** After the list was drawn or moved. */
+  render() {
+    const { mark } = this.#absence;
+    const { list } = this.#host;
+    if (mark && !mark.seen && list.shows("missed")) mark.seen = true;
+    const hidden = !mark || mark.seen || !list.item("missed");
+    // Not to the field: on a phone that would open the keyboard.
+    if (hidden && this.pill.contains(this.pill.getRootNode().activeElement)) list.scroller.focus({ preventScroll: true });
+    this.pill.hidden = hidden;
+    if (!hidden) this.#text.textContent = this.#sentence();
+  }
+
+  #sentence() {
+    const number = this.#absence.count(this.#host.model);
+    if (number === null) return "You missed messages while you were away";
+    return number === 0 ? "" : `${count(number, "new message")} while you were away`;
+  }
+
+  #goThere() {
+    this.#absence.mark.seen = true;
+    this.#host.list.goTo("missed");
+    this.#host.redraw();
+  }
+
+  #close() {
+    this.#absence.forget();
+    this.#host.redraw();
+  }
+}
