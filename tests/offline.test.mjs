@@ -96,7 +96,7 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   await row(ada, "typed into the hole").waitFor();
   await pill(ada, "47 new messages while you were away").waitFor();
   assert.match(await ada.locator("edge-chat p.quiet[role=status]").textContent(), /^Connected again. 47 new messages while you were away.$/);
-  assert.equal(await line(ada), "New while you were away · 47 messages");
+  assert.equal(await line(ada), "New while you were away · 47");
   assert.equal(await ada.locator(".missed + .message .content").evaluate((one) => one.firstChild.textContent), `edited ${missed[0].message_id.slice(-4)}`);
   await ada.getByText("Slow mode: 2 s").waitFor();
   assert.match(await ada.locator(".pins").textContent(), /meanwhile 31/);
@@ -117,4 +117,142 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   await shoot(ada, "away-there");
   await say(ada, "I have read it all");
   assert.equal(await ada.locator(".missed").count(), 0, "who answers has read it");
+});
+
+test("V9: the strip says that the connection is lost, counts down, and goes; the focus stays where it was", async () => {
+  const bot = await join("video_strip", BOT);
+  for (let number = 1; number <= 60; number += 1) await sent(bot, `line ${number}`);
+  const ada = await far("video_strip", "Ada");
+  await field(ada).fill("half a sen");
+  const announced = ada.locator("edge-chat p.quiet[role=status]");
+  network.set("cut");
+  await waiting(ada);
+  await ada.getByText(/^The server cannot be reached. Trying again in \d+\ss.$/).waitFor();
+  assert.equal(await announced.textContent(), "The server cannot be reached. Trying to reconnect.");
+  assert.equal(await ada.locator(".state [aria-live], .state[role]").count(), 0, "the countdown is for the eye");
+  await shoot(ada, "offline-light");
+  await axe(ada, "offline");
+  await ada.emulateMedia({ colorScheme: "dark" });
+  await ada.setViewportSize(NARROW);
+  await shoot(ada, "offline-narrow-dark");
+  await ada.setViewportSize(DESKTOP);
+
+  await field(ada).press("Shift+Tab");
+  await eventually(async () => {
+    await ada.keyboard.press("Shift+Tab");
+    return retry(ada).evaluate((button) => button.matches(":focus"));
+  }, "the button is reached by keys");
+  await ada.keyboard.press("Enter");
+  await eventually(async () => (await ada.locator("edge-chat").getAttribute("data-state")) === "waiting", "it failed again");
+  assert.equal(await retry(ada).evaluate((button) => button.matches(":focus")), true, "who insists can insist");
+  network.set("open");
+  await ada.keyboard.press("Enter");
+  await online(ada);
+  assert.equal(await ada.locator(".state").isVisible(), false);
+  assert.equal(await scroller(ada).evaluate((list) => list.matches(":focus")), true, "the focus did not fall out of the chat");
+  assert.equal(await announced.textContent(), "Connected again.");
+  assert.equal(await field(ada).inputValue(), "half a sen");
+  assert.equal(await ada.locator(".missed").count(), 0, "nothing was said meanwhile");
+
+  await field(ada).focus();
+  await scroller(ada).evaluate((list) => list.scrollTo(0, 700));
+  const inSight = () => scroller(ada).evaluate((list) => {
+    const edge = list.getBoundingClientRect().top;
+    const first = [...list.querySelectorAll(".message")].find((one) => one.getBoundingClientRect().bottom > edge);
+    return [first.querySelector(".content").textContent, Math.round(first.getBoundingClientRect().top)];
+  });
+  await ada.getByRole("button", { name: "Jump to latest" }).waitFor();
+  const place = await inSight();
+  network.set("cut");
+  await waiting(ada);
+  await sent(bot, "a word meanwhile");
+  network.set("open");
+  await online(ada);
+  await row(ada, "a word meanwhile").waitFor();
+  assert.deepEqual(await inSight(), place, "who reads further up goes on reading");
+  assert.equal(await field(ada).evaluate((one) => one.matches(":focus")), true);
+});
+
+test("V3: what was typed offline survives a reload and is said once, and so is what was said and not answered", async () => {
+  const bot = await join("video_reload", BOT);
+  const ada = await far("video_reload", "Ada");
+  await say(ada, "all is well");
+  network.set("deaf");
+  await field(ada).fill("the answer was lost");
+  await field(ada).press("Enter");
+  assert.equal((await bot.next(({ data }) => data?.content === "the answer was lost")).event, "new_message");
+  await ada.locator(".pending").filter({ hasText: "the answer was lost" }).waitFor();
+  network.set("cut");
+  await waiting(ada);
+  for (const text of ["typed offline", "and typed again"]) {
+    await field(ada).fill(text);
+    await field(ada).press("Enter");
+  }
+  await ada.reload();
+  await ada.getByText(/Trying again/).waitFor();
+  network.set("open");
+  await retry(ada).click();
+  await row(ada, "and typed again").waitFor();
+  const wanted = ["all is well", "the answer was lost", "typed offline", "and typed again"];
+  await eventually(async () => (await ada.locator(".pending").count()) === 0, "nothing is on its way");
+  assert.deepEqual(await texts(ada), wanted);
+  await ada.reload();
+  await online(ada);
+  await row(ada, "and typed again").waitFor();
+  await asANewcomer(ada, "video_reload");
+  assert.deepEqual(await texts(ada), wanted, "a second reload says nothing again");
+  assert.equal(await ada.evaluate(() => sessionStorage.length), 0);
+});
+
+test("V5: where too much was missed the newest is shown with a line that says so, and paging goes back over it", async () => {
+  const bot = await join("video_gap", BOT);
+  for (let number = 1; number <= 30; number += 1) await sent(bot, `before ${number}`);
+  const ada = await far("video_gap", "Ada");
+  network.set("cut");
+  await waiting(ada);
+  await field(ada).fill("from the train");
+  await field(ada).press("Enter");
+  for (let hundred = 0; hundred < 11; hundred += 1) {
+    await Promise.all(Array.from({ length: 100 }, (_, index) => sent(bot, `meanwhile ${hundred * 100 + index + 1}`)));
+  }
+  network.set("open");
+  await retry(ada).click();
+  await pill(ada, "1,100 new messages while you were away").waitFor();
+  assert.equal(await line(ada), "You missed 1,100 messages; showing the newest");
+  await row(ada, "from the train").waitFor();
+  assert.deepEqual([(await texts(ada)).at(-1), (await texts(ada)).length], ["from the train", 101]);
+  assert.equal(await scroller(ada).evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight < 2), true, "at the newest");
+  await asANewcomer(ada, "video_gap");
+  await shoot(ada, "gap");
+  await pill(ada, "1,100 new messages while you were away").click();
+  const first = ada.locator(".missed + .message:focus .content");
+  await first.waitFor();
+  assert.equal(await first.textContent(), "meanwhile 1");
+  assert.equal(await line(ada), "New while you were away · 1,100");
+  await shoot(ada, "gap-there");
+  await eventually(async () => {
+    await scroller(ada).evaluate((list) => list.scrollTo(0, 0));
+    return (await texts(ada))[0] === "before 1";
+  }, "the beginning");
+  const all = [...Array.from({ length: 30 }, (_, index) => `before ${index + 1}`), ...Array.from({ length: 1100 }, (_, index) => `meanwhile ${index + 1}`)];
+  assert.deepEqual(await texts(ada), [...all, "from the train"]);
+});
+
+test("V4: who was banned meanwhile is told so, and until when", async () => {
+  const mo = await join("video_banned", MO);
+  const ada = await far("video_banned", "Ada");
+  await say(ada, "hello");
+  network.set("cut");
+  await waiting(ada);
+  await field(ada).fill("never to be said");
+  await field(ada).press("Enter");
+  await mo.request("ban_user", { user_id: "ada", duration_s: 600, reason: "shouting" });
+  network.set("open");
+  await retry(ada).click();
+  await ada.locator(".state").getByText(/^You are banned from this room: shouting. This ends at /).waitFor();
+  await ada.getByText("You cannot write here.").waitFor();
+  assert.equal(await retry(ada).isVisible(), false);
+  assert.deepEqual(await texts(ada), ["hello"]);
+  assert.equal(await ada.evaluate(() => sessionStorage.length), 0, "and it is not said after the ban either");
+  await shoot(ada, "banned");
 });

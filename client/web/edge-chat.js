@@ -49,7 +49,7 @@ export class EdgeChat extends HTMLElement {
   #aloud = null;
   #returning = null;
 
-  list = new ListView({ loadOlder: () => this.#loadOlder(), onScroll: () => this.#seen() });
+  list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
   menu = new Menu();
   dialog = new Dialog();
   orders = new Orders(this);
@@ -326,10 +326,11 @@ export class EdgeChat extends HTMLElement {
     setTimeout(() => item.classList.remove("flash"), 1_600);
   }
 
-  async #loadOlder() {
+  /** Fetches and draws the page of history before what is loaded. */
+  async loadOlder(limit = 50) {
     const chat = this.#chat;
     const before = this.model.messages[0].no;
-    const page = await chat.history({ before });
+    const page = await chat.history({ before, limit });
     if (chat !== this.#chat) return;
     if (this.model.prepend(page, before) === 0) this.model.hasMore = false;
     this.#render();

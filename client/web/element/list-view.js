@@ -5,7 +5,8 @@ import { fillMessage, fillReactions } from "./message-view.js";
 import { dayOf, dayTitle, sentence } from "./text.js";
 
 const KEEP = 500;
-const KEEP_MISSED = 1_500;
+/** What was missed stays beyond that until it was read, up to this many messages in all. */
+export const MOST_KEPT = 1_500;
 const NEAR_BOTTOM_PX = 40;
 const LOAD_ABOVE_PX = 300;
 const GROUP_MS = 5 * 60_000;
@@ -263,11 +264,10 @@ function pendingWord({ state, error, outcome, reason }) {
   return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", "Discard"));
 }
 
-/** How many messages stay: those that were missed stay until they were read, up to a bound. */
 function keepOf({ messages }, missed) {
   if (!missed) return KEEP;
   const since = (messages.at(-1)?.no ?? 0) - missed.from + 1;
-  return Math.max(KEEP, Math.min(since, KEEP_MISSED));
+  return Math.max(KEEP, Math.min(since, MOST_KEPT));
 }
 
 /** Whether a message stands under the one before it without a heading of its own. */

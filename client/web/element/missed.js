@@ -2,18 +2,23 @@
 
 import { Absence } from "./absence.js";
 import { h, icon } from "./dom.js";
+import { MOST_KEPT } from "./list-view.js";
 import { count } from "./text.js";
+
+// As long as a page of history can be.
+const PAGE = 100;
 
 export class Missed {
   #host;
   #absence = new Absence();
+  #loading = false;
   #text = h("span", {});
   #jump = h("button", { class: "missed-jump", type: "button", onclick: () => this.#goThere() }, icon("up"), this.#text);
 
   pill = h("div", { class: "missed-pill", hidden: true }, this.#jump,
     h("button", { class: "missed-close", type: "button", "aria-label": "Mark as read", title: "Mark as read", onclick: () => this.#close() }, icon("close")));
 
-  /** `host` has `model`, `list` and `redraw()`. */
+  /** `host` has `model`, `list`, `loadOlder(limit)` and `redraw()`. */
   constructor(host) {
     this.#host = host;
   }
@@ -42,9 +47,9 @@ export class Missed {
     if (!mark) return null;
     const number = this.#absence.count(model);
     if (number === 0) return null;
+    const gap = mark.broken || this.#absence.unloaded(model) > 0;
     const some = number === null ? "messages" : count(number, "message");
-    if (mark.broken || this.#absence.unloaded(model) > 0) return { from: mark.from, text: `You missed ${some}; showing the newest` };
-    return { from: mark.from, text: `New while you were away · ${some}` };
+    return { from: mark.from, text: gap ? `You missed ${some}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}` };
   }
 
   /** After the list was drawn or moved. */
@@ -56,7 +61,7 @@ export class Missed {
     // Not to the field: on a phone that would open the keyboard.
     if (hidden && this.pill.contains(this.pill.getRootNode().activeElement)) list.scroller.focus({ preventScroll: true });
     this.pill.hidden = hidden;
-    if (!hidden) this.#text.textContent = this.#sentence();
+    if (!hidden) this.#text.textContent = this.#loading ? "Loading…" : this.#sentence();
   }
 
   #sentence() {
@@ -65,10 +70,32 @@ export class Missed {
     return number === 0 ? "" : `${count(number, "new message")} while you were away`;
   }
 
-  #goThere() {
+  async #goThere() {
+    if (this.#loading) return;
+    this.#loading = true;
+    this.render();
+    try {
+      await this.#loadAll();
+    } catch {
+      // The list goes on trying where the reader scrolls.
+    } finally {
+      this.#loading = false;
+    }
+    // Another room, or read meanwhile.
+    if (!this.#host.list.item("missed")) return;
     this.#absence.mark.seen = true;
     this.#host.list.goTo("missed");
     this.#host.redraw();
+  }
+
+  /** Loads what stands between, where it is not more than the list can hold. */
+  async #loadAll() {
+    const { mark } = this.#absence;
+    const { model } = this.#host;
+    if (model.messages.at(-1).no - mark.from > MOST_KEPT) return;
+    for (let page = 0; page < MOST_KEPT / PAGE && this.#absence.mark === mark && this.#absence.unloaded(model) > 0; page += 1) {
+      await this.#host.loadOlder(PAGE);
+    }
   }
 
   #close() {
