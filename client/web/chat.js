@@ -34,7 +34,7 @@ const MOST_ROUNDS = 10;
  *   the list before can be had by `history`. State "online" comes after these.
  * - `unsent` `{client_id, content, type, reply_to?, mentions?, metadata?, at, late, reply}`: a message that
  *   this page left unanswered before it was loaded anew. It is sent again and `reply` settles as `send`
- *   does; where it is `late`, older than an hour, it is not: `send` it, or `forget` it
+ *   does; where it is `late`, older than an hour, it is not: `send` it with its `client_id`, or `forget` it
  * - `event` `{event, data, seq}`: everything that the room says, once and in order; the same
  *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope.
  *   What each `data` holds is in docs/protocol.md. Those of keeping order:
@@ -74,7 +74,9 @@ class Chat extends Acts {
 
   /**
    * Sends a message. Resolves with `{message_id, seq, timestamp, held?, client_id}` once it is
-   * stored; where `held` is true it waits for a moderator, and `message_id` is its `held_id`. Safe across reconnects: the same `client_id` never makes a second message.
+   * stored; where `held` is true it waits for a moderator, and `message_id` is its `held_id`. Safe
+   * across reconnects: the same `client_id` never makes a second message. Said without a connection,
+   * it waits for the room's limits; else `rate_limited` and `slow_mode` are the caller's.
    */
   async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata } = {}) {
     this.#typed();

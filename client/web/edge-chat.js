@@ -1,6 +1,6 @@
 // The custom element <edge-chat>: one room in a box, for any page.
 
-import { ChatError, connect, RoomModel } from "./chat.js";
+import { connect, RoomModel } from "./chat.js";
 import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
@@ -13,6 +13,7 @@ import { Orders } from "./element/orders.js";
 import { People } from "./element/people.js";
 import { Pins } from "./element/pins.js";
 import { modesOn } from "./element/room-words.js";
+import { Sending } from "./element/sending.js";
 import { Strip } from "./element/strip.js";
 import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
@@ -67,6 +68,7 @@ export class EdgeChat extends HTMLElement {
   #title = h("h2", { class: "title" });
   #strip = new Strip({ retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
   #missed = new Missed(this);
+  #sending = new Sending(this);
   #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
   #jumpText = h("span", {});
   #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
@@ -161,11 +163,7 @@ export class EdgeChat extends HTMLElement {
       this.#epoch = snapshot.epoch;
       this.redraw();
     });
-    chat.on("unsent", ({ client_id, content, reply_to, at, reply }) => {
-      if (this.model.pending.has(client_id)) return;
-      this.model.addPending({ client_id, content, reply_to, timestamp: new Date(at).toISOString() });
-      this.#settle(client_id, reply ?? Promise.reject(new ChatError({ code: "timeout" })));
-    });
+    chat.on("unsent", (item) => this.#sending.takeUp(item));
     chat.on("event", (envelope) => this.#event(envelope));
   }
 
@@ -249,11 +247,7 @@ export class EdgeChat extends HTMLElement {
     else if (name === "jump") this.#jumpTo(to);
     else if (name === "leave") this.#composer.focus();
     else if (name === "retry") this.#send(this.model.pending.get(client_id));
-    else if (name === "discard") {
-      this.model.pending.delete(client_id);
-      this.#chat.forget(client_id);
-      this.redraw();
-    }
+    else if (name === "discard") this.#sending.discard(client_id);
   }
 
   /** Waits for an act; what goes wrong is told as a sentence at the composer. */
@@ -276,28 +270,14 @@ export class EdgeChat extends HTMLElement {
     this.#composer.focus();
   }
 
-  async #send(item) {
-    const { client_id, content, reply_to } = item;
-    this.model.addPending(item);
+  #send(item) {
+    this.#sending.send(item);
     this.#missed.forget({ seen: true });
     this.#toLatest();
-    this.redraw();
-    await this.#settle(client_id, this.#chat.send(content, { client_id, reply_to }));
   }
 
-  async #settle(client_id, reply) {
-    const chat = this.#chat;
-    try {
-      const { held, message_id, seq } = await reply;
-      if (held) this.model.settlePending(client_id, "held", null, message_id);
-      else this.model.settlePending(client_id, "sent");
-      // The first one's reply to a repeat: its event has been here, or stands above what is loaded.
-      if (!held && seq <= chat.position.seq) this.model.pending.delete(client_id);
-    } catch (error) {
-      this.model.settlePending(client_id, "failed", error);
-      if (error.retry_after_ms) this.#composer.fail(error);
-    }
-    this.redraw();
+  failed(error) {
+    this.#composer.fail(error);
   }
 
   async #react(message, reaction, remove) {

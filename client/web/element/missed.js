@@ -12,6 +12,7 @@ export class Missed {
   #host;
   #absence = new Absence();
   #loading = false;
+  #replaced = false;
   #text = h("span", {});
   #jump = h("button", { class: "missed-jump", type: "button", onclick: () => this.#goThere() }, icon("up"), this.#text);
 
@@ -26,13 +27,17 @@ export class Missed {
   /** The reader came or went. Returns a sentence where there is something to tell. */
   present(here, away_ms) {
     const { model } = this.#host;
-    if (here) return this.#absence.back(Date.now(), model, away_ms) ? this.#sentence() : "";
-    this.#absence.left(Date.now(), model);
-    return "";
+    if (!here) {
+      this.#absence.left(Date.now(), model);
+      return "";
+    }
+    const news = this.#absence.back(Date.now(), model, away_ms) || this.#replaced;
+    this.#replaced = false;
+    return news ? this.#sentence() : "";
   }
 
   replaced(before, how) {
-    this.#absence.replaced(before, this.#host.model, how);
+    this.#replaced = this.#absence.replaced(before, this.#host.model, how);
   }
 
   /** Another room, or the reader has answered: what was seen needs no line any more. */
