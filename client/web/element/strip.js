@@ -7,12 +7,12 @@ import { duration, sentence } from "./text.js";
 export class Strip {
   #ticking = null;
   #trouble = false;
-  #text = h("span", {});
+  #text = h("span", { role: "status", "aria-live": "off" });
   #retry = h("button", { class: "retry", type: "button", onclick: () => this.#on.retry() }, "Retry now");
   #on;
 
   element = h("div", { class: "state", hidden: true }, this.#text, this.#retry);
-  /** Read out, and not seen: the strip itself counts down, which nobody wants to hear. */
+  /** Read out, and not seen: the strip itself counts down, which nobody wants to hear; only its last word is read. */
   live = h("p", { class: "quiet", role: "status" });
 
   /** `on`: `retry()`, and `leave()` where the focus was on what goes. */
@@ -32,6 +32,7 @@ export class Strip {
   /** A `state` event of the connection; `known`: it was there before. Returns whether a loss is over by it. */
   show({ state, error, retry_in_ms, asked }, known) {
     clearInterval(this.#ticking);
+    this.#text.setAttribute("aria-live", state === "ended" ? "polite" : "off");
     const until = Date.now() + (retry_in_ms ?? 0);
     const draw = () => {
       const left = until - Date.now();
@@ -47,7 +48,6 @@ export class Strip {
     this.#offer(state, asked);
     const over = state === "online" && this.#trouble;
     if (state === "waiting" && !this.#trouble) this.say(`${why(error)} Trying to reconnect.`);
-    if (state === "ended") this.say(this.#text.textContent);
     this.#trouble = state === "waiting" || (state === "connecting" && this.#trouble);
     this.element.hidden = this.#text.textContent === "";
     this.element.classList.toggle("ended", state === "ended");
