@@ -88,3 +88,20 @@ test("V5: a page of history that belongs to a list that was replaced is not take
   assert.equal(model.prepend({ messages: range(1, 49), has_more: false }, 50), null);
   assert.deepEqual([model.messages[0].no, model.hasMore], [200, true]);
 });
+
+test("V5: a room that lost its log shows what history has of it", () => {
+  const model = new RoomModel();
+  model.joined({ room: { message_count: 30 }, self: user("ada"), members: [], online_users: 1, online_guests: 0 });
+  model.snapshot({ messages: [] });
+  assert.equal(model.hasMore, true);
+  assert.equal(model.prepend({ messages: range(1, 30), has_more: false }, undefined), 30);
+  const absence = new Absence();
+  const before = model.messages.at(-1);
+  model.snapshot({ messages: [] });
+  absence.replaced(before, model, { sameLog: false });
+  assert.equal(absence.mark.from, 30, "the numbers go on");
+  const fresh = new RoomModel();
+  fresh.joined({ room: { message_count: 0 }, self: user("ada"), members: [], online_users: 1, online_guests: 0 });
+  fresh.snapshot({ messages: [] });
+  assert.equal(fresh.hasMore, false);
+});

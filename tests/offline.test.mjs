@@ -256,3 +256,47 @@ test("V4: who was banned meanwhile is told so, and until when", async () => {
   assert.equal(await ada.evaluate(() => sessionStorage.length), 0, "and it is not said after the ban either");
   await shoot(ada, "banned");
 });
+
+test("V5: where the room's log is another one the page says so and shows what is there, with what was typed", async () => {
+  const bot = await join("video_epoch", BOT);
+  for (let number = 1; number <= 30; number += 1) await sent(bot, `line ${number}`);
+  const ada = await far("video_epoch", "Ada");
+  await row(ada, "line 30").waitFor();
+  const drained = async () => (await site.database.query("select count(*) from messages where room_id = 'video_epoch'"))[0].count === "30";
+  await eventually(drained, "PostgreSQL has it");
+  network.set("cut");
+  await waiting(ada);
+  await field(ada).fill("into the other log");
+  await field(ada).press("Enter");
+  await site.server.kill9();
+  for (const table of ["log", "state"]) site.server.sql("Room", "video_epoch", `delete from ${table}`);
+  await site.server.restart();
+  network.set("open");
+  await retry(ada).click();
+  await online(ada);
+  await row(ada, "into the other log").waitFor();
+  assert.deepEqual(await texts(ada), [...Array.from({ length: 30 }, (_, index) => `line ${index + 1}`), "into the other log"]);
+  assert.equal(await line(ada), "You may have missed messages; showing the newest");
+  await asANewcomer(ada, "video_epoch");
+});
+
+test("V4: a tab that was not looked at marks what came meanwhile; the mark is dismissed by a button", async () => {
+  const bot = await join("video_hidden", BOT);
+  for (let number = 1; number <= 30; number += 1) await sent(bot, `before ${number}`);
+  const ada = await far("video_hidden", "Ada", { clock: true });
+  const look = (hidden) => ada.evaluate((value) => {
+    Object.defineProperty(document, "hidden", { get: () => value, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await look(true);
+  for (let number = 1; number <= 40; number += 1) await sent(bot, `meanwhile ${number}`);
+  await row(ada, "meanwhile 40").waitFor();
+  await ada.clock.fastForward(60_000);
+  assert.equal(await ada.locator(".missed").count(), 0);
+  await look(false);
+  await pill(ada, "40 new messages while you were away").waitFor();
+  assert.equal(await ada.locator(".missed + .message .content").textContent(), "meanwhile 1");
+  await ada.getByRole("button", { name: "Mark as read" }).click();
+  await ada.locator(".missed").waitFor({ state: "detached" });
+  assert.equal(await ada.locator(".missed-pill").isVisible(), false);
+});

@@ -309,7 +309,7 @@ export class EdgeChat extends HTMLElement {
   /** Fetches and draws the page of history before what is loaded. */
   async loadOlder(limit = 50) {
     const chat = this.#chat;
-    const before = this.model.messages[0].no;
+    const before = this.model.messages[0]?.no;
     const page = await chat.history({ before, limit });
     if (chat !== this.#chat) return;
     if (this.model.prepend(page, before) === 0) this.model.hasMore = false;

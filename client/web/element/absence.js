@@ -37,11 +37,12 @@ export class Absence {
   /** The list was replaced by a snapshot; `before` is the last message until then. Returns as `back`. */
   replaced(before, model, { sameLog }) {
     const first = model.messages[0];
-    if (!before || !first) return false;
+    if (!before) return false;
     if (!sameLog) {
       this.#from = null;
-      this.mark = { from: first.no - 1, until: lastOf(model).no, seen: false, broken: true };
-    } else if (first.no > before.no + 1) this.#put(before.no, model);
+      this.mark = { from: first ? first.no - 1 : before.no, until: Infinity, seen: false, broken: true };
+    } else if (!first) return false;
+    else if (first.no > before.no + 1) this.#put(before.no, model);
     else return false;
     return true;
   }

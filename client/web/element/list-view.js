@@ -234,7 +234,7 @@ export class ListView {
 
   async #maybeLoad(model) {
     this.model = model;
-    if (this.#loading || !model.hasMore || model.messages.length === 0 || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
+    if (this.#loading || !model.hasMore || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
     // In a list that is not shown, or grows as it likes, nobody scrolls.
     if (this.scroller.clientHeight === 0 || (this.#stick && model.messages.length >= KEEP)) return;
     this.#loading = true;

@@ -52,9 +52,11 @@ export class Missed {
     if (!mark) return null;
     const number = this.#absence.count(model);
     if (number === 0) return null;
-    const gap = mark.broken || this.#absence.unloaded(model) > 0;
-    const some = number === null ? "messages" : count(number, "message");
-    return { from: mark.from, text: gap ? `You missed ${some}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}` };
+    const gap = this.#absence.unloaded(model) > 0;
+    const text = mark.broken
+      ? "You may have missed messages; showing the newest"
+      : gap ? `You missed ${count(number, "message")}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}`;
+    return { from: mark.from, text };
   }
 
   /** After the list was drawn or moved. */
@@ -71,7 +73,7 @@ export class Missed {
 
   #sentence() {
     const number = this.#absence.count(this.#host.model);
-    if (number === null) return "You missed messages while you were away";
+    if (number === null) return "You may have missed messages while you were away";
     return number === 0 ? "" : `${count(number, "new message")} while you were away`;
   }
 

@@ -47,7 +47,8 @@ export class RoomModel {
 
   snapshot({ messages, my_reactions = {} }) {
     this.messages = messages.map((message) => withMine(message, my_reactions));
-    this.hasMore = (this.messages[0]?.no ?? 1) > 1;
+    // A room that lost its log begins with none of them; history has them all the same.
+    this.hasMore = messages.length === 0 ? this.stats.message_count > 0 : messages[0].no > 1;
     for (const message of messages) this.#arrived(message);
     for (const [id, item] of this.pending) if (item.state === "sent") this.pending.delete(id);
   }
