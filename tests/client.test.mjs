@@ -62,6 +62,13 @@ test("V4: a gap asks to catch up and holds back what comes meanwhile", () => {
   assert.equal(position.seq, 16);
 });
 
+test("V4: a reply to a resume that repeats what is known brings only what is new", () => {
+  const position = positionAt(10);
+  assert.deepEqual(seqs(position.take([event(11), event(12)])), [11, 12]);
+  assert.deepEqual(seqs(position.adopt({ epoch: EPOCH, seq: 15, resumed: true, events: [event(11), event(12), event(13), event(14)] })), [13, 14]);
+  assert.equal(position.seq, 15);
+});
+
 test("V4: an `at` that begins after the cursor, or of another epoch, is a gap", () => {
   const ahead = positionAt(10);
   assert.deepEqual(ahead.take([at(12, 14), event(13)]), []);
