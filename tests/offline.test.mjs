@@ -173,6 +173,21 @@ test("V9: the strip says that the connection is lost, counts down, and goes; the
   assert.equal(await field(ada).evaluate((one) => one.matches(":focus")), true);
 });
 
+test("V9: a browser that knows of no network says so, and is back as soon as there is one, whatever the wait", async () => {
+  const ada = await far("video_network", "Ada", { clock: true });
+  await ada.context().setOffline(true);
+  network.set("cut");
+  await waiting(ada);
+  await ada.getByText(/^You are offline. Trying again/).waitFor();
+  // No timer runs any more: only the event can end the wait.
+  await ada.clock.pauseAt(await ada.evaluate(() => Date.now() + 50));
+  network.set("open");
+  assert.equal(await ada.locator("edge-chat").getAttribute("data-state"), "waiting");
+  await ada.context().setOffline(false);
+  await online(ada);
+  await ada.locator(".state").waitFor({ state: "hidden" });
+});
+
 test("V3: what was typed offline survives a reload and is said once, and so is what was said and not answered", async () => {
   const bot = await join("video_reload", BOT);
   const ada = await far("video_reload", "Ada");

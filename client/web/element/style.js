@@ -148,6 +148,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 
 @media (pointer: coarse) {
   .tools button, .emoji button, .about button { min-inline-size: 2.6rem; min-block-size: 2.6rem; }
+  .retry, .missed-pill button { min-block-size: 2.4rem; }
   .picker { inline-size: 18rem; }
   .chip { padding: 0.25rem 0.7rem; }
   .write textarea { font-size: 1rem; }
