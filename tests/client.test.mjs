@@ -32,13 +32,13 @@ test("a frame is split into its lines, and what cannot be read is left out", () 
   assert.equal(isPositional({ reply: 1, data: { seq: 4 } }), false);
 });
 
-test("events pass once and in order; doubles are dropped", () => {
+test("V4: events pass once and in order; doubles are dropped", () => {
   const position = positionAt(10);
   assert.deepEqual(seqs(position.take([event(9), event(10), event(11), event(11), event(12)])), [11, 12]);
   assert.deepEqual(position.value, { epoch: EPOCH, seq: 12 });
 });
 
-test("an `at` line covers numbers that are not for this viewer", () => {
+test("V4: an `at` line covers numbers that are not for this viewer", () => {
   const position = positionAt(10);
   assert.deepEqual(seqs(position.take([at(10, 20), event(13), event(17)])), [13, 17]);
   assert.equal(position.seq, 20);
@@ -49,7 +49,7 @@ test("an `at` line covers numbers that are not for this viewer", () => {
   assert.equal(position.catchingUp, false);
 });
 
-test("a gap asks to catch up and holds back what comes meanwhile", () => {
+test("V4: a gap asks to catch up and holds back what comes meanwhile", () => {
   const position = positionAt(10);
   assert.deepEqual(seqs(position.take([event(11), event(13)])), [11]);
   assert.equal(position.catchingUp, true);
@@ -62,7 +62,14 @@ test("a gap asks to catch up and holds back what comes meanwhile", () => {
   assert.equal(position.seq, 16);
 });
 
-test("an `at` that begins after the cursor, or of another epoch, is a gap", () => {
+test("V4: a reply to a resume that repeats what is known brings only what is new", () => {
+  const position = positionAt(10);
+  assert.deepEqual(seqs(position.take([event(11), event(12)])), [11, 12]);
+  assert.deepEqual(seqs(position.adopt({ epoch: EPOCH, seq: 15, resumed: true, events: [event(11), event(12), event(13), event(14)] })), [13, 14]);
+  assert.equal(position.seq, 15);
+});
+
+test("V4: an `at` that begins after the cursor, or of another epoch, is a gap", () => {
   const ahead = positionAt(10);
   assert.deepEqual(ahead.take([at(12, 14), event(13)]), []);
   assert.equal(ahead.catchingUp, true);
@@ -73,7 +80,7 @@ test("an `at` that begins after the cursor, or of another epoch, is a gap", () =
   assert.deepEqual(other.value, { epoch: EPOCH + 1, seq: 3 });
 });
 
-test("a gap among what was held back asks again", () => {
+test("V4: a gap among what was held back asks again", () => {
   const position = positionAt(1);
   position.take([event(3)]);
   position.take([event(9)]);
@@ -82,14 +89,14 @@ test("a gap among what was held back asks again", () => {
   assert.equal(position.seq, 3);
 });
 
-test("an event after the end of its `at` is judged by its own number", () => {
+test("V4: an event after the end of its `at` is judged by its own number", () => {
   const position = positionAt(10);
   assert.deepEqual(seqs(position.take([at(10, 12), event(12), event(15)])), [12]);
   assert.equal(position.catchingUp, true);
   assert.equal(position.seq, 12);
 });
 
-test("in any cutting and doubling of a log, each event arrives exactly once", () => {
+test("V4: in any cutting and doubling of a log, each event arrives exactly once", () => {
   let state = 7;
   const random = (below) => {
     state = (state * 1103515245 + 12345) % 2147483648;
@@ -122,7 +129,7 @@ test("in any cutting and doubling of a log, each event arrives exactly once", ()
   }
 });
 
-test("the wait grows from base + spread up to 30 s", () => {
+test("V9: the wait grows from base + spread up to 30 s", () => {
   const room = { base_ms: 1000, spread_ms: 2000 };
   assert.equal(delay(room, 0, () => 0), 1000);
   assert.equal(delay(room, 0, () => 0.5), 2000);
@@ -131,7 +138,7 @@ test("the wait grows from base + spread up to 30 s", () => {
   assert.equal(delay({ base_ms: 1000, spread_ms: 60_000 }, 1, () => 0.75), 46_000, "a large room's spread is kept");
 });
 
-test("close codes and their reasons say whether to come back", () => {
+test("V9: close codes and their reasons say whether to come back", () => {
   assert.deepEqual(verdict(1006), { code: 1006, retry: true, afterMs: null, token: false });
   for (const code of [4400, 4401, 4403, 4404]) assert.equal(verdict(code).retry, false, String(code));
   for (const code of [1011, 4408, 4413, 4429]) assert.equal(verdict(code).retry, true, String(code));

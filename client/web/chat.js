@@ -3,12 +3,14 @@
 import { Acts } from "./sdk/acts.js";
 import { orOverRest } from "./sdk/rest.js";
 import { Timers } from "./sdk/timers.js";
+import { staysUnsent, Unsent } from "./sdk/unsent.js";
 
 export { ChatError } from "./sdk/errors.js";
 export { RoomModel } from "./sdk/room-model.js";
 
 // The server's 3 s, and some room for frames that travel at unequal speed.
 const TYPING_EVERY_MS = 3_200;
+const MOST_ROUNDS = 10;
 
 /**
  * Connects to a room and keeps connected until `close()`.
@@ -16,12 +18,23 @@ const TYPING_EVERY_MS = 3_200;
  * Options: `room` (id); `url`, the server's origin (default: the page's); `token`, a string, or
  * `getToken({reason})`, which may be async and is asked before the first connect, when a token was
  * refused and before it ends (`reason`: "connect", "refused", "refresh"); without either the
- * viewer is a guest. `storage`, `WebSocket` and `fetch` stand in for the browser's.
+ * viewer is a guest. `storage` (localStorage, for a guest's id), `tabStorage` (sessionStorage, for
+ * messages that were not answered; null keeps none), `WebSocket` and `fetch` stand in for the browser's.
+ *
+ * It notices a dead socket (a ping every 15 s, and at once when the network, the tab or the machine
+ * comes back), waits as the room asked, and then joins again from where it stood. Messages that were
+ * not answered go again with their `client_id`, also after the page was loaded anew in the same tab.
  *
  * Events, by `on(name, listener)`:
- * - `state` `{state, error, retry_in_ms}`: "connecting", "online", "waiting" (tries again in
- *   `retry_in_ms`), "ended" (will not try again; `error` says why)
- * - `joined`: the reply to each join; `snapshot`: its `messages` are the list from now on
+ * - `state` `{state, error, retry_in_ms, asked, away_ms}`: "connecting", "online" (`away_ms`: after so
+ *   long without a connection, null the first time), "waiting" (tries again in `retry_in_ms`, or at
+ *   `retry()` unless `asked`: the server asked for the wait), "ended" (will not try again; `error` says why)
+ * - `joined`: the reply to each join. Then either `event` for each thing that was missed, or `snapshot`
+ *   `{messages, my_reactions, epoch}`: its `messages` are the list from now on, what is between them and
+ *   the list before can be had by `history`. State "online" comes after these.
+ * - `unsent` `{client_id, content, type, reply_to?, mentions?, metadata?, at, late, reply}`: a message that
+ *   this page left unanswered before it was loaded anew. It is sent again and `reply` settles as `send`
+ *   does; where it is `late`, older than an hour, it is not: `send` it with its `client_id`, or `forget` it
  * - `event` `{event, data, seq}`: everything that the room says, once and in order; the same
  *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope.
  *   What each `data` holds is in docs/protocol.md. Those of keeping order:
@@ -43,22 +56,36 @@ class Chat extends Acts {
   #timers = new Timers();
   #typing = false;
   #typingSentAt = 0;
+  #unsent;
+  #patience = Promise.resolve();
+  #joins = 0;
 
   constructor(options) {
     super(options);
+    this.#unsent = new Unsent(options.tabStorage);
     this.on("state", () => this.#typed());
+    this.on("joined", ({ self }) => {
+      this.#joins += 1;
+      if (self?.user_id) this.#takeUp(self.user_id);
+    });
     // A moderator sees more than a member, also of what was said before.
     this.on("role_set", ({ user_id }) => user_id === this.self?.user_id && this.rejoin());
   }
 
   /**
    * Sends a message. Resolves with `{message_id, seq, timestamp, held?, client_id}` once it is
-   * stored; where `held` is true it waits for a moderator, and `message_id` is its `held_id`. Safe across reconnects: the same `client_id` never makes a second message.
+   * stored; where `held` is true it waits for a moderator, and `message_id` is its `held_id`. Safe
+   * across reconnects: the same `client_id` never makes a second message. Said without a connection,
+   * it waits for the room's limits; else `rate_limited` and `slow_mode` are the caller's.
    */
   async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata } = {}) {
     this.#typed();
-    const reply = await this.request("send_message", { content, type, client_id, reply_to, mentions, metadata });
-    return { ...reply, client_id };
+    return this.#deliver({ content, type, client_id, reply_to, mentions, metadata });
+  }
+
+  /** A message that was not sent is not to be: it does not come back when the page is loaded anew. */
+  forget(client_id) {
+    this.#unsent.drop(client_id);
   }
 
   edit(message_id, content) {
@@ -101,9 +128,51 @@ class Chat extends Acts {
     return this.rest.members(this.room, query);
   }
 
+  async #deliver(message, joins = this.#joins) {
+    const { client_id } = message;
+    const send = () => this.request("send_message", message);
+    this.#unsent.keep(message, Date.now());
+    try {
+      const reply = await send().catch((error) => {
+        if (joins === this.#joins || !error.retry_after_ms) throw error;
+        // Who typed in their own time was not too fast: one after the other they wait for the room's limits.
+        this.#patience = this.#patience.then(() => patiently(send, error), () => patiently(send, error));
+        return this.#patience;
+      });
+      this.#unsent.drop(client_id);
+      return { ...reply, client_id };
+    } catch (error) {
+      if (!staysUnsent(error.code)) this.#unsent.drop(client_id);
+      throw error;
+    }
+  }
+
+  #takeUp(user_id) {
+    for (const { late, at, ...message } of this.#unsent.of(this.origin, this.room, user_id, Date.now())) {
+      const reply = late ? null : this.#deliver(message, null);
+      // Whoever does not listen need not catch it either.
+      reply?.catch(() => {});
+      this.emit("unsent", { ...message, at, late, reply });
+    }
+  }
+
   /** A message, or a lost socket, ends the typing for everyone without a word. */
   #typed() {
     this.#typing = false;
     this.#timers.cancel("typing");
   }
+}
+
+/** Tries again as often as the answer is to wait. */
+async function patiently(send, error) {
+  for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms));
+    try {
+      return await send();
+    } catch (next) {
+      if (!next.retry_after_ms) throw next;
+      error = next;
+    }
+  }
+  throw error;
 }

@@ -8,14 +8,19 @@ import { Dialog } from "./element/dialog.js";
 import { h, icon } from "./element/dom.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
+import { Missed } from "./element/missed.js";
 import { Orders } from "./element/orders.js";
 import { People } from "./element/people.js";
 import { Pins } from "./element/pins.js";
-import { banSentence, modesOn } from "./element/room-words.js";
+import { modesOn } from "./element/room-words.js";
+import { Sending } from "./element/sending.js";
+import { Strip } from "./element/strip.js";
 import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
-import { count, duration, plain, sentence, typingLine } from "./element/text.js";
+import { count } from "./element/text.js";
+import { TypingLine } from "./element/typing-line.js";
 
+const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
 const LONGEST_RETURN_MS = 2_000_000_000;
 
@@ -29,6 +34,9 @@ const LONGEST_RETURN_MS = 2_000_000_000;
  * `-background`, `-text`, `-muted`, `-soft`, `-line`, `-on-accent`, `-danger`, `-radius`, `-font`.
  * Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
  * message_count}`, `edge-chat-unread` `{unread}`.
+ *
+ * Who comes back after more than a few seconds finds a line where the news begins and how much it is. What was typed
+ * meanwhile is sent once, also where the page was loaded anew in between.
  */
 export class EdgeChat extends HTMLElement {
   static observedAttributes = ["room", "token", "url"];
@@ -38,11 +46,11 @@ export class EdgeChat extends HTMLElement {
   #chat = null;
   #unread = 0;
   #queued = false;
-  #ticking = null;
-  #typingTimer = null;
+  #epoch = null;
+  #aloud = null;
   #returning = null;
 
-  list = new ListView({ loadOlder: () => this.#loadOlder(), onScroll: () => this.#seen() });
+  list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
   menu = new Menu();
   dialog = new Dialog();
   orders = new Orders(this);
@@ -58,11 +66,13 @@ export class EdgeChat extends HTMLElement {
     editLast: () => this.#editLast(),
   });
   #title = h("h2", { class: "title" });
-  #state = h("p", { class: "state", role: "status" });
+  #strip = new Strip({ retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
+  #missed = new Missed(this);
+  #sending = new Sending(this);
   #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
   #jumpText = h("span", {});
   #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
-  #typing = h("p", { class: "typing" });
+  #typing = new TypingLine();
   #modes = h("ul", { class: "modes", "aria-label": "Modes of this room", hidden: true });
 
   constructor() {
@@ -73,10 +83,10 @@ export class EdgeChat extends HTMLElement {
       h("section", { class: "chat", part: "chat", "aria-label": "Chat" },
         h("header", { class: "head", part: "header" }, this.#title, this.#desk.button, this.#people.button),
         this.#people.panel,
-        this.#state,
+        this.#strip.element, this.#strip.live,
         this.#pins.element,
-        h("div", { class: "middle" }, this.list.scroller, this.#empty, this.#jump),
-        this.#typing,
+        h("div", { class: "middle" }, this.#missed.pill, this.list.scroller, this.#empty, this.#jump),
+        this.#typing.element,
         this.#modes,
         this.#composer.element,
         this.#desk.panel,
@@ -86,12 +96,12 @@ export class EdgeChat extends HTMLElement {
   }
 
   connectedCallback() {
-    document.addEventListener("visibilitychange", this.#seen);
+    document.addEventListener("visibilitychange", this.#shown);
     this.#start();
   }
 
   disconnectedCallback() {
-    document.removeEventListener("visibilitychange", this.#seen);
+    document.removeEventListener("visibilitychange", this.#shown);
     this.#stop();
   }
 
@@ -118,6 +128,8 @@ export class EdgeChat extends HTMLElement {
     this.#stop();
     const room = this.getAttribute("room");
     this.model = new RoomModel();
+    this.#epoch = null;
+    this.#missed.forget();
     this.#pins.forget();
     this.#desk.reset();
     this.menu.close();
@@ -145,15 +157,20 @@ export class EdgeChat extends HTMLElement {
       this.redraw();
     });
     chat.on("snapshot", (snapshot) => {
+      const before = this.model.messages.at(-1);
       this.model.snapshot(snapshot);
+      this.#missed.replaced(before, { sameLog: this.#epoch === snapshot.epoch });
+      this.#epoch = snapshot.epoch;
       this.redraw();
     });
+    chat.on("unsent", (item) => this.#sending.takeUp(item));
     chat.on("event", (envelope) => this.#event(envelope));
   }
 
   #stop() {
-    clearInterval(this.#ticking);
-    clearTimeout(this.#typingTimer);
+    this.#strip.stop();
+    clearTimeout(this.#aloud);
+    this.#typing.stop();
     clearTimeout(this.#returning);
     const chat = this.#chat;
     this.#chat = null;
@@ -173,33 +190,31 @@ export class EdgeChat extends HTMLElement {
     this.redraw();
   }
 
-  #showState({ state, error, retry_in_ms }) {
-    clearInterval(this.#ticking);
-    const until = Date.now() + (retry_in_ms ?? 0);
-    const show = () => {
-      const left = until - Date.now();
-      const soon = left > 0 ? `again in ${duration(left)}` : "again";
-      this.#state.textContent = {
-        connecting: this.model.self ? "Reconnecting…" : "Connecting…",
-        online: "",
-        waiting: `${sentence(error ?? { code: "offline" })} Trying ${soon}.`,
-        ended: error?.code === "closed" ? "" : error?.code === "banned" ? banSentence(error) : sentence(error ?? {}),
-      }[state];
-    };
-    show();
-    // Read out once, then only counted down for the eye.
-    if (state === "waiting") {
-      this.#ticking = setInterval(() => {
-        this.#state.setAttribute("aria-live", "off");
-        show();
-      }, 500);
-    } else this.#state.setAttribute("aria-live", "polite");
-    this.#state.classList.toggle("ended", state === "ended");
+  #showState(event) {
+    const { state, error, away_ms } = event;
+    const over = this.#strip.show(event, this.model.self !== null);
+    const news = this.#present(away_ms);
+    if (over) this.#strip.say(["Connected again.", news && `${news}.`].filter(Boolean).join(" "));
+    // What comes in one go on joining is not read out line by line.
+    clearTimeout(this.#aloud);
+    if (state !== "online") this.list.readOut(false);
+    else this.#aloud = setTimeout(() => this.list.readOut(true), QUIET_MS);
     this.dataset.state = state;
     if (state === "ended") this.#ended(error);
     this.dispatchEvent(new CustomEvent("edge-chat-state", { detail: { state, error } }));
     this.redraw();
   }
+
+  #present(away_ms) {
+    return this.#missed.present(this.#chat?.state === "online" && !document.hidden, away_ms ?? 0);
+  }
+
+  #shown = () => {
+    const news = this.#present();
+    if (news) this.#strip.say(`${news}.`);
+    this.redraw();
+    this.#seen();
+  };
 
   #ended(error) {
     const banned = error?.code === "banned";
@@ -232,10 +247,7 @@ export class EdgeChat extends HTMLElement {
     else if (name === "jump") this.#jumpTo(to);
     else if (name === "leave") this.#composer.focus();
     else if (name === "retry") this.#send(this.model.pending.get(client_id));
-    else if (name === "discard") {
-      this.model.pending.delete(client_id);
-      this.redraw();
-    }
+    else if (name === "discard") this.#sending.discard(client_id);
   }
 
   /** Waits for an act; what goes wrong is told as a sentence at the composer. */
@@ -258,20 +270,14 @@ export class EdgeChat extends HTMLElement {
     this.#composer.focus();
   }
 
-  async #send(item) {
-    const { client_id, content, reply_to } = item;
-    this.model.addPending(item);
+  #send(item) {
+    this.#sending.send(item);
+    this.#missed.forget({ seen: true });
     this.#toLatest();
-    this.redraw();
-    try {
-      const { held, message_id } = await this.#chat.send(content, { client_id, reply_to });
-      if (held) this.model.settlePending(client_id, "held", null, message_id);
-      else this.model.settlePending(client_id, "sent");
-    } catch (error) {
-      this.model.settlePending(client_id, "failed", error);
-      if (error.retry_after_ms) this.#composer.fail(error);
-    }
-    this.redraw();
+  }
+
+  failed(error) {
+    this.#composer.fail(error);
   }
 
   async #react(message, reaction, remove) {
@@ -300,11 +306,13 @@ export class EdgeChat extends HTMLElement {
     setTimeout(() => item.classList.remove("flash"), 1_600);
   }
 
-  async #loadOlder() {
+  /** Fetches and draws the page of history before what is loaded. */
+  async loadOlder(limit = 50) {
     const chat = this.#chat;
-    const page = await chat.history({ before: this.model.messages[0].no });
+    const before = this.model.messages[0]?.no;
+    const page = await chat.history({ before, limit });
     if (chat !== this.#chat) return;
-    if (this.model.prepend(page) === 0) this.model.hasMore = false;
+    if (this.model.prepend(page, before) === 0) this.model.hasMore = false;
     this.#render();
   }
 
@@ -323,7 +331,8 @@ export class EdgeChat extends HTMLElement {
   #render() {
     const { model } = this;
     const online = this.#chat?.state === "online";
-    this.list.render(model, { canReact: model.can("react") });
+    this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line });
+    this.#missed.render();
     this.#actions.refresh();
     this.#people.render(model);
     this.#pins.render(model);
@@ -335,7 +344,7 @@ export class EdgeChat extends HTMLElement {
       this.#composer.enable(why, model.can("announce"));
     }
     this.#drawModes();
-    this.#drawTyping();
+    this.#typing.render(model);
     this.#drawJump();
   }
 
@@ -346,16 +355,6 @@ export class EdgeChat extends HTMLElement {
     this.#modes.dataset.shown = text;
     this.#modes.hidden = modes.length === 0;
     this.#modes.replaceChildren(...modes.map((mode) => h("li", {}, mode)));
-  }
-
-  #drawTyping() {
-    clearTimeout(this.#typingTimer);
-    const now = Date.now();
-    const typing = this.model.typing(now);
-    this.#typing.textContent = typingLine(typing.map(({ username }) => plain(username)));
-    if (typing.length > 0) {
-      this.#typingTimer = setTimeout(() => this.#drawTyping(), Math.min(...typing.map(({ until }) => until)) - now);
-    }
   }
 
   #drawJump() {
@@ -370,6 +369,7 @@ export class EdgeChat extends HTMLElement {
 
   #seen = () => {
     if (this.list.atBottom && !document.hidden) this.#setUnread(0);
+    this.#missed.render();
     this.#drawJump();
   };
 

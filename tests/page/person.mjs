@@ -62,11 +62,13 @@ afterEach(async () => {
   assert.deepEqual(seen, [], "the page reported faults");
 });
 
-export async function visit(path, options = {}) {
+/** `clock`: the page's time is the test's to move (`page.clock`). */
+export async function visit(path, { clock = false, ...options } = {}) {
   const context = await site.browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...options });
   contexts.push(context);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
+  if (clock) await page.clock.install();
   page.on("pageerror", (error) => faults.push(`${error}`));
   page.on("console", (message) => {
     if (/Content Security Policy|Trusted(HTML|Script|Type)/.test(message.text())) faults.push(message.text());

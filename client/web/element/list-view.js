@@ -5,6 +5,8 @@ import { fillMessage, fillReactions } from "./message-view.js";
 import { dayOf, dayTitle, sentence } from "./text.js";
 
 const KEEP = 500;
+/** What was missed stays beyond that until it was read, up to this many messages in all. */
+export const MOST_KEPT = 1_500;
 const NEAR_BOTTOM_PX = 40;
 const LOAD_ABOVE_PX = 300;
 const GROUP_MS = 5 * 60_000;
@@ -54,9 +56,12 @@ export class ListView {
     return scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
   }
 
-  /** Brings the list in line with the model. `canReact` enables the chips. */
-  render(model, { canReact }) {
-    if (this.#sticks()) model.trim(KEEP);
+  /**
+   * Brings the list in line with the model. `canReact` enables the chips; `missed` `{from, text}` is a line before the
+   * first message with a `no` above `from`.
+   */
+  render(model, { canReact, missed }) {
+    if (this.#sticks()) model.trim(keepOf(model, missed));
     const anchor = this.#stick ? null : this.#anchor();
     const focused = this.#focused();
     const me = model.self?.user_id ?? null;
@@ -64,10 +69,14 @@ export class ListView {
     const byId = new Map(messages.map((message) => [message.message_id, message]));
     const wanted = [];
     let before = null;
+    let news = missed;
     for (const message of messages) {
       const newDay = !before || dayOf(before.timestamp) !== dayOf(message.timestamp);
       if (newDay) wanted.push(this.#dayRow(message.timestamp));
-      const first = newDay || !follows(before, message);
+      const isNews = news && message.no > news.from;
+      if (isNews) wanted.push(this.#missedRow(news.text));
+      if (isNews) news = null;
+      const first = newDay || isNews || !follows(before, message);
       const quoted = message.reply_to ? byId.get(message.reply_to) : undefined;
       wanted.push(this.#messageRow(message, { first, quoted, me, canReact }));
       before = message;
@@ -78,11 +87,35 @@ export class ListView {
     this.top.textContent = model.messages.length === 0 ? "" : model.hasMore ? "Scroll up for older messages" : "This is where the room begins.";
     if (this.#stick) this.toBottom();
     else if (anchor?.item.isConnected) this.scroller.scrollTop += anchor.item.getBoundingClientRect().top - anchor.top;
+    // What was read is not loaded any more: what is there begins after it.
+    else if (anchor) this.scroller.scrollTop = 0;
     this.#maybeLoad(model);
   }
 
   item(key) {
     return this.#rows.get(key)?.item;
+  }
+
+  /** Whether that row is in sight. */
+  shows(key) {
+    const item = this.item(key);
+    if (!item?.isConnected || this.scroller.clientHeight === 0) return false;
+    const [row, box] = [item, this.scroller].map((element) => element.getBoundingClientRect());
+    return row.top >= box.top && row.bottom <= box.bottom;
+  }
+
+  /** Shows a row near the top, with the focus on the message there. */
+  goTo(key) {
+    const item = this.item(key);
+    const message = item.matches(".message") ? item : item.nextElementSibling;
+    this.#stick = false;
+    this.scroller.scrollTop += item.getBoundingClientRect().top - this.scroller.getBoundingClientRect().top - this.scroller.clientHeight / 4;
+    message?.focus({ preventScroll: true });
+  }
+
+  /** Whether what is added is read out. */
+  readOut(aloud) {
+    this.log.setAttribute("aria-live", aloud ? "polite" : "off");
   }
 
   /** Moves the focus by messages; from the list itself, up begins at the newest. */
@@ -136,6 +169,14 @@ export class ListView {
     return row;
   }
 
+  #missedRow(text) {
+    const row = this.#row("missed");
+    row.item.className = "missed";
+    row.item.textContent = text;
+    row.item.removeAttribute("tabindex");
+    return row;
+  }
+
   #row(key) {
     let row = this.#rows.get(key);
     if (!row) {
@@ -175,10 +216,10 @@ export class ListView {
     };
   }
 
-  /** The first row in sight, and where it stands. */
+  /** The first message in sight, and where it stands; a day's heading moves up when an earlier page comes. */
   #anchor() {
     const edge = this.scroller.getBoundingClientRect().top;
-    for (const item of this.#items.children) {
+    for (const item of this.#items.querySelectorAll(":scope > .message")) {
       const { top, bottom } = item.getBoundingClientRect();
       if (bottom > edge) return { item, top };
     }
@@ -193,7 +234,9 @@ export class ListView {
 
   async #maybeLoad(model) {
     this.model = model;
-    if (this.#loading || !model.hasMore || model.messages.length === 0 || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
+    if (this.#loading || !model.hasMore || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
+    // In a list that is not shown, or grows as it likes, nobody scrolls.
+    if (this.scroller.clientHeight === 0 || (this.#stick && model.messages.length >= KEEP)) return;
     this.#loading = true;
     // Old messages come as reading matter, not as news to be read out.
     this.log.setAttribute("aria-busy", "true");
@@ -219,6 +262,12 @@ function pendingWord({ state, error, outcome, reason }) {
   if (state !== "denied") return null;
   const why = outcome === "expired" ? "No moderator decided in time, so this was not allowed." : "This was not allowed.";
   return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", "Discard"));
+}
+
+function keepOf({ messages }, missed) {
+  if (!missed) return KEEP;
+  const since = (messages.at(-1)?.no ?? 0) - missed.from + 1;
+  return Math.max(KEEP, Math.min(since, MOST_KEPT));
 }
 
 /** Whether a message stands under the one before it without a heading of its own. */

@@ -44,9 +44,12 @@ button:disabled { cursor: default; opacity: 0.5; }
 .people-button:hover, .people-button[aria-expanded="true"] { background: var(--soft); color: var(--text); }
 .people-button .icon { inline-size: 1rem; block-size: 1rem; }
 
-.state { padding: 0.4rem 1rem; font-size: 0.8125rem; color: var(--muted); background: var(--soft); border-block-end: 1px solid var(--line); }
+.state { display: flex; align-items: center; gap: 0.75rem; padding: 0.4rem 1rem; font-size: 0.8125rem; color: var(--muted); background: var(--soft); border-block-end: 1px solid var(--line); }
 .state.ended { color: var(--danger); }
-.state:empty { display: none; }
+.state span { flex: 1; min-inline-size: 0; font-variant-numeric: tabular-nums; }
+.retry { padding: 0.1rem 0.5rem; border-radius: 6px; color: var(--accent); font-weight: 600; white-space: nowrap; }
+.retry:hover { background: var(--tint); }
+.retry[aria-disabled="true"] { opacity: 0.5; cursor: default; }
 
 .people { position: absolute; inset-inline-end: 0.75rem; inset-block-start: 3.4rem; z-index: 3; inline-size: min(17rem, calc(100% - 1.5rem)); max-block-size: 60%; overflow: auto; padding: 0.5rem; background: var(--bg); border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 12px 32px rgb(0 0 0 / 0.16); }
 .person { display: flex; align-items: center; gap: 0.6rem; padding: 0.3rem 0.4rem; }
@@ -62,6 +65,8 @@ button:disabled { cursor: default; opacity: 0.5; }
 
 .day { display: flex; align-items: center; gap: 0.75rem; margin: 0.9rem 1rem 0.4rem; font-size: 0.75rem; color: var(--muted); }
 .day::before, .day::after { content: ""; flex: 1; border-block-start: 1px solid var(--line); }
+.missed { display: flex; align-items: center; gap: 0.75rem; margin: 0.9rem 1rem 0.4rem; font-size: 0.75rem; font-weight: 600; text-align: center; color: var(--accent); scroll-margin-block: 3rem; }
+.missed::before, .missed::after { content: ""; flex: 1; min-inline-size: 1rem; border-block-start: 1px solid var(--accent); }
 
 .message { position: relative; display: grid; grid-template-columns: 2rem minmax(0, 1fr); column-gap: 0.7rem; padding: 0.12rem 1rem; scroll-margin-block: 3rem; }
 .message.first { margin-block-start: 0.6rem; }
@@ -119,6 +124,11 @@ button:disabled { cursor: default; opacity: 0.5; }
 
 .jump { position: absolute; inset-block-end: 0.6rem; inset-inline-start: 50%; translate: -50% 0; display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.35rem 0.8rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: 0.8125rem; font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
 .jump .icon { inline-size: 0.95rem; block-size: 0.95rem; }
+.missed-pill { position: absolute; inset-block-start: 0.6rem; inset-inline: 0.75rem; z-index: 2; display: flex; inline-size: fit-content; max-inline-size: calc(100% - 1.5rem); margin-inline: auto; border-radius: 1rem; background: var(--accent); color: var(--on-accent); font-size: 0.75rem; font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
+.missed-jump { display: inline-flex; align-items: center; gap: 0.4rem; min-inline-size: 0; padding: 0.35rem 0.3rem 0.35rem 0.8rem; border-radius: 1rem 0 0 1rem; text-align: start; text-wrap: balance; }
+.missed-close { display: grid; place-items: center; padding: 0.35rem 0.7rem 0.35rem 0.4rem; border-radius: 0 1rem 1rem 0; }
+.missed-pill .icon { flex: none; inline-size: 0.95rem; block-size: 0.95rem; }
+.missed-pill :focus-visible { outline-color: var(--on-accent); outline-offset: -4px; }
 
 .typing { block-size: 1.4rem; padding-inline: 1rem; font-size: 0.75rem; line-height: 1.4rem; color: var(--muted); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .foot { padding: 0 0.75rem 0.75rem; }
@@ -138,6 +148,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 
 @media (pointer: coarse) {
   .tools button, .emoji button, .about button { min-inline-size: 2.6rem; min-block-size: 2.6rem; }
+  .retry, .missed-pill button { min-block-size: 2.4rem; }
   .picker { inline-size: 18rem; }
   .chip { padding: 0.25rem 0.7rem; }
   .write textarea { font-size: 1rem; }

@@ -9,9 +9,13 @@ import { Outbox } from "./outbox.js";
 import { Position } from "./position.js";
 import { createRest } from "./rest.js";
 import { Timers } from "./timers.js";
+import { Token } from "./token.js";
+import { watch } from "./wake.js";
 
 const PING_EVERY_MS = 15_000;
 const PONG_WITHIN_MS = 10_000;
+// When something says that the connection may be dead, it has to prove itself sooner.
+const PROOF_WITHIN_MS = 5_000;
 const JOIN_WITHIN_MS = 10_000;
 const REPLY_WITHIN_MS = 15_000;
 // A socket that lived this long was no failure: the next wait starts from the base again.
@@ -26,8 +30,7 @@ const FIRST_RECONNECT = { base_ms: 500, spread_ms: 1_000 };
  */
 export class Connection extends Emitter {
   #options;
-  #origin;
-  #token = null;
+  #token;
   #guest;
   #socket = null;
   #joinId = null;
@@ -38,17 +41,18 @@ export class Connection extends Emitter {
   #reconnect = FIRST_RECONNECT;
   #failures = 0;
   #joinedAt = null;
-  #askedForFreshToken = false;
   #shardKey = null;
   #goodbye = null;
   #banEndsAt = undefined;
   #error = null;
   #timers = new Timers();
-  #heardSincePing = true;
-  #wake = () => this.#tryNow();
-  #woken = () => {
-    if (document.visibilityState === "visible") this.#tryNow();
-  };
+  /** Until when the ping that is out has to be answered; null while none is. */
+  #pongBy = null;
+  /** Until when the server asked to stay away. */
+  #notBefore = 0;
+  #heardAt = 0;
+  #lostAt = null;
+  #unwatch;
 
   state = "connecting";
   /** The last join's `self`, or null before it. */
@@ -58,13 +62,13 @@ export class Connection extends Emitter {
     super();
     if (!options?.room) throw new TypeError("connect needs a room");
     this.#options = options;
+    this.#token = new Token(options);
     this.room = options.room;
-    this.#origin = new URL(options.url ?? globalThis.location?.origin).origin;
+    this.origin = new URL(options.url ?? globalThis.location?.origin).origin;
     this.#guest = guestId(options.storage);
-    this.rest = createRest({ base: this.#origin, token: () => this.#token, fetch: options.fetch });
-    globalThis.window?.addEventListener("online", this.#wake);
-    globalThis.document?.addEventListener("visibilitychange", this.#woken);
-    queueMicrotask(() => this.#open("connect"));
+    this.rest = createRest({ base: this.origin, token: () => this.#token.value, fetch: options.fetch });
+    this.#unwatch = watch({ woken: (why) => this.#woken(why), tick: () => this.#tick() });
+    queueMicrotask(() => this.#open());
   }
 
   /** Where this client stands: `{epoch, seq}`. */
@@ -74,8 +78,8 @@ export class Connection extends Emitter {
 
   /** Asks `getToken` for a newer token of the same user and hands it in on the open socket. */
   async renew() {
-    await this.#takeToken("refresh");
-    const reply = await this.request("refresh_token", { user_token: this.#token });
+    await this.#token.take(Date.now(), "refresh");
+    const reply = await this.request("refresh_token", { user_token: this.#token.value });
     const { role } = this.self;
     this.self = { ...this.self, ...reply };
     this.#refreshBefore(reply.expires_at);
@@ -90,6 +94,14 @@ export class Connection extends Emitter {
     if (this.state === "online") this.#join({ fresh: true });
   }
 
+  /** Tries again now where it waits, unless the server asked for that wait; returns whether it does. */
+  retry() {
+    if (this.state !== "waiting" || Date.now() < this.#notBefore) return false;
+    this.#timers.cancel("retry");
+    this.#open();
+    return true;
+  }
+
   /** Leaves for good; what is unanswered is rejected with `closed`. */
   close() {
     if (this.state === "ended") return;
@@ -99,22 +111,22 @@ export class Connection extends Emitter {
 
   // ── opening ──────────────────────────────────────────────────────────────
 
-  async #open(reason) {
+  async #open() {
     this.#setState("connecting");
     this.#error = null;
     this.#goodbye = null;
     this.#banEndsAt = undefined;
     try {
-      await this.#takeToken(reason);
+      await this.#token.take(Date.now());
     } catch (error) {
       this.#lost({ ...verdict(0), error: new ChatError({ code: "token_unavailable", message: error.message }) });
       return;
     }
     if (this.state === "ended") return;
-    const url = new URL(`/api/rooms/${encodeURIComponent(this.room)}/ws`, this.#origin);
+    const url = new URL(`/api/rooms/${encodeURIComponent(this.room)}/ws`, this.origin);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (this.#shardKey) url.searchParams.set("k", this.#shardKey);
-    const protocols = ["chat.v1", this.#token ? `bearer.${this.#token}` : `guest.${this.#guest}`];
+    const protocols = ["chat.v1", this.#token.value ? `bearer.${this.#token.value}` : `guest.${this.#guest}`];
     let socket;
     try {
       socket = new (this.#options.WebSocket ?? globalThis.WebSocket)(url.href, protocols);
@@ -130,14 +142,8 @@ export class Connection extends Emitter {
     socket.onclose = ({ code, reason }) => this.#lost(verdict(code, reason));
   }
 
-  async #takeToken(reason) {
-    const { token, getToken } = this.#options;
-    if (!getToken) this.#token = token ?? null;
-    else if (this.#token === null || reason !== "connect") this.#token = (await getToken({ reason })) ?? null;
-  }
-
   #joinWithin() {
-    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop(4408));
+    this.#timers.after("join", JOIN_WITHIN_MS, () => this.#drop());
   }
 
   #join({ fresh = false } = {}) {
@@ -156,8 +162,8 @@ export class Connection extends Emitter {
       this.#lost({ ...close, afterMs: error.retry_after_ms ?? close.afterMs });
       return;
     }
-    this.#joinedAt = Date.now();
-    this.#askedForFreshToken = false;
+    this.#joinedAt ??= Date.now();
+    this.#token.accepted();
     this.#shardKey = null;
     this.#reconnect = data.reconnect ?? FIRST_RECONNECT;
     this.self = data.self;
@@ -169,19 +175,19 @@ export class Connection extends Emitter {
     this.#adopt(data);
     this.#refreshBefore(data.self?.expires_at);
     if (this.state === "online") return;
-    this.#setState("online");
-    this.#heardSincePing = true;
-    this.#timers.every("ping", PING_EVERY_MS, () => this.#ping());
-    this.#timers.every("overdue", 1_000, () => {
-      if (this.#outbox.overdue(Date.now(), REPLY_WITHIN_MS)) this.#drop(4408);
-    });
+    const away_ms = this.#lostAt === null ? null : Date.now() - this.#lostAt;
+    this.#lostAt = null;
+    this.#setState("online", { away_ms });
+    this.#timers.every("ping", PING_EVERY_MS, () => this.#ping(PONG_WITHIN_MS));
     for (const id of this.#outbox.ids()) this.write(this.#outbox.frame(id, Date.now()));
   }
 
   // ── what the server says ─────────────────────────────────────────────────
 
   #frame(text) {
-    this.#heardSincePing = true;
+    this.#heardAt = Date.now();
+    this.#pongBy = null;
+    this.#timers.cancel("pong");
     let positional = [];
     const flush = () => {
       if (positional.length > 0) this.#take(positional);
@@ -235,13 +241,13 @@ export class Connection extends Emitter {
     // The answer to a catch_up covers all that was sent before it; the same gap twice means
     // that the two sides disagree, which only a fresh join can settle.
     if (this.#catchUpFrom === `${epoch}/${seq}`) {
-      this.#drop(4408);
+      this.#drop();
       return;
     }
     this.#catchUpFrom = `${epoch}/${seq}`;
     this.#catchUpId = this.#outbox.takeId();
     this.write({ id: this.#catchUpId, event: "catch_up", data: { room_id: this.room, epoch, seq } });
-    this.#timers.after("catch_up", REPLY_WITHIN_MS, () => this.#drop(4408));
+    this.#timers.after("catch_up", REPLY_WITHIN_MS, () => this.#drop());
   }
 
   #caughtUp({ data, error }) {
@@ -257,7 +263,10 @@ export class Connection extends Emitter {
 
   #adopt(reply) {
     // The page's list is replaced before the events that were held back come on top of it.
-    if (!reply.resumed) this.emit("snapshot", { messages: reply.messages ?? [], my_reactions: reply.my_reactions ?? {} });
+    if (!reply.resumed) {
+      const { messages = [], my_reactions = {}, epoch } = reply;
+      this.emit("snapshot", { messages, my_reactions, epoch });
+    }
     for (const line of this.#position.adopt(reply)) this.#say(line);
     if (this.#position.catchingUp) this.#catchUp();
     else this.#catchUpFrom = null;
@@ -272,17 +281,35 @@ export class Connection extends Emitter {
 
   // ── staying, and coming back ─────────────────────────────────────────────
 
-  #ping() {
-    this.#heardSincePing = false;
+  /** Asks the socket for a sign of life within `ms`; any frame is one. */
+  #ping(ms) {
     this.#socket.send(PING);
-    this.#timers.after("pong", PONG_WITHIN_MS, () => {
-      if (!this.#heardSincePing) this.#drop(4408);
-    });
+    // A ping that is out already is not given more time by a later one.
+    this.#pongBy = Math.min(this.#pongBy ?? Infinity, Date.now() + ms);
+    this.#timers.after("pong", this.#pongBy - Date.now(), () => this.#drop());
+  }
+
+  #tick() {
+    if (this.state === "online" && this.#outbox.overdue(Date.now(), REPLY_WITHIN_MS)) this.#drop();
+  }
+
+  #woken(why) {
+    if (this.state === "online") this.#ping(PROOF_WITHIN_MS);
+    else if (this.state === "waiting" && why !== "offline") this.retry() || this.#tryAfter(this.#notBefore - Date.now());
+    else if (why === "network" && this.#socket?.readyState === 0) {
+      // A connect that began without a network may hang for long.
+      this.#release();
+      this.#open();
+    }
+  }
+
+  #tryAfter(ms) {
+    this.#timers.after("retry", ms, () => this.#open());
   }
 
   /** Gives this socket up without waiting for a close that a dead network never brings. */
-  #drop(code) {
-    this.#lost(verdict(code));
+  #drop() {
+    this.#lost({ ...verdict(0), error: new ChatError({ code: "timeout", message: "the server did not answer" }) });
   }
 
   #lost({ code, retry, afterMs, token, error }) {
@@ -290,43 +317,37 @@ export class Connection extends Emitter {
     const goodbye = this.#goodbye;
     this.#release();
     const why = error ?? this.#error ?? new ChatError({ code: goodbye?.code ?? codeOfClose(code), message: goodbye?.reason, ends_at: this.#banEndsAt });
-    const stable = this.#joinedAt !== null && Date.now() - this.#joinedAt > STABLE_MS;
-    this.#joinedAt = null;
-    if (stable) this.#failures = 0;
-    if (token && this.#options.getToken && !this.#askedForFreshToken) {
-      this.#askedForFreshToken = true;
-      this.#open("refused");
-      return;
+    const now = Date.now();
+    if (this.#joinedAt !== null) {
+      if (now - this.#joinedAt > STABLE_MS) this.#failures = 0;
+      // Where nothing was heard for longer than pings allow, it was lost then, and is only noticed now.
+      this.#lostAt ??= now - this.#heardAt > PING_EVERY_MS ? this.#heardAt : now;
+      this.#joinedAt = null;
     }
-    if (!(goodbye?.retry ?? retry)) {
-      this.#end(why);
-      return;
-    }
+    const asked = goodbye?.after_ms ?? afterMs;
+    const renews = token && this.#token.refused(now);
+    if (!renews && !(goodbye?.retry ?? retry)) return void this.#end(why);
+    if (renews && !asked) return void this.#open();
     const elsewhere = goodbye?.shard_key && this.#failures === 0;
-    const base = { ...this.#reconnect, base_ms: goodbye?.after_ms ?? afterMs ?? this.#reconnect.base_ms };
-    const wait = elsewhere ? (goodbye.after_ms ?? 0) : delay(base, this.#failures);
+    const base = { ...this.#reconnect, base_ms: asked ?? this.#reconnect.base_ms };
+    // Who signed out everywhere is told when a new token is late enough.
+    const wait = elsewhere || renews ? (asked ?? 0) : delay(base, this.#failures);
     this.#failures += 1;
-    this.#setState("waiting", { error: why, retry_in_ms: Math.round(wait) });
-    this.#timers.after("retry", wait, () => this.#open("connect"));
-  }
-
-  /** The network or the tab came back: waiting any longer helps nobody. */
-  #tryNow() {
-    if (this.state !== "waiting") return;
-    this.#timers.cancel("retry");
-    this.#open("connect");
+    this.#notBefore = asked > 0 ? now + wait : 0;
+    this.#setState("waiting", { error: why, retry_in_ms: Math.round(wait), asked: asked > 0 });
+    this.#tryAfter(wait);
   }
 
   #end(error) {
     this.#release();
-    globalThis.window?.removeEventListener("online", this.#wake);
-    globalThis.document?.removeEventListener("visibilitychange", this.#woken);
+    this.#unwatch();
     this.#outbox.clear(error ?? new ChatError({ code: "closed" }));
     this.#setState("ended", { error });
   }
 
   #release() {
     this.#timers.clear();
+    this.#pongBy = null;
     const socket = this.#socket;
     this.#socket = null;
     this.#joinId = null;
@@ -339,17 +360,14 @@ export class Connection extends Emitter {
   }
 
   #refreshBefore(expiresAt) {
-    if (!this.#options.getToken || !expiresAt) return;
-    const left = (typeof expiresAt === "number" ? expiresAt : Date.parse(expiresAt)) - Date.now();
-    if (!(left > 0)) return;
-    // A minute before the end, or half-way where less than two minutes are left: a failed try is repeated.
-    const wait = left > 120_000 ? left - 60_000 : left / 2;
+    const wait = this.#token.dueIn(expiresAt, Date.now());
+    if (wait === null) return;
     this.#timers.after("refresh", Math.min(wait, LONGEST_TIMER_MS), async () => {
       if (wait > LONGEST_TIMER_MS) return this.#refreshBefore(expiresAt);
       try {
         await this.renew();
       } catch {
-        if (left > 5_000) this.#refreshBefore(expiresAt);
+        if (wait > 2_500) this.#refreshBefore(expiresAt);
       }
     });
   }
@@ -373,6 +391,6 @@ export class Connection extends Emitter {
 
   #setState(state, details = {}) {
     this.state = state;
-    this.emit("state", { state, error: null, retry_in_ms: null, ...details });
+    this.emit("state", { state, error: null, retry_in_ms: null, asked: false, away_ms: null, ...details });
   }
 }

@@ -47,13 +47,18 @@ export class RoomModel {
 
   snapshot({ messages, my_reactions = {} }) {
     this.messages = messages.map((message) => withMine(message, my_reactions));
-    this.hasMore = (this.messages[0]?.no ?? 1) > 1;
+    // A room that lost its log begins with none of them; history has them all the same.
+    this.hasMore = messages.length === 0 ? this.stats.message_count > 0 : messages[0].no > 1;
     for (const message of messages) this.#arrived(message);
     for (const [id, item] of this.pending) if (item.state === "sent") this.pending.delete(id);
   }
 
-  /** Adds a page of history, in any order; returns how many messages were new. */
-  prepend({ messages, has_more, my_reactions = {} }) {
+  /**
+   * Adds a page of history, in any order; returns how many messages were new. A page that was asked for `before` what
+   * is no longer the first message belongs to a list that was replaced meanwhile: it would leave a hole, and is not taken.
+   */
+  prepend({ messages, has_more, my_reactions = {} }, before = this.messages[0]?.no) {
+    if (before !== this.messages[0]?.no) return null;
     const known = new Set(this.messages.map(({ message_id }) => message_id));
     const older = messages
       .filter(({ message_id }) => !known.has(message_id))

@@ -1,0 +1,112 @@
+// What a reader who comes back is told: a line in the list where the news begins, and a pill that leads there.
+
+import { Absence } from "./absence.js";
+import { h, icon } from "./dom.js";
+import { MOST_KEPT } from "./list-view.js";
+import { count } from "./text.js";
+
+// As long as a page of history can be.
+const PAGE = 100;
+
+export class Missed {
+  #host;
+  #absence = new Absence();
+  #loading = false;
+  #replaced = false;
+  #text = h("span", {});
+  #jump = h("button", { class: "missed-jump", type: "button", onclick: () => this.#goThere() }, icon("up"), this.#text);
+
+  pill = h("div", { class: "missed-pill", hidden: true }, this.#jump,
+    h("button", { class: "missed-close", type: "button", "aria-label": "Mark as read", title: "Mark as read", onclick: () => this.#close() }, icon("close")));
+
+  /** `host` has `model`, `list`, `loadOlder(limit)` and `redraw()`. */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** The reader came or went. Returns a sentence where there is something to tell. */
+  present(here, away_ms) {
+    const { model } = this.#host;
+    if (!here) {
+      this.#absence.left(Date.now(), model);
+      return "";
+    }
+    const news = this.#absence.back(Date.now(), model, away_ms) || this.#replaced;
+    this.#replaced = false;
+    return news ? this.#sentence() : "";
+  }
+
+  replaced(before, how) {
+    this.#replaced = this.#absence.replaced(before, this.#host.model, how);
+  }
+
+  /** Another room, or the reader has answered: what was seen needs no line any more. */
+  forget({ seen = false } = {}) {
+    if (!seen || this.#absence.mark?.seen) this.#absence.forget();
+  }
+
+  /** For the list: `{from, text}` of the line, or null. `from` is the `no` before the first that is new. */
+  get line() {
+    const { mark } = this.#absence;
+    const { model } = this.#host;
+    if (!mark) return null;
+    const number = this.#absence.count(model);
+    if (number === 0) return null;
+    const gap = this.#absence.unloaded(model) > 0;
+    const text = mark.broken
+      ? "You may have missed messages; showing the newest"
+      : gap ? `You missed ${count(number, "message")}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}`;
+    return { from: mark.from, text };
+  }
+
+  /** After the list was drawn or moved. */
+  render() {
+    const { mark } = this.#absence;
+    const { list } = this.#host;
+    if (mark && !mark.seen && list.shows("missed")) mark.seen = true;
+    const hidden = !mark || mark.seen || !list.item("missed");
+    // Not to the field: on a phone that would open the keyboard.
+    if (hidden && this.pill.contains(this.pill.getRootNode().activeElement)) list.scroller.focus({ preventScroll: true });
+    this.pill.hidden = hidden;
+    if (!hidden) this.#text.textContent = this.#loading ? "Loading…" : this.#sentence();
+  }
+
+  #sentence() {
+    const number = this.#absence.count(this.#host.model);
+    if (number === null) return "You may have missed messages while you were away";
+    return number === 0 ? "" : `${count(number, "new message")} while you were away`;
+  }
+
+  async #goThere() {
+    if (this.#loading) return;
+    this.#loading = true;
+    this.render();
+    try {
+      await this.#loadAll();
+    } catch {
+      // The list goes on trying where the reader scrolls.
+    } finally {
+      this.#loading = false;
+    }
+    // Another room, or read meanwhile.
+    if (!this.#host.list.item("missed")) return;
+    this.#absence.mark.seen = true;
+    this.#host.list.goTo("missed");
+    this.#host.redraw();
+  }
+
+  /** Loads what stands between, where it is not more than the list can hold. */
+  async #loadAll() {
+    const { mark } = this.#absence;
+    const { model } = this.#host;
+    if (model.messages.at(-1).no - mark.from > MOST_KEPT) return;
+    for (let page = 0; page < MOST_KEPT / PAGE && this.#absence.mark === mark && this.#absence.unloaded(model) > 0; page += 1) {
+      await this.#host.loadOlder(PAGE);
+    }
+  }
+
+  #close() {
+    this.#absence.forget();
+    this.#host.redraw();
+  }
+}

@@ -1,0 +1,50 @@
+// One's own messages on their way: shown at once, and what became of them.
+
+import { ChatError } from "../chat.js";
+
+export class Sending {
+  #host;
+
+  /** `host` has `chat`, `model`, `redraw()` and `failed(error)`. */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  /** `item`: `client_id`, `content`, `timestamp` and `reply_to?`; also one that failed before. */
+  send(item) {
+    const { chat, model } = this.#host;
+    model.addPending(item);
+    this.#settle(item.client_id, chat.send(item.content, { client_id: item.client_id, reply_to: item.reply_to }));
+  }
+
+  /** An `unsent` of the connection: what was on its way when the page was loaded anew. */
+  takeUp({ client_id, content, reply_to, at, reply }) {
+    const { model } = this.#host;
+    if (model.pending.has(client_id)) return;
+    model.addPending({ client_id, content, reply_to, timestamp: new Date(at).toISOString() });
+    this.#settle(client_id, reply ?? Promise.reject(new ChatError({ code: "timeout" })));
+  }
+
+  discard(client_id) {
+    const { chat, model } = this.#host;
+    model.pending.delete(client_id);
+    chat?.forget(client_id);
+    this.#host.redraw();
+  }
+
+  async #settle(client_id, reply) {
+    const { chat, model } = this.#host;
+    this.#host.redraw();
+    try {
+      const { held, message_id, seq } = await reply;
+      if (held) model.settlePending(client_id, "held", null, message_id);
+      else model.settlePending(client_id, "sent");
+      // The first one's reply to a repeat: its event has been here, or stands above what is loaded.
+      if (!held && seq <= chat.position.seq) model.pending.delete(client_id);
+    } catch (error) {
+      model.settlePending(client_id, "failed", error);
+      if (error.retry_after_ms) this.#host.failed(error);
+    }
+    this.#host.redraw();
+  }
+}

@@ -1,0 +1,24 @@
+// The line that says who is typing.
+
+import { h } from "./dom.js";
+import { plain, typingLine } from "./text.js";
+
+export class TypingLine {
+  #timer = null;
+
+  element = h("p", { class: "typing" });
+
+  render(model) {
+    this.stop();
+    const now = Date.now();
+    const typing = model.typing(now);
+    this.element.textContent = typingLine(typing.map(({ username }) => plain(username)));
+    if (typing.length === 0) return;
+    // The first of them lapses without a word.
+    this.#timer = setTimeout(() => this.render(model), Math.min(...typing.map(({ until }) => until)) - now);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+}
