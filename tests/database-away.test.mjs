@@ -1,33 +1,7 @@
 // PostgreSQL goes away and comes back: rooms that exist go on, and it is told everything afterwards.
 import assert from "node:assert/strict";
-import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { chat, startServer, testDatabase, until } from "./harness/index.mjs";
-
-/** A TCP relay to `url`'s server that can be cut and opened again; `url` leads through it. */
-async function relay(to) {
-  const target = new URL(to);
-  const pipes = new Set();
-  const server = createServer((inside) => {
-    const outside = connect(Number(target.port || 5432), target.hostname);
-    for (const [a, b] of [[inside, outside], [outside, inside]]) {
-      pipes.add(a);
-      a.pipe(b);
-      a.on("error", () => b.destroy()).on("close", () => (pipes.delete(a), b.destroy()));
-    }
-  });
-  const listen = (port) => new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
-  await listen(0);
-  const { port } = server.address();
-  return {
-    url: Object.assign(new URL(to), { hostname: "127.0.0.1", port }).href,
-    cut: () => new Promise((resolve) => {
-      server.close(resolve);
-      for (const pipe of pipes) pipe.destroy();
-    }),
-    open: () => listen(port),
-  };
-}
+import { chat, relay, startServer, testDatabase, until } from "./harness/index.mjs";
 
 let database, link, server, join, open, rest;
 before(async () => {
