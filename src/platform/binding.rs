@@ -16,6 +16,11 @@ extern "C" {
     pub(super) fn storage(this: &RawState) -> RawStorage;
     #[wasm_bindgen(method, getter, js_name = abort)]
     fn abort_function(this: &RawState) -> js_sys::Function;
+    // Not the platform's: a mark of our own.
+    #[wasm_bindgen(method, getter, js_name = alarmRuns)]
+    fn alarm_mark(this: &RawState) -> JsValue;
+    #[wasm_bindgen(method, setter, js_name = alarmRuns)]
+    fn mark_alarm(this: &RawState, runs: bool);
 
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(f: &js_sys::Function, ms: i32) -> JsValue;
@@ -42,6 +47,22 @@ impl RawState {
         set_timeout(&self.abort_function().bind0(self), 0);
     }
 
+    /// Marks an alarm as running, until the result is dropped. The mark is on JavaScript's side: a trap anywhere in the
+    /// isolate takes all of the wasm's memory, and leaves the promise of each alarm under way open for ever.
+    pub(super) fn alarm_runs(&self) -> AlarmRuns<'_> {
+        self.mark_alarm(true);
+        AlarmRuns(self)
+    }
+
+    /// To be called for an object built anew: where its alarm began in a wasm instance that is gone, ends it, since the
+    /// platform calls no other alarm before that one has ended; then it calls it again.
+    pub(super) fn end_lost_alarm(&self) {
+        if self.alarm_mark().is_truthy() {
+            worker::console_error!("an alarm was lost with its wasm instance: this object begins anew");
+            self.abort_soon();
+        }
+    }
+
     /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.
     pub(super) fn set_alarm(&self, ms: u64) {
         // An alarm in the past would do too, but not one beyond what JavaScript holds exactly.
@@ -59,5 +80,14 @@ impl RawState {
             }
         };
         self.storage().transaction_sync(&mut run).map(|_| ()).map_err(|error| format!("{error:?}"))
+    }
+}
+
+/// An alarm that runs, see [`RawState::alarm_runs`].
+pub(super) struct AlarmRuns<'a>(&'a RawState);
+
+impl Drop for AlarmRuns<'_> {
+    fn drop(&mut self) {
+        self.0.mark_alarm(false);
     }
 }

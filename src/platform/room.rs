@@ -347,6 +347,7 @@ pub(super) fn answered<T: serde::Serialize>(answer: std::result::Result<T, ChatE
 impl DurableObject for Room {
     fn new(state: State, env: Env) -> Self {
         let (state, raw) = split(state);
+        raw.end_lost_alarm();
         if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
             state.set_websocket_auto_response(&pair);
         }
@@ -414,6 +415,7 @@ impl DurableObject for Room {
 
     async fn alarm(&self) -> Result<Response> {
         let inner = &self.inner;
+        let _runs = inner.raw.alarm_runs();
         inner.alarm.set(0);
         // What is due here does not wait for PostgreSQL.
         let batch = inner.next_batch();

@@ -34,6 +34,8 @@ pub struct MemoryLog {
     pub flaw: Cell<Flaw>,
     /// How often rows were read backwards.
     pub reads: Cell<u32>,
+    /// Bytes that each row takes besides its events.
+    pub weight: Cell<u64>,
 }
 
 impl MemoryLog {
@@ -149,6 +151,7 @@ impl Log for MemoryLog {
     }
 
     fn bytes(&self) -> u64 {
-        self.tables.borrow().log.values().map(|(_, events)| events.len() as u64).sum()
+        let tables = self.tables.borrow();
+        tables.log.values().map(|(_, events)| events.len() as u64 + self.weight.get()).sum()
     }
 }
