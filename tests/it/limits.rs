@@ -1,8 +1,8 @@
 //! How much may be said, by whom, and that a repeat is no second message.
 
 use crate::world::World;
-use edge_chat::protocol::{CreateRoom, ErrorCode};
 use edge_chat::protocol::call::{AsUser, Ask, PageQuery, SendBody};
+use edge_chat::protocol::{CreateRoom, ErrorCode};
 use serde_json::{Value, json};
 
 fn id(reply: &Value) -> String {
