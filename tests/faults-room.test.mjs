@@ -110,13 +110,13 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     const bots = [people[0], people[3]];
     const replies = [new Map(), new Map()];
     let traps = 0;
-    for (const after of [0, 1, 3, 6, 10, 15, 21, 28, 36, 45, 60]) {
+    for (const after of [0, 2, 5, 9, 15, 22, 30, 40]) {
       const errors = people.map((one) => one.errors);
       await fault(server, { after });
       await Promise.all(bots.map(async (bot, i) => {
         for (let n = 0; n < 3; n++) replies[i].set(`${after}-${n}`, await bot.say(`${after}-${n}`));
       }));
-      traps = (await until(3_000, async () => {
+      traps = (await until(1_500, async () => {
         const { traps: now } = await fault(server);
         return now > traps && now;
       })) ?? traps;
@@ -125,14 +125,14 @@ describe("a room in trouble", { concurrency: 3 }, () => {
       people.forEach((one, i) => assert.ok(one.errors - errors[i] <= 2, `${one.errors - errors[i]} errors after trap ${after}`));
     }
     const { instances } = await fault(server);
-    assert.ok(traps >= 8 && instances >= 5, `${traps} traps, ${instances} instances`);
+    assert.ok(traps >= 6 && instances >= 5, `${traps} traps, ${instances} instances`);
     for (const [i, room] of rooms.entries()) {
       const { body } = await rest("GET", `/rooms/${room}/messages?limit=100`);
       const said = body.messages.toReversed().map(({ content, message_id }) => [content, message_id]);
       assert.deepEqual(said, [...replies[i]].map(([content, { message_id }]) => [content, message_id]));
       for (const one of people.slice(3 * i, 3 * i + 3)) {
         await one.present();
-        const last = replies[i].get("60-2").seq;
+        const last = replies[i].get("40-2").seq;
         assert.ok(await until(2_000, async () => (await one.take(), one.at === last)), `at ${one.at} of ${last}`);
         assert.deepEqual(one.got, Array.from({ length: last - one.from }, (_, n) => one.from + 1 + n));
       }

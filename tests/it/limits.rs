@@ -184,6 +184,7 @@ fn v2_a_full_storage_refuses_what_is_said_until_the_drain_makes_space() {
     let mut w = World::new();
     let ada = w.join("ada");
     w.pg_down = true;
+    w.log.weight.set(Some(1));
     let mine = w.ask(ada, "send_message", json!({"content": "mine", "client_id": "mine"})).unwrap();
     w.close(ada);
     for _ in 0..10_200 {
@@ -192,7 +193,7 @@ fn v2_a_full_storage_refuses_what_is_said_until_the_drain_makes_space() {
     let (ada, moderator) = (w.join("ada"), w.join("mod"));
     let last = w.page("ada", PageQuery::Page { page: 1, limit: 1 })["held"][0]["message_id"].clone();
     // So heavy that the newest 10,000 fit below nine tenths, and 10,200 do not.
-    w.log.weight.set((9 << 30) / 10_100);
+    w.log.weight.set(Some((9 << 30) / 10_100));
     for (socket, who) in [(ada, "ada"), (moderator, "mod")] {
         let error = w.ask(socket, "send_message", json!({"content": "more"})).unwrap_err();
         assert_eq!((&error["code"], &error["retry_after_ms"]), (&json!("storage_full"), &json!(10_000)), "{error}");

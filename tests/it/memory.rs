@@ -34,8 +34,8 @@ pub struct MemoryLog {
     pub flaw: Cell<Flaw>,
     /// How often rows were read backwards.
     pub reads: Cell<u32>,
-    /// Bytes that each row takes besides its events.
-    pub weight: Cell<u64>,
+    /// Bytes that each row takes, whatever is in it; where there is none they are counted.
+    pub weight: Cell<Option<u64>>,
 }
 
 impl MemoryLog {
@@ -151,7 +151,10 @@ impl Log for MemoryLog {
     }
 
     fn bytes(&self) -> u64 {
-        let tables = self.tables.borrow();
-        tables.log.values().map(|(_, events)| events.len() as u64 + self.weight.get()).sum()
+        let log = &self.tables.borrow().log;
+        match self.weight.get() {
+            Some(weight) => weight * log.len() as u64,
+            None => log.values().map(|(_, events)| events.len() as u64).sum(),
+        }
     }
 }
