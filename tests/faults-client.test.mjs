@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { chat, relay, say, startServer, testDatabase, undisturbed, until } from "./harness/index.mjs";
+import { chat, enter, relay, say, startServer, testDatabase, undisturbed, until } from "./harness/index.mjs";
 
 const SERVICE = { sub: "backend", roles: ["service"] };
 const ending = [];
@@ -75,7 +75,7 @@ describe("clients behind bad lines", { concurrency: true }, () => {
     const room = "video_cut";
     const { link, join: joinFar } = await line();
     link.slow({ delay: 10, jitter: 30 });
-    const bot = await join(room, SERVICE);
+    const bot = await enter(join, room, SERVICE);
     const far = follower(joinFar, room, "ada");
     assert.ok(await until(5_000, () => far.at() > 0));
     const from = far.at();
@@ -98,7 +98,7 @@ describe("clients behind bad lines", { concurrency: true }, () => {
   test("V8: a slow and a silent line slow nobody else", async () => {
     const room = "video_lines";
     const [{ link: slow, join: joinSlow }, { link: silent, join: joinSilent }] = await Promise.all([line(), line()]);
-    const [bot, near] = [await join(room, SERVICE), await join(room, "near")];
+    const [bot, near] = [await enter(join, room, SERVICE), await join(room, "near")];
     const before = await say(bot, 30, "before");
     const ada = await joinSlow(room, "ada");
     await joinSilent(room, "bob");
@@ -119,7 +119,7 @@ describe("clients behind bad lines", { concurrency: true }, () => {
     test(`V10: a client ${whom} leaves within 30 s while the room is awake`, async () => {
       const room = `video_half_${way}`;
       const { link, join: joinFar } = await line();
-      const bot = await join(room, SERVICE);
+      const bot = await enter(join, room, SERVICE);
       const far = await joinFar(room, "ada");
       // As the client module does: a ping every 15 s, and a connection that answers none within 10 s is given up.
       const ping = () => {

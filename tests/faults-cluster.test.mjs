@@ -6,7 +6,7 @@ import { join as path } from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { chat, noMount, ownCluster, relay, say, startServer, undisturbed, until } from "./harness/index.mjs";
+import { chat, enter, noMount, ownCluster, relay, say, startServer, undisturbed, until } from "./harness/index.mjs";
 
 const SERVICE = { sub: "backend", roles: ["service"] };
 const ending = [];
@@ -48,7 +48,7 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
     const there = await reached({ max_connections: 12 });
     const { cluster, link, server, join, url } = there;
     const rooms = Array.from({ length: 40 }, (_, i) => `video_crowded_${i}`);
-    const bots = await Promise.all(rooms.map((room) => join(room, SERVICE)));
+    const bots = await Promise.all(rooms.map((room) => enter(join, room, SERVICE)));
     const before = await say(bots[0], 20, "before");
     for (const bot of bots) await say(bot, 1, "first");
     await alike(there, rooms[0], 5_000);
@@ -85,7 +85,7 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
     const there = await reached({});
     const { cluster, link, join } = there;
     const room = "video_restarted";
-    const bot = await join(room, SERVICE);
+    const bot = await enter(join, room, SERVICE);
     // So that a batch is long under way.
     await cluster.query("create function late() returns trigger language plpgsql as $$ begin perform pg_sleep(0.03); return new; end $$");
     await cluster.query("create trigger late before insert on messages for each row execute function late()");
@@ -122,7 +122,7 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
       return Object.assign(new URL(cluster.plainUrl), { pathname: "/small" }).href;
     });
     const room = "video_full";
-    const bot = await there.join(room, SERVICE);
+    const bot = await enter(there.join, room, SERVICE);
     const before = await say(bot, 20, "before");
     await alike(there, room, 5_000);
 

@@ -1,7 +1,7 @@
 // PostgreSQL is slow, silent, stopped or half gone: rooms do not notice, and what hangs is given up and done again.
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { chat, relay, say, startServer, testDatabase, undisturbed, until } from "./harness/index.mjs";
+import { chat, enter, relay, say, startServer, testDatabase, undisturbed, until } from "./harness/index.mjs";
 
 const SERVICE = { sub: "backend", roles: ["service"] };
 const ending = [];
@@ -18,7 +18,7 @@ async function reached(room) {
     await database.drop();
   });
   const { join, rest } = chat(server);
-  const bot = await join(room, SERVICE);
+  const bot = await enter(join, room, SERVICE);
   const stored = () => database.query("select no::int, content from messages where room_id = $1 order by no", [room]);
   const told = (count, ms) => until(ms, async () => (await stored()).length === count, 250);
   const failures = () => server.logs.filter(({ message }) => /drain: /.test(message)).length;

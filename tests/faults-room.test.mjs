@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { chat, fault, faulty, relay, say, startServer, testDatabase, until } from "./harness/index.mjs";
+import { chat, enter, fault, faulty, relay, say, startServer, testDatabase, until } from "./harness/index.mjs";
 
 const SERVICE = { sub: "backend", roles: ["service"] };
 const MODERATOR = { sub: "mod", username: "Mod", roles: ["moderator"] };
@@ -32,7 +32,7 @@ async function stubborn(join, room, who) {
     [socket, taken, gone] = [opened, 0, false];
     opened.closed.then(() => opened === socket && (gone = true));
   };
-  watch(await join(room, who));
+  watch(await enter(join, room, who));
   const { epoch, seq: from } = socket.joined;
   const self = {
     errors: 0,
@@ -163,8 +163,8 @@ describe("a room in trouble", { concurrency: 3 }, () => {
   test("V8: 200 evictions and wakes leave the wasm's memory and its rooms as they were, and every socket open", async () => {
     const { server, join, stored, told } = await reached({ patch: faulty });
     const room = "video_evicted";
+    const bot = await enter(join, room, SERVICE);
     const viewers = await Promise.all(Array.from({ length: 20 }, (_, i) => join(room, `viewer-${i}`)));
-    const bot = await join(room, SERVICE);
     let memory;
     for (let wake = 0; wake < 200; wake++) {
       await server.evict("Room", room);
@@ -184,7 +184,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
   test("V2: at nine tenths of its storage a room refuses to be told more, and nothing else; with space it goes on", async () => {
     const { server, join, rest, stored, told } = await reached();
     const room = "video_full_storage";
-    const mod = await join(room, MODERATOR);
+    const mod = await enter(join, room, MODERATOR);
     const ids = [];
     for (let i = 0; i < 5; i++) ids.push((await mod.request("send_message", { content: `m ${i}`, client_id: `c${i}` })).message_id);
     assert.ok(await told(room, 5, 5_000));
@@ -218,7 +218,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
   test("P2: a row that cannot be read stops the drain as long as it is so, with waits between tries, and no longer", async () => {
     const { server, link, join, told } = await reached();
     const room = "video_broken_row";
-    const bot = await join(room, SERVICE);
+    const bot = await enter(join, room, SERVICE);
     await say(bot, 1, "first");
     assert.ok(await told(room, 1, 3_000));
     await link.cut();
@@ -244,6 +244,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
   test("V2: of a burst beyond what a room takes each frame is answered, and what was acknowledged is there", async () => {
     const { server, join, rest, stored, told } = await reached({ vars: { RATE_LIMIT_MESSAGES: "1000" } });
     const room = "video_burst";
+    await enter(join, room, SERVICE);
     const members = await Promise.all(Array.from({ length: 15 }, (_, i) => join(room, `member-${i}`)));
     const answers = await Promise.all(members.flatMap((member, m) => Array.from({ length: 100 }, async (_, i) => {
       const client_id = `${m}-${i}`;

@@ -27,10 +27,18 @@ extern "C" {
 
     /// Its storage.
     pub(super) type RawStorage;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn sql(this: &RawStorage) -> RawSql;
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(this: &RawStorage, step: &mut dyn FnMut()) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     fn set_alarm_at(this: &RawStorage, ms: f64) -> Result<JsValue, JsValue>;
+
+    /// Its SQLite.
+    pub(super) type RawSql;
+    /// Bytes. The crate's own gives a `usize`, which ends at 4 GiB here.
+    #[wasm_bindgen(method, getter, js_name = databaseSize)]
+    pub(super) fn database_size(this: &RawSql) -> f64;
 }
 
 /// A second handle on the state, for what [`State`] does not bind; the first goes on to work.

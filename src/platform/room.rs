@@ -67,7 +67,8 @@ impl Inner {
         let name = self.state.id().name().unwrap_or_default();
         let id = RoomId::parse(&name)?;
         let settings = settings(&self.env)?;
-        let storage = Sqlite::open(self.state.storage().sql()).map_err(|e| broken("storage", e))?;
+        let storage =
+            Sqlite::open(self.state.storage().sql(), self.raw.storage().sql()).map_err(|e| broken("storage", e))?;
         let mut attachments = Vec::new();
         for socket in self.state.get_websockets() {
             let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();

@@ -4,7 +4,7 @@ export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";
 export { noMount, ownCluster } from "./cluster.mjs";
 export { fault, faulty } from "./faulty.mjs";
-export { say, undisturbed } from "./pace.mjs";
+export { enter, say, undisturbed } from "./pace.mjs";
 export { relay } from "./relay.mjs";
 export { openSocket, Refused } from "./socket.mjs";
 export { until } from "../../scripts/lib/process.mjs";
