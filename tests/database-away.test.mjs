@@ -19,7 +19,7 @@ after(async () => {
 const SERVICE = { sub: "backend", roles: ["service"] };
 const count = async (room) => Number((await database.query("select count(*) from messages where room_id = $1", [room]))[0].count);
 
-test("a room that exists does not notice; a new one waits; the log is drained afterwards", async () => {
+test("P2: a room that exists does not notice; a new one waits; the log is drained afterwards", async () => {
   const bot = await join("video_exists", SERVICE);
   const bob = await join("video_exists", "bob");
   await bot.request("send_message", { content: "before" });

@@ -17,7 +17,7 @@ const executable = (path) => {
 const onPath = (name) => process.env.PATH.split(delimiter).map((dir) => join(dir, name)).find(executable);
 
 /** Debian keeps the server's programs off the PATH, a folder for each version; the newest is taken. */
-function postgresFolder() {
+export function postgresFolder() {
   const base = "/usr/lib/postgresql";
   let versions = [];
   try {
@@ -82,7 +82,7 @@ export const moderationLists = () =>
   needed(() => Object.values(lists).every(existsSync), "Debian's lists of words and quotations", ...Object.keys(lists));
 
 /** The user that the server runs as: initdb refuses root. */
-function unprivileged() {
+export function unprivileged() {
   if (process.getuid() !== 0) return {};
   const id = (flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };

@@ -16,16 +16,29 @@ extern "C" {
     pub(super) fn storage(this: &RawState) -> RawStorage;
     #[wasm_bindgen(method, getter, js_name = abort)]
     fn abort_function(this: &RawState) -> js_sys::Function;
+    // Not the platform's: a mark of our own.
+    #[wasm_bindgen(method, getter, js_name = alarmRuns)]
+    fn alarm_mark(this: &RawState) -> JsValue;
+    #[wasm_bindgen(method, setter, js_name = alarmRuns)]
+    fn mark_alarm(this: &RawState, runs: bool);
 
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(f: &js_sys::Function, ms: i32) -> JsValue;
 
     /// Its storage.
     pub(super) type RawStorage;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn sql(this: &RawStorage) -> RawSql;
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(this: &RawStorage, step: &mut dyn FnMut()) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     fn set_alarm_at(this: &RawStorage, ms: f64) -> Result<JsValue, JsValue>;
+
+    /// Its SQLite.
+    pub(super) type RawSql;
+    /// Bytes. The crate's own gives a `usize`, which ends at 4 GiB here.
+    #[wasm_bindgen(method, getter, js_name = databaseSize)]
+    pub(super) fn database_size(this: &RawSql) -> f64;
 }
 
 /// A second handle on the state, for what [`State`] does not bind; the first goes on to work.
@@ -40,6 +53,22 @@ impl RawState {
     /// wasm on the stack it would leave the isolate's task queue locked for ever.
     pub(super) fn abort_soon(&self) {
         set_timeout(&self.abort_function().bind0(self), 0);
+    }
+
+    /// Marks an alarm as running, until the result is dropped. The mark is on JavaScript's side: a trap anywhere in the
+    /// isolate takes all of the wasm's memory, and leaves the promise of each alarm under way open for ever.
+    pub(super) fn alarm_runs(&self) -> AlarmRuns<'_> {
+        self.mark_alarm(true);
+        AlarmRuns(self)
+    }
+
+    /// To be called for an object built anew: where its alarm began in a wasm instance that is gone, ends it, since the
+    /// platform calls no other alarm before that one has ended; then it calls it again.
+    pub(super) fn end_lost_alarm(&self) {
+        if self.alarm_mark().is_truthy() {
+            worker::console_error!("an alarm was lost with its wasm instance: this object begins anew");
+            self.abort_soon();
+        }
     }
 
     /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.
@@ -59,5 +88,14 @@ impl RawState {
             }
         };
         self.storage().transaction_sync(&mut run).map(|_| ()).map_err(|error| format!("{error:?}"))
+    }
+}
+
+/// An alarm that runs, see [`RawState::alarm_runs`].
+pub(super) struct AlarmRuns<'a>(&'a RawState);
+
+impl Drop for AlarmRuns<'_> {
+    fn drop(&mut self) {
+        self.0.mark_alarm(false);
     }
 }

@@ -5,10 +5,13 @@ use super::bridge::Bridge;
 use super::drain_link::within;
 use super::postgres::{connect, one};
 use super::room::answered;
+use super::util::{entropy, now};
 use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{APPLY, Applied, Halving, Next, history, read_applied};
+use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::{LocalBoxFuture, Shared};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -23,12 +26,17 @@ const BATCHES: usize = 128;
 const BYTES: usize = 4 << 20;
 /// A statement may take this long, ms: below the rooms' own 20 s.
 const STATEMENT_WITHIN: u64 = 15_000;
-/// A connection may take this long, ms.
-const CONNECT_WITHIN: u64 = 2_500;
+/// A connection may take this long, ms: one round trip after the other, for batches that can wait.
+const CONNECT_WITHIN: u64 = 10_000;
+/// The same, and then the answer, where a room waits for it: below its own 3 s.
+const LOOK_UP_WITHIN: u64 = 2_500;
+/// The longest rest after connections that failed, ms: rooms have waits of their own, but there may be thousands of them.
+const REST: u64 = 2_000;
 /// How long a connection without work is kept, ms: it keeps the object awake.
 const IDLE: u64 = 10_000;
 
 type Outcome = std::result::Result<Applied, String>;
+type Connecting = Shared<LocalBoxFuture<'static, std::result::Result<Rc<Client>, String>>>;
 
 /// A drain: writes what rooms hand it to PostgreSQL, holds nothing that is not in a room's log.
 #[durable_object(fetch)]
@@ -41,6 +49,10 @@ struct Inner {
     env: Env,
     client: RefCell<Option<Rc<Client>>>,
     waiting: RefCell<VecDeque<(Rc<str>, oneshot::Sender<Outcome>)>>,
+    connecting: RefCell<Option<Connecting>>,
+    /// Connections that failed one after the other, and until when no other is tried.
+    failures: Cell<u32>,
+    rest_until: Cell<u64>,
     held: Cell<usize>,
     running: Cell<bool>,
     used: Cell<u64>,
@@ -48,14 +60,48 @@ struct Inner {
 }
 
 impl Inner {
-    async fn client(self: &Rc<Self>) -> std::result::Result<Rc<Client>, String> {
+    /// The connection, within `ms`; whoever needs one meanwhile waits for the same.
+    async fn client(self: &Rc<Self>, ms: u64) -> std::result::Result<Rc<Client>, String> {
         self.used.set(self.used.get() + 1);
         if let Some(client) = self.client.borrow().as_ref().filter(|client| !client.is_closed()) {
             return Ok(client.clone());
         }
-        let client = within(CONNECT_WITHIN, connect(&self.env, |driver| self.state.wait_until(driver))).await??;
-        *self.client.borrow_mut() = Some(client.clone());
-        Ok(client)
+        if self.resting().is_some() {
+            return Err("no connection is tried for a moment, after one that failed".into());
+        }
+        let connecting = self.connecting.borrow().clone();
+        let connecting = connecting.unwrap_or_else(|| {
+            let connecting = self.clone().connect().boxed_local().shared();
+            *self.connecting.borrow_mut() = Some(connecting.clone());
+            // It goes on where the one who asked for it has stopped waiting.
+            self.state.wait_until(connecting.clone().map(|_| ()));
+            connecting
+        });
+        within(ms, connecting).await?
+    }
+
+    async fn connect(self: Rc<Self>) -> std::result::Result<Rc<Client>, String> {
+        let connected = within(CONNECT_WITHIN, connect(&self.env, |driver| self.state.wait_until(driver))).await;
+        let connected = connected.and_then(|connected| connected);
+        self.connecting.borrow_mut().take();
+        match &connected {
+            Ok(client) => {
+                self.failures.set(0);
+                *self.client.borrow_mut() = Some(client.clone());
+            }
+            Err(_) => {
+                let ceiling = (250u64 << self.failures.get().min(8)).min(REST);
+                self.failures.set(self.failures.get() + 1);
+                let jitter = u64::from(entropy()[0]) * ceiling / 512;
+                self.rest_until.set(now() + ceiling / 2 + jitter);
+            }
+        }
+        connected
+    }
+
+    /// How long no connection is tried yet, ms.
+    fn resting(&self) -> Option<u64> {
+        self.rest_until.get().checked_sub(now()).filter(|wait| *wait > 0)
     }
 
     /// Lets the connection go once nobody has used it for a while.
@@ -105,7 +151,7 @@ impl Inner {
     }
 
     async fn write(self: &Rc<Self>, batches: &[Rc<str>]) -> std::result::Result<Vec<Applied>, String> {
-        let client = self.client().await?;
+        let client = self.client(CONNECT_WITHIN).await?;
         let batches: Vec<&str> = batches.iter().map(|batch| &**batch).collect();
         let answer = within(STATEMENT_WITHIN, one(&client, APPLY, &[(&batches, Type::TEXT_ARRAY)])).await??;
         read_applied(&answer.unwrap_or_default(), batches.len())
@@ -129,6 +175,10 @@ impl Inner {
             let message = "The drain holds as much as it can.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));
         }
+        if let Some(wait) = self.resting() {
+            let message = "The drain rests after a connection that failed.";
+            return Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(wait));
+        }
         self.held.set(self.held.get() + batch.len());
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back((batch, sender));
@@ -141,8 +191,8 @@ impl Inner {
 
     async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
         let read = async {
-            let client = self.client().await?;
-            let answer = within(CONNECT_WITHIN, one(&client, history::ROOM, &[(&id, Type::TEXT)])).await??;
+            let client = self.client(LOOK_UP_WITHIN).await?;
+            let answer = within(LOOK_UP_WITHIN, one(&client, history::ROOM, &[(&id, Type::TEXT)])).await??;
             answer.map(|answer| history::read_room(&answer)).transpose()
         };
         let found = read.await;
@@ -164,6 +214,9 @@ impl DurableObject for Drain {
             state: split(state).0,
             env,
             client: RefCell::default(),
+            connecting: RefCell::default(),
+            failures: Cell::new(0),
+            rest_until: Cell::new(0),
             waiting: RefCell::default(),
             held: Cell::new(0),
             running: Cell::new(false),

@@ -68,7 +68,8 @@ impl Inner {
         let name = self.state.id().name().unwrap_or_default();
         let id = RoomId::parse(&name)?;
         let settings = settings(&self.env)?;
-        let storage = Sqlite::open(self.state.storage().sql()).map_err(|e| broken("storage", e))?;
+        let storage =
+            Sqlite::open(self.state.storage().sql(), self.raw.storage().sql()).map_err(|e| broken("storage", e))?;
         let mut attachments = Vec::new();
         for socket in self.state.get_websockets() {
             let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();
@@ -358,6 +359,7 @@ pub(super) fn answered<T: serde::Serialize>(answer: std::result::Result<T, ChatE
 impl DurableObject for Room {
     fn new(state: State, env: Env) -> Self {
         let (state, raw) = split(state);
+        raw.end_lost_alarm();
         if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
             state.set_websocket_auto_response(&pair);
         }
@@ -425,6 +427,7 @@ impl DurableObject for Room {
 
     async fn alarm(&self) -> Result<Response> {
         let inner = &self.inner;
+        let _runs = inner.raw.alarm_runs();
         inner.alarm.set(0);
         // What is due here does not wait for PostgreSQL.
         let batch = inner.next_batch(Sink::Postgres);

@@ -1,6 +1,6 @@
 //! A room's log in its object's SQLite.
 
-use super::binding::RawState;
+use super::binding::{RawSql, RawState};
 use crate::room::{Log, Read, Row, StorageFault, Write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ const SIZE_ANSWERS: u32 = 64;
 
 pub(super) struct Sqlite {
     sql: SqlStorage,
+    raw: RawSql,
     /// The size in bytes, and how many more asks it answers.
     size: Cell<(u64, u32)>,
 }
@@ -48,11 +49,11 @@ fn fault(error: impl std::fmt::Display) -> StorageFault {
 
 impl Sqlite {
     /// Opens the storage, making the tables where it is empty.
-    pub(super) fn open(sql: SqlStorage) -> Read<Self> {
+    pub(super) fn open(sql: SqlStorage, raw: RawSql) -> Read<Self> {
         for table in SCHEMA {
             sql.exec(table, None).map_err(fault)?;
         }
-        Ok(Self { sql, size: Cell::default() })
+        Ok(Self { sql, raw, size: Cell::default() })
     }
 
     fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
@@ -182,7 +183,7 @@ impl Log for Sqlite {
 
     fn bytes(&self) -> u64 {
         let (size, answers) = match self.size.get() {
-            (_, 0) => (u64::try_from(self.sql.database_size()).unwrap_or_default(), SIZE_ANSWERS),
+            (_, 0) => (self.raw.database_size() as u64, SIZE_ANSWERS),
             known => known,
         };
         self.size.set((size, answers.saturating_sub(1)));

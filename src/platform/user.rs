@@ -147,6 +147,7 @@ impl Inner {
 impl DurableObject for User {
     fn new(state: State, env: Env) -> Self {
         let (state, raw) = split(state);
+        raw.end_lost_alarm();
         Self { inner: Rc::new(Inner { state, raw, env, user: RefCell::default(), alarm: Cell::new(0) }) }
     }
 
@@ -159,6 +160,7 @@ impl DurableObject for User {
     }
 
     async fn alarm(&self) -> Result<Response> {
+        let _runs = self.inner.raw.alarm_runs();
         self.inner.alarm.set(0);
         self.inner.push();
         self.inner.drain().await;

@@ -1,7 +1,7 @@
 // The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
 import { execFileSync } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,8 +51,9 @@ function objectId(unique, name) {
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
  * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
  * the SQLite of the object so named; `restart()` starts it again on the same data and port; `stop()`.
+ * `patch` gives another text for the built JavaScript around the wasm. `file(className, name)` is the path of that SQLite.
  */
-export async function startServer({ vars = {}, databaseUrl, persist, port } = {}) {
+export async function startServer({ vars = {}, databaseUrl, persist, port, patch = (text) => text } = {}) {
   const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
   const storage = persist ?? mkdtempSync(join(tmpdir(), "edge-chat-state-"));
   port ??= await freePort();
@@ -66,7 +67,7 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
     name: config.name,
     compatibilityDate: config.compatibility_date,
     modules: [
-      { type: "ESModule", path: join(root, "build/index.js") },
+      { type: "ESModule", path: join(root, "build/index.js"), contents: patch(readFileSync(join(root, "build/index.js"), "utf8")) },
       { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
     ],
     modulesRoot: join(root, "build"),
@@ -86,6 +87,11 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
     handleStructuredLogs: (line) => logs.push(line),
   });
 
+  const file = (className, name) => {
+    const namespace = `${config.name}-${className}`;
+    return join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`);
+  };
+
   let miniflare;
   const begin = async () => {
     miniflare = new Miniflare(options);
@@ -103,9 +109,9 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       return line;
     },
     evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
+    file,
     sql(className, name, statement, ...values) {
-      const namespace = `${config.name}-${className}`;
-      const db = new DatabaseSync(join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`));
+      const db = new DatabaseSync(file(className, name));
       try {
         return db.prepare(statement).all(...values);
       } finally {

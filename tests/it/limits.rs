@@ -1,8 +1,8 @@
 //! How much may be said, by whom, and that a repeat is no second message.
 
 use crate::world::World;
-use edge_chat::protocol::CreateRoom;
-use edge_chat::protocol::call::{AsUser, Ask, SendBody};
+use edge_chat::protocol::call::{AsUser, Ask, PageQuery, SendBody};
+use edge_chat::protocol::{CreateRoom, ErrorCode};
 use serde_json::{Value, json};
 
 fn id(reply: &Value) -> String {
@@ -176,4 +176,42 @@ fn a_read_only_room_is_for_moderators() {
     assert_eq!(w.code(bob, "send_message", json!({"content": "x"})), "room_mode");
     let message = id(&w.say(moderator, "x"));
     assert_eq!(w.code(bob, "react", json!({"message_id": message, "reaction": "👍"})), "room_mode");
+}
+
+/// V2, P2: nothing is acknowledged that might not fit; all else goes on, and so do sends once there is space.
+#[test]
+fn v2_a_full_storage_refuses_what_is_said_until_the_drain_makes_space() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    w.pg_down = true;
+    w.log.weight.set(Some(1));
+    let mine = w.ask(ada, "send_message", json!({"content": "mine", "client_id": "mine"})).unwrap();
+    w.close(ada);
+    for _ in 0..10_200 {
+        w.post("mod", "and more").unwrap();
+    }
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    let last = w.page("ada", PageQuery::Page { page: 1, limit: 1 })["held"][0]["message_id"].clone();
+    // So heavy that the newest 10,000 fit below nine tenths, and 10,200 do not.
+    w.log.weight.set(Some((9 << 30) / 10_100));
+    for (socket, who) in [(ada, "ada"), (moderator, "mod")] {
+        let error = w.ask(socket, "send_message", json!({"content": "more"})).unwrap_err();
+        assert_eq!((&error["code"], &error["retry_after_ms"]), (&json!("storage_full"), &json!(10_000)), "{error}");
+        assert_eq!(w.post(who, "more").unwrap_err().code, ErrorCode::StorageFull);
+    }
+    // What was acknowledged is answered for, and everything but saying more works.
+    assert_eq!(w.ask(ada, "send_message", json!({"content": "mine", "client_id": "mine"})).unwrap(), mine);
+    w.ask(ada, "delete_message", json!({"message_id": id(&mine)})).unwrap();
+    w.ask(ada, "react", json!({"message_id": last, "reaction": "👍"})).unwrap();
+    w.ask(moderator, "ban_user", json!({"user_id": "eve", "duration_s": 60})).unwrap();
+    w.join("bob");
+    assert_eq!(w.page("ada", PageQuery::Page { page: 1, limit: 50 })["total"], json!(10_201));
+
+    // PostgreSQL does not have it: nothing may be let go of.
+    w.advance(60_000);
+    assert_eq!(w.code(ada, "send_message", json!({"content": "more"})), "storage_full");
+    w.pg_down = false;
+    w.advance(60_000);
+    w.say(ada, "more");
+    assert_eq!(w.pg.messages.len(), 10_201, "all that was said before");
 }

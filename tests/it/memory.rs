@@ -36,6 +36,8 @@ pub struct MemoryLog {
     pub reads: Cell<u32>,
     /// Bytes beside those of the log.
     pub beside: Cell<u64>,
+    /// Bytes that each row takes, whatever is in it; where there is none they are counted.
+    pub weight: Cell<Option<u64>>,
 }
 
 impl MemoryLog {
@@ -161,6 +163,10 @@ impl Log for MemoryLog {
     }
 
     fn bytes(&self) -> u64 {
-        self.tables.borrow().log.values().map(|(_, events)| events.len() as u64).sum::<u64>() + self.beside.get()
+        let log = &self.tables.borrow().log;
+        match self.weight.get() {
+            Some(weight) => weight * log.len() as u64,
+            None => log.values().map(|(_, events)| events.len() as u64).sum::<u64>() + self.beside.get(),
+        }
     }
 }
