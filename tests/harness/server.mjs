@@ -1,7 +1,7 @@
 // The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
 import { execFileSync } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,14 +45,15 @@ function objectId(unique, name) {
 /**
  * Starts the Worker. `vars` are settings over those of wrangler.toml (null takes one away); without `databaseUrl` the
  * database is one that refuses connections; `persist` is the folder of the objects' storage, else a fresh one that goes
- * with `stop()`.
+ * with `stop()`; `build` is the folder of the built Worker.
  *
  * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
  * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
- * the SQLite of the object so named; `restart()` starts it again on the same data and port; `stop()`.
+ * the SQLite of the object so named, `copied(…)` the same of a copy, at any time that nothing is written; `restart(build)`
+ * starts it again on the same data and port, of another build where one is given; `stop()`.
  */
-export async function startServer({ vars = {}, databaseUrl, persist, port } = {}) {
+export async function startServer({ vars = {}, databaseUrl, persist, port, build = join(root, "build") } = {}) {
   const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
   const storage = persist ?? mkdtempSync(join(tmpdir(), "edge-chat-state-"));
   port ??= await freePort();
@@ -62,14 +63,14 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
   const bindings = { ...config.vars, ...calm, JWT_SECRET: SECRET, AUTO_CREATE_ROOMS: "true", ...vars };
   for (const [name, value] of Object.entries(bindings)) if (value === null) delete bindings[name];
 
-  const options = convertV4MiniflareOptions({
+  const options = (folder) => convertV4MiniflareOptions({
+    modules: [
+      { type: "ESModule", path: join(folder, "index.js") },
+      { type: "CompiledWasm", path: join(folder, "index_bg.wasm") },
+    ],
+    modulesRoot: folder,
     name: config.name,
     compatibilityDate: config.compatibility_date,
-    modules: [
-      { type: "ESModule", path: join(root, "build/index.js") },
-      { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
-    ],
-    modulesRoot: join(root, "build"),
     bindings,
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
@@ -88,10 +89,23 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
 
   let miniflare;
   const begin = async () => {
-    miniflare = new Miniflare(options);
+    miniflare = new Miniflare(options(build));
     await miniflare.ready;
   };
   await begin();
+
+  const file = (className, name) => {
+    const namespace = `${config.name}-${className}`;
+    return join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`);
+  };
+  const query = (path, statement, values) => {
+    const db = new DatabaseSync(path);
+    try {
+      return db.prepare(statement).all(...values);
+    } finally {
+      db.close();
+    }
+  };
 
   return {
     url: `http://127.0.0.1:${port}`,
@@ -103,13 +117,15 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       return line;
     },
     evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
-    sql(className, name, statement, ...values) {
-      const namespace = `${config.name}-${className}`;
-      const db = new DatabaseSync(join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`));
+    sql: (className, name, statement, ...values) => query(file(className, name), statement, values),
+    copied(className, name, statement, ...values) {
+      const folder = mkdtempSync(join(tmpdir(), "edge-chat-copy-"));
       try {
-        return db.prepare(statement).all(...values);
+        const from = file(className, name);
+        for (const end of ["", "-wal"]) if (existsSync(from + end)) cpSync(from + end, join(folder, `copy${end}`));
+        return query(join(folder, "copy"), statement, values);
       } finally {
-        db.close();
+        rmSync(folder, { recursive: true, force: true });
       }
     },
     async kill9() {
@@ -119,7 +135,8 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       // Miniflare would start another at once.
       await miniflare.dispose();
     },
-    restart: async () => {
+    restart: async (other = build) => {
+      build = other;
       await miniflare.dispose();
       await begin();
     },
