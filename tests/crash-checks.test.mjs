@@ -104,12 +104,14 @@ test("P1: PostgreSQL that lacks a row, has one too many, another text, reaction 
 });
 
 test("B1: a stream with a hole, out of order, of another place or with other values", () => {
-  const entry = (event) => ({ id: `1-${event.seq}`, fields: { room: "r", epoch: "1", seq: String(event.seq), event: line(event).event, data: JSON.stringify(line(event).data) } });
-  const entries = [2, 3, 5, 7, 8, 9, 11, 12].map((seq) => entry(LOG[seq - 1]));
+  const entry = (event, after) => ({ id: `1-${event.seq}`, fields: { room: "r", epoch: "1", seq: String(event.seq), after: String(after), event: line(event).event, data: JSON.stringify(line(event).data) } });
+  const seqs = [2, 3, 4, 5, 7, 8, 9, 11, 12];
+  const entries = seqs.map((seq, i) => entry(LOG[seq - 1], seqs[i - 1] ?? 0));
   const check = (all) => found(checkStream, LOG, 1, "r", all);
   assert.deepEqual(check(entries), []);
   finds(check(entries.slice(0, -1)), /^B1: the stream lacks seq 12/);
-  finds(check([entries[1], entries[0], ...entries.slice(2)]), /^B1: the stream has seq 2 after 3/);
+  finds(check(entries.toSpliced(1, 1)), /^B1: the stream has seq 4, said to be after 3, after 2/);
+  finds(check([entries[1], entries[0], ...entries.slice(2)]), /B1: the stream has seq 2, said to be after 0, after 3/);
   finds(check(entries.with(0, { ...entries[0], id: "2-2" })), /^B1: the stream's entry 2-2/);
   finds(check(entries.with(0, { ...entries[0], fields: { ...entries[0].fields, data: entries[1].fields.data } })), /^B1: the stream has at seq 2/);
 });
