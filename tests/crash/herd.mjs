@@ -7,7 +7,7 @@ import { startServers } from "./servers.mjs";
 
 const SMALL_ROOMS = 20;
 /** One of so many has a token. */
-const MEMBERS = Number(process.env.MEMBERS ?? 5);
+const MEMBERS = 5;
 /** Messages in each room before the cut, and again while everybody is away. */
 const SAID = 20;
 const AT_ONCE = 200;

@@ -7,7 +7,7 @@ import { startServers } from "./servers.mjs";
 
 const ROOMS = 4;
 /** So many rounds happen to the same people in the same rooms. */
-const ROUNDS_OF_A_ROOM = 4;
+const ROUNDS_OF_A_ROOM = 3;
 const BACK_MS = 60_000;
 const DRAINED_MS = 30_000;
 const SHOWN_FAULTS = 20;
