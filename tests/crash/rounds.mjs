@@ -1,4 +1,6 @@
 // Rounds: people talk, a server dies, everything comes back, and all that was seen and promised is checked.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/lib/process.mjs";
 import { checkAcknowledged, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
@@ -22,7 +24,7 @@ class Failed extends Error {}
 
 /**
  * Plays `rounds` rounds with the dice of `seed`; `say` gets a line a round. Gives the figures; `faults` of it is empty
- * where everything held, and else the storage is kept in the folder `kept`.
+ * where everything held, and else the storage is kept in the folder `kept`, with what the last rooms' clients saw.
  */
 export async function crash({ rounds, seed, builds, say = () => {} }) {
   // The talk takes from dice of its own: how often it does depends on the machine.
@@ -51,7 +53,11 @@ export async function crash({ rounds, seed, builds, say = () => {} }) {
   close(rooms, figures);
   const keep = figures.faults.length > 0;
   await servers.stop({ keep });
-  if (keep) figures.kept = servers.storage;
+  if (keep) {
+    figures.kept = servers.storage;
+    const seen = rooms.map(({ id, acts, clients }) => ({ id, acts, clients: clients.map(({ name, record }) => ({ name, entries: record.entries })) }));
+    writeFileSync(join(servers.storage, "seen.json"), JSON.stringify(seen, null, 1));
+  }
   return figures;
 }
 
