@@ -16,8 +16,11 @@ export function dice(seed) {
   };
 }
 
-/** Refusals that are an answer: the message was deleted meanwhile, or has as many reactions as there may be. */
-const ANSWERS = ["message_not_found", "too_many_reactions"];
+/**
+ * Refusals that are an answer: the message was deleted meanwhile, or has as many reactions as there may be; or the ban
+ * was lifted, and the answer to that was lost.
+ */
+const ANSWERS = ["message_not_found", "too_many_reactions", "user_not_found"];
 const REACTIONS = ["👍", "🎉", "❤️", "😂"];
 
 /** A room with its people and what they did. `acts`: `{event, data, user, reply}` of what was acknowledged. */
