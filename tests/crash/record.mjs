@@ -64,7 +64,8 @@ export class Record {
           record.refused.push(statusCode);
           this.terminate();
         });
-        this.on("message", (data) => record.came(data.toString()));
+        // What still comes on a socket that the client gave up is not for it.
+        this.on("message", (data) => this.readyState === WebSocket.OPEN && record.came(data.toString()));
       }
 
       send(text) {
