@@ -42,7 +42,7 @@ const inLog = () =>
     .filter(({ event }) => event === "new_message")
     .map(({ data }) => data);
 
-test("SIGKILL in the middle of 10,000 sends loses nothing that was acknowledged", { timeout: 150_000 }, async () => {
+test("V2, V3, P1: SIGKILL in the middle of 10,000 sends loses nothing that was acknowledged", { timeout: 150_000 }, async () => {
   const { join, rest } = chat(server);
   const acknowledged = new Map();
   let killed;

@@ -20,7 +20,7 @@ function keeps(now, then) {
 for (const name of fixtures) {
   const { room, seen, stored } = JSON.parse(readFileSync(new URL(name, folder), "utf8"));
 
-  test(`${name}: a stored room is joined, resumed, read and goes on`, async () => {
+  test(`V4, P1: ${name}: a stored room is joined, resumed, read and goes on`, async () => {
     const database = await testDatabase();
     const server = await startServer({ databaseUrl: database.url });
     const { join, rest } = chat(server);

@@ -1,9 +1,9 @@
 // What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, Chromium, lists of words, and apt where one is missing.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { Stop, accepts, atEnd, end, freePort, run, start, step, until } from "./process.mjs";
+import { Stop, accepts, atEnd, childrenOf, end, freePort, run, start, step, until } from "./process.mjs";
 
 const executable = (path) => {
   try {
@@ -14,7 +14,7 @@ const executable = (path) => {
   }
 };
 
-const onPath = (name) => process.env.PATH.split(delimiter).map((dir) => join(dir, name)).find(executable);
+export const onPath = (name) => process.env.PATH.split(delimiter).map((dir) => join(dir, name)).find(executable);
 
 /** Debian keeps the server's programs off the PATH, a folder for each version; the newest is taken. */
 export function postgresFolder() {
@@ -44,7 +44,7 @@ function mayInstall() {
 }
 
 /** What `find` gives; where that is nothing, after its Debian packages were installed. */
-async function needed(find, what, ...debianPackages) {
+export async function needed(find, what, ...debianPackages) {
   const there = find();
   if (there) return there;
   const prefix = mayInstall();
@@ -88,30 +88,58 @@ export function unprivileged() {
   return { uid: id("-u"), gid: id("-g") };
 }
 
-/** Starts a throw-away cluster on a free port and gives its URL; it and its data go when the script ends. */
-export async function throwAwayCluster() {
+/**
+ * A cluster of one's own on a free port, started. `durable`: with fsync, so that it may be killed. The result: `url`;
+ * `pids()`, the server's processes, the postmaster first; `start()` again after it was killed; `stop()`, which takes the data along.
+ */
+export async function cluster({ durable = false } = {}) {
   const bin = await needed(postgresFolder, "PostgreSQL", "postgresql");
   const user = unprivileged();
   const home = mkdtempSync(join(tmpdir(), "edge-chat-pg-"));
   if (user.uid !== undefined) chownSync(home, user.uid, user.gid);
-  atEnd(() => rmSync(home, { recursive: true, force: true }));
   const data = join(home, "data");
   const port = await freePort();
   const as = { cwd: home, ...user };
+  const password = join(home, "password");
+  writeFileSync(password, "postgres\n", { mode: 0o644 });
+  await run(join(bin, "initdb"), ["-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password,
+    "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"], { ...as, stdio: ["ignore", "ignore", 2] });
 
-  await step(`starting a throw-away PostgreSQL on port ${port}`, async () => {
-    const password = join(home, "password");
-    writeFileSync(password, "postgres\n", { mode: 0o644 });
-    await run(join(bin, "initdb"), ["-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password,
-      "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"], { ...as, stdio: ["ignore", "ignore", 2] });
-    const server = start(join(bin, "postgres"), ["-D", data, "-p", String(port), "-k", home, "-h", "127.0.0.1",
-      "-c", "fsync=off", "-c", "max_connections=200", "-c", "log_min_messages=fatal"], { ...as, endWith: "SIGINT" });
+  // After a crash it accepts connections before it answers.
+  const ready = () => spawnSync(join(bin, "pg_isready"), ["-q", "-h", "127.0.0.1", "-p", String(port)]).status === 0;
+  let server;
+  const begin = async () => {
+    server = start(join(bin, "postgres"), ["-D", data, "-p", String(port), "-k", home, "-h", "127.0.0.1",
+      "-c", `fsync=${durable ? "on" : "off"}`, "-c", "max_connections=200", "-c", `log_min_messages=${durable ? "panic" : "fatal"}`], { ...as, endWith: "SIGINT" });
     let ended;
     server.gone.then((how) => (ended = how));
-    const up = await until(30_000, () => ended || accepts(port));
-    if (up !== true) throw new Stop(`The throw-away PostgreSQL did not start (${ended ?? "no connection in 30 s"}).`);
+    const up = await until(30_000, () => ended || ready());
+    return up === true ? null : (ended ?? "no connection in 30 s");
+  };
+  const failed = await begin();
+  if (failed) throw new Stop(`The throw-away PostgreSQL did not start (${failed}).`);
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
+    pids: () => [server.pid, ...childrenOf(server.pid)],
+    async start() {
+      // What the killed one's processes hold is let go of when the last of them has noticed.
+      const up = await until(30_000, async () => !(await begin()), 100);
+      if (!up) throw new Stop("PostgreSQL did not start again within 30 s.");
+    },
+    async stop() {
+      await end(server);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Starts a throw-away cluster on a free port and gives its URL; it and its data go when the script ends. */
+export async function throwAwayCluster() {
+  return step("starting a throw-away PostgreSQL", async () => {
+    const { url, stop } = await cluster();
+    atEnd(stop);
+    return url;
   });
-  return `postgres://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
 }
 
 export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "redis-server");

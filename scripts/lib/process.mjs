@@ -1,5 +1,5 @@
 // Steps that say what they do and how long it took, and children that never outlive their parent.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createServer, connect } from "node:net";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,6 +46,12 @@ export const freePort = () =>
       server.close(() => resolve(port));
     });
   });
+
+/** The ids of a process's children. */
+export function childrenOf(pid) {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
+  return lines.map((line) => line.trim().split(/\s+/).map(Number)).filter(([, parent]) => parent === pid).map(([child]) => child);
+}
 
 const children = new Set();
 const closers = [];

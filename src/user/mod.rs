@@ -32,6 +32,9 @@ const LONGEST: u64 = 300_000;
 const CHANGES: Rate = Rate { messages: 60, window_ms: 60_000 };
 /// When a push that the object did not survive is tried again, ms: later than its own time limit.
 const LOST: u64 = 10_000;
+/// Entering a room again is written down only this long after the last time that was, ms: where everybody comes back at
+/// once, after a deploy, nobody's storage has to be waited for.
+const KNOWN: u64 = 3_600_000;
 /// A room in which the user is not is forgotten, but not while a socket may still be on its way there, ms.
 const ON_ITS_WAY: u64 = 60_000;
 
@@ -90,7 +93,11 @@ struct About {
 /// A room where the user was lately.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Visited {
+    /// When it was entered, at most [`KNOWN`] behind.
     at: u64,
+    /// When it was entered last, as far as the memory goes back.
+    #[serde(skip)]
+    entered: u64,
     /// The version that the room knows.
     told: u64,
     /// How often it did not answer since the last change.
@@ -138,7 +145,9 @@ impl User {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
             } else if let Some(room) = key.strip_prefix(KEY_ROOM) {
-                user.rooms.insert(room.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
+                let mut visited: Visited = serde_json::from_str(&value).map_err(|_| fault(&key))?;
+                visited.entered = visited.at;
+                user.rooms.insert(room.to_owned(), visited);
             } else if key == KEY_ABOUT {
                 user.about = serde_json::from_str(&value).map_err(|_| fault(&key))?;
             } else {
@@ -255,10 +264,14 @@ impl User {
     /// count as known there: an answer can be lost. Of too many rooms the one entered longest ago is forgotten.
     fn enter(&mut self, room: String, now: u64, step: &mut Step) {
         let visited = self.rooms.entry(room.clone()).or_default();
-        visited.at = now;
-        if visited.told < self.about.version {
+        visited.entered = now;
+        let behind = visited.told < self.about.version;
+        if behind {
             (visited.tries, visited.retry_at) = (0, now);
+        } else if visited.at.saturating_add(KNOWN) > now {
+            return;
         }
+        visited.at = now;
         step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
         if self.rooms.len() > MOST_ROOMS
             && let Some(oldest) = self.rooms.iter().min_by_key(|(_, visited)| visited.at).map(|(id, _)| id.clone())
@@ -292,7 +305,7 @@ impl User {
         visited.in_flight = false;
         visited.tries = visited.tries.saturating_add(1);
         match heard {
-            Some(false) if visited.at.saturating_add(ON_ITS_WAY) <= now => self.forget(room, &mut step),
+            Some(false) if visited.entered.saturating_add(ON_ITS_WAY) <= now => self.forget(room, &mut step),
             None => {
                 let wait = (RETRY << (visited.tries - 1).min(16)).min(LONGEST);
                 visited.retry_at = if version == self.about.version { now.saturating_add(wait) } else { now };

@@ -1,7 +1,7 @@
 // The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
 import { execFileSync } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,15 +45,16 @@ function objectId(unique, name) {
 /**
  * Starts the Worker. `vars` are settings over those of wrangler.toml (null takes one away); without `databaseUrl` the
  * database is one that refuses connections; `persist` is the folder of the objects' storage, else a fresh one that goes
- * with `stop()`.
+ * with `stop()`; `build` is the folder of the built Worker, and `patch` gives another text for the JavaScript around its wasm.
  *
  * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
  * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
- * the SQLite of the object so named; `restart()` starts it again on the same data and port; `stop()`.
- * `patch` gives another text for the built JavaScript around the wasm. `file(className, name)` is the path of that SQLite.
+ * the SQLite of the object so named, `copied(…)` the same of a copy, at any time that nothing is written; `restart(build)`
+ * starts it again on the same data and port, of another build where one is given; `file(className, name)` is the path of
+ * that SQLite; `stop()`.
  */
-export async function startServer({ vars = {}, databaseUrl, persist, port, patch = (text) => text } = {}) {
+export async function startServer({ vars = {}, databaseUrl, persist, port, build = join(root, "build"), patch = (text) => text } = {}) {
   const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
   const storage = persist ?? mkdtempSync(join(tmpdir(), "edge-chat-state-"));
   port ??= await freePort();
@@ -63,14 +64,14 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, patch
   const bindings = { ...config.vars, ...calm, JWT_SECRET: SECRET, AUTO_CREATE_ROOMS: "true", ...vars };
   for (const [name, value] of Object.entries(bindings)) if (value === null) delete bindings[name];
 
-  const options = convertV4MiniflareOptions({
+  const options = (folder) => convertV4MiniflareOptions({
+    modules: [
+      { type: "ESModule", path: join(folder, "index.js"), contents: patch(readFileSync(join(folder, "index.js"), "utf8")) },
+      { type: "CompiledWasm", path: join(folder, "index_bg.wasm") },
+    ],
+    modulesRoot: folder,
     name: config.name,
     compatibilityDate: config.compatibility_date,
-    modules: [
-      { type: "ESModule", path: join(root, "build/index.js"), contents: patch(readFileSync(join(root, "build/index.js"), "utf8")) },
-      { type: "CompiledWasm", path: join(root, "build/index_bg.wasm") },
-    ],
-    modulesRoot: join(root, "build"),
     bindings,
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
@@ -87,17 +88,25 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, patch
     handleStructuredLogs: (line) => logs.push(line),
   });
 
+  let miniflare;
+  const begin = async () => {
+    miniflare = new Miniflare(options(build));
+    await miniflare.ready;
+  };
+  await begin();
+
   const file = (className, name) => {
     const namespace = `${config.name}-${className}`;
     return join(storage, "do", namespace, `${objectId(namespace, name)}.sqlite`);
   };
-
-  let miniflare;
-  const begin = async () => {
-    miniflare = new Miniflare(options);
-    await miniflare.ready;
+  const query = (path, statement, values) => {
+    const db = new DatabaseSync(path);
+    try {
+      return db.prepare(statement).all(...values);
+    } finally {
+      db.close();
+    }
   };
-  await begin();
 
   return {
     url: `http://127.0.0.1:${port}`,
@@ -108,14 +117,17 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, patch
       if (!line) throw new Error(`nothing logged in ${ms} ms matches ${pattern}`);
       return line;
     },
-    evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
     file,
-    sql(className, name, statement, ...values) {
-      const db = new DatabaseSync(file(className, name));
+    evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
+    sql: (className, name, statement, ...values) => query(file(className, name), statement, values),
+    copied(className, name, statement, ...values) {
+      const folder = mkdtempSync(join(tmpdir(), "edge-chat-copy-"));
       try {
-        return db.prepare(statement).all(...values);
+        const from = file(className, name);
+        for (const end of ["", "-wal"]) if (existsSync(from + end)) cpSync(from + end, join(folder, `copy${end}`));
+        return query(join(folder, "copy"), statement, values);
       } finally {
-        db.close();
+        rmSync(folder, { recursive: true, force: true });
       }
     },
     async kill9() {
@@ -125,7 +137,8 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, patch
       // Miniflare would start another at once.
       await miniflare.dispose();
     },
-    restart: async () => {
+    restart: async (other = build) => {
+      build = other;
       await miniflare.dispose();
       await begin();
     },

@@ -238,6 +238,26 @@ fn of_the_rooms_the_latest_are_kept_and_those_where_nobody_is_are_not() {
 }
 
 #[test]
+fn v9_who_comes_back_within_an_hour_costs_the_storage_nothing() {
+    let mut ada = Object::new();
+    ada.enter("r1");
+    let stored = ada.state.clone();
+    ada.evict();
+    ada.now += 3_599_000;
+    ada.enter("r1");
+    assert_eq!(ada.state, stored);
+    ada.now += 1_000;
+    ada.enter("r1");
+    assert_ne!(ada.state, stored);
+    // A room that has to be told of a change is written down as ever.
+    ada.block("eve").unwrap();
+    let stored = ada.state.clone();
+    ada.now += 1;
+    ada.enter("r1");
+    assert_ne!(ada.state, stored);
+}
+
+#[test]
 fn postgresql_gets_every_act_by_number_until_it_has_it() {
     let mut ada = Object::new();
     ada.block("eve").unwrap();
