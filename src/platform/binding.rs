@@ -16,6 +16,8 @@ extern "C" {
     pub(super) fn storage(this: &RawState) -> RawStorage;
     #[wasm_bindgen(method, getter, js_name = abort)]
     fn abort_function(this: &RawState) -> js_sys::Function;
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    fn auto_response_at(this: &RawState, socket: &JsValue) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(f: &js_sys::Function, ms: i32) -> JsValue;
@@ -40,6 +42,12 @@ impl RawState {
     /// wasm on the stack it would leave the isolate's task queue locked for ever.
     pub(super) fn abort_soon(&self) {
         set_timeout(&self.abort_function().bind0(self), 0);
+    }
+
+    /// When the platform itself last answered a ping of this socket, ms since 1970; none where it never did.
+    pub(super) fn pinged_at(&self, socket: &worker::WebSocket) -> Option<u64> {
+        let at = self.auto_response_at(socket.as_ref()).ok()?.dyn_into::<js_sys::Date>().ok()?.get_time();
+        Some(at as u64)
     }
 
     /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.

@@ -3,8 +3,9 @@
 use super::binding::split;
 use super::drain_link::within;
 use super::postgres::{connect, one};
+use super::presence::Reports;
 use super::room::answered;
-use crate::protocol::call::{DRAIN_APPLY, DRAIN_ROOM, Remembered};
+use crate::protocol::call::{DRAIN_APPLY, DRAIN_PRESENCE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{APPLY, Applied, history, read_applied};
 use futures::channel::oneshot;
@@ -24,6 +25,8 @@ const BYTES: usize = 4 << 20;
 const STATEMENT_WITHIN: u64 = 15_000;
 /// A connection may take this long, ms.
 const CONNECT_WITHIN: u64 = 2_500;
+/// How long who is in rooms gathers, ms.
+const GATHER: u64 = 500;
 /// How long a connection without work is kept, ms: it keeps the object awake.
 const IDLE: u64 = 10_000;
 
@@ -43,6 +46,7 @@ struct Inner {
     held: Cell<usize>,
     running: Cell<bool>,
     used: Cell<u64>,
+    reports: Rc<Reports>,
 }
 
 impl Inner {
@@ -124,6 +128,26 @@ impl Inner {
         receiver.await.map_err(|_| failed("the drain ended".into()))?.map_err(failed)
     }
 
+    /// Takes who is in a room; with what has gathered meanwhile it is written a moment later.
+    fn presence(self: &Rc<Self>, report: String) -> std::result::Result<(), ChatError> {
+        if self.reports.add(report)? {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                Delay::from(Duration::from_millis(GATHER)).await;
+                let written = match inner.client().await {
+                    Ok(client) => inner.reports.write(&client).await,
+                    Err(error) => inner.reports.drop_all(error),
+                };
+                if let Err(error) = written {
+                    inner.client.borrow_mut().take();
+                    console_error!("drain: presence: {error}");
+                }
+                inner.release_when_idle();
+            });
+        }
+        Ok(())
+    }
+
     async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
         let read = async {
             let client = self.client().await?;
@@ -153,6 +177,7 @@ impl DurableObject for Drain {
             held: Cell::new(0),
             running: Cell::new(false),
             used: Cell::new(0),
+            reports: Rc::default(),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -162,6 +187,10 @@ impl DurableObject for Drain {
             DRAIN_APPLY => {
                 let batch = req.text().await?;
                 answered(self.inner.apply(batch).await)
+            }
+            DRAIN_PRESENCE => {
+                let report = req.text().await?;
+                answered(self.inner.presence(report))
             }
             DRAIN_ROOM => {
                 let id = req.url()?.query_pairs().find(|(key, _)| key == "room").map(|(_, id)| id.into_owned());

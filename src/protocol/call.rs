@@ -19,6 +19,8 @@ pub const ROOM_SOCKET: &str = "/socket";
 pub const ROOM_CALL: &str = "/call";
 /// Where a drain takes one room's batch, as JSON text.
 pub const DRAIN_APPLY: &str = "/apply";
+/// Where a drain takes who is in a room, as JSON text: an [`Answer`] of nothing, before PostgreSQL has it.
+pub const DRAIN_PRESENCE: &str = "/presence";
 /// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
 pub const DRAIN_ROOM: &str = "/room";
 

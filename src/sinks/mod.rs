@@ -3,8 +3,10 @@
 mod audit;
 pub mod history;
 mod postgres;
+mod presence;
 
 pub use postgres::{Applied, batch, read_applied};
+pub use presence::{PRESENCE, presence};
 
 /// `chat_apply` with all batches at once: one statement, one row back.
 pub const APPLY: &str = "select chat_apply($1)::text";
