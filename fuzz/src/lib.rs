@@ -4,6 +4,8 @@
 pub mod memory;
 #[path = "../../tests/it/postgres.rs"]
 pub mod postgres;
+#[path = "../../tests/it/redis.rs"]
+pub mod redis;
 #[path = "../../tests/it/world.rs"]
 pub mod world;
 

@@ -17,7 +17,7 @@ const POSITION_EVERY: u64 = 30_000;
 struct Shown {
     seq: u64,
     position_at: u64,
-    /// Nothing was sent since the object was built anew.
+    /// No event was sent since the object was built anew.
     fresh: bool,
 }
 
@@ -52,6 +52,17 @@ impl Fanout {
             if let Some(waiting) = waiting {
                 waiting.clone_from(event);
             }
+        }
+    }
+
+    /// Where the log stands, for each class of viewers who were not told for a while.
+    pub fn position(&mut self, now: u64) -> Vec<(Class, Line)> {
+        let shown = [(Class::Plain, &mut self.plain), (Class::Moderators, &mut self.moderators)];
+        let due: Vec<_> =
+            shown.into_iter().filter_map(|(class, shown)| Some((class, shown.position(self.epoch, now)?))).collect();
+        match due.as_slice() {
+            [(_, plain), (_, moderators)] if plain == moderators => vec![(Class::All, plain.clone())],
+            _ => due,
         }
     }
 
@@ -145,6 +156,15 @@ impl Fanout {
 }
 
 impl Shown {
+    /// Where these viewers stand, once in a while.
+    fn position(&mut self, epoch: u64, now: u64) -> Option<Line> {
+        let due = self.position_at.saturating_add(POSITION_EVERY) <= now;
+        due.then(|| {
+            self.position_at = now;
+            wire::position(epoch, self.seq, self.seq)
+        })
+    }
+
     /// The frame for lines up to `to`, with a position where it is not simply the next event.
     fn frame(&mut self, epoch: u64, lines: Vec<(u64, Line)>, to: Option<u64>, now: u64) -> Option<Line> {
         let to = to?;

@@ -1,5 +1,6 @@
 //! Those who listen: sockets, who is present, who is typing, what each has been sent. Knows nothing of the log.
 
+mod alive;
 mod blocks;
 mod fanout;
 mod gather;
@@ -7,6 +8,7 @@ mod presence;
 mod probe;
 mod socket;
 
+pub use alive::Silent;
 pub use fanout::Fanout;
 pub use gather::gather;
 pub use presence::Gone;
@@ -84,6 +86,9 @@ pub struct Audience {
     leaving: BTreeSet<(u64, UserId)>,
     /// Bytes broadcast since this object was built.
     sent: u64,
+    looking: alive::Looking,
+    /// Somebody came or went.
+    people_changed: bool,
     stats_dirty: bool,
     stats_at: u64,
 }
@@ -120,6 +125,7 @@ impl Audience {
 
     fn hold(&mut self, socket: Socket) {
         let id = socket.attachment.id;
+        self.opened(socket.attachment.at);
         self.unjoined.extend(socket.unjoined());
         self.sockets.insert(id, socket);
         self.index(id);

@@ -45,6 +45,7 @@ impl Audience {
             return false;
         };
         let new = !self.users.contains_key(&who.user_id);
+        self.people_changed |= new;
         let present = self.users.entry(who.user_id.clone()).or_insert_with(|| Present {
             sockets: Vec::new(),
             username: String::new(),
@@ -99,6 +100,7 @@ impl Audience {
             let Some((_, user_id)) = self.leaving.pop_first() else { break };
             if let Some(present) = self.users.remove(&user_id) {
                 self.stats_dirty = true;
+                self.people_changed = true;
                 gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
             }
         }
@@ -145,9 +147,19 @@ impl Audience {
         self.stats_dirty.then(|| self.stats_at.saturating_add(every))
     }
 
+    /// Whether a user came or went since this was last asked.
+    pub fn take_people_changed(&mut self) -> bool {
+        std::mem::take(&mut self.people_changed)
+    }
+
+    /// Those who are here, each with one of their sockets; not those about to leave.
+    pub fn here(&self) -> impl Iterator<Item = (&UserId, SocketId)> {
+        self.users.iter().filter_map(|(user_id, present)| Some((user_id, *present.sockets.first()?)))
+    }
+
     /// When the audience has to be looked at again soon, ms; it may be forgotten with the memory.
     pub fn next_soon(&self) -> Option<u64> {
         let leaving = self.leaving.first().map(|(at, _)| *at);
-        leaving.into_iter().chain(self.stats_due()).min()
+        leaving.into_iter().chain(self.stats_due()).chain(self.answer_due()).min()
     }
 }

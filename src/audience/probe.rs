@@ -4,9 +4,9 @@
 use super::{Audience, SocketId};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Bytes after which a probe is due, and how many may stand unproved.
+/// Bytes after which a probe is due, and how many more may be sent before its answer.
 const EVERY: u64 = 256 * 1024;
-const UNPROVED: u64 = 512 * 1024;
+const BEYOND: u64 = 256 * 1024;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
@@ -44,6 +44,12 @@ impl Probes {
     }
 }
 
+fn nonce(id: SocketId, total: u64, entropy: &[u8; 32]) -> String {
+    let mut hasher = DefaultHasher::new();
+    (entropy, id, total).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
 /// What has to be done about a socket after something was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -72,20 +78,25 @@ impl Audience {
         self.look_at(id, now, entropy)
     }
 
+    /// A nonce for somebody who is only asked whether they are there; none where a probe is on its way anyway.
+    pub fn nonce_for(&self, id: SocketId, now: u64, entropy: &[u8; 32]) -> Option<String> {
+        self.sockets.get(&id)?.probes.asked.is_none().then(|| nonce(id, now, entropy))
+    }
+
     fn look_at(&mut self, id: SocketId, now: u64, entropy: &[u8; 32]) -> Option<Reading> {
         let sent = self.sent;
         let probes = &mut self.sockets.get_mut(&id)?.probes;
         let total = probes.total(sent);
         let unproved = total.saturating_sub(probes.proved);
-        if unproved > UNPROVED && probes.asked.is_some() {
+        // What was asked for at once, as the reply to a join, may be more than that by itself: what counts is what came
+        // after the probe.
+        if probes.asked.as_ref().is_some_and(|asked| total.saturating_sub(asked.total) > BEYOND) {
             return Some(Reading::TooSlow(id));
         }
         if probes.asked.is_some() || unproved < EVERY {
             return None;
         }
-        let mut hasher = DefaultHasher::new();
-        (entropy, id, total).hash(&mut hasher);
-        let nonce = format!("{:016x}", hasher.finish());
+        let nonce = nonce(id, total, entropy);
         probes.asked = Some(Asked { nonce: nonce.clone(), total, at: now });
         self.index(id);
         Some(Reading::Ask(id, nonce))

@@ -1,5 +1,6 @@
 //! One socket: what survives sleep in its attachment, and what is only remembered while awake.
 
+use super::alive::Life;
 use super::probe::Probes;
 use crate::auth::{Identity, Role};
 use crate::protocol::call::Standing;
@@ -44,6 +45,7 @@ pub(super) struct Socket {
     pub(super) attachment: Attachment,
     pub(super) role: Role,
     pub(super) probes: Probes,
+    pub(super) life: Life,
     /// What its user's object said before it joined.
     pub(super) offered: Option<Standing>,
     /// The deadline under which the audience has it listed.
@@ -55,6 +57,7 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(attachment: Attachment, sent: u64) -> Self {
         Self {
+            life: Life::new(attachment.at),
             attachment,
             role: Role::Guest,
             probes: Probes::new(sent),

@@ -52,6 +52,7 @@ impl Host {
     pub fn call(&mut self, at: &Moment<'_>, call: RoomCall) -> (Answered, Effects) {
         let mut effects = self.begin(at);
         let RoomCall { v: _, caller, ask } = call;
+        let before = self.mark();
         let answered = match ask {
             // The Worker took it for good a while ago: a body may be slow to come, and PostgreSQL to answer.
             _ if caller.identity.as_ref().is_some_and(|who| who.expired(self.now)) => {
@@ -60,6 +61,7 @@ impl Host {
             Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),
             ask => self.ask(at, &caller, ask, &mut effects),
         };
+        effects.broken |= answered.is_err() && self.is_ahead(before);
         let answered = answered.map_err(|failure| self.told(failure, &mut effects));
         (answered, self.finish(effects))
     }

@@ -1,5 +1,6 @@
 //! Frames from a socket: read, dispatched, answered.
 
+use super::alive::Probe;
 use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
@@ -83,6 +84,7 @@ impl Host {
         parsed: Result<ClientFrame, ChatError>,
         effects: &mut Effects,
     ) {
+        self.audience.alive(socket, self.now);
         let Some(attachment) = self.audience.attachment(socket) else { return };
         let joined = attachment.joined;
         if attachment.identity.as_ref().is_some_and(|who| who.expired(self.now)) {
@@ -103,6 +105,7 @@ impl Host {
             let error = ChatError::new(ErrorCode::NotJoined, "The first frame has to be `join_room`.");
             return self.bad(socket, joined, id, &error, effects);
         }
+        let before = self.mark();
         // What has become visible meanwhile goes first: the reply's position counts it as shown.
         self.show(Vec::new(), effects);
         // The reply goes ahead of the events that the frame causes.
@@ -117,6 +120,7 @@ impl Host {
             Ok(Done::Later(ask)) => self.ask_user(socket, id, ask, effects),
             Ok(Done::Silence | Done::Closed) => {}
             Err(failure) => {
+                effects.broken |= self.is_ahead(before);
                 let error = self.told(failure, effects);
                 // Ahead of the closing that some refusals bring.
                 self.send_first(first, socket, refusal(id.as_ref(), &error), effects);
@@ -161,10 +165,6 @@ impl Host {
     pub(super) fn reading(&mut self, reading: crate::audience::Reading, effects: &mut Effects) {
         match reading {
             crate::audience::Reading::Ask(socket, nonce) => {
-                #[derive(Serialize)]
-                struct Probe {
-                    nonce: String,
-                }
                 effects.out.push(Out::Send(To::One(socket), wire::event(None, "probe", &Probe { nonce })));
             }
             crate::audience::Reading::TooSlow(socket) => {

@@ -4,12 +4,13 @@ use super::frames::{Done, data};
 use super::{Effects, Host, Mine, Moment};
 use crate::audience::{INTIMATE, SocketId, To};
 use crate::auth::{Identity, Role};
-use crate::protocol::wire::{self, Line, Member, RoomData, SelfData};
+use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
 use crate::room::{Failure, Resumed, Room, Sender, Viewer, new_info};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// How a client spreads its return: after a deploy drops every socket there is no goodbye to say it in.
 const RECONNECT_BASE: u64 = 1_000;
@@ -41,12 +42,16 @@ struct SeenData {
     epoch: u64,
     seq: u64,
     resumed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    events: Option<Vec<Box<RawValue>>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
+    events: Option<Rc<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<Vec<Box<RawValue>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     my_reactions: Mine,
+}
+
+fn shared<S: Serializer>(value: &Option<Rc<RawValue>>, to: S) -> Result<S::Ok, S::Error> {
+    value.as_deref().serialize(to)
 }
 
 impl Host {
@@ -186,16 +191,17 @@ impl Host {
 
     /// What a viewer who was at `from`, or nowhere, has to be shown to be where the live events are.
     fn seen(
-        &self,
+        &mut self,
         at: &Moment<'_>,
         from: Option<Position>,
         identity: Option<&Identity>,
         role: Role,
     ) -> Result<SeenData, Failure> {
-        let Some(room) = &self.room else {
+        let Some(room) = &mut self.room else {
             return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
         };
-        let viewer: Viewer<'_> = self.viewer(identity, role);
+        let user_id = identity.map(|who| who.user_id.as_str());
+        let viewer = Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) };
         let Position { epoch, seq } = room.position();
         // Where the room was made in this very step nothing is written yet, and nothing was said.
         let shown =
@@ -207,9 +213,9 @@ impl Host {
         let mut seen =
             SeenData { epoch, seq: shown, resumed: false, events: None, messages: None, my_reactions: Mine::new() };
         match resumed {
-            Resumed::Events(lines) => {
+            Resumed::Events(events) => {
                 seen.resumed = true;
-                seen.events = Some(lines.iter().map(|line: &Line| wire::raw(line.to_string())).collect());
+                seen.events = Some(events);
             }
             Resumed::Snapshot(snapshot) => {
                 seen.messages = Some(snapshot.messages);

@@ -3,6 +3,7 @@
 //! The adapter computes a step, writes it in one transaction, and only then does what `out` says; where the write
 //! fails it ends the object, so that memory and log never differ.
 
+mod alive;
 mod bridge;
 mod calls;
 mod drain;
@@ -16,11 +17,11 @@ pub use drain::{Batch, Drained};
 pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
-use crate::auth::{Identity, Role};
+use crate::auth::Role;
 use crate::protocol::call::{Caller, Remembered};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
-use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Viewer, Write};
+use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Write};
 use crate::settings::Settings;
 use bridge::Bridging;
 use drain::Draining;
@@ -56,6 +57,12 @@ pub struct Effects {
     pub asks: Vec<AskUser>,
     /// Users who were let in: their own objects have to hear of it, and what they say goes to [`Host::entered`].
     pub entered: Vec<UserId>,
+    /// Of these the platform has to say when they pinged last, to [`Host::look`].
+    pub look: Vec<SocketId>,
+    /// Who is here, for the drain: best effort, nothing waits for it.
+    pub presence: Option<String>,
+    /// A fault came after memory was changed, so that it may be ahead of the log: end the object.
+    pub broken: bool,
     /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
     pub soon: Option<u64>,
     /// When to call [`Host::tick`] again even after sleep, ms.
@@ -136,6 +143,7 @@ pub struct Host {
     typed: Rates,
     news: News,
     unheard: Unheard,
+    reported: alive::Reported,
     /// After a fault, what an alarm did not get done waits until then, ms.
     retry_at: u64,
     /// State that the next step writes.
@@ -172,6 +180,7 @@ impl Host {
             typed: Rates::default(),
             news: News::default(),
             unheard: Unheard::default(),
+            reported: alive::Reported::default(),
             retry_at: 0,
             state: Vec::new(),
             room: None,
@@ -186,6 +195,8 @@ impl Host {
             host.adopt(room, waiting);
             host.restore_blocks();
         }
+        // Those who are here already did not come now.
+        host.audience.take_people_changed();
         Ok(host)
     }
 
@@ -270,25 +281,8 @@ impl Host {
             };
             self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
         }
-        for gone in self.audience.gone(self.now) {
-            if self.audience.standing_of(&gone.user_id).is_some() {
-                self.keep_blocks(&gone.user_id, None);
-            }
-            if self.audience.is_intimate() {
-                #[derive(Serialize)]
-                struct Left<'a> {
-                    user_id: &'a str,
-                    username: &'a str,
-                    avatar: Option<&'a str>,
-                }
-                let data = Left { user_id: &gone.user_id, username: &gone.username, avatar: gone.avatar.as_deref() };
-                self.broadcast(
-                    To::Many(self.audience.list_without(&gone.user_id)),
-                    wire::event(None, "user_left", &data),
-                    &mut effects,
-                );
-            }
-        }
+        self.see_off(&mut effects);
+        let before = self.mark();
         let over = self.room.as_mut().map(|room| {
             room.sweep(self.now);
             // One at a time: what is left comes with the next alarm.
@@ -299,12 +293,15 @@ impl Host {
             Some(Ok(step)) => self.take(step, &mut effects),
             Some(Err(fault)) => {
                 effects.faults.push(fault.to_string());
+                effects.broken = self.is_ahead(before);
                 self.retry_at = self.now.saturating_add(RETRY);
                 self.show(Vec::new(), &mut effects);
             }
             None => {}
         }
         self.ask_again(&mut effects);
+        self.report(&mut effects);
+        self.say_position(&mut effects);
         for rates in [&mut self.joins, &mut self.typed] {
             rates.sweep(self.settings.rate_limit_window_ms, self.now);
         }
@@ -324,15 +321,25 @@ impl Host {
             let all = To::Many(self.audience.list(Class::All));
             self.broadcast(all, line, &mut effects);
         }
+        if alive::shows(&effects.out) {
+            self.say_position(&mut effects);
+        }
         let sent = |out: &Out| match out {
             Out::Send(To::One(_), _) => 1,
             Out::Send(To::Many(sockets), _) => count(sockets.len()),
             Out::Close(..) | Out::Attach(..) => 0,
         };
         self.counters.frames_out += effects.out.iter().map(sent).sum::<u64>();
-        if self.room.is_some() {
-            effects.write.state.append(&mut self.state);
+        if effects.broken {
+            effects.write = Write::default();
         }
+        let mut last = 0;
+        if let Some(room) = &mut self.room {
+            effects.write.state.append(&mut self.state);
+            room.follow(&effects.write, self.now);
+            last = room.last_at();
+        }
+        effects.look = self.audience.unheard(self.now);
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
@@ -341,8 +348,10 @@ impl Host {
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
+        let report = self.report_due();
         let due = self.audience.next_deadline().into_iter().chain(self.drains_due()).chain(held).chain(quotes);
-        effects.alarm = due.min();
+        let look = self.audience.next_look(last, self.now);
+        effects.alarm = due.chain(look).chain(report).min();
         effects
     }
 
@@ -413,9 +422,19 @@ impl Host {
 
     /// Says why, and closes.
     fn close(&mut self, socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
-        effects.out.push(Out::Send(To::One(socket), wire::goodbye(error, retry, after_ms)));
-        effects.out.push(Out::Close(socket, error.code.close(), close_reason(retry, after_ms)));
+        part(socket, error, retry, after_ms, effects);
         self.audience.closed(socket, self.now);
+    }
+
+    /// Where the room in memory stands.
+    fn mark(&self) -> Option<Position> {
+        self.room.as_ref().map(Room::position)
+    }
+
+    /// Whether a step that failed had come so far that memory is ahead of the log. The rules read before they change
+    /// anything, but what is done to several messages at once reads again in between.
+    fn is_ahead(&self, before: Option<Position>) -> bool {
+        before.is_some() && self.mark() != before
     }
 
     /// A failure as whoever asked is told. A fault of ours is logged with its text and told without it; the id is in
@@ -430,11 +449,12 @@ impl Host {
             }
         }
     }
+}
 
-    fn viewer<'a>(&'a self, identity: Option<&'a Identity>, role: Role) -> Viewer<'a> {
-        let user_id = identity.map(|who| who.user_id.as_str());
-        Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) }
-    }
+/// A goodbye and the close.
+fn part(socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
+    effects.out.push(Out::Send(To::One(socket), wire::goodbye(error, retry, after_ms)));
+    effects.out.push(Out::Close(socket, error.code.close(), close_reason(retry, after_ms)));
 }
 
 /// After the last number comes the first again.

@@ -21,6 +21,8 @@ extern "C" {
     fn alarm_mark(this: &RawState) -> JsValue;
     #[wasm_bindgen(method, setter, js_name = alarmRuns)]
     fn mark_alarm(this: &RawState, runs: bool);
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    fn auto_response_at(this: &RawState, socket: &JsValue) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(f: &js_sys::Function, ms: i32) -> JsValue;
@@ -69,6 +71,12 @@ impl RawState {
             worker::console_error!("an alarm was lost with its wasm instance: this object begins anew");
             self.abort_soon();
         }
+    }
+
+    /// When the platform itself last answered a ping of this socket, ms since 1970; none where it never did.
+    pub(super) fn pinged_at(&self, socket: &worker::WebSocket) -> Option<u64> {
+        let at = self.auto_response_at(socket.as_ref()).ok()?.dyn_into::<js_sys::Date>().ok()?.get_time();
+        Some(at as u64)
     }
 
     /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.

@@ -4,9 +4,10 @@ use super::binding::split;
 use super::bridge::Bridge;
 use super::drain_link::within;
 use super::postgres::{connect, one};
+use super::presence::Reports;
 use super::room::answered;
 use super::util::{entropy, now};
-use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
+use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_PRESENCE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{APPLY, Applied, Halving, Next, history, read_applied};
 use futures::FutureExt;
@@ -32,6 +33,8 @@ const CONNECT_WITHIN: u64 = 10_000;
 const LOOK_UP_WITHIN: u64 = 2_500;
 /// The longest rest after connections that failed, ms: rooms have waits of their own, but there may be thousands of them.
 const REST: u64 = 2_000;
+/// How long who is in rooms gathers, ms.
+const GATHER: u64 = 500;
 /// How long a connection without work is kept, ms: it keeps the object awake.
 const IDLE: u64 = 10_000;
 
@@ -57,6 +60,7 @@ struct Inner {
     running: Cell<bool>,
     used: Cell<u64>,
     bridge: Rc<Bridge>,
+    reports: Rc<Reports>,
 }
 
 impl Inner {
@@ -189,6 +193,26 @@ impl Inner {
         receiver.await.map_err(|_| failed("the drain ended".into()))?.map_err(failed)
     }
 
+    /// Takes who is in a room; with what has gathered meanwhile it is written a moment later.
+    fn presence(self: &Rc<Self>, report: String) -> std::result::Result<(), ChatError> {
+        if self.reports.add(report)? {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                Delay::from(Duration::from_millis(GATHER)).await;
+                let written = match inner.client(CONNECT_WITHIN).await {
+                    Ok(client) => inner.reports.write(&client).await,
+                    Err(error) => inner.reports.drop_all(error),
+                };
+                if let Err(error) = written {
+                    inner.client.borrow_mut().take();
+                    console_error!("drain: presence: {error}");
+                }
+                inner.release_when_idle();
+            });
+        }
+        Ok(())
+    }
+
     async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
         let read = async {
             let client = self.client(LOOK_UP_WITHIN).await?;
@@ -222,6 +246,7 @@ impl DurableObject for Drain {
             running: Cell::new(false),
             used: Cell::new(0),
             bridge: Rc::default(),
+            reports: Rc::default(),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -236,6 +261,10 @@ impl DurableObject for Drain {
                 let batch = req.text().await?;
                 let Inner { state, env, bridge, .. } = self.inner.as_ref();
                 answered(bridge.append(state, env, batch).await)
+            }
+            DRAIN_PRESENCE => {
+                let report = req.text().await?;
+                answered(self.inner.presence(report))
             }
             DRAIN_ROOM => {
                 let id = req.url()?.query_pairs().find(|(key, _)| key == "room").map(|(_, id)| id.into_owned());

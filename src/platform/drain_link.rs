@@ -2,7 +2,7 @@
 
 use super::util::settings;
 use crate::host::Drained;
-use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_ROOM, Remembered};
+use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_PRESENCE, DRAIN_ROOM, Remembered};
 use crate::protocol::{ChatError, ErrorCode, json_fault};
 use crate::sinks::{Applied, Sink, drain_of};
 use futures::future::{Either, select};
@@ -16,6 +16,9 @@ use worker::*;
 const APPLY_WITHIN: u64 = 20_000;
 /// A room that is asked for the first time waits this long, ms.
 const ROOM_WITHIN: u64 = 3_000;
+
+/// The drain answers at once that it has got who is in a room, ms.
+const PRESENCE_WITHIN: u64 = 5_000;
 
 /// Awaits `work`, but no longer than `ms`.
 pub(super) async fn within<T>(ms: u64, work: impl Future<Output = T>) -> std::result::Result<T, String> {
@@ -61,6 +64,13 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String) -> Dr
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
         Err(error) => Drained::Failed(error),
+    }
+}
+
+/// Hands on who is in a room; where that does not work the next report makes up for it.
+pub(super) async fn presence(env: &Env, room: &str, report: String) {
+    if let Err(error) = ask::<()>(env, room, DRAIN_PRESENCE, Some(report), PRESENCE_WITHIN).await {
+        console_error!("room {room}: presence: {error}");
     }
 }
 

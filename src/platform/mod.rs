@@ -6,6 +6,7 @@ mod drain;
 mod drain_link;
 mod messages;
 mod postgres;
+mod presence;
 mod reply;
 mod reports;
 mod reserved;

@@ -27,6 +27,9 @@ use worker::*;
 const MOST_SOCKETS: usize = 32_000;
 /// How long "PostgreSQL does not know this room" is believed, ms.
 const ABSENT_FOR: u64 = 60_000;
+/// The attachment of a socket that was closed here: the platform holds it until its other end has answered, which may
+/// be dead, and a room that wakes finds it among the others.
+const CLOSED: &str = "closed";
 /// Batches in one alarm, so that other deadlines get their turn.
 const BATCHES: usize = 50;
 
@@ -50,6 +53,8 @@ struct Inner {
     timer: Cell<u64>,
     alarm: Cell<u64>,
     absent_until: Cell<u64>,
+    /// The platform is about to end this object; nothing happens in it any more.
+    ended: Cell<bool>,
     lookup: RefCell<Option<Lookup>>,
 }
 
@@ -61,7 +66,10 @@ pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError 
 
 impl Inner {
     /// The room, loaded at the first event after each wake.
-    fn load(&self) -> std::result::Result<Rc<Sqlite>, ChatError> {
+    fn load(self: &Rc<Self>) -> std::result::Result<Rc<Sqlite>, ChatError> {
+        if self.ended.get() {
+            return Err(broken("step", "the object is about to end"));
+        }
         if let Some(storage) = self.storage.borrow().as_ref() {
             return Ok(storage.clone());
         }
@@ -73,6 +81,9 @@ impl Inner {
         let mut attachments = Vec::new();
         for socket in self.state.get_websockets() {
             let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();
+            if text == CLOSED {
+                continue;
+            }
             let Ok(attachment) = serde_json::from_str::<Attachment>(&text) else {
                 // Of no build that is known: it can come back and join anew.
                 let _ = socket.close(Some(4400), Some(close_reason(true, 0)));
@@ -92,6 +103,8 @@ impl Inner {
         *self.host.borrow_mut() = Some(host);
         let storage = Rc::new(storage);
         *self.storage.borrow_mut() = Some(storage.clone());
+        let all: Vec<_> = self.sockets.borrow().keys().copied().collect();
+        self.look(&all)?;
         Ok(storage)
     }
 
@@ -122,12 +135,30 @@ impl Inner {
             step(host, &at)
         };
         if let Err(error) = storage.write(&self.raw, &effects.write) {
-            // Memory is ahead of the log now: end this object before anyone sees what is not written.
-            self.raw.abort_soon();
+            // End this object before anyone sees what is not written.
+            self.end();
             return Err(broken("write", error));
         }
         self.carry_out(effects);
         Ok(value)
+    }
+
+    /// Tells the room when these sockets pinged last.
+    fn look(self: &Rc<Self>, sockets: &[SocketId]) -> std::result::Result<(), ChatError> {
+        if sockets.is_empty() {
+            return Ok(());
+        }
+        let pings: Vec<_> = {
+            let held = self.sockets.borrow();
+            sockets.iter().map(|id| (*id, held.get(id).and_then(|socket| self.raw.pinged_at(socket)))).collect()
+        };
+        self.step(|host, at| ((), host.look(at, &pings)))
+    }
+
+    /// Ends this object: memory is ahead of the log.
+    fn end(&self) {
+        self.ended.set(true);
+        self.raw.abort_soon();
     }
 
     fn carry_out(self: &Rc<Self>, effects: Effects) {
@@ -148,6 +179,7 @@ impl Inner {
                     let socket = self.sockets.borrow_mut().remove(&id);
                     if let Some(socket) = socket {
                         self.numbers.delete(socket.as_ref());
+                        let _ = socket.serialize_attachment(CLOSED);
                         let _ = socket.close(Some(code), Some(reason));
                     }
                 }
@@ -159,6 +191,17 @@ impl Inner {
                     }
                 }
             }
+        }
+        if effects.broken {
+            return self.end();
+        }
+        let _ = self.look(&effects.look);
+        if let Some(report) = effects.presence {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                let room = inner.state.id().name().unwrap_or_default();
+                drain_link::presence(&inner.env, &room, report).await;
+            });
         }
         for asked in effects.asks {
             let inner = self.clone();
@@ -289,7 +332,7 @@ impl Inner {
     }
 
     /// The next batch for a sink; from then on it counts as under way.
-    fn next_batch(&self, sink: Sink) -> Read<Option<Batch>> {
+    fn next_batch(self: &Rc<Self>, sink: Sink) -> Read<Option<Batch>> {
         let Ok(storage) = self.load() else { return Ok(None) };
         let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
@@ -374,6 +417,7 @@ impl DurableObject for Room {
             timer: Cell::new(0),
             alarm: Cell::new(0),
             absent_until: Cell::new(0),
+            ended: Cell::new(false),
             lookup: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }

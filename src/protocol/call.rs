@@ -21,6 +21,8 @@ pub const ROOM_CALL: &str = "/call";
 pub const DRAIN_APPLY: &str = "/apply";
 /// Where a drain takes one room's command for Redis.
 pub const DRAIN_BRIDGE: &str = "/bridge";
+/// Where a drain takes who is in a room, as JSON text: an [`Answer`] of nothing, before PostgreSQL has it.
+pub const DRAIN_PRESENCE: &str = "/presence";
 /// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
 pub const DRAIN_ROOM: &str = "/room";
 

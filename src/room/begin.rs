@@ -99,6 +99,7 @@ impl Room {
             terms: Terms::default(),
             filters: content::Filters::default(),
             spoken: content::History::default(),
+            recent: super::recent::Recent::default(),
         }
     }
 

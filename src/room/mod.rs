@@ -21,6 +21,7 @@ mod pins;
 mod policy;
 mod rate;
 mod reactions;
+mod recent;
 mod reports;
 mod resume;
 mod view;
@@ -128,6 +129,8 @@ pub struct Room {
     filters: content::Filters,
     /// What was lately said, for the spam filter; begins anew at each wake.
     spoken: content::History,
+    /// The log's end, while viewers come back.
+    recent: recent::Recent,
 }
 
 const KEY_ROOM: &str = "room";
@@ -262,6 +265,11 @@ impl Room {
             return Err(ChatError::new(ErrorCode::Forbidden, "This room is private."));
         }
         Ok(role)
+    }
+
+    /// Follows what a step of the room writes, for those who resume; every step's, at its end.
+    pub fn follow(&mut self, write: &Write, now: u64) {
+        self.recent.follow(write, self.id.as_str(), now);
     }
 
     /// Takes over how far PostgreSQL has come, also where that is behind what was known: a restored database is

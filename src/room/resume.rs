@@ -1,12 +1,14 @@
 //! What a viewer who was away missed: exactly the events, or a snapshot where that cannot be had.
 
 use super::reactions::Reactions;
+use super::recent::Recent;
 use super::{Log, Read, Room, SCAN, Viewer, view};
 use crate::auth::Role;
-use crate::protocol::wire::{Counts, Line, MessageData, json, raw};
+use crate::protocol::wire::{Counts, MessageData, json, raw};
 use crate::protocol::{Body, LogEvent, MessageId, Position};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 /// More than this is a snapshot instead.
 const MOST_EVENTS: u64 = 1_000;
@@ -17,8 +19,8 @@ const MOST_SCANNED: usize = 2_000;
 /// What `resume` or `catch_up` yields.
 #[derive(Debug)]
 pub enum Resumed {
-    /// Every event that the viewer missed and may see, oldest first, as lines.
-    Events(Vec<Line>),
+    /// Every event that the viewer missed and may see, oldest first: a JSON array of them as lines.
+    Events(Rc<RawValue>),
     /// The newest messages instead.
     Snapshot(Snapshot),
 }
@@ -37,38 +39,27 @@ impl Room {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn resume(&self, log: &dyn Log, from: Position, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
+    pub fn resume(&mut self, log: &dyn Log, from: Position, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
         let missed = self.last_seq.checked_sub(from.seq);
         if from.epoch != self.epoch || missed.is_none_or(|missed| missed > MOST_EVENTS) {
             return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
         }
-        let (mut lines, mut bytes, mut after) = (Vec::new(), 0, from.seq);
-        // Only the last counts of a message matter.
-        let mut counted: BTreeMap<MessageId, usize> = BTreeMap::new();
-        loop {
-            let rows = log.rows_after(after, SCAN)?;
-            let Some(last) = rows.last() else { break };
-            if rows.first().is_some_and(|row| row.first() > after + 1) {
+        let mut read = None;
+        if !self.recent.reaches(from.seq) {
+            let Some(missed) = Recent::read(log, from.seq, self.id.as_str())? else {
                 return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
-            }
-            after = last.last;
-            for event in rows.iter().flat_map(|row| &row.events).filter(|event| event.seq > from.seq) {
-                let Some(seen) = view(event, viewer, now) else { continue };
-                let line = seen.line(self.id.as_str());
-                bytes += line.len();
-                if bytes > MOST_BYTES {
-                    return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
-                }
-                if let Body::Reaction { message_id, .. } = &event.body
-                    && let Some(older) = counted.insert(*message_id, lines.len())
-                    && let Some(slot) = lines.get_mut(older)
-                {
-                    *slot = None;
-                }
-                lines.push(Some(line));
+            };
+            if missed.is_small() {
+                self.recent = missed;
+            } else {
+                read = Some(missed);
             }
         }
-        Ok(Resumed::Events(lines.into_iter().flatten().collect()))
+        let recent = read.as_mut().unwrap_or(&mut self.recent);
+        match recent.after(from.seq, viewer, now, self.id.as_str(), MOST_BYTES) {
+            Some(events) => Ok(Resumed::Events(events)),
+            None => self.snapshot(log, viewer, now).map(Resumed::Snapshot),
+        }
     }
 
     /// The log's last events, as far as those below moderator do not see them yet at `now`; oldest first.

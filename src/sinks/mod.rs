@@ -3,11 +3,13 @@
 mod audit;
 pub mod history;
 mod postgres;
+mod presence;
 pub mod redis;
 mod refused;
 
 use postgres::audience;
 pub use postgres::{Applied, batch, question, read_applied};
+pub use presence::{PRESENCE, presence};
 pub use refused::{Halving, Next};
 
 /// A follower of rooms' logs; each has a cursor of its own in every room, and none waits for another.

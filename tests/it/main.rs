@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod alive;
 mod blocks;
 mod bridge;
 mod decoders;

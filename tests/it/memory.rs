@@ -17,6 +17,8 @@ pub enum Flaw {
     Unreadable,
     /// No single value can be read.
     NoValues,
+    /// One more row can be found, and none after it.
+    SecondRow,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,8 +124,10 @@ impl MemoryLog {
 
 impl Log for MemoryLog {
     fn row_with(&self, seq: u64) -> Read<Option<Row>> {
-        if self.flaw.get() == Flaw::Unreadable {
-            return Err(StorageFault("disk I/O error on page 7".into()));
+        match self.flaw.get() {
+            Flaw::Unreadable => return Err(StorageFault("disk I/O error on page 7".into())),
+            Flaw::SecondRow => self.flaw.set(Flaw::Unreadable),
+            _ => {}
         }
         Ok(Self::rows(self.tables.borrow().log.range(seq..).take(1))?.pop())
     }

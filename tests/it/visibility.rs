@@ -179,7 +179,7 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
         deliver(&mut followers, out).map_err(|id| format!("a gap in what {} is shown", VIEWERS[id as usize - 1].0))?;
 
         let log = stored(&events[..said]);
-        let room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, now).unwrap().unwrap();
+        let mut room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, now).unwrap().unwrap();
         for (follower, (user, role)) in followers.values().zip(VIEWERS) {
             let blocks = blocks(user);
             let viewer = viewer(user, role, &blocks);
@@ -188,10 +188,11 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
                 .filter(|event| view(event, viewer, now).is_some())
                 .map(|event| event.seq)
                 .collect();
-            let Resumed::Events(lines) = room.resume(&log, Position { epoch: START, seq: 0 }, viewer, now).unwrap()
+            let Resumed::Events(events) = room.resume(&log, Position { epoch: START, seq: 0 }, viewer, now).unwrap()
             else {
                 return Err("no resume".into());
             };
+            let lines: Vec<Value> = serde_json::from_str(events.get()).unwrap();
             let resumed = seqs(lines.iter().map(ToString::to_string));
             let snapshot = room.snapshot(&log, viewer, now).unwrap();
             let snapshot = seqs(snapshot.messages.iter().map(ToString::to_string));

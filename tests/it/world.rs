@@ -28,6 +28,17 @@ pub struct Wire {
     /// Frames that nobody has taken yet.
     pub frames: Vec<String>,
     pub closed: Option<(u16, Value)>,
+    /// The other end is dead without a word, since then: it pinged every 15 s until that time.
+    pub dead: Option<u64>,
+    /// It does not ping.
+    pub mute: bool,
+}
+
+impl Wire {
+    /// When the platform answered a ping of it last, ms.
+    fn pinged(&self, now: u64) -> Option<u64> {
+        (!self.mute).then(|| self.dead.map_or(now, |dead| dead.min(now)))
+    }
 }
 
 pub struct World {
@@ -42,6 +53,12 @@ pub struct World {
     pub soon: Option<u64>,
     pub alarm: Option<u64>,
     pub faults: Vec<String>,
+    /// Rows written by steps, wakes and alarms, as the platform counts them.
+    pub rows: usize,
+    /// How often the object was built anew.
+    pub wakes: u32,
+    /// What PostgreSQL was told of who is here.
+    pub reports: Vec<String>,
     /// Every body that went to PostgreSQL.
     pub batches: Vec<String>,
     /// The objects of users who did something of their own.
@@ -52,6 +69,8 @@ pub struct World {
     pub entries: Vec<String>,
     /// Tokens that have been checked already, for callers.
     known: BTreeMap<String, Identity>,
+    /// The alarm as the object knows it: after a wake it arms it anew.
+    armed: Option<u64>,
     random: u64,
     asked: i64,
 }
@@ -113,11 +132,15 @@ impl World {
             soon: None,
             alarm: None,
             faults: Vec::new(),
+            rows: 0,
+            wakes: 0,
+            reports: Vec::new(),
             batches: Vec::new(),
             users: BTreeMap::new(),
             users_away: false,
             entries: Vec::new(),
             known: BTreeMap::new(),
+            armed: None,
             random: seed,
             asked: 0,
         }
@@ -208,7 +231,20 @@ impl World {
             let id = RoomId::parse(ROOM).unwrap();
             let host = Host::load(id, self.settings.clone(), &at, attachments, Waking::default());
             self.host = Some(host.unwrap());
+            self.wakes += 1;
+            self.armed = None;
+            // Of counting the wake.
+            self.rows += 1;
+            let all = self.wires.iter().filter(|(_, wire)| wire.closed.is_none()).map(|(id, _)| *id).collect();
+            self.look(all);
         }
+    }
+
+    /// The room hears when its sockets pinged last.
+    fn look(&mut self, sockets: Vec<SocketId>) {
+        let pings: Vec<_> =
+            sockets.iter().map(|id| (*id, self.wires.get(id).and_then(|wire| wire.pinged(self.now)))).collect();
+        self.step(|host, at| ((), host.look(at, &pings)));
     }
 
     /// One step without its effects.
@@ -221,9 +257,15 @@ impl World {
     /// One step: computed, written, shown.
     pub fn step<T>(&mut self, step: impl FnOnce(&mut Host, &Moment<'_>) -> (T, Effects)) -> T {
         let (value, effects) = self.compute(step);
+        self.count_rows(&effects);
         self.log.write(&effects.write);
         self.carry_out(effects);
         value
+    }
+
+    fn count_rows(&mut self, effects: &Effects) {
+        let write = &effects.write;
+        self.rows += usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len();
     }
 
     pub fn carry_out(&mut self, effects: Effects) {
@@ -243,9 +285,25 @@ impl World {
                 }
             }
         }
+        self.reports.extend(effects.presence);
+        if effects.broken {
+            // As the platform: the object ends, and its sockets with it.
+            self.evict();
+            for wire in self.wires.values_mut().filter(|wire| wire.closed.is_none()) {
+                wire.closed = Some((1006, Value::Null));
+            }
+            return;
+        }
         let earlier = |old: Option<u64>, new: Option<u64>| old.into_iter().chain(new).min();
         self.soon = earlier(self.soon, effects.soon);
+        if effects.alarm.is_some() && earlier(self.armed, effects.alarm) != self.armed {
+            self.armed = effects.alarm;
+            self.rows += 1;
+        }
         self.alarm = earlier(self.alarm, effects.alarm);
+        if !effects.look.is_empty() {
+            self.look(effects.look);
+        }
         effects.asks.into_iter().for_each(|asked| self.answer(asked));
         effects.entered.iter().for_each(|user| self.entered(user));
     }
@@ -268,6 +326,7 @@ impl World {
                 self.tick();
             } else {
                 self.alarm = None;
+                self.armed = None;
                 self.tick();
                 self.drain();
                 self.bridge();
@@ -313,6 +372,13 @@ impl World {
     pub fn evict(&mut self) {
         self.host = None;
         self.soon = None;
+    }
+
+    /// The same, where no timer keeps it.
+    pub fn evict_unless_busy(&mut self) {
+        if self.soon.is_none() {
+            self.evict();
+        }
     }
 
     /// The storage is lost too, and what PostgreSQL remembers comes back.

@@ -1,0 +1,113 @@
+//! Who is still there: sockets that died without a word leave, and PostgreSQL is told who is here now and then.
+
+use super::{Effects, Host, Moment, part};
+use crate::audience::{Gone, Out, Silent, SocketId, To};
+use crate::protocol::{ChatError, ErrorCode, wire};
+use crate::sinks;
+use serde::Serialize;
+
+/// How often PostgreSQL is told who is here, ms; after the last one left, and at first, it does not wait that long.
+const REPORT_EVERY: u64 = 60_000;
+const GATHER: u64 = 1_000;
+/// Above so many users online nobody is kept there.
+const MOST_REPORTED: usize = 1_000;
+/// When those who did not answer may come back, ms.
+const COME_BACK: u64 = 1_000;
+
+/// What PostgreSQL was told of who is here.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    /// When, ms; 0 in an object that was built anew.
+    at: u64,
+    /// Somebody came or went since then.
+    changed: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Probe {
+    pub(super) nonce: String,
+}
+
+impl Host {
+    /// What the platform knows of when those of [`Effects::look`] pinged last, ms. After a wake of all sockets, before
+    /// anything else: nobody who is dead is shown to be here.
+    pub fn look(&mut self, at: &Moment<'_>, pings: &[(SocketId, Option<u64>)]) -> Effects {
+        let mut effects = self.begin(at);
+        for silent in self.audience.look(pings, self.now) {
+            match silent {
+                Silent::Ask(socket) => {
+                    if let Some(nonce) = self.audience.nonce_for(socket, self.now, &self.entropy) {
+                        self.send(socket, wire::event(None, "probe", &Probe { nonce }), &mut effects);
+                    }
+                }
+                Silent::Dead(socket, heard) => {
+                    let message = "Nothing was heard of you for too long; come back and resume.";
+                    part(socket, &ChatError::new(ErrorCode::TooSlow, message), true, COME_BACK, &mut effects);
+                    // Gone since it was heard last.
+                    self.audience.closed(socket, heard);
+                }
+            }
+        }
+        self.see_off(&mut effects);
+        self.finish(effects)
+    }
+
+    /// Tells of those whose last tab was closed for long enough.
+    pub(super) fn see_off(&mut self, effects: &mut Effects) {
+        for gone in self.audience.gone(self.now) {
+            if self.audience.standing_of(&gone.user_id).is_some() {
+                self.keep_blocks(&gone.user_id, None);
+            }
+            if self.audience.is_intimate() {
+                #[derive(Serialize)]
+                struct Left<'a> {
+                    user_id: &'a str,
+                    username: &'a str,
+                    avatar: Option<&'a str>,
+                }
+                let Gone { user_id, username, avatar } = &gone;
+                let data = Left { user_id, username, avatar: avatar.as_deref() };
+                let others = To::Many(self.audience.list_without(user_id));
+                self.broadcast(others, wire::event(None, "user_left", &data), effects);
+            }
+        }
+    }
+
+    /// Says where the log stands, where nothing did for a while: who lost the last event learns of it.
+    pub(super) fn say_position(&mut self, effects: &mut Effects) {
+        if self.room.is_none() {
+            return;
+        }
+        for (class, line) in self.fanout.position(self.now) {
+            let sockets = self.audience.list(class);
+            if !sockets.is_empty() {
+                self.broadcast(To::Many(sockets), line, effects);
+            }
+        }
+    }
+
+    /// When PostgreSQL is told next who is here, where somebody came or went, ms.
+    pub(super) fn report_due(&mut self) -> Option<u64> {
+        self.reported.changed |= self.audience.take_people_changed();
+        let wait = if self.audience.online().0 == 0 { 0 } else { REPORT_EVERY };
+        self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))
+    }
+
+    /// Who is here, for PostgreSQL: after somebody came or went, and as often while something happens in the room.
+    pub(super) fn report(&mut self, effects: &mut Effects) {
+        self.reported.changed |= self.audience.take_people_changed();
+        let (online, _) = self.audience.online();
+        let is_time = online == 0 || self.reported.at + REPORT_EVERY <= self.now;
+        if self.room.is_none() || !is_time || (online == 0 && !self.reported.changed) {
+            return;
+        }
+        self.reported = Reported { at: self.now, changed: false };
+        let here = self.audience.here().filter(|_| online <= MOST_REPORTED);
+        effects.presence = Some(sinks::presence(self.id.as_str(), self.now, here));
+    }
+}
+
+/// Whether there are frames for many among these.
+pub(super) fn shows(out: &[Out]) -> bool {
+    out.iter().any(|out| matches!(out, Out::Send(To::Many(_), _)))
+}
