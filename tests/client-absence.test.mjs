@@ -65,6 +65,17 @@ test("V4: what was not seen yet stays new when one is away again", () => {
   assert.deepEqual([absence.mark.from, absence.count(model)], [3, 1]);
 });
 
+test("V4: a line that was seen goes when the list has moved on, one that was not stays", () => {
+  const model = modelOf(...range(1, 10));
+  const absence = new Absence();
+  absence.left(0, model);
+  said(model, ...range(11, 20));
+  absence.back(60_000, model);
+  assert.equal(absence.outgrown(model, 5), false);
+  absence.mark.seen = true;
+  assert.deepEqual([absence.outgrown(model, 11), absence.outgrown(model, 10)], [false, true]);
+});
+
 test("V5: a snapshot that begins after what one had is a gap, counted, and closed by paging", () => {
   const model = modelOf(...range(1, 10));
   const absence = new Absence();

@@ -167,6 +167,8 @@ test("V9: the strip says that the connection is lost, counts down, and goes; the
   await waiting(ada);
   await sent(bot, "a word meanwhile");
   network.set("open");
+  // Not by the button, which would take the focus.
+  await ada.locator("edge-chat").evaluate(({ chat }) => chat.retry());
   await online(ada);
   await row(ada, "a word meanwhile").waitFor();
   assert.deepEqual(await inSight(), place, "who reads further up goes on reading");

@@ -51,6 +51,11 @@ export class Absence {
     this.mark = null;
   }
 
+  /** Whether it was seen and is further up now than a list of `most` messages reaches. */
+  outgrown(model, most) {
+    return this.mark?.seen === true && (lastOf(model)?.no ?? 0) - this.mark.from >= most;
+  }
+
   /** How many messages of others were missed; of those that are not loaded all count. Null where nobody can say. */
   count(model) {
     const { from, until, broken } = this.mark;

@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 import { fillMessage, fillReactions } from "./message-view.js";
 import { dayOf, dayTitle, sentence } from "./text.js";
 
-const KEEP = 500;
+/** So many messages stay while one reads along. */
+export const KEEP = 500;
 /** What was missed stays beyond that until it was read, up to this many messages in all. */
 export const MOST_KEPT = 1_500;
 const NEAR_BOTTOM_PX = 40;
@@ -57,8 +58,8 @@ export class ListView {
   }
 
   /**
-   * Brings the list in line with the model. `canReact` enables the chips; `missed` `{from, text}` is a line before the
-   * first message with a `no` above `from`.
+   * Brings the list in line with the model. `canReact` enables the chips; `missed` `{from, text, unseen}` is a line
+   * before the first message with a `no` above `from`.
    */
   render(model, { canReact, missed }) {
     if (this.#sticks()) model.trim(keepOf(model, missed));
@@ -265,7 +266,7 @@ function pendingWord({ state, error, outcome, reason }) {
 }
 
 function keepOf({ messages }, missed) {
-  if (!missed) return KEEP;
+  if (!missed?.unseen) return KEEP;
   const since = (messages.at(-1)?.no ?? 0) - missed.from + 1;
   return Math.max(KEEP, Math.min(since, MOST_KEPT));
 }

@@ -2,7 +2,7 @@
 
 import { Absence } from "./absence.js";
 import { h, icon } from "./dom.js";
-import { MOST_KEPT } from "./list-view.js";
+import { KEEP, MOST_KEPT } from "./list-view.js";
 import { count } from "./text.js";
 
 // As long as a page of history can be.
@@ -45,10 +45,11 @@ export class Missed {
     if (!seen || this.#absence.mark?.seen) this.#absence.forget();
   }
 
-  /** For the list: `{from, text}` of the line, or null. `from` is the `no` before the first that is new. */
+  /** For the list: `{from, text, unseen}` of the line, or null. `from` is the `no` before the first that is new. */
   get line() {
+    const { list, model } = this.#host;
+    if (list.atBottom && this.#absence.outgrown(model, KEEP)) this.#absence.forget();
     const { mark } = this.#absence;
-    const { model } = this.#host;
     if (!mark) return null;
     const number = this.#absence.count(model);
     if (number === 0) return null;
@@ -56,7 +57,7 @@ export class Missed {
     const text = mark.broken
       ? "You may have missed messages; showing the newest"
       : gap ? `You missed ${count(number, "message")}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}`;
-    return { from: mark.from, text };
+    return { from: mark.from, text, unseen: !mark.seen };
   }
 
   /** After the list was drawn or moved. */
