@@ -13,7 +13,7 @@ use std::rc::Rc;
 const REFUSALS: [&str; 4] = ["22", "23", "54", "21000"];
 
 /// A batch of a room or a user, as far as it has to be known to be cut.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Batch {
     v: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,21 +145,18 @@ impl Halving {
                 Piece { batch, event: Vec::new(), instead: Instead::Nothing }
             }
         };
-        match piece.halves() {
-            Ok((first, second)) => {
-                self.left.push(second);
-                Some(self.write(first))
-            }
-            Err(piece) => {
-                let (piece, seq) = piece.set_aside(error, sqlstate)?;
-                let Batch { room_id, epoch, .. } = &piece.batch;
-                let whose = room_id.as_deref().unwrap_or("a user");
-                let line = format!("{whose}: event {seq} of epoch {epoch} is set aside in dead_letters: {sqlstate}");
-                let tried = piece.instead;
-                self.write(piece);
-                Some(if tried == Instead::Tombstone { Next::SetAside(line) } else { Next::Write })
-            }
+        if let Some(cut) = piece.cut() {
+            let (first, second) = piece.halves(cut);
+            self.left.push(second);
+            return Some(self.write(first));
         }
+        let (piece, seq) = piece.set_aside(error, sqlstate)?;
+        let Batch { room_id, epoch, .. } = &piece.batch;
+        let whose = room_id.as_deref().unwrap_or("a user");
+        let line = format!("{whose}: event {seq} of epoch {epoch} is set aside in dead_letters: {sqlstate}");
+        let first_time = piece.instead == Instead::Tombstone;
+        let next = self.write(piece);
+        Some(if first_time { Next::SetAside(line) } else { next })
     }
 }
 
@@ -172,21 +169,24 @@ fn seq_of(op: &RawValue) -> Option<u64> {
 }
 
 impl Piece {
-    /// Cut between two events; itself again where it holds only one.
-    fn halves(self) -> Result<(Self, Self), Self> {
+    /// Where it can be cut between two events: the second part's first `seq`, and its first operation.
+    fn cut(&self) -> Option<(u64, usize)> {
         let seqs: Vec<u64> = self.batch.ops.iter().filter_map(|op| seq_of(op)).collect();
-        let (Some(first), Some(middle)) = (seqs.first(), seqs.get(seqs.len() / 2)) else { return Err(self) };
+        let (first, middle) = (seqs.first()?, seqs.get(seqs.len() / 2)?);
         // An event may be several operations: they stay together.
-        let Some(cut) = (if middle > first { Some(middle) } else { seqs.iter().find(|seq| *seq > first) }) else {
-            return Err(self);
-        };
-        let at = seqs.iter().take_while(|seq| *seq < cut).count();
+        let cut = if middle > first { middle } else { seqs.iter().find(|seq| *seq > first)? };
+        Some((*cut, seqs.iter().take_while(|seq| *seq < cut).count()))
+    }
+
+    fn halves(self, (cut, at): (u64, usize)) -> (Self, Self) {
         let mut head = self.batch;
-        let mut tail = Batch { ops: head.ops.split_off(at), ..head.clone() };
+        let ops = head.ops.split_off(at);
+        let Batch { v, epoch, start, to, .. } = head;
+        let (room_id, user, from) = (head.room_id.clone(), head.user.clone(), head.from.map(|_| cut - 1));
+        let tail = Batch { v, room_id, user, epoch, start, from, to, ops };
         head.to = cut - 1;
-        tail.from = tail.from.map(|_| cut - 1);
         let piece = |batch| Self { batch, event: Vec::new(), instead: Instead::Nothing };
-        Ok((piece(head), piece(tail)))
+        (piece(head), piece(tail))
     }
 
     /// The same event as a dead letter, with less beside it than was tried before; none where nothing less is left.
