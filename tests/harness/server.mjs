@@ -1,7 +1,7 @@
 // The built Worker under the real workerd, set up as wrangler.toml says, by the Miniflare that wrangler ships.
 import { execFileSync } from "node:child_process";
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ function objectId(unique, name) {
  *
  * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
- * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
+ * hibernating; `rss()` is workerd's memory in MiB; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
  * the SQLite of the object so named; `restart()` starts it again on the same data and port; `stop()`.
  */
 export async function startServer({ vars = {}, databaseUrl, persist, port } = {}) {
@@ -102,6 +102,7 @@ export async function startServer({ vars = {}, databaseUrl, persist, port } = {}
       if (!line) throw new Error(`nothing logged in ${ms} ms matches ${pattern}`);
       return line;
     },
+    rss: () => Number(readFileSync(`/proc/${workerd(port)}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]) / 1024,
     evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
     sql(className, name, statement, ...values) {
       const namespace = `${config.name}-${className}`;

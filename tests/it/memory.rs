@@ -36,6 +36,8 @@ pub struct MemoryLog {
     pub flaw: Cell<Flaw>,
     /// How often rows were read backwards.
     pub reads: Cell<u32>,
+    /// How often rows were read forwards.
+    pub forward_reads: Cell<u32>,
 }
 
 impl MemoryLog {
@@ -119,6 +121,7 @@ impl Log for MemoryLog {
     }
 
     fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        self.forward_reads.set(self.forward_reads.get() + 1);
         Self::rows(self.tables.borrow().log.range(seq + 1..).take(limit as usize))
     }
 

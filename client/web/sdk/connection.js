@@ -295,7 +295,14 @@ export class Connection extends Emitter {
     if (stable) this.#failures = 0;
     if (token && this.#options.getToken && !this.#askedForFreshToken) {
       this.#askedForFreshToken = true;
-      this.#open("refused");
+      // After signing out everywhere a token of the same second would be refused like the last one.
+      const wait = goodbye?.after_ms ?? afterMs ?? 0;
+      if (wait === 0) this.#open("refused");
+      else {
+        this.#token = null;
+        this.#setState("waiting", { error: why, retry_in_ms: wait });
+        this.#timers.after("retry", wait, () => this.#open("refused"));
+      }
       return;
     }
     if (!(goodbye?.retry ?? retry)) {
