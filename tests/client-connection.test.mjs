@@ -98,6 +98,19 @@ test("V9: a refused token is asked for once more, and then it is over", async (t
   await assert.rejects(waiting, { code: "token_invalid" });
 });
 
+test("V9: a newer token is asked for when the server says, not before", async (t) => {
+  const reasons = [];
+  const { wire, states } = await connected(t, { getToken: async ({ reason }) => (reasons.push(reason), `t${reasons.length}`) });
+  wire().says({ event: "goodbye", data: { code: "token_expired", reason: "", retry: true, after_ms: 400 } });
+  wire().onclose({ code: 4401, reason: '{"retry":true,"after_ms":400}' });
+  t.mock.timers.tick(399);
+  await settled();
+  assert.deepEqual([reasons, states.at(-1)], [["connect"], "waiting: token_expired"]);
+  t.mock.timers.tick(1);
+  await settled();
+  assert.deepEqual([reasons, wire().protocols[1]], [["connect", "refused"], "bearer.t2"]);
+});
+
 test("a refused join ends with its own code", async (t) => {
   const { wire, states } = await connected(t);
   wire().onopen();

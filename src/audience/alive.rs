@@ -6,7 +6,7 @@
 use super::{Audience, SocketId};
 
 /// Who was not heard for so long, ms, is asked by a probe.
-const QUIET: u64 = 16_000;
+const QUIET: u64 = 17_000;
 /// How long the answer may take, ms; a ping or any frame is one too.
 const ANSWER_WITHIN: u64 = 8_000;
 /// How often it is looked, ms, while a room has something to do: with the two above, a dead socket is gone in 30 s.
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn only_who_was_not_heard_is_asked_about_and_then_asked() {
         let mut audience = audience();
-        assert!(audience.unheard(15_999).is_empty());
-        assert_eq!(audience.unheard(19_000), [1]);
-        assert_eq!(audience.look(&[(1, Some(15_000))], 19_000), []);
+        assert!(audience.unheard(16_999).is_empty());
+        assert_eq!(audience.unheard(20_000), [1]);
+        assert_eq!(audience.look(&[(1, Some(15_000))], 20_000), []);
         assert!(audience.unheard(30_000).is_empty());
         assert_eq!(audience.unheard(33_000), [1]);
         assert_eq!(audience.look(&[(1, Some(15_000))], 33_000), [Silent::Ask(1)]);

@@ -6,8 +6,9 @@ use crate::protocol::{ChatError, ErrorCode, wire};
 use crate::sinks;
 use serde::Serialize;
 
-/// How often PostgreSQL is told who is here, ms; after the last one left, and at first, it does not wait that long.
+/// How often PostgreSQL is told who is here at most, ms.
 const REPORT_EVERY: u64 = 60_000;
+/// How long comings and goings gather, ms, where it was not told lately.
 const GATHER: u64 = 1_000;
 /// Above so many users online nobody is kept there.
 const MOST_REPORTED: usize = 1_000;
@@ -93,7 +94,8 @@ impl Host {
         self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))
     }
 
-    /// Who is here, for PostgreSQL: after somebody came or went, and as often while something happens in the room.
+    /// Who is here, for PostgreSQL: after somebody came or went, and every minute while something happens in the room.
+    /// The last to leave do not wait for the minute.
     pub(super) fn report(&mut self, effects: &mut Effects) {
         self.reported.changed |= self.audience.take_people_changed();
         let (online, _) = self.audience.online();

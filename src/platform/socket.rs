@@ -92,8 +92,7 @@ pub(super) fn refuse(offer: &Offer, error: &ChatError, asked: &Asked) -> Result<
     if offer.protocol().is_none() {
         return asked.finish(asked.problem(error)?);
     }
-    let retry = error.retry_after_ms.is_some() || error.code == ErrorCode::TokenExpired;
-    let after_ms = error.retry_after_ms.unwrap_or(0);
+    let (retry, after_ms) = error.come_back().map_or((false, 0), |after_ms| (true, after_ms));
     let pair = WebSocketPair::new()?;
     pair.server.accept()?;
     pair.server.send_with_str(wire::goodbye(error, retry, after_ms))?;

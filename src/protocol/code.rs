@@ -107,7 +107,7 @@ codes! {
     RoomMode = "room_mode", 403, 4403;
     /// The filters refused the message.
     ContentRejected = "content_rejected", 422, 4400;
-    /// The viewer does not read what is sent to it.
+    /// The viewer does not read what is sent to it, or is silent.
     TooSlow = "too_slow", 429, 4408;
     /// More load than can be taken now.
     Overloaded = "overloaded", 503, 4429;
@@ -159,6 +159,17 @@ impl ChatError {
         Self { error_id: Some(id), ..Self::new(ErrorCode::Internal, message) }
     }
 
+    /// When whoever is refused at the door may come back, ms; none where that changes nothing.
+    pub fn come_back(&self) -> Option<u64> {
+        match self.code {
+            ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Overloaded => {
+                Some(self.retry_after_ms.unwrap_or(5_000))
+            }
+            ErrorCode::TokenExpired => Some(self.retry_after_ms.unwrap_or(0)),
+            _ => self.retry_after_ms,
+        }
+    }
+
     /// The same error, naming the field that is wrong.
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
@@ -176,6 +187,16 @@ impl ChatError {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    /// V9.
+    #[test]
+    fn v9_what_passes_by_itself_is_come_back_from() {
+        let wait = |code| ChatError::new(code, "").come_back();
+        assert_eq!(ChatError::internal(&[7; 32]).come_back(), Some(5_000));
+        assert_eq!((wait(ErrorCode::Overloaded), wait(ErrorCode::TokenExpired)), (Some(5_000), Some(0)));
+        assert_eq!((wait(ErrorCode::Banned), wait(ErrorCode::RoomNotFound)), (None, None));
+        assert_eq!(ChatError::new(ErrorCode::RateLimited, "").retry_after(70).come_back(), Some(70));
+    }
 
     #[test]
     fn codes_table_in_the_documentation_is_in_step() {

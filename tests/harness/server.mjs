@@ -49,8 +49,8 @@ function objectId(unique, name) {
  *
  * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
- * hibernating; `kill9()` ends workerd by SIGKILL, and after that `sql(className, name, statement, …values)` reads or changes
- * the SQLite of the object so named, `copied(…)` the same of a copy, at any time that nothing is written; `restart(build)`
+ * hibernating; `rss()` is workerd's memory in MiB; `kill9()` ends workerd by SIGKILL, and after that
+ * `sql(className, name, statement, …values)` reads or changes the SQLite of the object so named, `copied(…)` the same of a copy, at any time that nothing is written; `restart(build)`
  * starts it again on the same data and port, of another build where one is given; `file(className, name)` is the path of
  * that SQLite; `stop()`.
  */
@@ -118,6 +118,7 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, build
       return line;
     },
     file,
+    rss: () => Number(readFileSync(`/proc/${workerd(port)}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]) / 1024,
     evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
     sql: (className, name, statement, ...values) => query(file(className, name), statement, values),
     copied(className, name, statement, ...values) {

@@ -40,6 +40,8 @@ pub struct MemoryLog {
     pub beside: Cell<u64>,
     /// Bytes that each row takes, whatever is in it; where there is none they are counted.
     pub weight: Cell<Option<u64>>,
+    /// How often rows were read forwards.
+    pub forward_reads: Cell<u32>,
 }
 
 impl MemoryLog {
@@ -133,6 +135,7 @@ impl Log for MemoryLog {
     }
 
     fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        self.forward_reads.set(self.forward_reads.get() + 1);
         Self::rows(self.tables.borrow().log.range(seq + 1..).take(limit as usize))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::world::{ROOM, World};
 use edge_chat::audience::SocketId;
-use edge_chat::protocol::call::Caller;
+use edge_chat::protocol::call::{Ask, Caller, Nothing, UserAsk};
 use serde_json::{Value, json};
 
 fn position(reply: &Value) -> Value {
@@ -369,4 +369,55 @@ fn a_clock_that_goes_back_while_the_room_sleeps_hides_nothing() {
     let reply = w.say(ada, "two");
     assert_eq!(w.events(ada, "new_message").last().unwrap()["content"], "two");
     assert_eq!(reply["timestamp"], edge_chat::protocol::rfc3339(said_at));
+}
+
+/// V4, V6: all who come back at once are served from what was read and encoded once, which follows the log.
+#[test]
+fn v4_v6_who_resume_together_share_one_reading_and_see_what_the_log_has_now() {
+    let rates = ["RATE_LIMIT_MESSAGES", "RATE_LIMIT_ROOM_MESSAGES", "RATE_LIMIT_JOINS"].map(|name| (name, "1000"));
+    let mut w = World::with(&rates, 1);
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    let said: Vec<Value> = (0..300).map(|n| w.say(ada, &format!("word{n} {}", "x".repeat(200)))).collect();
+    w.advance(5_000);
+    let seq = said[0]["seq"].as_u64().unwrap();
+    let epoch = w.call("mod", Ask::Stats(Nothing {})).unwrap()["epoch"].clone();
+    let resume = |w: &mut World, user: &str, seq: u64| {
+        let (socket, reply) = joined(w, user, Some(json!({"epoch": epoch, "seq": seq})));
+        w.close(socket);
+        reply
+    };
+    let reads = w.log.forward_reads.get();
+    let first = resume(&mut w, "bob", seq);
+    let read_once = w.log.forward_reads.get();
+    assert!(read_once > reads);
+    assert_eq!((&first["resumed"], first["events"].as_array().unwrap().len()), (&json!(true), 299));
+    for n in 0..50 {
+        let reply = resume(&mut w, &format!("user{n}"), seq);
+        assert_eq!(reply["events"], first["events"]);
+    }
+    let later = resume(&mut w, "cleo", seq + 200);
+    assert_eq!(later["events"].as_array().unwrap()[..], first["events"].as_array().unwrap()[200..]);
+    assert_eq!(w.log.forward_reads.get(), read_once);
+
+    // What is deleted, edited and said goes on in it.
+    w.ask(moderator, "delete_message", json!({"message_id": said[100]["message_id"]})).unwrap();
+    w.ask(ada, "edit_message", json!({"message_id": said[101]["message_id"], "content": "other words"})).unwrap();
+    w.say(ada, "the last");
+    let after = resume(&mut w, "dora", seq);
+    let text = after["events"].to_string();
+    assert!(!text.contains("word100 ") && !text.contains("word101 ") && text.contains("word102 "));
+    assert_eq!(after["events"].as_array().unwrap().len(), 302);
+    // Of one who blocks, another answer.
+    w.own("eve", UserAsk::Block("ada".into())).unwrap();
+    let blocking = resume(&mut w, "eve", seq);
+    assert!(!blocking["events"].to_string().contains("word102 "));
+    assert_eq!(w.log.forward_reads.get(), read_once);
+
+    // It is let go of where nobody came for a while, and in what is read anew there is nothing else.
+    w.advance(20_000);
+    w.say(ada, "later");
+    let anew = resume(&mut w, "fay", seq);
+    assert!(w.log.forward_reads.get() > read_once);
+    let events = after["events"].as_array().unwrap();
+    assert_eq!(anew["events"].as_array().unwrap()[..events.len()], events[..]);
 }
