@@ -264,10 +264,10 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
     test("P3: a refused event leaves a letter and its message a tombstone, until it is edited, deleted or mended", async () => {
       const room = newRoom();
       const [edited, deleted, mended] = [1, 2, 3].map((seq) => message(seq));
-      const refused = ({ seq, no, id, user_id, username, roles, type, audience, visible_at, created_at, ...rest }, tombstone = true) => ({
+      const refused = ({ seq, no, id, user_id, username, roles, type, audience, visible_at, created_at, ...rest }) => ({
         op: "refused", seq, sqlstate: "22P05", error: "no", message_id: id,
         body: JSON.stringify([{ seq, no, id, user_id, username, roles, type, audience, visible_at, created_at, ...rest, content: "a\0b" }]),
-        ...(tombstone && { tombstone: { no, user_id, username, roles, type, audience, visible_at, created_at } }),
+        tombstone: { no, user_id, username, roles, type, audience, visible_at, created_at },
       });
       const letters = () => db.query("select id, seq::int, message_id, type, sqlstate from dead_letters where room_id = $1 order by seq", [room]);
       for (const m of [edited, deleted, mended]) assert.deepEqual(await apply(batch(room, m.seq - 1, m.seq, [refused(m)])), [at(m.seq)]);
