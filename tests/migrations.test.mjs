@@ -261,6 +261,35 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual((await all()).map(({ quoted, status }) => [quoted, status]), [[null, "open"], ["q", "open"]], "another room's are left alone");
     });
 
+    test("P3: a refused event leaves a letter and its message a tombstone, until it is edited, deleted or mended", async () => {
+      const room = newRoom();
+      const [edited, deleted, mended] = [1, 2, 3].map((seq) => message(seq));
+      const refused = ({ seq, no, id, user_id, username, roles, type, audience, visible_at, created_at, ...rest }) => ({
+        op: "refused", seq, sqlstate: "22P05", error: "no", message_id: id,
+        body: JSON.stringify([{ seq, no, id, user_id, username, roles, type, audience, visible_at, created_at, ...rest, content: "a\0b" }]),
+        tombstone: { no, user_id, username, roles, type, audience, visible_at, created_at },
+      });
+      const letters = () => db.query("select id, seq::int, message_id, type, sqlstate from dead_letters where room_id = $1 order by seq", [room]);
+      for (const m of [edited, deleted, mended]) assert.deepEqual(await apply(batch(room, m.seq - 1, m.seq, [refused(m)])), [at(m.seq)]);
+      assert.deepEqual((await letters()).map(({ message_id, sqlstate }) => [message_id, sqlstate]), [edited, deleted, mended].map(({ id }) => [id, "22P05"]));
+      const { content, type, deleted_at, no } = await row(edited.id);
+      assert.deepEqual([content, type, deleted_at, no], ["", "unavailable", new Date(AT), "1"]);
+      await apply(batch(room, 3, 5, [react(4, deleted.id, "ada", "👍"), remove(5, deleted.id)]));
+      await apply(batch(room, 5, 6, [edit(6, edited.id, "better")]));
+      assert.deepEqual([(await row(edited.id)).content, (await row(edited.id)).type, (await row(deleted.id)).type], ["better", "text", "unavailable"]);
+      assert.deepEqual(await reactions(deleted.id), []);
+      const [letter, ...others] = await letters();
+      assert.deepEqual([letter.message_id, others.length], [mended.id, 0]);
+      await assert.rejects(db.query("select chat_replay($1)", [letter.id]));
+      await db.query("select chat_replay(id, replace(body, '\\u0000', '')) from dead_letters where id = $1", [letter.id]);
+      assert.deepEqual([(await row(mended.id)).content, (await row(mended.id)).deleted_at, await letters()], ["ab", null, []]);
+      assert.deepEqual(await apply(batch(room, 6, 7, [message(7, { no: 4 })])), [at(7)], "the cursor is where it was");
+      // A user's letter, and one whose tombstone's number is taken.
+      assert.deepEqual((await apply(batch(room, 7, 8, [refused({ ...message(8), no: 1 })])))[0].sqlstate, "23505");
+      assert.deepEqual(await apply({ v: 1, user: room, epoch: EPOCH, to: 1, ops: [{ op: "refused", seq: 1, sqlstate: "22P05", error: "no", body: "[]" }] }), [at(1)]);
+      assert.equal((await db.query("select from dead_letters where user_id = $1 and room_id is null", [room])).length, 1);
+    });
+
     test("many rooms in one call, each at its own index", async () => {
       const ids = Array.from({ length: 70 }, newRoom).reverse();
       const answers = await apply(...ids.map((id, i) => batch(id, 0, i + 1, [message(1)])));
