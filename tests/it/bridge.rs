@@ -119,7 +119,9 @@ fn b1_an_outcome_that_was_lost_with_the_object_is_asked_for_again() {
     // Redis has it; the object dies before it hears of that.
     let batch = w.compute(|host, at| host.batch(at, edge_chat::sinks::Sink::Redis).unwrap()).unwrap();
     w.redis.eval(&batch.body);
-    w.tick();
+    (w.alarm, w.soon) = (None, None);
+    w.drain();
+    w.close(ada);
     w.evict();
     w.advance(120_000);
     assert_eq!((said(&w), w.redis.published.len()), (vec!["one".to_owned()], 1));
