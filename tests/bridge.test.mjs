@@ -58,13 +58,16 @@ const signed = (fields) => {
   return createHmac("sha256", KEY).update(lines.map((name) => `${name}=${fields[name]}`).join("\n")).digest("hex");
 };
 
-test("B1: what a guest sees live is what comes into the stream and the channel: all of it, in order, once, signed", async () => {
+test("B1: what a guest sees live is what comes into the stream and the channel: all of it, in order, once, signed", async (t) => {
   const room = "bridge_all";
   const ada = await join(room, "ada");
   const heard = await listen(redis, room, as);
+  t.after(() => heard.end());
   const [bob, mod, guest] = [await join(room, "bob"), await join(room, MOD), await join(room, null)];
   const first = await ada.request("send_message", { content: "one <b>two</b> & \"three\"\nfour", client_id: "c-1" });
   await bob.request("send_message", { content: "reply 👍", reply_to: first.message_id });
+  // What is edited before it goes out goes out edited.
+  await grown(room, 2);
   await bob.request("react", { message_id: first.message_id, reaction: "👍" });
   await ada.request("edit_message", { message_id: first.message_id, content: "edited" });
   const gone = await bob.request("send_message", { content: "regretted" });
@@ -91,7 +94,6 @@ test("B1: what a guest sees live is what comes into the stream and the channel: 
   for (const said of heard) {
     assert.deepEqual([said.room, said.sig, typeof said.seq, typeof said.data], [room, signed(said), "number", "string"]);
   }
-  heard.end();
   const life = Number(await redisSays("TTL", `chat:room:${room}:events`));
   assert.ok(life > 24 * 3600 && life <= 25 * 3600, `lives ${life} s`);
   assert.equal((await stats(room)).bridged_seq >= seq, true);

@@ -86,7 +86,8 @@ impl Host {
             (false, _) => Bridged::default(),
         };
         let before = room.bridged();
-        effects.write.state.extend(room.set_bridged(stands).write.state);
+        // After what may wait there already, so that the later one stays.
+        self.state.extend(room.set_bridged(stands).write.state);
         (room.bridged() == before).then_some(0)
     }
 }
