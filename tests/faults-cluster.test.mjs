@@ -114,7 +114,8 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
   });
 
   test("P2: where PostgreSQL's disk is full, rooms go on, and it catches up once there is space", async (t) => {
-    if (noMount()) return t.skip(noMount());
+    const reason = noMount();
+    if (reason) return t.skip(reason);
     let folder;
     const there = await reached({}, async (cluster) => {
       folder = cluster.tmpfs("48m");
