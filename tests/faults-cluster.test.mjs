@@ -47,12 +47,12 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
   test("P2: where PostgreSQL has no connection left, many rooms together ask for one seldom", async () => {
     const there = await reached({ max_connections: 12 });
     const { link, server, join, url } = there;
-    const rooms = Array.from({ length: 40 }, (_, i) => `video_crowded_${i}`);
+    const rooms = Array.from({ length: 30 }, (_, i) => `video_crowded_${i}`);
     const bots = await Promise.all(rooms.map((room) => enter(join, room, SERVICE)));
     const before = await say(bots[0], 20, "before");
     for (const bot of bots) await say(bot, 1, "first");
     // No drain has a reason to connect again before the connections are taken.
-    assert.ok(await until(15_000, async () => (await there.query("select count(*)::int from messages"))[0].count === 60, 250));
+    assert.ok(await until(15_000, async () => (await there.query("select count(*)::int from messages"))[0].count === 20 + rooms.length, 250));
     await sleep(1_000);
 
     link.reset();
@@ -71,12 +71,12 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
     const began = link.accepted;
     for (const bot of bots) await say(bot, 1, "crowded");
     undisturbed(before, await say(bots[0], 40, "crowded"));
-    await sleep(6_000);
+    await sleep(4_000);
     const halfway = link.accepted;
-    await sleep(6_000);
+    await sleep(4_000);
     const [first, second] = [halfway - began, link.accepted - halfway];
     assert.ok(server.logs.some(({ message }) => /drain: 53300/.test(message)), "the operator is told why");
-    assert.ok(second >= 1 && second <= 20, `${first}, then ${second} connections in 6 s`);
+    assert.ok(second >= 1 && second <= 14, `${first}, then ${second} connections in 4 s`);
 
     await Promise.all(taken.map((client) => client.end()));
     for (const room of rooms) await alike(there, room, 15_000);
@@ -114,7 +114,8 @@ describe("a PostgreSQL server in trouble", { concurrency: true }, () => {
   });
 
   test("P2: where PostgreSQL's disk is full, rooms go on, and it catches up once there is space", async (t) => {
-    if (noMount()) return t.skip(noMount());
+    const reason = noMount();
+    if (reason) return t.skip(reason);
     let folder;
     const there = await reached({}, async (cluster) => {
       folder = cluster.tmpfs("48m");

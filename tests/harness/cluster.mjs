@@ -8,15 +8,28 @@ import { postgresFolder, unprivileged } from "../../scripts/lib/cluster.mjs";
 import { migrations } from "../../scripts/lib/database.mjs";
 import { end, freePort, run, start, until } from "../../scripts/lib/process.mjs";
 
+const mount = (folder, size) => execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "none", folder], { stdio: "pipe" });
+
 /** Why a file system of a given size cannot be had here, else null. */
-export const noMount = () => (process.getuid() === 0 ? null : "mounting a file system of a given size needs root");
+export function noMount() {
+  const folder = mkdtempSync(join(tmpdir(), "edge-chat-mount-"));
+  try {
+    mount(folder, "64k");
+    execFileSync("umount", [folder]);
+    return null;
+  } catch (error) {
+    return `a file system of a given size needs the right to mount one: ${error.message.split("\n").at(-2) ?? error.message}`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 /**
  * Starts one, with these settings; its database `postgres` is migrated.
  *
  * - `url` (a superuser's) and `plainUrl` (of one who is none, and may do all that the chat does); `log()`: what it logged.
  * - `stop(signal)`: SIGINT ends its sessions, SIGQUIT is a crash; `start()` again on the same data and port.
- * - `tmpfs(size)`: a folder of the server's user on a file system of that size ("32m"); throws where that is refused.
+ * - `tmpfs(size)`: a folder of the server's user on a file system of that size ("32m"), where `noMount` allows it.
  * - `drop()`: ends all of it.
  */
 export async function ownCluster(settings = {}) {
@@ -78,7 +91,7 @@ export async function ownCluster(settings = {}) {
     tmpfs(size) {
       const folder = join(home, `tmpfs-${mounted.length}`);
       mkdirSync(folder);
-      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "none", folder], { stdio: "pipe" });
+      mount(folder, size);
       mounted.push(folder);
       const own = join(folder, "own");
       mkdirSync(own);

@@ -33,18 +33,16 @@ const faultyInstance = (instance) => {
 };
 const faultyAnswer = async (request) => {
   Object.assign(fault, await request.json());
-  if (fault.collect) {
-    for (let i = 0; i < 3; i++) {
-      if (globalThis.gc) gc(); else await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
   const { exports, ...rest } = fault;
   return Response.json({ ...rest, memory: exports.memory.buffer.byteLength });
 };
 `;
 
 /**
- * For \`patch\` of \`startServer\`. One wasm instance and so one \`fault\` serves all objects of the isolate.
+ * For `patch` of `startServer`. One wasm instance, and so one set of these, serves all objects of the isolate:
+ * `after`, how many more calls out of the wasm succeed before one traps; `alarms`, in how many alarms of rooms one is to
+ * trap, after `within` calls of it; `traps` and `instances` so far; `rooms` that the wasm holds now, slept ones that the
+ * collector has not come to among them; `memory`, bytes of the wasm.
  */
 export function faulty(text) {
   const replaced = (from, to) => {
@@ -56,6 +54,6 @@ export function faulty(text) {
   return prelude + text;
 }
 
-/** Sets what is given, e.g. `{after: 7}`: the seventh call from now out of the wasm traps; how things stand. */
+/** Sets what is given of them, and gives them all. */
 export const fault = async (server, set = {}) =>
   (await fetch(server.url + PATH, { method: "POST", body: JSON.stringify(set) })).json();

@@ -67,6 +67,8 @@ export async function relay(to) {
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     accepted += 1;
+    // One that was on its way when it was cut.
+    if (!server.listening) return near.destroy();
     const far = connect({ port: Number(target.port || 5432), host: target.hostname, allowHalfOpen: true, noDelay: true });
     const pair = { near, far, moves: [], timers: [], forgotten: false };
     pairs.add(pair);
