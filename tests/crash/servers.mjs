@@ -87,11 +87,11 @@ const hasBridge = (build) => readFileSync(join(build, "index_bg.wasm")).includes
 
 /**
  * Starts all of them. `builds`: folders of built Workers, the first one runs first; each start of workerd after a kill
- * takes the next one. `names`: what may be killed; `kill(name, random)`, `start(name)`; `log(room)`: the events in the
+ * takes the next one; `folder`: where the objects' storage is put. `names`: what may be killed; `kill(name, random)`, `start(name)`; `log(room)`: the events in the
  * room's SQLite, of a copy, so that what a crash left there is still left there.
  */
-export async function startServers({ builds = [join(root, "build")], vars = {} } = {}) {
-  const storage = mkdtempSync(join(tmpdir(), "edge-chat-crash-"));
+export async function startServers({ builds = [join(root, "build")], vars = {}, folder = tmpdir() } = {}) {
+  const storage = mkdtempSync(join(folder, "edge-chat-crash-"));
   const database = await postgres();
   const bridge = builds.every(hasBridge) ? await redis() : null;
   const settings = { ...ROOMY, ...vars, ...(bridge && { REDIS_URL: bridge.url }) };
