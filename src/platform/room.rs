@@ -48,6 +48,9 @@ struct Inner {
     numbers: js_sys::Map,
     timer: Cell<u64>,
     alarm: Cell<u64>,
+    /// An alarm's handler runs. What is to be set meanwhile is set at its end: it would take the running alarm's place,
+    /// and an object that ends in the middle would not be called again before its time.
+    handling: Cell<bool>,
     absent_until: Cell<u64>,
     lookup: RefCell<Option<Lookup>>,
 }
@@ -176,7 +179,9 @@ impl Inner {
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
             self.alarm.set(at);
-            self.raw.set_alarm(at);
+            if !self.handling.get() {
+                self.raw.set_alarm(at);
+            }
         }
         if let Some(at) = effects.soon
             && (self.timer.get() == 0 || at < self.timer.get())
@@ -280,6 +285,15 @@ impl Inner {
             && let Some(id) = self.number(socket)
         {
             self.numbers.delete(socket.as_ref());
+            // A socket that the room closed may end late, and its number be another one's by then.
+            let ended: &JsValue = socket.as_ref();
+            let is_another = |held: &WebSocket| {
+                let held: &JsValue = held.as_ref();
+                !js_sys::Object::is(held, ended)
+            };
+            if self.sockets.borrow().get(&id).is_some_and(is_another) {
+                return;
+            }
             self.sockets.borrow_mut().remove(&id);
             let _ = self.step(|host, at| ((), host.closed(at, id)));
         }
@@ -360,6 +374,7 @@ impl DurableObject for Room {
             numbers: js_sys::Map::new(),
             timer: Cell::new(0),
             alarm: Cell::new(0),
+            handling: Cell::new(false),
             absent_until: Cell::new(0),
             lookup: RefCell::default(),
         };
@@ -415,14 +430,20 @@ impl DurableObject for Room {
     async fn alarm(&self) -> Result<Response> {
         let inner = &self.inner;
         inner.alarm.set(0);
+        inner.handling.set(true);
         // What is due here does not wait for PostgreSQL.
         let batch = inner.next_batch();
         if inner.step(|host, at| ((), host.tick(at))).is_err() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
+            inner.handling.set(false);
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
         inner.drain(batch).await;
+        inner.handling.set(false);
+        if inner.alarm.get() != 0 {
+            inner.raw.set_alarm(inner.alarm.get());
+        }
         Response::ok("")
     }
 }
