@@ -306,22 +306,26 @@ impl Inner {
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at))
     }
 
-    /// Drains the log as far as it goes now, beginning with this batch.
-    async fn drain(self: &Rc<Self>, first: Read<Option<Batch>>) {
+    /// Drains the log as far as it goes now, beginning with this batch. False where the outcome could not be written.
+    async fn drain(self: &Rc<Self>, first: Read<Option<Batch>>) -> bool {
         let mut first = Some(first);
         for _ in 0..BATCHES {
             let next = first.take().unwrap_or_else(|| self.next_batch());
             let room = self.state.id().name().unwrap_or_default();
             let drained = match next {
                 Ok(Some(batch)) => drain_link::apply(&self.env, &room, batch.body).await,
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(fault) => Drained::Failed(fault.to_string()),
             };
             let stop = !matches!(drained, Drained::Cursor { .. });
-            if self.step(|host, at| ((), host.drained(at, drained))).is_err() || stop {
-                return;
+            if self.step(|host, at| ((), host.drained(at, drained))).is_err() {
+                return false;
+            }
+            if stop {
+                break;
             }
         }
+        true
     }
 }
 
@@ -439,10 +443,12 @@ impl DurableObject for Room {
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
-        inner.drain(batch).await;
+        let written = inner.drain(batch).await;
         inner.handling.set(false);
-        if inner.alarm.get() != 0 {
-            inner.raw.set_alarm(inner.alarm.get());
+        match inner.alarm.get() {
+            _ if !written => inner.raw.set_alarm(now() + 60_000),
+            0 => {}
+            at => inner.raw.set_alarm(at),
         }
         Response::ok("")
     }

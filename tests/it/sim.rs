@@ -16,6 +16,7 @@ mod heap;
 mod mutants;
 mod people;
 mod room;
+mod sockets;
 mod trace;
 mod truth;
 mod users;

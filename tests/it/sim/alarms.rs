@@ -119,6 +119,7 @@ impl Sim {
             return Ok(());
         }
         let went_on = matches!(drained, Drained::Cursor { .. });
+        self.drain.unnoticed &= !went_on;
         let life = self.room.life;
         self.step(|host, at| ((), host.drained(at, drained)))?;
         if life != self.room.life {

@@ -82,7 +82,6 @@ impl Sim {
             }
         };
         if answered {
-            self.drain.unnoticed &= !matches!(drained, Drained::Cursor { .. });
             let back = self.delay();
             self.heap.after(back, Event::Drained(call, drained));
         }
