@@ -39,9 +39,11 @@ impl Fanout {
         Self { epoch, plain, moderators, waiting: waiting.into() }
     }
 
-    /// How far a viewer of this class has been shown the log.
+    /// How far a viewer of this class has been shown the log: those below moderator up to the first event that waits,
+    /// whether they share a frame with it or somebody had it alone.
     pub fn shown(&self, moderator: bool) -> u64 {
-        if moderator { self.moderators.seq } else { self.plain.seq }
+        let waits = self.waiting.front().map_or(0, |event| event.seq.saturating_sub(1));
+        if moderator { self.moderators.seq } else { self.plain.seq.max(waits) }
     }
 
     /// Events were changed in place, because what was said is gone: those that wait too.

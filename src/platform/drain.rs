@@ -216,6 +216,7 @@ impl Inner {
     async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
         let read = async {
             let client = self.client(LOOK_UP_WITHIN).await?;
+            within(LOOK_UP_WITHIN, one(&client, history::CLOSE, &[(&id, Type::TEXT)])).await??;
             let answer = within(LOOK_UP_WITHIN, one(&client, history::ROOM, &[(&id, Type::TEXT)])).await??;
             answer.map(|answer| history::read_room(&answer)).transpose()
         };

@@ -52,6 +52,9 @@ struct Inner {
     numbers: js_sys::Map,
     timer: Cell<u64>,
     alarm: Cell<u64>,
+    /// An alarm's handler runs. What is to be set meanwhile is set at its end: it would take the running alarm's place,
+    /// and an object that ends in the middle would not be called again before its time.
+    handling: Cell<bool>,
     absent_until: Cell<u64>,
     /// The platform is about to end this object; nothing happens in it any more.
     ended: Cell<bool>,
@@ -221,7 +224,9 @@ impl Inner {
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
             self.alarm.set(at);
-            self.raw.set_alarm(at);
+            if !self.handling.get() {
+                self.raw.set_alarm(at);
+            }
         }
         if let Some(at) = effects.soon
             && (self.timer.get() == 0 || at < self.timer.get())
@@ -326,6 +331,15 @@ impl Inner {
             && let Some(id) = self.number(socket)
         {
             self.numbers.delete(socket.as_ref());
+            // A socket that the room closed may end late, and its number be another one's by then.
+            let ended: &JsValue = socket.as_ref();
+            let is_another = |held: &WebSocket| {
+                let held: &JsValue = held.as_ref();
+                !js_sys::Object::is(held, ended)
+            };
+            if self.sockets.borrow().get(&id).is_some_and(is_another) {
+                return;
+            }
             self.sockets.borrow_mut().remove(&id);
             let _ = self.step(|host, at| ((), host.closed(at, id)));
         }
@@ -343,26 +357,32 @@ impl Inner {
         let first = self.next_batch(Sink::Redis);
         if !matches!(first, Ok(None)) {
             let inner = self.clone();
-            self.state.wait_until(async move { inner.drain(Sink::Redis, first).await });
+            self.state.wait_until(async move {
+                inner.drain(Sink::Redis, first).await;
+            });
         }
     }
 
-    /// Drains the log as far as it goes now, beginning with this batch.
-    async fn drain(self: &Rc<Self>, sink: Sink, first: Read<Option<Batch>>) {
+    /// Drains the log as far as it goes now, beginning with this batch. False where the outcome could not be written.
+    async fn drain(self: &Rc<Self>, sink: Sink, first: Read<Option<Batch>>) -> bool {
         let mut first = Some(first);
         for _ in 0..BATCHES {
             let next = first.take().unwrap_or_else(|| self.next_batch(sink));
             let room = self.state.id().name().unwrap_or_default();
             let drained = match next {
                 Ok(Some(batch)) => drain_link::apply(&self.env, &room, sink, batch.body).await,
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(fault) => Drained::Failed(fault.to_string()),
             };
             let stop = !matches!(drained, Drained::Cursor { .. });
-            if self.step(|host, at| ((), host.drained(at, sink, drained))).is_err() || stop {
-                return;
+            if self.step(|host, at| ((), host.drained(at, sink, drained))).is_err() {
+                return false;
+            }
+            if stop {
+                break;
             }
         }
+        true
     }
 }
 
@@ -416,6 +436,7 @@ impl DurableObject for Room {
             numbers: js_sys::Map::new(),
             timer: Cell::new(0),
             alarm: Cell::new(0),
+            handling: Cell::new(false),
             absent_until: Cell::new(0),
             ended: Cell::new(false),
             lookup: RefCell::default(),
@@ -473,15 +494,23 @@ impl DurableObject for Room {
         let inner = &self.inner;
         let _runs = inner.raw.alarm_runs();
         inner.alarm.set(0);
+        inner.handling.set(true);
         // What is due here does not wait for PostgreSQL.
         let batch = inner.next_batch(Sink::Postgres);
         inner.bridge();
         if inner.step(|host, at| ((), host.tick(at))).is_err() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
+            inner.handling.set(false);
             inner.raw.set_alarm(now() + 60_000);
             return Response::ok("");
         }
-        inner.drain(Sink::Postgres, batch).await;
+        let written = inner.drain(Sink::Postgres, batch).await;
+        inner.handling.set(false);
+        match inner.alarm.get() {
+            _ if !written => inner.raw.set_alarm(now() + 60_000),
+            0 => {}
+            at => inner.raw.set_alarm(at),
+        }
         Response::ok("")
     }
 }

@@ -6,7 +6,7 @@ use super::{Context, Failure, KEY_BAN, KEY_ROLE, Room, Row, SCAN, Sender, Step};
 use crate::auth::{Identity, Role};
 use crate::protocol::act::{Act, Announcement, Ban, BanUser, Reasoned, SetRole, UserRef};
 use crate::protocol::wire::{json, raw};
-use crate::protocol::{Audience, Body, ChatError, ErrorCode, UserId, rfc3339};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, UserId, rfc3339};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -277,10 +277,12 @@ impl Room {
         reason: Option<String>,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let deleted_at = self.last_at.max(cx.now);
-        // Apart what others than moderators never saw: they do not hear of its end.
+        // Apart what others than moderators never saw: they do not hear of its end. But whoever said it under a shadow
+        // ban saw it, and does.
         let (mut ids, mut hidden, mut gone_edits, mut more) = (Vec::new(), Vec::new(), Vec::new(), false);
+        let mut own: BTreeMap<UserId, Vec<MessageId>> = BTreeMap::new();
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
-        let mut before = u64::MAX;
+        let (mut before, mut deleted) = (u64::MAX, 0);
         'scan: loop {
             let batch = cx.log.rows_before(before, SCAN)?;
             let Some(oldest) = batch.last() else { break };
@@ -296,12 +298,18 @@ impl Room {
                     if !theirs || message.deleted_at.is_some() {
                         continue;
                     }
-                    if ids.len() + hidden.len() >= MOST_DELETED {
+                    if deleted >= MOST_DELETED {
                         more = true;
                         break;
                     }
-                    let seen = event.visible_at <= deleted_at && event.audience == Audience::All;
-                    if seen { &mut ids } else { &mut hidden }.push(message.message_id);
+                    deleted += 1;
+                    let list = match &event.audience {
+                        _ if event.visible_at > deleted_at => &mut hidden,
+                        Audience::All => &mut ids,
+                        Audience::User(author) => own.entry(author.clone()).or_default(),
+                        _ => &mut hidden,
+                    };
+                    list.push(message.message_id);
                     gone_edits.extend(message.edit_seq);
                     message.redact(deleted_at);
                     changed = true;
@@ -317,7 +325,7 @@ impl Room {
         let mut step = Step::default();
         let unseen = hidden.len();
         let message_ids = [hidden, ids].concat();
-        if message_ids.is_empty() {
+        if deleted == 0 {
             return Ok((raw(json(&DeletedData { deleted: 0, more, seq: None })), step));
         }
         for seq in gone_edits {
@@ -326,12 +334,19 @@ impl Room {
             row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
         }
         step.write.rewrite = rows.into_values().collect();
-        step.write.state = message_ids.iter().map(|id| (reactions::key(id.seq()), None)).collect();
-        let deleted = message_ids.len();
-        let (by, role) = (who.user_id.clone(), sender.role);
-        let body = Body::MessagesDeleted { message_ids: message_ids.clone(), unseen, user_id: user, by, role, reason };
-        let seq = Some(self.append(&mut step, cx.now, Audience::All, body));
-        self.unpin_deleted(&mut step, cx.now, &message_ids, (&who.user_id, role));
+        let all = message_ids.iter().chain(own.values().flatten());
+        step.write.state = all.map(|id| (reactions::key(id.seq()), None)).collect();
+        let (by, role) = (&who.user_id, sender.role);
+        let mut seq = None;
+        let parts = own.into_iter().map(|(author, ids)| (Audience::User(author), ids, 0));
+        for (audience, message_ids, unseen) in parts.chain([(Audience::All, message_ids.clone(), unseen)]) {
+            if !message_ids.is_empty() {
+                let (user_id, by, reason) = (user.clone(), by.clone(), reason.clone());
+                let body = Body::MessagesDeleted { message_ids, unseen, user_id, by, role, reason };
+                seq = Some(self.append(&mut step, cx.now, audience, body));
+            }
+        }
+        self.unpin_deleted(&mut step, cx.now, &message_ids, (by, role));
         self.seal(&mut step);
         Ok((raw(json(&DeletedData { deleted, more, seq })), step))
     }

@@ -279,6 +279,25 @@ fn no_repeats_and_links() {
     w.say(zoe, "good evening everybody");
 }
 
+/// V4: a second tab that opens while somebody's own event has come ahead of what still waits stands behind that event.
+#[test]
+fn v4_a_join_within_a_delay_stands_where_its_viewer_is() {
+    let mut w = world();
+    let (zoe, moderator) = (w.join("zoe"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["hold*"], "action": "hold"})).unwrap();
+    w.close(moderator);
+    modes(&mut w, json!({"delay_s": 4}));
+    w.advance(5_000);
+    let held = w.say(zoe, "holdit");
+    w.advance(1_000);
+    w.say(zoe, "a kind word");
+    w.advance(3_500);
+    assert_eq!(w.events(zoe, "message_held").len(), 1);
+    let tab = w.open("zoe");
+    let joined = w.ask(tab, "join_room", json!({"room_id": ROOM})).unwrap();
+    assert_eq!(joined["seq"], held["seq"]);
+}
+
 #[test]
 fn a_delay_shows_moderators_first_and_what_they_delete_is_never_seen() {
     let mut w = world();

@@ -1,85 +1,154 @@
-//! What has to hold in a simulated room after every step.
+//! How a run ends: the troubles stop, all is told everywhere, and nothing may be left over.
 
-use super::truth::{Shown, Truth};
-use super::{Checked, Sim, ensure};
-use edge_chat::protocol::MessageId;
-use edge_chat::protocol::call::{Ask, Nothing, PageQuery};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use super::event::Event;
+use super::{Checked, Sim, ensure, role_of};
+use edge_chat::auth::Role;
+use edge_chat::protocol::{Audience, Body};
+use serde_json::json;
+use std::collections::BTreeSet;
 
 impl Sim {
-    /// PostgreSQL holds what the log said up to the cursor, parts of it as they were since.
-    pub(super) fn postgres_is_a_prefix(&self, cursor: u64) -> Checked {
-        let said = self.truth.messages.keys().filter(|id| id.seq() <= cursor).map(ToString::to_string);
-        ensure!(said.eq(self.w.pg.messages.keys().cloned()), "PostgreSQL has other messages than up to {cursor}");
-        for (id, row) in &self.w.pg.messages {
-            let shown = Shown {
-                content: row["content"].as_str().unwrap().into(),
-                deleted: !row["deleted_at"].is_null(),
-                reactions: BTreeMap::new(),
-            };
-            let past = Truth::since(&self.truth.past[id], cursor);
-            ensure!(past.iter().any(|(_, then)| then.says(&shown)), "PostgreSQL at {cursor} has {shown:?} of {past:?}");
-            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-            for (_, _, reaction) in self.w.pg.reactions.iter().filter(|(message, _, _)| message == id) {
-                *counts.entry(reaction.clone()).or_default() += 1;
+    pub(super) fn settle(&mut self) -> Checked {
+        self.calm = true;
+        let now = self.heap.now;
+        (self.drain.down_until, self.drain.refuses_until) = (now, now);
+        self.room.broken_until = if self.chance(50) { now + self.pick(90_000) } else { now };
+        self.last_blow = self.chance(50);
+        self.say(format_args!("calm"));
+        self.nobody_comes = true;
+        // Nobody says anything, nobody comes back: what is owed to PostgreSQL gets there by the alarm alone.
+        self.run_for(700_000)?;
+        let idle = self.room.given_up || self.truth.lost || self.truth.epoch == 0 || self.drain.unnoticed;
+        ensure!(
+            idle || self.is_drained(),
+            "P2: left alone PostgreSQL stays at {:?} of {} {}, the alarm at {:?}",
+            self.drain.pg.cursor,
+            self.truth.epoch,
+            self.truth.last(),
+            self.room.alarm_at
+        );
+        (self.nobody_comes, self.last_blow) = (false, false);
+        self.everybody_is_back()?;
+        self.last_words()?;
+        self.checks_at_the_end()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.drain.pg.cursor == Some((self.truth.epoch, self.truth.last()))
+    }
+
+    fn everybody_is_back(&mut self) -> Checked {
+        for client in 0..self.clients.len() {
+            if self.clients[client].conn.is_none() {
+                self.clients[client].out = false;
+                self.come_back(client, None);
             }
-            let then = if shown.deleted { BTreeMap::new() } else { past[0].1.reactions.clone() };
-            ensure!(counts == then, "PostgreSQL at {cursor} counts {counts:?}, the log {then:?}");
+        }
+        self.run_for(120_000)?;
+        let admin = self.clients.iter().position(|it| it.user == "admin").unwrap_or_default();
+        ensure!(self.clients[admin].joined, "V9: the admin does not get back");
+        for user in self.truth.people.bans.keys().cloned().collect::<Vec<_>>() {
+            self.act(admin, "unban_user", &json!({"user_id": user}));
+        }
+        self.act(admin, "set_modes", &json!({"modes": {"delay_s": 0, "read_only": false, "slow_s": null}}));
+        self.run_for(20_000)?;
+        for round in 0..8 {
+            for client in 0..self.clients.len() {
+                if self.clients[client].conn.is_none() && round < 4 {
+                    self.clients[client].out = false;
+                    self.come_back(client, None);
+                }
+                if self.clients[client].joined {
+                    self.resend(client);
+                }
+            }
+            self.run_for(40_000)?;
         }
         Ok(())
     }
 
-    pub(super) fn observe(&mut self) -> Value {
-        let page = self.w.page("mod", PageQuery::Page { page: 1, limit: 100 });
-        let mut room = self.w.get("mod");
-        // Who lingers after the last tab is forgotten with the memory.
-        room["online_users"] = Value::Null;
-        let members = self.w.call("mod", Ask::Members { limit: 100, skip: 0 }).unwrap();
-        let online = members["members"].as_array().unwrap().iter();
-        let present: BTreeSet<_> = self.tabs.iter().filter(|tab| tab.socket.is_some()).map(|tab| tab.user).collect();
-        let online: Vec<_> = online.filter(|member| present.contains(member["user_id"].as_str().unwrap())).collect();
-        let held = self.w.call("mod", Ask::Held(Nothing {})).unwrap();
-        json!({"page": page, "room": room, "online": online, "held": held})
+    /// After half a minute the next frame says where the log stands, so nobody misses the end of it.
+    fn last_words(&mut self) -> Checked {
+        // What waits for a moderator is over by then.
+        self.run_for(640_000)?;
+        let admin = self.clients.iter().position(|it| it.user == "admin").unwrap_or_default();
+        self.act(admin, "announce", &json!({"content": "the last words"}));
+        self.run_for(60_000)
     }
 
-    /// What has to hold after every step.
-    pub(super) fn check(&mut self) -> Checked {
-        for tab in &self.tabs {
-            let unseen = (tab.base + 1..=tab.seq).filter(|seq| tab.seen.binary_search(seq).is_err());
-            for seq in unseen {
-                ensure!(self.truth.made_up(seq, tab.seq), "{} at {} was not shown {seq}", tab.user, tab.seq);
+    fn checks_at_the_end(&self) -> Checked {
+        let last = self.truth.last();
+        ensure!(self.is_drained(), "P2: PostgreSQL stays at {:?} of {last}", self.drain.pg.cursor);
+        self.postgres_is_a_prefix()?;
+        if self.drain.whole {
+            let waiting = self.truth.held.iter().filter(|(_, held)| held.2).map(|(id, _)| id.to_string());
+            ensure!(self.drain.pg.held.keys().cloned().eq(waiting), "P1: PostgreSQL has others waiting in the end");
+        }
+        let said: BTreeSet<_> = self.truth.messages.values().map(|said| &said.now().content).collect();
+        for words in self.truth.gone.iter().filter(|words| !words.is_empty() && !said.contains(words)) {
+            ensure!(!self.room.log.holds(words), "V6: {words:?} is gone and still in the storage");
+        }
+        for ((user, client_id), (epoch, id)) in &self.acked {
+            let known = self.truth.named.get(&((*user).to_owned(), client_id.clone()));
+            let kept = *epoch != self.truth.epoch || known.is_some_and(|known| known.to_string() == *id);
+            ensure!(kept, "V2: {user} {client_id} was acknowledged as {id} and is {known:?}");
+        }
+        for (client, it) in self.clients.iter().enumerate() {
+            ensure!(it.joined, "V9: client {client} ({}) does not get back", it.user);
+            ensure!(it.outbox.is_empty(), "V2: client {client} ({}) is never answered: {:?}", it.user, it.outbox);
+            ensure!(it.epoch == self.truth.epoch, "V5: {} stays in epoch {}", it.user, it.epoch);
+            let who = self.steady(client);
+            let left = self.truth.events[it.seq as usize..].iter();
+            let mut left = left.filter(|event| self.truth.sees(&who, event, u64::MAX) == Some(true));
+            ensure!(left.next().is_none(), "V4: {} stays at {} of {last}", it.user, it.seq);
+            for (id, shown) in &it.page {
+                let id = edge_chat::protocol::MessageId::parse(id).ok_or("no id")?;
+                let said = self.truth.messages.get(&id);
+                let others = said.is_some_and(|said| {
+                    let blocked = it.ever_blocked.contains(&said.author) && !who.is_moderator();
+                    // Seen while a moderator for a time.
+                    let early = said.deleted_at.is_some_and(|at| at < said.visible_at);
+                    blocked || (it.user == "cleo" && (said.audience != Audience::All || early))
+                });
+                if others {
+                    continue;
+                }
+                let now = said.map(|said| said.now());
+                ensure!(now == Some(shown), "V4: {} has {id} as {shown:?} in the end, the room {now:?}", it.user);
             }
-            for (id, shown) in &tab.page {
-                // An edit in place is seen with its message before its own event is; counts come with theirs.
-                let past =
-                    self.truth.past.get(id).ok_or_else(|| format!("{} is shown {id}, which nobody said", tab.user))?;
-                let was = Truth::since(past, tab.seq).iter().any(|(_, then)| then.says(shown));
-                ensure!(was, "{} at {} has {shown:?} of {past:?}", tab.user, tab.seq);
+            let recent = self.truth.events[it.base as usize..].iter();
+            for event in recent.filter(|event| self.truth.sees(&who, event, u64::MAX) == Some(true)) {
+                if let Body::NewMessage(message) = &event.body {
+                    let there = it.page.contains_key(&message.message_id.to_string());
+                    ensure!(there, "V4: {} never saw {}", it.user, message.message_id);
+                }
             }
         }
-        let mut once = BTreeSet::new();
-        for message in self.truth.messages.values() {
-            let name = (message.user.user_id.clone(), message.client_id.clone().unwrap_or_default());
-            ensure!(once.insert(name.clone()), "{name:?} was said twice");
+        self.who_is_here()
+    }
+
+    /// V10: once all is quiet the room counts those who are here.
+    fn who_is_here(&self) -> Checked {
+        let mut users: Vec<_> = self.clients.iter().map(|it| it.user).filter(|user| !user.is_empty()).collect();
+        users.dedup();
+        let stats = self.stats.as_ref().map(|stats| (stats["online_users"].as_u64(), stats["online_guests"].as_u64()));
+        let guests = self.clients.iter().filter(|it| role_of(it.user) == Role::Guest).count() as u64;
+        ensure!(
+            stats == Some((Some(users.len() as u64), Some(guests))),
+            "V10: the room counts {stats:?}, and there are {users:?} and {guests} guests"
+        );
+        Ok(())
+    }
+
+    /// Runs for so long (ms of the world's time).
+    pub(super) fn run_for(&mut self, ms: u64) -> Checked {
+        let until = self.heap.now + ms;
+        while let Some(event) = self.heap.next(until) {
+            if self.nobody_comes && matches!(event, Event::Connect(..)) {
+                continue;
+            }
+            self.happens(event)?;
         }
-        for (name, id) in &self.acked {
-            let id = MessageId::parse(id).unwrap();
-            let message = self.truth.messages.get(&id).or_else(|| self.truth.held.get(&id));
-            let message = message.ok_or_else(|| format!("{name:?} was acknowledged and is lost"))?;
-            ensure!(message.client_id.as_ref() == Some(&name.1), "{name:?} was acknowledged as another message");
-        }
-        for (id, held) in &self.truth.held {
-            let (allowed, waits) =
-                (self.truth.messages.values().filter(|m| m.held_id == Some(*id)), self.truth.waiting.contains(id));
-            ensure!(allowed.count() <= usize::from(!waits), "{:?} was allowed twice or still waits", held.client_id);
-        }
-        // What was taken away in this step; at the end all that ever was.
-        let known = if self.faults { self.looked_for } else { 0 };
-        for words in &self.truth.gone[known..] {
-            ensure!(!self.w.log.holds(words), "{words:?} is gone and still in the storage");
-        }
-        self.looked_for = self.truth.gone.len();
         Ok(())
     }
 }

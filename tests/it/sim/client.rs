@@ -1,267 +1,316 @@
-//! The clients of a simulated room: they send until they are answered, and follow positions as the protocol says.
+//! A client by the rules of docs/protocol.md: positions, catching up, coming back, repeating what was not answered.
 
+use super::event::{Conn, Event, Frame};
+use super::mutants::Mutant;
 use super::truth::Shown;
-use super::{Checked, Mutant, Sim, Tab, ensure};
+use super::{Checked, Sim};
 use crate::world::ROOM;
-use edge_chat::protocol::MessageId;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+/// How long a client waits for a reply, and for a connection, ms.
+const REPLY_WITHIN: u64 = 8_000;
+const DIAL_WITHIN: u64 = 10_000;
+/// The number of a wait for a connection.
+const DIAL: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub client_id: String,
+    pub content: String,
+    pub not_before: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub user: &'static str,
+    pub guest: String,
+    /// Its clock's pace in percent.
+    pub pace: u64,
+    pub conn: Option<usize>,
+    pub joined: bool,
+    pub epoch: u64,
+    pub seq: u64,
+    /// Up to where a snapshot brought it: only what comes after has to have been shown.
+    pub base: u64,
+    pub seen: BTreeSet<u64>,
+    pub page: BTreeMap<String, Shown>,
+    /// Sent and not answered.
+    pub outbox: Vec<Draft>,
+    /// What else was asked and not answered, by number.
+    pub acts: BTreeMap<u64, String>,
+    pub waits: BTreeSet<u64>,
+    pub asked: u64,
+    pub catching: bool,
+    /// Frames after a gap.
+    pub parked: VecDeque<Rc<Frame>>,
+    /// What arrived while it does not read.
+    pub unread: Option<VecDeque<Rc<Frame>>>,
+    pub failures: u32,
+    pub reconnect: (u64, u64),
+    pub attempt: u64,
+    /// Told that coming back changes nothing.
+    pub out: bool,
+    pub ever_blocked: BTreeSet<String>,
+}
 
 impl Sim {
-    pub(super) fn frame(&mut self, tab: usize, id: &str, event: &str, data: Value) -> Checked {
-        let Some(socket) = self.tabs[tab].socket else { return Ok(()) };
-        let text = json!({"id": id, "event": event, "data": data}).to_string();
-        self.step(|host, at| host.frame(at, socket, &text))
+    pub(super) fn send_up(&mut self, client: usize, text: String) {
+        let Some(conn) = self.clients[client].conn else { return };
+        if self.conns[conn].cut {
+            return;
+        }
+        let delay = self.delay();
+        let at = self.conns[conn].up.arrives(self.heap.now, delay);
+        self.heap.at(at, Event::Up(conn, text));
     }
 
-    pub(super) fn join(&mut self, tab: usize) -> Checked {
-        let caller = self.w.caller(self.tabs[tab].user);
-        let (id, effects) = self.w.compute(|host, at| host.open(at, caller)).unwrap();
-        self.w.wires.insert(id, Default::default());
-        self.w.carry_out(effects);
-        let Tab { epoch, seq, .. } = self.tabs[tab];
-        self.tabs[tab].socket = Some(id);
-        self.tabs[tab].asked_from = None;
+    /// A frame that wants a reply; `name` tells what it is when the reply comes.
+    pub(super) fn ask(&mut self, client: usize, name: &str, event: &str, data: &Value) -> u64 {
+        let it = &mut self.clients[client];
+        it.asked += 1;
+        let n = it.asked;
+        it.waits.insert(n);
+        let wait = REPLY_WITHIN * it.pace / 100;
+        if let Some(conn) = it.conn {
+            self.heap.after(wait, Event::Patience(client, conn, n));
+        }
+        let text = json!({"id": format!("{name}/{n}"), "event": event, "data": data}).to_string();
+        self.send_up(client, text);
+        n
+    }
+
+    pub(super) fn connect(&mut self, client: usize, attempt: u64) {
+        let it = &self.clients[client];
+        if it.conn.is_some() || it.attempt != attempt || it.out {
+            return;
+        }
+        let (user, pace) = (it.user, it.pace);
+        let identity = self.identity(user);
+        let conn = self.conns.len();
+        self.conns.push(Conn { client, user, identity, ..Conn::default() });
+        self.clients[client].conn = Some(conn);
+        self.heap.after(DIAL_WITHIN * pace / 100, Event::Patience(client, conn, DIAL));
+        self.clients[client].waits.insert(DIAL);
+        if self.calm || !self.chance(3) {
+            let delay = self.delay();
+            let at = self.conns[conn].up.arrives(self.heap.now, delay);
+            self.heap.at(at, Event::Dial(conn));
+        }
+    }
+
+    /// Comes back after a wait, which is longer the more often it failed.
+    pub(super) fn come_back(&mut self, client: usize, after_ms: Option<u64>) {
+        let it = &mut self.clients[client];
+        (it.conn, it.joined, it.catching) = (None, false, false);
+        it.parked.clear();
+        it.unread = None;
+        it.waits.clear();
+        it.attempt += 1;
+        let (attempt, failures, pace) = (it.attempt, it.failures, it.pace);
+        let (base, spread) = it.reconnect;
+        it.failures += 1;
+        let wait = after_ms.unwrap_or(base) + self.pick(spread + 1);
+        let wait = (wait << failures.min(5)).min(30_000) * pace / 100;
+        self.heap.after(wait, Event::Connect(client, attempt));
+    }
+
+    /// The room does not take an upgrade now.
+    pub(super) fn refuse(&mut self, conn: usize, wait: u64) -> Checked {
+        let delay = self.delay();
+        let at = self.conns[conn].down.arrives(self.heap.now, delay);
+        self.heap.at(at, Event::Refused(conn, wait));
+        Ok(())
+    }
+
+    /// The client gives a connection up; the room hears of that at once, late, or only when its own patience ends.
+    pub(super) fn hang_up(&mut self, client: usize) {
+        if let Some(conn) = self.clients[client].conn {
+            self.end(conn);
+        }
+        self.come_back(client, None);
+    }
+
+    fn end(&mut self, conn: usize) {
+        let half_open = self.conns[conn].cut || (!self.calm && self.chance(15));
+        let it = &mut self.conns[conn];
+        (it.cut, it.client_knows_end, it.unread) = (true, true, 0);
+        let delay = if half_open { 1_000 + self.pick(40_000) } else { self.delay() };
+        let at = self.conns[conn].up.arrives(self.heap.now, delay);
+        self.heap.at(at, Event::Gone(conn));
+    }
+
+    /// The room's end broke; the client notices soon, or when it hears nothing any more.
+    pub(super) fn break_off(&mut self, conn: usize) {
+        let delay = if !self.calm && self.chance(10) { 2_000 + self.pick(30_000) } else { self.delay() };
+        self.conns[conn].unread = 0;
+        let at = self.conns[conn].down.arrives(self.heap.now, delay);
+        self.heap.at(at, Event::Shut(conn, 1006, None, None));
+    }
+
+    pub(super) fn opened(&mut self, conn: usize) {
+        let client = self.conns[conn].client;
+        if self.clients[client].conn != Some(conn) || self.conns[conn].cut {
+            return;
+        }
+        let it = &mut self.clients[client];
+        it.waits.remove(&DIAL);
+        let (epoch, seq) = (it.epoch, it.seq);
         let resume = if epoch == 0 { Value::Null } else { json!({"epoch": epoch, "seq": seq}) };
-        self.frame(tab, "join", "join_room", json!({"room_id": ROOM, "resume": resume}))
+        let name = if epoch == 0 { "j//".into() } else { format!("j/{epoch}/{seq}") };
+        self.ask(client, &name, "join_room", &json!({"room_id": ROOM, "resume": resume}));
     }
 
-    /// The socket breaks; the room hears of it now, or never.
-    pub(super) fn drop_socket(&mut self, tab: usize) -> Checked {
-        let Some(socket) = self.tabs[tab].socket.take() else { return Ok(()) };
-        if let Some(wire) = self.w.wires.get_mut(&socket) {
-            wire.closed = Some((1006, Value::Null));
-            self.step(|host, at| host.closed(at, socket))?;
+    pub(super) fn shut(&mut self, conn: usize, retry: Option<bool>, after_ms: Option<u64>) {
+        let client = self.conns[conn].client;
+        let known = std::mem::replace(&mut self.conns[conn].client_knows_end, true);
+        self.conns[conn].unread = 0;
+        if known || self.conns[conn].cut && retry.is_some() {
+            return;
+        }
+        if !self.conns[conn].room_knows_end {
+            // The close is answered; that may take a while.
+            let late = if self.mutant == Mutant::OldCloseEndsNew { 90 } else { 20 };
+            let delay = if !self.calm && self.chance(late) { self.pick(20_000) } else { self.delay() };
+            let at = self.conns[conn].up.arrives(self.heap.now, delay);
+            self.heap.at(at, Event::Gone(conn));
+        }
+        self.conns[conn].cut = true;
+        if self.clients[client].conn == Some(conn) {
+            self.clients[client].out = retry == Some(false);
+            self.come_back(client, after_ms);
+        }
+    }
+
+    pub(super) fn patience(&mut self, client: usize, conn: usize, n: u64) {
+        if self.clients[client].conn == Some(conn) && self.clients[client].waits.contains(&n) {
+            self.hang_up(client);
+        }
+    }
+
+    pub(super) fn down(&mut self, conn: usize, frame: Rc<Frame>) -> Checked {
+        let client = self.conns[conn].client;
+        if self.conns[conn].cut || self.clients[client].conn != Some(conn) {
+            return Ok(());
+        }
+        if let Some(unread) = &mut self.clients[client].unread {
+            unread.push_back(frame);
+            return Ok(());
+        }
+        self.conns[conn].unread = self.conns[conn].unread.saturating_sub(frame.text.len());
+        self.take(client, &frame)
+    }
+
+    pub(super) fn reads_again(&mut self, client: usize, conn: usize) -> Checked {
+        let unread = self.clients[client].unread.take().filter(|_| self.clients[client].conn == Some(conn));
+        unread.into_iter().flatten().try_for_each(|frame| self.down(conn, frame))
+    }
+
+    fn take(&mut self, client: usize, frame: &Rc<Frame>) -> Checked {
+        let mut positions = false;
+        for line in &frame.lines {
+            if let Some(reply) = line["reply"].as_str() {
+                self.reply(client, reply, line)?;
+            } else if line["event"] == "probe" {
+                self.send_up(client, json!({"event": "probe", "data": line["data"]}).to_string());
+            } else {
+                positions |= line.get("at").is_some() || line["seq"].is_u64();
+            }
+        }
+        if positions && self.clients[client].joined {
+            if self.clients[client].catching {
+                self.clients[client].parked.push_back(frame.clone());
+            } else {
+                self.follow(client, frame)?;
+            }
         }
         Ok(())
     }
 
-    /// What a user does next.
-    pub(super) fn act(&mut self, tab: usize) -> Checked {
-        let user = self.tabs[tab].user;
-        if self.tabs[tab].socket.is_none() {
-            return self.join(tab);
-        }
-        let known: Vec<String> = self.tabs[tab].page.keys().cloned().collect();
-        let some = (!known.is_empty()).then(|| self.pick(known.len() as u64) as usize).map(|n| known[n].clone());
-        if user == "mod" && self.chance(25) {
-            return self.review(tab);
-        }
-        match (self.pick(20), some) {
-            (0, _) => self.drop_socket(tab),
-            (1, _) => self.frame(tab, "-", "typing", json!({"is_typing": true})),
-            (2..=9, _) if !user.is_empty() => {
-                if self.tabs[tab].outbox.len() < 3 {
-                    self.said += 1;
-                    let held = self.chance(20);
-                    let words = format!("{}{}x", if held { "hold" } else { "w" }, self.said);
-                    self.tabs[tab].outbox.push((format!("c{}", self.said), words));
+    fn reply(&mut self, client: usize, reply: &str, line: &Value) -> Checked {
+        let parts: Vec<_> = reply.split('/').collect();
+        let n = parts[parts.len() - 1].parse().unwrap_or(0);
+        self.clients[client].waits.remove(&n);
+        match parts[0] {
+            "j" if line["data"].is_object() => self.joined(client, &line["data"]),
+            "c" if line["data"].is_object() => {
+                self.brought(client, &line["data"])?;
+                self.clients[client].catching = false;
+                while let Some(frame) = self.clients[client].parked.pop_front() {
+                    self.follow(client, &frame)?;
+                    if self.clients[client].catching {
+                        break;
+                    }
                 }
-                self.resend(tab)
+                Ok(())
             }
-            (10..=12, Some(id)) => {
-                self.said += 1;
-                let words = format!("w{}x", self.said);
-                self.frame(tab, "edit", "edit_message", json!({"message_id": id, "content": words}))
+            "s" => {
+                self.sent(client, parts[1], line["data"]["message_id"].as_str(), &line["error"]);
+                Ok(())
             }
-            (13..=14, Some(id)) => self.frame(tab, "-", "delete_message", json!({"message_id": id})),
-            (_, Some(id)) => {
-                let reaction = ["👍", "🎉", "❤"][self.pick(3) as usize];
-                let remove = self.chance(30);
-                let data = json!({"message_id": id, "reaction": reaction, "remove": remove});
-                self.frame(tab, "-", "react", data)
+            "a" => {
+                self.clients[client].acts.remove(&n);
+                Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// Decides on a message that waits.
-    fn review(&mut self, tab: usize) -> Checked {
-        let waiting: Vec<_> = self.truth.waiting.iter().copied().collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let held_id = waiting[self.pick(waiting.len() as u64) as usize];
-        let act = if self.chance(60) { "allow_message" } else { "deny_message" };
-        self.frame(tab, "-", act, json!({"held_id": held_id}))
-    }
-
-    /// Sends the oldest that is not answered, once more or for the first time.
-    pub(super) fn resend(&mut self, tab: usize) -> Checked {
-        let Some((client_id, content)) = self.tabs[tab].outbox.first().cloned() else { return Ok(()) };
-        let user = self.tabs[tab].user;
-        let key = (user.to_owned(), client_id.clone());
-        let fresh = self.truth.named(&key.0, &key.1).is_none();
-        let wait = if user == "mod" { 0 } else { self.truth.wait(user, self.w.now) };
-        let (socket, last) = (self.tabs[tab].socket, self.truth.last());
-        self.frame(tab, &client_id, "send_message", json!({"content": content, "client_id": client_id}))?;
-        // The reply, before anything can happen to it: the limit is exact, also after an eviction.
-        if let Some(wire) = socket.and_then(|socket| self.w.wires.get(&socket))
-            && wire.closed.is_none()
-            && fresh
-            && self.mutant == Mutant::None
-        {
-            let full = content.starts_with("hold") && self.truth.waiting.len() >= 5;
-            let limited = json!({"code": "rate_limited", "message": "", "retry_after_ms": wait});
-            let reply = wire.frames.iter().filter_map(|frame| serde_json::from_str::<Value>(frame).ok());
-            let reply = reply.rev().find(|line| line["reply"] == *client_id).unwrap_or_default();
-            if full && wait == 0 {
-                // Refused or taken, by how many of them are this user's.
-            } else if wait > 0 {
-                ensure!(reply["error"]["retry_after_ms"] == limited["retry_after_ms"], "{user} waits {wait}: {reply}");
-            } else {
-                ensure!(reply.get("error").is_none() && self.truth.last() == last + 1, "{user} may send: {reply}");
+    fn joined(&mut self, client: usize, data: &Value) -> Checked {
+        let reconnect = data["reconnect"]["base_ms"].as_u64().zip(data["reconnect"]["spread_ms"].as_u64());
+        let it = &mut self.clients[client];
+        it.reconnect = reconnect.ok_or("V9: a join does not say how to come back")?;
+        (it.joined, it.failures) = (true, 0);
+        let acts: Vec<_> = std::mem::take(&mut it.acts).into_values().collect();
+        self.brought(client, data)?;
+        for text in acts {
+            let act: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+            let event = act["event"].as_str().unwrap_or_default();
+            if matches!(event, "edit_message" | "delete_message" | "react") {
+                self.act(client, event, &act["data"]);
             }
         }
+        self.resend(client);
         Ok(())
     }
 
-    /// Frames arrive; some are lost, some come twice.
-    pub(super) fn deliver(&mut self) -> Checked {
-        for tab in 0..self.tabs.len() {
-            // What comes because of a catch-up is taken in the same turn.
-            for _ in 0..8 {
-                let Some(socket) = self.tabs[tab].socket else { break };
-                let Some(wire) = self.w.wires.get_mut(&socket) else { break };
-                let frames = std::mem::take(&mut wire.frames);
-                let closed = wire.closed.clone();
-                if frames.is_empty() && closed.is_none() {
-                    break;
-                }
-                for frame in frames {
-                    let mut times = 1;
-                    if self.faults && self.chance(3) {
-                        times = if self.chance(50) { 0 } else { 2 };
-                    }
-                    if times == 0 && frame.contains("\"reply\"") {
-                        // An answer that does not come: the client gives the socket up.
-                        self.drop_socket(tab)?;
-                        break;
-                    }
-                    for _ in 0..times {
-                        self.take(tab, &frame)?;
-                    }
-                }
-                if closed.is_some() {
-                    self.tabs[tab].socket = None;
-                }
-            }
+    /// Sends what is not answered, once more or for the first time.
+    pub(super) fn resend(&mut self, client: usize) {
+        let now = self.heap.now;
+        let due = self.clients[client].outbox.iter().filter(|draft| draft.not_before <= now);
+        let due: Vec<_> = due.map(|draft| (draft.client_id.clone(), draft.content.clone())).collect();
+        for (client_id, content) in due {
+            let data = json!({"content": content, "client_id": client_id});
+            self.ask(client, &format!("s/{client_id}"), "send_message", &data);
         }
-        Ok(())
     }
 
-    pub(super) fn take(&mut self, tab: usize, frame: &str) -> Checked {
-        let mut to = None;
-        for line in frame.split('\n') {
-            let line: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
-            if let Some(reply) = line["reply"].as_str() {
-                self.reply(tab, reply, &line)?;
-                continue;
-            }
-            let Tab { epoch, seq, .. } = self.tabs[tab];
-            if let Some(at) = line.get("at") {
-                if at["epoch"] != epoch || at["from"].as_u64() > Some(seq) {
-                    return self.catch_up(tab);
-                }
-                to = at["to"].as_u64();
-                continue;
-            }
-            let Some(next) = line["seq"].as_u64().filter(|next| *next > seq) else { continue };
-            if next > seq + 1 && to.is_none_or(|to| next > to) {
-                return self.catch_up(tab);
-            }
-            self.apply(tab, &line)?;
-        }
-        let tab = &mut self.tabs[tab];
-        tab.seq = tab.seq.max(to.unwrap_or(0));
-        Ok(())
+    pub(super) fn act(&mut self, client: usize, event: &str, data: &Value) {
+        let n = self.ask(client, "a", event, data);
+        self.clients[client].acts.insert(n, json!({"event": event, "data": data}).to_string());
     }
 
-    pub(super) fn catch_up(&mut self, tab: usize) -> Checked {
-        let Tab { epoch, seq, .. } = self.tabs[tab];
-        if epoch == 0 || self.tabs[tab].asked_from == Some((epoch, seq)) {
-            return Ok(());
-        }
-        self.tabs[tab].asked_from = Some((epoch, seq));
-        self.frame(tab, "catch_up", "catch_up", json!({"epoch": epoch, "seq": seq}))
-    }
-
-    pub(super) fn reply(&mut self, tab: usize, reply: &str, line: &Value) -> Checked {
-        let data = &line["data"];
-        match reply {
-            "join" | "catch_up" => {
-                ensure!(data.is_object(), "{reply} is refused: {line}");
-                let number = |field: &str| data[field].as_u64().unwrap();
-                self.tabs[tab].asked_from = None;
-                if data["resumed"] == true {
-                    for event in data["events"].as_array().unwrap() {
-                        if event["seq"].as_u64().unwrap() > self.tabs[tab].seq {
-                            self.apply(tab, event)?;
-                        }
-                    }
-                    let tab = &mut self.tabs[tab];
-                    tab.seq = tab.seq.max(number("seq"));
-                } else {
-                    let messages = data["messages"].as_array().unwrap();
-                    let tab = &mut self.tabs[tab];
-                    (tab.epoch, tab.seq, tab.base) = (number("epoch"), number("seq"), number("seq"));
-                    tab.seen.clear();
-                    let shown = |data: &Value| (data["message_id"].as_str().unwrap().to_owned(), Shown::of(data));
-                    tab.page = messages.iter().map(shown).collect();
-                }
-            }
-            "edit" | "-" => {}
-            client_id => {
-                let user = self.tabs[tab].user.to_owned();
-                if let Some(id) = data["message_id"].as_str() {
-                    let known = self.acked.insert((user.clone(), client_id.to_owned()), id.to_owned());
-                    ensure!(known.is_none_or(|known| known == id), "{client_id} is two messages");
-                    self.tabs[tab].outbox.retain(|(sent, _)| sent != client_id);
-                } else if line["error"]["code"] == "content_rejected" {
-                    // So many of this user wait already.
-                    ensure!(self.truth.waiting.len() >= 5, "a send is refused: {line}");
-                    self.tabs[tab].outbox.retain(|(sent, _)| sent != client_id);
-                } else {
-                    ensure!(line["error"]["code"] == "rate_limited", "a send is refused: {line}");
-                }
+    /// What became of something that was said.
+    pub(super) fn sent(&mut self, client: usize, client_id: &str, id: Option<&str>, error: &Value) {
+        let wait = error["retry_after_ms"].as_u64();
+        let later = matches!(
+            error["code"].as_str(),
+            Some("rate_limited" | "slow_mode" | "unavailable" | "overloaded" | "storage_full" | "internal")
+        );
+        let (now, user) = (self.heap.now, self.clients[client].user);
+        for it in self.clients.iter_mut().filter(|it| it.user == user) {
+            if id.is_some() || !later {
+                it.outbox.retain(|draft| draft.client_id != client_id);
+            } else if let Some(draft) = it.outbox.iter_mut().find(|draft| draft.client_id == client_id) {
+                draft.not_before = now + wait.unwrap_or(1_000);
             }
         }
-        Ok(())
-    }
-
-    /// One event that is new to this client.
-    pub(super) fn apply(&mut self, tab: usize, line: &Value) -> Checked {
-        let (seq, data) = (line["seq"].as_u64().unwrap(), &line["data"]);
-        let tab = &mut self.tabs[tab];
-        ensure!(tab.seen.last().is_none_or(|last| *last < seq), "{} is shown {seq} after {:?}", tab.user, tab.seen);
-        tab.seq = seq;
-        tab.seen.push(seq);
-        let id = data["message_id"].as_str().unwrap_or_default().to_owned();
-        match line["event"].as_str().unwrap() {
-            "new_message" => {
-                ensure!(!tab.page.contains_key(&id), "{} is shown {id} twice", tab.user);
-                tab.page.insert(id, Shown::of(data));
-            }
-            "message_edited" => {
-                if let Some(shown) = tab.page.get_mut(&id) {
-                    shown.content = data["content"].as_str().unwrap().into();
-                }
-            }
-            "message_deleted" => {
-                tab.page.entry(id).and_modify(|shown| *shown = Shown { deleted: true, ..Shown::default() });
-            }
-            "reaction_updated" => {
-                if let Some(shown) = tab.page.get_mut(&id) {
-                    shown.reactions = serde_json::from_value(data["reactions"].clone()).unwrap();
-                }
-            }
-            "message_held" | "message_released" | "message_denied" => {
-                let held: MessageId = serde_json::from_value(data["held_id"].clone()).unwrap();
-                let author = &self.truth.held[&held].user.user_id;
-                ensure!(tab.user == "mod" || tab.user == author, "{} is shown what {author} has waiting", tab.user);
-            }
-            "terms_updated" => ensure!(tab.user == "mod", "{} is shown the terms", tab.user),
-            other => return Err(format!("an event {other}")),
+        // What was acknowledged before the storage was lost is told by what PostgreSQL has.
+        let name = (user.to_owned(), client_id.to_owned());
+        let known = self.truth.named.get(&name).map(ToString::to_string);
+        if let Some(id) = id.filter(|id| known.as_deref() == Some(*id)) {
+            self.acked.insert((user, client_id.to_owned()), (self.truth.epoch, id.to_owned()));
         }
-        Ok(())
     }
 }

@@ -1,14 +1,14 @@
-//! What was committed in a simulated room, kept apart from the room's own storage: what followers are held against.
+//! The reference model: what was committed in a room, kept apart from its storage, and who may see what of it.
 
-use edge_chat::protocol::{Body, LogEvent, Message, MessageId, Outcome};
+use edge_chat::auth::Role;
+use edge_chat::protocol::act::Ban;
+use edge_chat::protocol::{Audience, Body, LogEvent, MessageId, Outcome, RoomSettings};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub const RATE: usize = 6;
-pub const WINDOW: u64 = 3_000;
-
+/// What a page shows of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shown {
+pub(super) struct Shown {
     pub content: String,
     pub deleted: bool,
     pub reactions: BTreeMap<String, u64>,
@@ -16,11 +16,11 @@ pub struct Shown {
 
 impl Shown {
     /// Whether both say the same, reactions apart.
-    pub fn says(&self, other: &Shown) -> bool {
+    pub(super) fn says(&self, other: &Self) -> bool {
         self.content == other.content && self.deleted == other.deleted
     }
 
-    pub fn of(data: &Value) -> Self {
+    pub(super) fn of(data: &Value) -> Self {
         Self {
             content: data["content"].as_str().unwrap_or_default().into(),
             deleted: data["deleted_at"].is_string(),
@@ -29,123 +29,347 @@ impl Shown {
     }
 }
 
-/// Every state that a message has had: from which event on, and what.
-pub type Past = BTreeMap<String, Vec<(u64, Shown)>>;
+/// Everything that a message has been.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub epoch: u64,
+    pub author: String,
+    pub audience: Audience,
+    pub visible_at: u64,
+    pub deleted_at: Option<u64>,
+    /// From which event on, and what.
+    pub states: Vec<(u64, Shown)>,
+    reacted: BTreeMap<String, BTreeSet<String>>,
+}
 
-/// What was committed, as it was when it was: the truth that followers are held against.
+impl Said {
+    pub(super) fn now(&self) -> &Shown {
+        &self.states[self.states.len() - 1].1
+    }
+
+    /// The state after the event `seq`, and those since.
+    pub(super) fn since(&self, seq: u64) -> &[(u64, Shown)] {
+        &self.states[self.states.partition_point(|(at, _)| *at <= seq).saturating_sub(1)..]
+    }
+
+    fn change(&mut self, seq: u64, change: impl FnOnce(&mut Shown)) -> String {
+        let mut shown = self.now().clone();
+        let before = shown.content.clone();
+        change(&mut shown);
+        let gone = if before == shown.content { String::new() } else { before };
+        self.states.push((seq, shown));
+        gone
+    }
+}
+
+/// What may change who sees what; the room's frames of one step are made as it was before the step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct People {
+    pub roles: BTreeMap<String, Role>,
+    pub bans: BTreeMap<String, Ban>,
+}
+
+/// Somebody who looks.
+#[derive(Clone, Debug)]
+pub(super) struct Looker<'a> {
+    pub user: &'a str,
+    pub role: Role,
+    /// Whom the room has been told that they block; none where that is not known.
+    pub blocks: Option<&'a BTreeSet<String>>,
+}
+
+impl Looker<'_> {
+    pub(super) fn is_moderator(&self) -> bool {
+        self.role.at_least(Role::Moderator)
+    }
+}
+
 #[derive(Default)]
-pub struct Truth {
+pub(super) struct Truth {
+    pub epoch: u64,
+    /// Every incarnation that there was.
+    pub epochs: BTreeSet<u64>,
+    /// Of this incarnation.
     pub events: Vec<LogEvent>,
-    pub messages: BTreeMap<MessageId, Message>,
-    /// Every message that waited for a moderator.
-    pub held: BTreeMap<MessageId, Message>,
-    /// Those that still wait.
-    pub waiting: BTreeSet<MessageId>,
-    pub past: Past,
-    pub users: BTreeMap<(String, String), BTreeSet<String>>,
-    /// When each user's sends and edits were accepted.
-    pub accepted: BTreeMap<String, Vec<u64>>,
-    /// Words that were edited away or deleted.
+    pub messages: BTreeMap<MessageId, Said>,
+    /// Those that wait for a moderator, and those that did: whose, what, and whether it still waits.
+    pub held: BTreeMap<MessageId, (String, String, bool)>,
+    /// (user, `client_id`) → message, in this incarnation.
+    pub named: BTreeMap<(String, String), MessageId>,
+    pub people: People,
+    /// As they were before the step that is under way.
+    pub people_before: People,
+    /// The storage is lost, and nothing was begun anew yet.
+    pub lost: bool,
+    /// The first row of an incarnation is under way.
+    pub restoring: bool,
+    /// What PostgreSQL remembered: bans, pins and settings.
+    pub inherited: (BTreeMap<String, Ban>, Vec<MessageId>, RoomSettings),
+    /// People, pins and terms after each event that changed them: what PostgreSQL has to remember.
+    pub folds: Vec<(u64, People, Vec<MessageId>)>,
+    pub pinned: Vec<MessageId>,
+    pub settings: RoomSettings,
+    /// Words that were edited away, deleted or denied.
     pub gone: Vec<String>,
+    last_no: u64,
+}
+
+/// The name of an event on the wire.
+pub(super) fn name_of(body: &Body) -> &'static str {
+    match body {
+        Body::NewMessage(_) => "new_message",
+        Body::MessageEdited { .. } => "message_edited",
+        Body::MessageDeleted { .. } => "message_deleted",
+        Body::MessagesDeleted { .. } => "messages_deleted",
+        Body::MessageHeld(_) => "message_held",
+        Body::HeldEnded { outcome: Outcome::Allowed, .. } => "message_released",
+        Body::HeldEnded { .. } => "message_denied",
+        Body::TermsUpdated { .. } => "terms_updated",
+        Body::Banned { .. } => "user_banned",
+        Body::Unbanned { .. } => "user_unbanned",
+        Body::Pinned { unpinned: true, .. } => "message_unpinned",
+        Body::Pinned { .. } => "message_pinned",
+        Body::Reaction { .. } => "reaction_updated",
+        Body::Room { .. } => "room_updated",
+        Body::Role { .. } => "role_set",
+        _ => "nothing",
+    }
 }
 
 impl Truth {
-    pub fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.events.last().map_or(0, |event| event.seq)
     }
 
-    pub fn now_of(&self, id: &str) -> Shown {
-        self.past.get(id).and_then(|past| past.last()).map(|(_, shown)| shown.clone()).unwrap_or_default()
+    pub(super) fn at(&self, seq: u64) -> Option<&LogEvent> {
+        seq.checked_sub(1).and_then(|index| self.events.get(index as usize))
     }
 
-    pub fn commit(&mut self, event: &LogEvent) {
+    /// A new incarnation of the log begins.
+    pub(super) fn begin(&mut self, epoch: u64) -> Result<(), String> {
+        if !self.epochs.insert(epoch) || self.epochs.last() != Some(&epoch) {
+            return Err(format!("V1: the epoch {epoch} is not newer than those before, {:?}", self.epochs));
+        }
+        self.epoch = epoch;
+        self.events.clear();
+        self.named.clear();
+        self.folds.clear();
+        let (bans, pinned, settings) = std::mem::take(&mut self.inherited);
+        (self.pinned, self.settings) = (pinned, settings);
+        self.people = People { bans, roles: BTreeMap::new() };
+        self.held.values_mut().for_each(|held| held.2 = false);
+        self.last_no = 0;
+        Ok(())
+    }
+
+    /// Takes over one event, held against what has to hold of it.
+    pub(super) fn commit(&mut self, event: &LogEvent) -> Result<(), String> {
+        let LogEvent { seq, at, visible_at, audience, body } = event;
+        if *seq != self.last() + 1 {
+            return Err(format!("V1: seq {seq} is committed after {}", self.last()));
+        }
+        if let Body::Room { room, .. } = body {
+            self.settings = room.settings.clone();
+        }
+        let soonest = at + self.settings.delay_s * 1_000;
+        let before = self.events.last().map_or(0, |before| before.visible_at);
+        if *visible_at != soonest.max(before) {
+            return Err(format!("V7: {seq} is to be seen from {visible_at} on, not from {}", soonest.max(before)));
+        }
+        if let Some(expected) = self.expected(event).filter(|expected| expected != audience) {
+            return Err(format!("V7: {seq} is for {audience:?}, not for {expected:?}: {body:?}"));
+        }
         self.events.push(event.clone());
-        let mut change = |id: &MessageId, change: &mut dyn FnMut(&mut Shown)| {
-            let mut shown =
-                self.past.get(&id.to_string()).and_then(|past| past.last()).map(|p| p.1.clone()).unwrap_or_default();
-            let before = shown.content.clone();
-            change(&mut shown);
-            if before != shown.content && !before.is_empty() {
-                self.gone.push(before);
-            }
-            self.past.entry(id.to_string()).or_default().push((event.seq, shown));
+        self.fold(event)?;
+        Ok(())
+    }
+
+    /// For whom an event has to be.
+    fn expected(&self, event: &LogEvent) -> Option<Audience> {
+        let by = |user: &String| match self.people.bans.get(user) {
+            Some(ban) if ban.holds(event.at) => Audience::User(user.clone()),
+            _ => Audience::All,
         };
         match &event.body {
-            Body::NewMessage(message) => {
-                change(&message.message_id, &mut |shown| shown.content.clone_from(&message.content));
-                if message.held_id.is_none() {
-                    self.accepted.entry(message.user.user_id.clone()).or_default().push(event.at);
-                }
-                self.messages.insert(message.message_id, (**message).clone());
+            Body::NewMessage(message) => Some(by(&message.user.user_id)),
+            Body::MessageEdited { user_id, .. } => Some(by(user_id)),
+            Body::MessageHeld(held) => Some(Audience::User(held.message.user.user_id.clone())),
+            Body::TermsUpdated { .. } => Some(Audience::Moderators),
+            Body::Banned { ban, .. } if ban.shadow => Some(Audience::Moderators),
+            Body::MessageDeleted { message_id, .. } | Body::Reaction { message_id, .. } => {
+                self.messages.get(message_id).map(|said| said.audience.clone())
             }
-            Body::MessageHeld(held) => {
-                let message = held.message.clone();
-                self.accepted.entry(message.user.user_id.clone()).or_default().push(event.at);
-                self.waiting.insert(message.message_id);
-                self.held.insert(message.message_id, message);
+            // One event for what everybody sees, one for each who said something under a shadow ban.
+            Body::MessagesDeleted { message_ids, .. } => {
+                let all = message_ids.iter().filter(|id| !self.is_early(**id, event.at));
+                let said = all.filter_map(|id| self.messages.get(id)).next();
+                Some(said.map_or(Audience::All, |said| said.audience.clone()))
             }
-            Body::HeldEnded { held_id, outcome, .. } => {
-                self.waiting.remove(held_id);
-                if *outcome != Outcome::Allowed {
-                    self.gone.push(self.held[held_id].content.clone());
-                }
-            }
-            Body::MessageEdited { message_id, content, user_id, .. } => {
-                change(message_id, &mut |shown| shown.content.clone_from(content));
-                self.accepted.entry(user_id.clone()).or_default().push(event.at);
-            }
-            Body::MessageDeleted { message_id, .. } => {
-                change(message_id, &mut |shown| *shown = Shown { deleted: true, ..Shown::default() });
-            }
-            Body::Reaction { message_id, user_id, reaction, remove, .. } => {
-                let users = self.users.entry((message_id.to_string(), reaction.clone())).or_default();
-                if *remove {
-                    users.remove(user_id);
-                } else {
-                    users.insert(user_id.clone());
-                }
-                let count = users.len() as u64;
-                change(message_id, &mut |shown| {
-                    shown.reactions.insert(reaction.clone(), count);
-                    shown.reactions.retain(|_, count| *count > 0);
-                });
-            }
-            _ => {}
+            Body::Banned { .. } | Body::Pinned { .. } => Some(Audience::All),
+            _ => None,
         }
     }
 
-    /// The message that a user has sent under this name, said or waiting.
-    pub fn named(&self, user: &str, client_id: &str) -> Option<&Message> {
-        let all = self.messages.values().chain(self.held.values());
-        all.into_iter().find(|m| m.user.user_id == user && m.client_id.as_deref() == Some(client_id))
+    fn fold(&mut self, event: &LogEvent) -> Result<(), String> {
+        let LogEvent { seq, at, visible_at, audience, body } = event;
+        let mut folds = false;
+        match body {
+            Body::NewMessage(message) => {
+                if message.no != self.last_no + 1 && self.last_no > 0 {
+                    return Err(format!("V1: message number {} comes after {}", message.no, self.last_no));
+                }
+                self.last_no = message.no;
+                let author = message.user.user_id.clone();
+                if message.held_id.is_none() {
+                    self.name(&author, message.client_id.as_ref(), message.message_id)?;
+                }
+                let states = vec![(*seq, Shown { content: message.content.clone(), ..Shown::default() })];
+                let said = Said {
+                    epoch: self.epoch,
+                    author,
+                    audience: audience.clone(),
+                    visible_at: *visible_at,
+                    deleted_at: None,
+                    states,
+                    reacted: BTreeMap::new(),
+                };
+                self.messages.insert(message.message_id, said);
+            }
+            Body::MessageHeld(held) => {
+                let (message, id) = (&held.message, held.message.message_id);
+                self.name(&message.user.user_id, message.client_id.as_ref(), id)?;
+                self.held.insert(id, (message.user.user_id.clone(), message.content.clone(), true));
+            }
+            Body::HeldEnded { held_id, outcome, .. } => {
+                let Some(held) = self.held.get_mut(held_id) else { return Ok(()) };
+                let waited = std::mem::replace(&mut held.2, false);
+                if *audience == Audience::Internal {
+                    return Ok(());
+                }
+                if !waited {
+                    return Err(format!("V3: {held_id} is decided twice"));
+                }
+                if *outcome != Outcome::Allowed {
+                    self.gone.push(held.1.clone());
+                }
+            }
+            Body::MessageEdited { message_id, content, .. } => {
+                if let Some(said) = self.messages.get_mut(message_id) {
+                    self.gone.push(said.change(*seq, |shown| shown.content.clone_from(content)));
+                }
+            }
+            Body::MessageDeleted { message_id, .. } => self.delete(*message_id, *seq, *at),
+            Body::MessagesDeleted { message_ids, .. } => {
+                message_ids.iter().for_each(|id| self.delete(*id, *seq, *at));
+            }
+            Body::Reaction { message_id, user_id, reaction, remove, .. } => {
+                if let Some(said) = self.messages.get_mut(message_id) {
+                    let users = said.reacted.entry(reaction.clone()).or_default();
+                    if *remove {
+                        users.remove(user_id)
+                    } else {
+                        users.insert(user_id.clone())
+                    };
+                    let count = users.len() as u64;
+                    said.change(*seq, |shown| {
+                        shown.reactions.insert(reaction.clone(), count);
+                        shown.reactions.retain(|_, count| *count > 0);
+                    });
+                }
+            }
+            Body::Banned { ban, .. } => {
+                folds = true;
+                self.people.bans.insert(ban.user_id.clone(), (**ban).clone());
+            }
+            Body::Unbanned { user_id, .. } => {
+                folds = true;
+                self.people.bans.remove(user_id);
+            }
+            Body::Role { user_id, role, .. } => {
+                folds = true;
+                match role {
+                    Some(role) => self.people.roles.insert(user_id.clone(), *role),
+                    None => self.people.roles.remove(user_id),
+                };
+            }
+            Body::Pinned { pinned, .. } => {
+                folds = true;
+                self.pinned.clone_from(pinned);
+            }
+            _ => {}
+        }
+        if folds || self.folds.is_empty() {
+            self.folds.push((*seq, self.people.clone(), self.pinned.clone()));
+        }
+        Ok(())
     }
 
-    /// What a message was from then on: the state at `seq` and those after it.
-    pub fn since(past: &[(u64, Shown)], seq: u64) -> &[(u64, Shown)] {
-        &past[past.partition_point(|(at, _)| *at <= seq).saturating_sub(1)..]
+    fn name(&mut self, user: &str, client_id: Option<&String>, id: MessageId) -> Result<(), String> {
+        // What waited when the storage was lost waits anew, and its name is not known any more.
+        let Some(client_id) = client_id.filter(|_| !self.restoring) else { return Ok(()) };
+        match self.named.insert((user.to_owned(), client_id.clone()), id) {
+            Some(first) => Err(format!("V3: {user} said {client_id} twice: {first} and {id}")),
+            None => Ok(()),
+        }
     }
 
-    /// Whether a client may do without this event, since later ones make up for it.
-    pub fn made_up(&self, seq: u64, until: u64) -> bool {
-        let event = &self.events[seq as usize - 1];
+    fn delete(&mut self, id: MessageId, seq: u64, at: u64) {
+        if let Some(said) = self.messages.get_mut(&id) {
+            said.deleted_at = Some(at);
+            self.gone.push(said.change(seq, |shown| *shown = Shown { deleted: true, ..Shown::default() }));
+        }
+    }
+
+    /// Whether at `now` only moderators see this message yet.
+    fn is_early(&self, id: MessageId, now: u64) -> bool {
+        self.messages.get(&id).is_some_and(|said| said.visible_at > now)
+    }
+
+    /// Whether others than moderators may never see this message, nor what becomes of it.
+    fn never_seen(&self, id: MessageId) -> bool {
+        self.messages.get(&id).is_some_and(|said| said.deleted_at.is_some_and(|at| at < said.visible_at))
+    }
+
+    /// Whether `who` may see this event at `now` (ms, the room's clock). None where it depends on what is not known.
+    pub(super) fn sees(&self, who: &Looker<'_>, event: &LogEvent, now: u64) -> Option<bool> {
+        if who.is_moderator() {
+            return Some(event.audience != Audience::Internal && name_of(&event.body) != "nothing");
+        }
+        let mine = match &event.audience {
+            Audience::All => true,
+            Audience::User(user) => user == who.user,
+            Audience::Moderators | Audience::Internal => false,
+        };
+        let hidden = match &event.body {
+            Body::NewMessage(message) => self.never_seen(message.message_id),
+            Body::MessageDeleted { message_id, .. } => self.never_seen(*message_id),
+            Body::MessagesDeleted { message_ids, .. } => message_ids.iter().all(|id| self.never_seen(*id)),
+            body => name_of(body) == "nothing",
+        };
+        if !mine || hidden || event.visible_at > now {
+            return Some(false);
+        }
+        match (event.body.author(), who.blocks) {
+            (None, _) => Some(true),
+            (Some(author), Some(blocks)) => Some(!blocks.contains(author)),
+            (Some(_), None) => None,
+        }
+    }
+
+    /// Whether a viewer who has followed up to `until` may do without this event, since later ones make up for it.
+    pub(super) fn made_up(&self, seq: u64, until: u64) -> bool {
+        let Some(event) = self.at(seq) else { return false };
         let later = || self.events[seq as usize..].iter();
         match &event.body {
             Body::MessageEdited { message_id: id, .. } => later().any(|event| match &event.body {
                 Body::MessageEdited { message_id, .. } | Body::MessageDeleted { message_id, .. } => message_id == id,
+                Body::MessagesDeleted { message_ids, .. } => message_ids.contains(id),
                 _ => false,
             }),
             Body::Reaction { message_id: id, .. } => later()
                 .take_while(|event| event.seq <= until)
                 .any(|event| matches!(&event.body, Body::Reaction { message_id, .. } if message_id == id)),
-            Body::NewMessage(_) | Body::MessageDeleted { .. } => false,
-            _ => true,
+            _ => false,
         }
-    }
-
-    /// How long this user has to wait at `now`, by the rule: exactly so many in any window.
-    pub fn wait(&self, user: &str, now: u64) -> u64 {
-        let times = self.accepted.get(user).map_or(&[][..], Vec::as_slice);
-        let inside: Vec<_> = times.iter().filter(|at| **at + WINDOW > now).collect();
-        if inside.len() < RATE { 0 } else { inside[inside.len() - RATE] + WINDOW - now }
     }
 }

@@ -1,0 +1,144 @@
+//! The world's troubles, one after the other, as the seed has them.
+
+use super::event::Event;
+use super::mutants::Mutant;
+use super::{Checked, Sim, ensure};
+use edge_chat::protocol::call::{Ask, Nothing, PageQuery, RoomCall, VERSION};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+impl Sim {
+    /// Most things take some ms, some take long.
+    pub(super) fn delay(&mut self) -> u64 {
+        if self.calm {
+            return 1 + self.pick(30);
+        }
+        match self.pick(100) {
+            0 => 800 + self.pick(6_000),
+            1..=9 => 60 + self.pick(700),
+            _ => 1 + self.pick(60),
+        }
+    }
+
+    pub(super) fn trouble(&mut self) -> Checked {
+        if self.calm {
+            return Ok(());
+        }
+        let next = 100 + self.pick(3_000);
+        self.heap.after(next, Event::Trouble);
+        let now = self.heap.now;
+        let roll = self.pick(100);
+        let roll = self.mutant.likely().filter(|_| self.chance(12)).unwrap_or(roll);
+        match roll {
+            0..40 => self.sleep()?,
+            40..56 => self.cut(),
+            56..59 => {
+                self.say(format_args!("room: is ended"));
+                self.die()?;
+            }
+            59..66 => self.drain.down_until = now + self.pick(60_000),
+            66..70 => self.drain.refuses_until = now + self.pick(30_000),
+            70..76 => self.back_up(),
+            76..79 => self.restore(),
+            79..85 => {
+                self.room.skew = self.pick(4_000) as i64 - 2_000;
+                let skew = self.room.skew;
+                self.say(format_args!("room: its clock leads by {skew} ms"));
+            }
+            85..88 => {
+                self.evict_if_idle();
+                self.room.broken_until = now + self.pick(5_000);
+            }
+            88 if self.truth.last() > 5 && (self.mutant != Mutant::None || self.chance(50)) => self.lose_storage()?,
+            89..94 => {
+                let user = super::USERS[self.pick(super::USERS.len() as u64) as usize];
+                let until = now + self.pick(10_000);
+                if let Some(node) = self.users.get_mut(user) {
+                    node.away_until = until;
+                }
+            }
+            94..99 => {
+                let client = self.pick(self.clients.len() as u64) as usize;
+                if let Some(conn) = self.clients[client].conn.filter(|_| self.clients[client].joined) {
+                    self.say(format_args!("client {client}: stops reading"));
+                    self.clients[client].unread = Some(VecDeque::new());
+                    let wait = self.pick(60_000);
+                    self.heap.after(wait, Event::Reads(client, conn));
+                }
+            }
+            _ => {
+                let talker = self.clients.iter().position(|it| it.user == "admin" && it.joined);
+                if let Some(talker) = talker.filter(|_| !self.burst_done && self.bursts) {
+                    self.burst_done = true;
+                    self.burst(talker);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection breaks in the middle; each end notices when it notices.
+    fn cut(&mut self) {
+        let client = self.pick(self.clients.len() as u64) as usize;
+        let Some(conn) = self.clients[client].conn else { return };
+        self.say(format_args!("conn {conn}: is cut"));
+        self.conns[conn].cut = true;
+        let (one, other) = (self.pick(45_000), self.pick(60_000));
+        self.heap.after(one, Event::Silence(client, conn));
+        self.heap.after(other, Event::Gone(conn));
+    }
+
+    pub(super) fn silence(&mut self, client: usize, conn: usize) {
+        if self.clients[client].conn == Some(conn) {
+            self.hang_up(client);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.room.handler.is_none()
+            && self.room.asking == 0
+            && self.room.knocking.is_empty()
+            && self.conns.iter().all(|conn| conn.unread < 200_000)
+    }
+
+    fn evict_if_idle(&mut self) {
+        if self.is_idle() {
+            self.evict();
+        }
+    }
+
+    /// The room sleeps and wakes: what it answers before and after is the same.
+    fn sleep(&mut self) -> Checked {
+        if !self.is_idle() {
+            return Ok(());
+        }
+        let look = self.room.host.is_some() && self.chance(30);
+        let before = if look { self.observe()? } else { None };
+        if self.is_idle() {
+            self.evict();
+            if let Some(before) = before
+                && let Some(after) = self.observe()?
+            {
+                ensure!(before == after, "V2: before it slept the room says {before}, after it {after}");
+            }
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self) -> Checked<Option<Value>> {
+        let mut all = Vec::new();
+        for ask in [Ask::Messages(PageQuery::Page { page: 1, limit: 100 }), Ask::Get(Nothing {}), Ask::Held(Nothing {})]
+        {
+            let caller = self.caller("mod");
+            let Some(Ok(mut answer)) = self.rest(RoomCall { v: VERSION, caller, ask })? else { return Ok(None) };
+            for passing in ["online_users", "online_guests", "blocks"] {
+                if answer.get(passing).is_some() {
+                    answer[passing] = Value::Null;
+                }
+            }
+            all.push(answer);
+        }
+        self.check_page(&self.looker("mod"), &all[0])?;
+        Ok(Some(json!(all)))
+    }
+}

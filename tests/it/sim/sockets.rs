@@ -1,0 +1,152 @@
+//! The room's sockets as the adapter holds them: taken in, heard, closed, and by which number each is known.
+
+use super::event::{Conn, Event};
+use super::mutants::Mutant;
+use super::{Checked, Sim, ensure};
+use edge_chat::audience::{Attachment, SocketId};
+use edge_chat::host::{Host, Moment};
+use edge_chat::protocol::ClientFrame;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+impl Sim {
+    pub(super) fn close(&mut self, id: SocketId, code: u16, reason: &str) -> Checked {
+        let Some(conn) = self.room.sockets.get(&id).copied() else { return Ok(()) };
+        let reason: Value = serde_json::from_str(reason).map_err(|e| format!("V9: a close without a reason: {e}"))?;
+        ensure!(
+            reason["retry"].is_boolean() && reason["after_ms"].is_u64(),
+            "V9: a close does not say whether to come back: {reason}"
+        );
+        if self.mutant == Mutant::BanLeavesATab && code == 4403 && self.tabs_of(self.conns[conn].user) > 1 {
+            return Ok(());
+        }
+        self.room.sockets.remove(&id);
+        self.room.numbers.remove(&conn);
+        self.conns[conn].closing = true;
+        self.room_lost(conn);
+        let delay = self.delay();
+        let at = self.conns[conn].down.arrives(self.heap.now, delay);
+        self.heap.at(at, Event::Shut(conn, code, reason["retry"].as_bool(), reason["after_ms"].as_u64()));
+        Ok(())
+    }
+
+    fn tabs_of(&self, user: &str) -> usize {
+        self.room.sockets.values().filter(|conn| self.conns[**conn].user == user).count()
+    }
+
+    /// What the room was told of a user is kept while the user has a socket.
+    pub(super) fn room_lost(&mut self, conn: usize) {
+        let user = self.conns[conn].user;
+        let alive = |other: &usize| *other != conn && self.conns[*other].user == user && self.conns[*other].joined;
+        if !self.room.sockets.values().any(alive) {
+            self.room.told.remove(user);
+        }
+    }
+
+    pub(super) fn accept(&mut self, conn: usize) -> Checked {
+        if !self.load()? {
+            return self.refuse(conn, 1_000);
+        }
+        if self.room.host.as_ref().is_some_and(Host::is_empty) && self.room.absent_until <= self.heap.now {
+            if self.room.knocking.is_empty() {
+                self.look_up();
+            }
+            self.room.knocking.push(conn);
+            return Ok(());
+        }
+        let user = self.conns[conn].user;
+        let standing = self.standing_in_time(user);
+        let mut caller = self.caller(user);
+        caller.identity.clone_from(&self.conns[conn].identity);
+        caller.guest.clone_from(&self.clients[self.conns[conn].client].guest);
+        caller.standing = standing.clone();
+        let Some((id, effects)) = self.compute(|host, at| host.open(at, caller))?.and_then(Result::ok) else {
+            return self.refuse(conn, 1_000);
+        };
+        self.conns[conn].accepted = true;
+        self.conns[conn].offered = standing.map(|standing| (self.room.life, standing));
+        self.room.sockets.insert(id, conn);
+        self.room.numbers.insert(conn, id);
+        if self.finish(effects)? {
+            let delay = self.delay();
+            let at = self.conns[conn].down.arrives(self.heap.now, delay);
+            self.heap.at(at, Event::Opened(conn));
+        }
+        Ok(())
+    }
+
+    /// A frame of a client's.
+    pub(super) fn up(&mut self, conn: usize, text: &str) -> Checked {
+        if self.conns[conn].room_knows_end || !self.conns[conn].accepted {
+            return Ok(());
+        }
+        if !self.load()? {
+            // The adapter parts with the socket where it cannot load.
+            let delay = self.delay();
+            self.conns[conn].room_knows_end = true;
+            let at = self.conns[conn].down.arrives(self.heap.now, delay);
+            self.heap.at(at, Event::Shut(conn, 4429, Some(true), Some(5_000)));
+            return Ok(());
+        }
+        let Some(id) = self.number(conn) else { return Ok(()) };
+        let joins = text.contains("\"join_room\"");
+        if joins {
+            let user = self.conns[conn].user;
+            // It is in memory alone.
+            let life = self.room.life;
+            let offered = self.conns[conn].offered.take().filter(|(then, _)| *then == life).map(|(_, it)| it);
+            let standing = if offered.is_some() { None } else { self.standing_in_time(user) };
+            if let (Some(standing), Some(host)) = (standing.clone(), self.room.host.as_mut()) {
+                host.offer(id, standing);
+            }
+            // It counts once the join is let in.
+            self.conns[conn].joined = true;
+            if let Some(standing) = offered.or(standing) {
+                let newer = self.room.news.get(user).filter(|news| news.version > standing.version).cloned();
+                self.told(user, &newer.unwrap_or(standing));
+            }
+        }
+        let ahead = self.mutant == Mutant::ShowsDelayed && (joins || text.contains("\"catch_up\""));
+        let parsed = ClientFrame::parse(text);
+        self.step(|host, at| {
+            let early = Moment { now: at.now + if ahead { 6_000 } else { 0 }, entropy: at.entropy, log: at.log };
+            ((), host.parsed(&early, id, parsed))
+        })?;
+        Ok(())
+    }
+
+    /// By which number the room knows a connection.
+    fn number(&self, conn: usize) -> Option<SocketId> {
+        let kept = || serde_json::from_str::<Attachment>(&self.conns[conn].attachment).ok().map(|kept| kept.id);
+        self.room.numbers.get(&conn).copied().or_else(kept)
+    }
+
+    /// The room learns that a connection has ended.
+    pub(super) fn gone(&mut self, conn: usize) -> Checked {
+        if !self.conns[conn].accepted || self.conns[conn].room_knows_end {
+            return Ok(());
+        }
+        self.conns[conn].room_knows_end = true;
+        if !self.load()? {
+            return Ok(());
+        }
+        let Some(id) = self.number(conn) else { return Ok(()) };
+        self.room.numbers.remove(&conn);
+        // The number may be another socket's by now.
+        if self.mutant != Mutant::OldCloseEndsNew && self.room.sockets.get(&id) != Some(&conn) {
+            return Ok(());
+        }
+        self.room.sockets.remove(&id);
+        self.room_lost(conn);
+        self.step(|host, at| ((), host.closed(at, id)))?;
+        let open = |it: &Conn| it.accepted && !it.closing && !it.room_knows_end;
+        let mut open = self.conns.iter().enumerate().filter(|(_, it)| open(it)).map(|(conn, _)| conn);
+        let here: BTreeSet<_> = self.room.sockets.values().collect();
+        let lost = open.find(|conn| self.room.host.is_some() && !here.contains(conn));
+        ensure!(
+            lost.is_none(),
+            "V8: the end of conn {conn} ends conn {lost:?} for the room, and its client hears nothing"
+        );
+        Ok(())
+    }
+}
