@@ -81,6 +81,8 @@ struct Sim {
     nobody_comes: bool,
     /// The room is yet to end in the middle of a drain, with nobody there to come back.
     last_blow: bool,
+    /// When it came.
+    blow_at: Option<u64>,
     bursts: bool,
     burst_done: bool,
     nobody: BTreeSet<String>,
@@ -136,6 +138,7 @@ impl Sim {
             calm: true,
             nobody_comes: false,
             last_blow: false,
+            blow_at: None,
             bursts: random(&mut rng).is_multiple_of(12),
             burst_done: false,
             nobody: BTreeSet::new(),
