@@ -25,6 +25,8 @@ pub(super) struct DrainNode {
     /// Whether all that this incarnation of the room began with is still there.
     pub whole: bool,
     pub calls: u64,
+    /// Calls up to this one went to a server that is no more.
+    pub cut_off: u64,
 }
 
 impl Sim {
@@ -65,7 +67,8 @@ impl Sim {
     /// A batch arrives.
     pub(super) fn batch(&mut self, call: u64, body: &str, answered: bool) -> Checked {
         let now = self.heap.now;
-        let drained = if self.drain.down_until > now {
+        // What was under way to a server does not reach the one that is restored in its place.
+        let drained = if self.drain.down_until > now || call <= self.drain.cut_off {
             Drained::Failed("no connection".into())
         } else if self.drain.refuses_until > now {
             Drained::Failed("55P03 the lock cannot be had".into())
@@ -147,7 +150,7 @@ impl Sim {
             self.say(format_args!("postgres: is restored to {:?}", backup.cursor));
             // What only earlier incarnations of the room said is not in this one's log.
             self.drain.whole &= epoch == self.truth.epoch || self.truth.epochs.len() < 2;
-            self.drain.unnoticed = true;
+            (self.drain.unnoticed, self.drain.cut_off) = (true, self.drain.calls);
             self.drain.pg = backup;
         }
     }

@@ -93,6 +93,10 @@ impl Sim {
                 attachments.push(attachment);
             }
         }
+        // Of those who left meanwhile it forgets what it was told.
+        let (conns, sockets) = (&self.conns, &self.room.sockets);
+        let here = |user: &String| sockets.values().any(|conn| conns[*conn].joined && conns[*conn].user == user);
+        self.room.told.retain(|user, _| here(user));
         let (now, entropy) = self.room.moment(self.heap.now);
         let at = Moment { now, entropy, log: &self.room.log };
         let id = RoomId::parse(ROOM).map_err(|e| e.to_string())?;
