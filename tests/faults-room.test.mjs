@@ -231,7 +231,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     const from = server.logs.length;
     const failures = () => server.logs.slice(from).filter(({ message }) => /^room video_broken_row: |^error /.test(message)).length;
     // It wakes by itself: what is not drained has an alarm, after a wait of 10 s at most.
-    assert.ok(await until(20_000, failures), "it tried");
+    assert.ok(await until(40_000, failures), "it tried");
     await sleep(6_000);
     assert.ok(failures() >= 2 && failures() < 30, `${failures()} failures`);
 

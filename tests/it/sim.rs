@@ -81,7 +81,7 @@ struct Sim {
     nobody_comes: bool,
     /// The room is yet to end in the middle of a drain, with nobody there to come back.
     last_blow: bool,
-    /// When it came.
+    /// What the log ended at when it came.
     blow_at: Option<u64>,
     bursts: bool,
     burst_done: bool,

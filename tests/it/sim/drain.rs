@@ -37,7 +37,7 @@ impl Sim {
         let body: Rc<str> = batch.body.into();
         let there = self.delay();
         if std::mem::take(&mut self.last_blow) {
-            self.blow_at = Some(self.heap.now);
+            self.blow_at = Some(self.truth.last());
             self.heap.after(1, Event::End);
             return call;
         }

@@ -49,7 +49,11 @@ impl Sim {
                 self.evict_if_idle();
                 self.room.broken_until = now + self.pick(5_000);
             }
-            88 if self.truth.last() > 5 && (self.mutant != Mutant::None || self.chance(50)) => self.lose_storage()?,
+            // A room that is lost before PostgreSQL has heard of it is a new one: what is still on its way there then is of
+            // another room of that name, and the numbers may clash.
+            88 if self.drain.pg.cursor.is_some() && (self.mutant != Mutant::None || self.chance(50)) => {
+                self.lose_storage()?
+            }
             89..94 => {
                 let user = super::USERS[self.pick(super::USERS.len() as u64) as usize];
                 let until = now + self.pick(10_000);
