@@ -40,7 +40,7 @@ before(async () => {
   });
   await new Promise((resolve) => host.listen(0, "127.0.0.1", resolve));
   site.elsewhere = `http://127.0.0.1:${host.address().port}`;
-  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", RATE_LIMIT_ROOM_MESSAGES: "10000", RATE_LIMIT_REQUESTS: "10000", DEV_TOKENS: "true", ALLOWED_ORIGINS: site.elsewhere, ...site.vars };
+  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", RATE_LIMIT_ROOM_MESSAGES: "10000", RATE_LIMIT_SERVICE_MESSAGES: "10000", RATE_LIMIT_REQUESTS: "10000", DEV_TOKENS: "true", ALLOWED_ORIGINS: site.elsewhere, ...site.vars };
   site.server = await startServer({ vars, databaseUrl: database.url });
   site.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
   site.shots = await mkdtemp(join(tmpdir(), "edge-chat-page-"));
