@@ -300,3 +300,43 @@ test("V3: what was typed offline waits for the room's limits, in order; what is 
   refuse(5_000);
   assert.equal(await fast, "slow_mode");
 });
+
+test("V3: what one user did not get answered is not said by another who signs in on the same page", async (t) => {
+  const tabStorage = memory();
+  const { chat, wire } = await connected(t, { tabStorage });
+  wire().joins();
+  const answer = chat.send("of ada").catch(({ code }) => code);
+  wire().onclose({ code: 1006, reason: "" });
+  await pass(t, 3_000);
+  wire().joins({ self: { user_id: "eve", role: "member", can: ["send"] } });
+  assert.equal(await answer, "closed");
+  assert.equal(wire().last("send_message"), undefined);
+  chat.send("of eve").catch(() => {});
+  const kept = Object.fromEntries([...tabStorage.kept].map(([key, list]) => [key.split(" ").at(-1), JSON.parse(list).map(({ content }) => content)]));
+  assert.deepEqual(kept, { ada: ["of ada"], eve: ["of eve"] });
+});
+
+test("V3: a day later a repeat might be a second message, so it is not sent", async (t) => {
+  const { chat, wire } = await connected(t, { tabStorage: memory() });
+  wire().joins();
+  const answer = chat.send("before the weekend").catch(({ code }) => code);
+  wire().onclose({ code: 1006, reason: "" });
+  t.mock.timers.setTime(Date.now() + 24 * 3_600_000);
+  await pass(t, 3_000);
+  wire().joins();
+  assert.equal(await answer, "timeout");
+  assert.equal(wire().last("send_message"), undefined);
+});
+
+test("V9: a connection that is closed by who listens to it stays closed", async (t) => {
+  for (const [name, when] of [["state", ({ state }) => state === "waiting"], ["joined", () => true], ["snapshot", () => true]]) {
+    const { chat, wire, states } = await connected(t);
+    chat.on(name, (data) => when(data) && chat.close());
+    wire().joins();
+    if (name === "state") wire().onclose({ code: 1006, reason: "" });
+    await pass(t, 60_000);
+    assert.equal(states.at(-1), "ended: closed", name);
+    assert.equal(Wire.open.length, 1, name);
+    assert.ok(wire().closed || name === "state", name);
+  }
+});

@@ -109,7 +109,8 @@ export class EdgeChat extends HTMLElement {
     if (!this.isConnected || before === now) return;
     // A newer token for the same user goes in on the open socket; anything else starts afresh.
     const renewed = name === "token" && before && now && this.#chat?.state === "online";
-    if (renewed) this.#chat.renew().catch(() => this.#start());
+    const chat = this.#chat;
+    if (renewed) chat.renew().catch(() => chat === this.#chat && this.#start());
     else this.#start();
   }
 
@@ -246,7 +247,7 @@ export class EdgeChat extends HTMLElement {
     else if (name === "toggle") this.#react(message, reaction, message.mine.includes(reaction));
     else if (name === "jump") this.#jumpTo(to);
     else if (name === "leave") this.#composer.focus();
-    else if (name === "retry") this.#send(this.model.pending.get(client_id));
+    else if (name === "retry") this.#send(this.#sending.again(this.model.pending.get(client_id)));
     else if (name === "discard") this.#sending.discard(client_id);
   }
 

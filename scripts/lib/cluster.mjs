@@ -116,6 +116,11 @@ export async function cluster({ durable = false } = {}) {
     const up = await until(30_000, () => ended || ready());
     return up === true ? null : (ended ?? "no connection in 30 s");
   };
+  const stop = async () => {
+    if (server) await end(server);
+    rmSync(home, { recursive: true, force: true });
+  };
+  atEnd(stop);
   const failed = await begin();
   if (failed) throw new Stop(`The throw-away PostgreSQL did not start (${failed}).`);
   return {
@@ -126,18 +131,14 @@ export async function cluster({ durable = false } = {}) {
       const up = await until(30_000, async () => !(await begin()), 100);
       if (!up) throw new Stop("PostgreSQL did not start again within 30 s.");
     },
-    async stop() {
-      await end(server);
-      rmSync(home, { recursive: true, force: true });
-    },
+    stop,
   };
 }
 
 /** Starts a throw-away cluster on a free port and gives its URL; it and its data go when the script ends. */
 export async function throwAwayCluster() {
   return step("starting a throw-away PostgreSQL", async () => {
-    const { url, stop } = await cluster();
-    atEnd(stop);
+    const { url } = await cluster();
     return url;
   });
 }

@@ -8,7 +8,7 @@ const AIM = 30_000;
 
 const number = (name, text) => {
   const value = Number(text);
-  if (!(value > 0)) throw new Stop(`--${name} is "${text}"; it must be a number above 0.`);
+  if (!(value > 0) || (name !== "minutes" && !Number.isInteger(value))) throw new Stop(`--${name} is "${text}"; it must be a ${name === "minutes" ? "" : "whole "}number above 0.`);
   return value;
 };
 

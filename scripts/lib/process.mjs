@@ -56,6 +56,11 @@ export function childrenOf(pid) {
 const children = new Set();
 const closers = [];
 
+// Where nobody waits for their end (a test file that is killed, an error thrown late), they go with this process at least.
+process.once("exit", () => {
+  for (const child of children) signal(child, "SIGKILL");
+});
+
 const signal = (child, name) => {
   try {
     process.kill(-child.pid, name);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { cluster, needed, onPath } from "../../scripts/lib/cluster.mjs";
 import { migrations, root } from "../../scripts/lib/database.mjs";
-import { Stop, accepts, end, freePort, start, until } from "../../scripts/lib/process.mjs";
+import { Stop, accepts, atEnd, end, freePort, start, until } from "../../scripts/lib/process.mjs";
 import { startServer } from "../harness/server.mjs";
 
 /** Limits that the load does not reach, so that a refusal is a finding. */
@@ -64,15 +64,17 @@ async function redis() {
       "--appendfsync", "always", "--logfile", join(home, "log")]);
     if (!(await until(15_000, () => accepts(port)))) throw new Stop("Redis did not start within 15 s.");
   };
+  const stop = async () => {
+    if (server) await end(server);
+    rmSync(home, { recursive: true, force: true });
+  };
+  atEnd(stop);
   await begin();
   return {
     url: `redis://127.0.0.1:${port}`,
     kill: () => gone(server.pid),
     start: begin,
-    async stop() {
-      await end(server);
-      rmSync(home, { recursive: true, force: true });
-    },
+    stop,
     /** All entries of a stream, oldest first: `{id, fields}`. */
     stream(key) {
       const text = execFileSync(command, ["-p", String(port), "--json", "xrange", key, "-", "+"], { encoding: "utf8", maxBuffer: 1 << 28 });
@@ -92,6 +94,9 @@ const hasBridge = (build) => readFileSync(join(build, "index_bg.wasm")).includes
  */
 export async function startServers({ builds = [join(root, "build")], vars = {}, folder = tmpdir() } = {}) {
   const storage = mkdtempSync(join(folder, "edge-chat-crash-"));
+  let kept = false;
+  const forget = () => kept || rmSync(storage, { recursive: true, force: true });
+  atEnd(forget);
   const database = await postgres();
   const bridge = builds.every(hasBridge) ? await redis() : null;
   const settings = { ...ROOMY, ...vars, ...(bridge && { REDIS_URL: bridge.url }) };
@@ -116,7 +121,8 @@ export async function startServers({ builds = [join(root, "build")], vars = {}, 
     async stop({ keep = false } = {}) {
       await worker.stop();
       for (const other of Object.values(others)) await other.stop();
-      if (!keep) rmSync(storage, { recursive: true, force: true });
+      kept = keep;
+      forget();
     },
   };
 }

@@ -165,7 +165,7 @@ export class ListView {
   #dayRow(timestamp) {
     const row = this.#row(`day ${dayOf(timestamp)}`);
     row.item.className = "day";
-    row.item.textContent = dayTitle(timestamp);
+    setText(row.item, dayTitle(timestamp));
     row.item.removeAttribute("tabindex");
     return row;
   }
@@ -173,7 +173,7 @@ export class ListView {
   #missedRow(text) {
     const row = this.#row("missed");
     row.item.className = "missed";
-    row.item.textContent = text;
+    setText(row.item, text);
     row.item.removeAttribute("tabindex");
     return row;
   }
@@ -254,6 +254,11 @@ export class ListView {
     this.#maybeLoad(model);
   }
 }
+
+/** Writing the same text anew would be news to a screen reader. */
+const setText = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
 
 /** What is to be said of one's own message that is not in the room yet; null while it is on its way. */
 function pendingWord({ state, error, outcome, reason }) {

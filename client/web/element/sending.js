@@ -1,6 +1,7 @@
 // One's own messages on their way: shown at once, and what became of them.
 
 import { ChatError } from "../chat.js";
+import { LONGEST_MS } from "../sdk/unsent.js";
 
 export class Sending {
   #host;
@@ -23,6 +24,13 @@ export class Sending {
     if (model.pending.has(client_id)) return;
     model.addPending({ client_id, content, reply_to, timestamp: new Date(at).toISOString() });
     this.#settle(client_id, reply ?? Promise.reject(new ChatError({ code: "timeout" })));
+  }
+
+  /** One that failed, as it is to be sent again: a day later the server might not know a repeat, so it is a new one. */
+  again(item) {
+    if (Date.now() - Date.parse(item.timestamp) < LONGEST_MS) return item;
+    this.discard(item.client_id);
+    return { ...item, client_id: crypto.randomUUID(), timestamp: new Date().toISOString() };
   }
 
   discard(client_id) {

@@ -112,6 +112,7 @@ export class Connection extends Emitter {
   // ── opening ──────────────────────────────────────────────────────────────
 
   async #open() {
+    if (this.state === "ended") return;
     this.#setState("connecting");
     this.#error = null;
     this.#goodbye = null;
@@ -166,20 +167,27 @@ export class Connection extends Emitter {
     this.#token.accepted();
     this.#shardKey = null;
     this.#reconnect = data.reconnect ?? FIRST_RECONNECT;
+    const before = this.self?.user_id;
+    // What one user asked for is never another's.
+    if (before && before !== data.self?.user_id) this.#outbox.clear(new ChatError({ code: "closed", message: "somebody else is signed in now" }));
     this.self = data.self;
     if (data.self?.guest_id) {
       this.#guest = data.self.guest_id;
       keepGuestId(this.#guest, this.#options.storage);
     }
+    const socket = this.#socket;
     this.emit("joined", data);
+    // Who listens may have closed this connection.
+    if (this.#socket !== socket) return;
     this.#adopt(data);
+    if (this.#socket !== socket) return;
     this.#refreshBefore(data.self?.expires_at);
     if (this.state === "online") return;
     const away_ms = this.#lostAt === null ? null : Date.now() - this.#lostAt;
     this.#lostAt = null;
-    this.#setState("online", { away_ms });
     this.#timers.every("ping", PING_EVERY_MS, () => this.#ping(PONG_WITHIN_MS));
-    for (const id of this.#outbox.ids()) this.write(this.#outbox.frame(id, Date.now()));
+    for (const id of this.#outbox.repeatable(Date.now())) this.write(this.#outbox.frame(id, Date.now()));
+    this.#setState("online", { away_ms });
   }
 
   // ── what the server says ─────────────────────────────────────────────────
@@ -265,7 +273,9 @@ export class Connection extends Emitter {
     // The page's list is replaced before the events that were held back come on top of it.
     if (!reply.resumed) {
       const { messages = [], my_reactions = {}, epoch } = reply;
+      const socket = this.#socket;
       this.emit("snapshot", { messages, my_reactions, epoch });
+      if (this.#socket !== socket) return;
     }
     for (const line of this.#position.adopt(reply)) this.#say(line);
     if (this.#position.catchingUp) this.#catchUp();
@@ -334,8 +344,8 @@ export class Connection extends Emitter {
     const wait = elsewhere || renews ? (asked ?? 0) : delay(base, this.#failures);
     this.#failures += 1;
     this.#notBefore = asked > 0 ? now + wait : 0;
-    this.#setState("waiting", { error: why, retry_in_ms: Math.round(wait), asked: asked > 0 });
     this.#tryAfter(wait);
+    this.#setState("waiting", { error: why, retry_in_ms: Math.round(wait), asked: asked > 0 });
   }
 
   #end(error) {
@@ -367,7 +377,7 @@ export class Connection extends Emitter {
       try {
         await this.renew();
       } catch {
-        if (wait > 2_500) this.#refreshBefore(expiresAt);
+        if (wait > 2_500 && this.state !== "ended") this.#refreshBefore(expiresAt);
       }
     });
   }
@@ -379,7 +389,7 @@ export class Connection extends Emitter {
     if (this.state === "ended") {
       return Promise.reject(new ChatError({ code: "closed", message: "this connection has ended" }));
     }
-    const { id, promise } = this.#outbox.add(event, { room_id: this.room, ...data });
+    const { id, promise } = this.#outbox.add(event, { room_id: this.room, ...data }, Date.now());
     if (this.state === "online") this.write(this.#outbox.frame(id, Date.now()));
     return promise;
   }

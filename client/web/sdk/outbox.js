@@ -1,6 +1,7 @@
 // Requests that wait for their answer, kept across reconnects.
 
 import { ChatError } from "./errors.js";
+import { LONGEST_MS } from "./unsent.js";
 
 // A socket that stays open but does not answer is replaced this often before a request is given up.
 const MAX_TIMEOUTS = 3;
@@ -18,11 +19,11 @@ export class Outbox {
     return this.#nextId++;
   }
 
-  /** Adds a request; the promise settles with its answer. */
-  add(event, data) {
+  /** Adds a request that is made at `now` (ms); the promise settles with its answer. */
+  add(event, data, now) {
     const id = this.takeId();
     const promise = new Promise((resolve, reject) => {
-      this.#waiting.set(id, { id, event, data, resolve, reject, sentAt: null, timeouts: 0 });
+      this.#waiting.set(id, { id, event, data, resolve, reject, madeAt: now, sentAt: null, timeouts: 0 });
     });
     return { id, promise };
   }
@@ -38,6 +39,16 @@ export class Outbox {
   /** All unanswered ids in the order in which they were asked for. */
   ids() {
     return [...this.#waiting.keys()];
+  }
+
+  /** The same, without messages so old that the server might not know a repeat: those are rejected. */
+  repeatable(now) {
+    for (const item of this.#waiting.values()) {
+      if (item.event !== "send_message" || now - item.madeAt < LONGEST_MS) continue;
+      this.#waiting.delete(item.id);
+      item.reject(new ChatError({ code: "timeout", message: "the server did not answer for a day" }));
+    }
+    return this.ids();
   }
 
   get size() {

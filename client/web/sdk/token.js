@@ -2,6 +2,16 @@
 
 // One that was asked for this recently and is refused all the same: another one helps no more.
 const FRESH_MS = 60_000;
+// Who is asked for a token and never answers must not keep the page from coming back.
+const ANSWER_MS = 15_000;
+
+function inTime(answer) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("getToken did not answer")), ANSWER_MS);
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+}
 
 /** Of the options `token` and `getToken` of `connect`. */
 export class Token {
@@ -34,7 +44,7 @@ export class Token {
   async take(now, reason = this.#reason) {
     const { token, getToken } = this.#options;
     if (!getToken) this.value = token ?? null;
-    else if (this.value === null || reason !== "connect") this.value = (await getToken({ reason })) ?? null;
+    else if (this.value === null || reason !== "connect") this.value = (await inTime(getToken({ reason }))) ?? null;
     if (reason === "refused") this.#freshUntil = now + FRESH_MS;
     this.#reason = "connect";
   }

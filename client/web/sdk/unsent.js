@@ -4,7 +4,7 @@ const KEY = "edge-chat.unsent";
 // Sent by itself only while the moment has not passed; later the user decides.
 const FRESH_MS = 3_600_000;
 // The server knows a `client_id` for 24 h: within that a repeat makes no second message.
-const LONGEST_MS = 23 * 3_600_000;
+export const LONGEST_MS = 23 * 3_600_000;
 
 /** Errors that say nothing about the message itself: it may still be sent by whoever comes back. */
 const LEAVES_OPEN = /^(closed|timeout|token_.*)$/;
@@ -37,7 +37,10 @@ export class Unsent {
    * oldest first: each what `keep` was given, `at`, and `late` where it is too old to be sent unasked.
    */
   of(origin, room, user_id, now) {
-    this.#key = `${KEY} ${origin} ${room} ${user_id}`;
+    const key = `${KEY} ${origin} ${room} ${user_id}`;
+    // Another user's stays where it is, for when that one is back.
+    if (this.#key !== null && this.#key !== key) this.#items = new Map();
+    this.#key = key;
     const left = this.#read().filter(({ client_id, at }) => now - at < LONGEST_MS && !this.#items.has(client_id));
     this.#items = new Map([...left.map((item) => [item.client_id, item]), ...this.#items]);
     this.#write();
