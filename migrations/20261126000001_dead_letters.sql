@@ -101,13 +101,14 @@ declare
   b jsonb;
   cursor_now room_cursor;
 begin
+  -- The cursor first, as a drain does.
+  select c.* into cursor_now from dead_letters l join room_cursor c using (room_id) where l.id = letter for update of c;
   select * into d from dead_letters where id = letter and room_id is not null and message_id is not null for update;
   if not found then
     raise no_data_found using message = 'no dead letter of a message has this id';
   end if;
   b := jsonb_build_object('room_id', d.room_id, 'epoch', d.epoch, 'from', d.seq - 1, 'to', d.seq,
     'ops', coalesce(ops, d.body)::jsonb);
-  select * into cursor_now from room_cursor where room_id = d.room_id for update;
   delete from dead_letters where id = letter;
   delete from messages m using chat_ops(b -> 'ops', 'message', d.seq - 1)
   where m.id = d.message_id and m.room_id = d.room_id and m.type = 'unavailable';

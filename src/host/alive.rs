@@ -89,6 +89,7 @@ impl Host {
 
     /// When PostgreSQL is told next who is here, where somebody came or went, ms.
     pub(super) fn report_due(&mut self) -> Option<u64> {
+        self.room.as_ref()?;
         self.reported.changed |= self.audience.take_people_changed();
         let wait = if self.audience.online().0 == 0 { 0 } else { REPORT_EVERY };
         self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))

@@ -214,13 +214,15 @@ impl Inner {
     }
 
     async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
+        // Should this arrive late, the room may have begun anew: its epoch is later than this.
+        let asked_at = i64::try_from(now()).unwrap_or(i64::MAX);
         let read = async {
             let client = self.client(LOOK_UP_WITHIN).await?;
-            within(LOOK_UP_WITHIN, one(&client, history::CLOSE, &[(&id, Type::TEXT)])).await??;
-            let answer = within(LOOK_UP_WITHIN, one(&client, history::ROOM, &[(&id, Type::TEXT)])).await??;
+            one(&client, history::CLOSE, &[(&id, Type::TEXT), (&asked_at, Type::INT8)]).await?;
+            let answer = one(&client, history::ROOM, &[(&id, Type::TEXT)]).await?;
             answer.map(|answer| history::read_room(&answer)).transpose()
         };
-        let found = read.await;
+        let found = within(LOOK_UP_WITHIN, read).await.flatten();
         if found.is_err() {
             self.client.borrow_mut().take();
         }

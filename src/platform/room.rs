@@ -70,6 +70,11 @@ pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError 
 impl Inner {
     /// The room, loaded at the first event after each wake.
     fn load(self: &Rc<Self>) -> std::result::Result<Rc<Sqlite>, ChatError> {
+        self.load_for(None)
+    }
+
+    /// The same; a frame of this socket is what wakes the room.
+    fn load_for(self: &Rc<Self>, speaks: Option<&WebSocket>) -> std::result::Result<Rc<Sqlite>, ChatError> {
         if self.ended.get() {
             return Err(broken("step", "the object is about to end"));
         }
@@ -106,9 +111,17 @@ impl Inner {
         *self.host.borrow_mut() = Some(host);
         let storage = Rc::new(storage);
         *self.storage.borrow_mut() = Some(storage.clone());
-        let all: Vec<_> = self.sockets.borrow().keys().copied().collect();
+        // Who speaks is alive, whenever it pinged last.
+        let speaks = speaks.and_then(|socket| self.number(socket));
+        let all: Vec<_> = self.sockets.borrow().keys().copied().filter(|id| Some(*id) != speaks).collect();
         self.look(&all)?;
         Ok(storage)
+    }
+
+    /// Also closed sockets whose peer never answers count for the platform; they are listed where it may come to that.
+    fn is_full(&self) -> bool {
+        let here = self.sockets.borrow().len();
+        here >= MOST_SOCKETS || (here >= MOST_SOCKETS / 2 && self.state.get_websockets().len() >= MOST_SOCKETS)
     }
 
     fn hold(&self, id: SocketId, socket: WebSocket) {
@@ -274,7 +287,7 @@ impl Inner {
     async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Response, ChatError> {
         let caller = caller(req)?;
         self.remember().await?;
-        if self.sockets.borrow().len() >= MOST_SOCKETS {
+        if self.is_full() {
             let message = "This room holds as many viewers as one object can; come back in a moment.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
         }
@@ -457,7 +470,7 @@ impl DurableObject for Room {
     }
 
     async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
-        if let Err(error) = self.inner.load() {
+        if let Err(error) = self.inner.load_for(Some(&ws)) {
             part(&ws, &error, 5_000);
             return Ok(());
         }
@@ -498,7 +511,7 @@ impl DurableObject for Room {
         // What is due here does not wait for PostgreSQL.
         let batch = inner.next_batch(Sink::Postgres);
         inner.bridge();
-        if inner.step(|host, at| ((), host.tick(at))).is_err() {
+        if inner.step(|host, at| ((), host.tick(at))).is_err() || inner.ended.get() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             inner.handling.set(false);
             inner.raw.set_alarm(now() + 60_000);

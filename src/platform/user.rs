@@ -7,7 +7,7 @@ use super::room_link;
 use super::util::{entropy, now};
 use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, Rate};
+use crate::protocol::{ChatError, ErrorCode, Rate};
 use crate::room::Window;
 use crate::sinks::Sink;
 use crate::user::{self, Step};
@@ -35,6 +35,8 @@ struct Inner {
     env: Env,
     user: RefCell<Option<user::User>>,
     alarm: Cell<u64>,
+    /// The platform is about to end this object.
+    ended: Cell<bool>,
 }
 
 impl Inner {
@@ -47,6 +49,10 @@ impl Inner {
         struct Pair {
             key: String,
             value: String,
+        }
+        if self.ended.get() {
+            let message = "This user's object begins anew; try again in a moment.";
+            return Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000));
         }
         if self.user.borrow().is_some() {
             return Ok(());
@@ -71,6 +77,7 @@ impl Inner {
             && let Err(error) = self.raw.transaction(|| self.write(&write))
         {
             // Memory is ahead of the storage now.
+            self.ended.set(true);
             self.raw.abort_soon();
             return Err(broken("user", error));
         }
@@ -148,7 +155,16 @@ impl DurableObject for User {
     fn new(state: State, env: Env) -> Self {
         let (state, raw) = split(state);
         raw.end_lost_alarm();
-        Self { inner: Rc::new(Inner { state, raw, env, user: RefCell::default(), alarm: Cell::new(0) }) }
+        Self {
+            inner: Rc::new(Inner {
+                state,
+                raw,
+                env,
+                user: RefCell::default(),
+                alarm: Cell::new(0),
+                ended: Cell::new(false),
+            }),
+        }
     }
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {

@@ -31,7 +31,7 @@ impl Entry {
     }
 
     fn bytes(&self) -> usize {
-        self.lines.iter().map(|(_, line)| line.len()).sum()
+        self.lines.first().map_or(0, |(_, line)| line.len())
     }
 
     fn line(&mut self, viewer: Viewer<'_>, now: u64, room_id: &str) -> Option<Line> {

@@ -74,7 +74,8 @@ from reports r left join messages m on m.id = r.message_id where r.room_id = $1 
 
 /// Closes what was drained of room `$1` so far, before [`ROOM`] is asked: its object has lost its storage and goes on in
 /// a new epoch, and a batch of the old one that is still under way must not write what the new one does not know of.
-pub const CLOSE: &str = "update room_cursor set epoch = epoch + 1, seq = 0 where room_id = $1 returning epoch::text";
+pub const CLOSE: &str =
+    "update room_cursor set epoch = epoch + 1, seq = 0 where room_id = $1 and epoch < $2 returning epoch::text";
 
 /// What is remembered of room `$1`.
 pub const ROOM: &str = concat!(

@@ -250,7 +250,9 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
     for row in rows {
         for event in row.events.iter().filter(|event| event.seq > from) {
             if let Body::Unknown(raw) = &event.body {
-                ops.extend(unreadable(event.seq, raw));
+                let op = unreadable(event.seq, raw);
+                bytes += op.as_ref().map_or(0, |op| op.get().len());
+                ops.extend(op);
             }
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
             for op in op(event).into_iter().chain(original(event)).chain(audit) {
