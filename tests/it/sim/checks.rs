@@ -12,6 +12,7 @@ impl Sim {
         self.calm = true;
         let now = self.heap.now;
         (self.drain.down_until, self.drain.refuses_until) = (now, now);
+        (self.bridge.down_until, self.bridge.refuses_until, self.bridge.slow_until) = (now, now, now);
         self.room.broken_until = if self.chance(50) { now + self.pick(90_000) } else { now };
         self.last_blow = self.chance(50);
         self.say(format_args!("calm"));
@@ -35,16 +36,16 @@ impl Sim {
     }
 
     fn left_alone(&self) -> Checked {
-        let idle = self.room.given_up || self.truth.lost || self.truth.epoch == 0 || self.drain.unnoticed;
+        let idle = self.room.given_up || self.truth.lost || self.truth.epoch == 0;
         ensure!(
-            idle || self.is_drained(),
+            idle || self.drain.unnoticed || self.is_drained(),
             "P2: left alone PostgreSQL stays at {:?} of {} {}, the alarm at {:?}",
             self.drain.pg.cursor,
             self.truth.epoch,
             self.truth.last(),
             self.room.alarm_at
         );
-        Ok(())
+        if idle { Ok(()) } else { self.left_alone_with_redis() }
     }
 
     fn is_drained(&self) -> bool {
@@ -94,6 +95,7 @@ impl Sim {
         let last = self.truth.last();
         ensure!(self.is_drained(), "P2: PostgreSQL stays at {:?} of {last}", self.drain.pg.cursor);
         self.postgres_is_a_prefix()?;
+        self.redis_has_all()?;
         if self.drain.whole {
             let waiting = self.truth.held.iter().filter(|(_, held)| held.2).map(|(id, _)| id.to_string());
             ensure!(self.drain.pg.held.keys().cloned().eq(waiting), "P1: PostgreSQL has others waiting in the end");

@@ -27,8 +27,16 @@ impl Sim {
         let next = 100 + self.pick(3_000);
         self.heap.after(next, Event::Trouble);
         let now = self.heap.now;
+        let redis = match self.mutant {
+            Mutant::RedisIsNotToldAgain => 40,
+            mutant => mutant.likely().map_or(12, |_| 0),
+        };
+        if self.bridge.on && self.chance(redis) {
+            self.redis_trouble();
+            return Ok(());
+        }
         let roll = self.pick(100);
-        let roll = self.mutant.likely().filter(|_| self.chance(12)).unwrap_or(roll);
+        let roll = self.mutant.likely().filter(|_| self.chance(20)).unwrap_or(roll);
         match roll {
             0..40 => self.sleep()?,
             40..56 => self.cut(),
