@@ -242,9 +242,16 @@ impl Sim {
             self.heap.after(2_000, Event::Idea(client));
         }
         self.heap.after(1_000, Event::Trouble);
-        let end = self.heap.now + 3_600_000;
+        let night = (self.bridge.on && self.mutant.likely().is_none() && self.chance(25)).then_some(IDEAS / 2);
+        let mut end = self.heap.now + 3_600_000;
+        let mut slept = false;
         while self.ideas > 0 && self.heap.now < end {
             self.run_for(1_000)?;
+            if !slept && night.is_some_and(|ideas| self.ideas <= ideas) {
+                slept = true;
+                self.night()?;
+                end = self.heap.now + 3_600_000;
+            }
         }
         self.settle()
     }

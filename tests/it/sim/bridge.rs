@@ -13,10 +13,14 @@ use edge_chat::protocol::{Audience, Body, LogEvent};
 use edge_chat::sinks::Sink;
 use edge_chat::sinks::redis::command;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// How long the room waits for an answer, ms.
 const WITHIN: u64 = 20_000;
+/// How long an event is owed, ms; and what the clocks may differ by.
+const DAY: u64 = 24 * 3_600_000;
+const SKEW: u64 = 5_000;
 /// Batches that one loop hands over.
 const BATCHES: u32 = 50;
 /// Where the words of a batch's entries begin.
@@ -39,6 +43,9 @@ pub(super) struct BridgeNode {
     /// It lost something after this call, and the room has not heard of that: it hears of it with its next event.
     pub unnoticed: Option<u64>,
     pub backup: Option<Redis>,
+    /// Every id that was ever in the stream, and of each epoch what was said to be left out: from, to.
+    pub ever: BTreeSet<(u64, u64)>,
+    pub left_out: Vec<(u64, u64, u64)>,
 }
 
 impl Sim {
@@ -157,6 +164,10 @@ impl Sim {
                 "B1: of where is {entry:?}"
             );
             ensure!(field("seq") == seq.to_string(), "B1: {seq} is said to be {}", field("seq"));
+            if field("event") == "gap" {
+                self.check_gap(seq, field("data"))?;
+                continue;
+            }
             let Some(event) = self.truth.at(seq) else { return Err(format!("B1: {seq} goes out and was not written")) };
             ensure!(field("event") == name_of(&event.body), "B1: {seq} goes out as {}: {event:?}", field("event"));
             let sees = self.truth.sees(&self.outsider(), event, self.room.now);
@@ -180,6 +191,20 @@ impl Sim {
             ensure!(same, "B1: the channel gets {message}, the stream {entry:?}");
         }
         Ok(())
+    }
+
+    /// Only what is older than a day may be left out.
+    fn check_gap(&self, seq: u64, data: &str) -> Checked {
+        let data: Value = serde_json::from_str(data).map_err(|e| format!("B1: {e}: {data}"))?;
+        let (from, to) = (data["from"].as_u64().unwrap_or_default(), data["to"].as_u64().unwrap_or_default());
+        let old = self.truth.at(to).is_some_and(|last| self.is_old(last));
+        ensure!(0 < from && from <= to && to == seq && old, "B1: {data} is left out at {seq}");
+        Ok(())
+    }
+
+    /// Whether the event is not owed to Redis any more.
+    fn is_old(&self, event: &LogEvent) -> bool {
+        event.visible_at + DAY < self.heap.now + SKEW
     }
 
     fn check_data(&self, event: &LogEvent, data: &Value) -> Checked {
@@ -221,25 +246,33 @@ impl Sim {
     }
 
     /// B1: what came after `before` into the stream rises without a hole, and was said on the channel too.
-    fn check_stream(&self, before: (u64, u64), heard: usize) -> Checked {
+    fn check_stream(&mut self, before: (u64, u64), heard: usize) -> Checked {
         let redis = &self.bridge.redis;
-        let mut last = before;
+        let (mut last, mut left_out) = (before, None);
         let mut heard = redis.published[heard..].iter();
         for (id, entry) in redis.stream.range((before.0, before.1 + 1)..) {
             let after: u64 = entry["after"].parse().map_err(|e| format!("B1: {e}: {entry:?}"))?;
             let had = if last.0 == id.0 { last.1 } else { 0 };
-            // It may be an earlier one only where those between were edited away or deleted since they went out.
+            let gap = entry["event"] == "gap";
+            // It may be an earlier one only where those between were edited away or deleted since they went out, and a
+            // later one where what is missing is as old as what is taken out.
             let between = redis.stream.range((id.0, after + 1)..*id);
-            let gone = between.map(|(_, entry)| entry).all(|entry| self.is_gone(entry));
+            let gone = between.map(|(_, entry)| entry).all(|entry| gap || self.is_gone(entry));
+            let old = || id.0 != self.truth.epoch || self.truth.at(after).is_some_and(|event| self.is_old(event));
             ensure!(
-                after == had || after < had && gone,
+                after == had || if after < had { gone } else { old() },
                 "B1: a hole in the stream: {id:?} comes after {after} of its epoch, and {last:?} is there"
             );
-            let said = heard.next().is_some_and(|said| said["epoch"] == id.0 && said["seq"] == id.1);
-            ensure!(said, "B1: the channel does not get {id:?}");
+            let said = heard.find(|said| said["epoch"] == id.0 && said["seq"] == id.1);
+            ensure!(said.is_some(), "B1: the channel does not get {id:?}");
+            if gap {
+                let data: Value = serde_json::from_str(&entry["data"]).unwrap_or_default();
+                left_out = data["from"].as_u64().map(|from| (id.0, from, id.1));
+            }
             last = *id;
+            self.bridge.ever.insert(last);
         }
-        ensure!(last == redis.last, "B1: the stream ends at {last:?} and says {:?}", redis.last);
+        self.bridge.left_out.extend(left_out);
         Ok(())
     }
 
@@ -261,8 +294,13 @@ impl Sim {
     /// The first event that everyone could see until `time` (ms) and that is not in the stream.
     pub(super) fn owed_to_redis(&self, time: u64) -> Option<&LogEvent> {
         let who = self.outsider();
-        let is_told = |seq| self.bridge.redis.stream.contains_key(&(self.truth.epoch, seq));
-        let mut visible = self.truth.events.iter().filter(|event| event.visible_at <= time && !is_told(event.seq));
+        let is_told = |event: &LogEvent| {
+            let (epoch, seq) = (self.truth.epoch, event.seq);
+            let said = |gap: &(u64, u64, u64)| gap.0 == epoch && (gap.1..=gap.2).contains(&seq);
+            let once = || self.bridge.ever.contains(&(epoch, seq)) || self.bridge.left_out.iter().any(said);
+            self.bridge.redis.stream.contains_key(&(epoch, seq)) || self.is_old(event) && once()
+        };
+        let mut visible = self.truth.events.iter().filter(|event| event.visible_at <= time && !is_told(event));
         visible
             .find(|event| self.truth.sees(&who, event, time) == Some(true) && !self.is_edited_away(event))
             .filter(|_| self.bridge.on)
