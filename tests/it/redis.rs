@@ -83,7 +83,9 @@ impl Redis {
             }
             at += 3 + count;
         }
-        self.stream.retain(|id, _| *id >= (epoch, keep_from));
+        if keep_from > 0 {
+            self.stream.retain(|id, _| *id >= (epoch, keep_from));
+        }
         let Applied::Cursor { epoch, seq } = stands(&Reply::Text(format!("{epoch}-{to}"))) else { panic!() };
         Drained::Cursor { epoch, seq }
     }
