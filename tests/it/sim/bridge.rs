@@ -46,6 +46,8 @@ pub(super) struct BridgeNode {
     /// Every id that was ever in the stream, and of each epoch what was said to be left out: from, to.
     pub ever: BTreeSet<(u64, u64)>,
     pub left_out: Vec<(u64, u64, u64)>,
+    /// The entries that say so, when they came, and with which call.
+    pub gaps: Vec<((u64, u64), u64, u64)>,
 }
 
 impl Sim {
@@ -102,7 +104,7 @@ impl Sim {
             let drained = self.bridge.redis.eval(body);
             let last = self.bridge.redis.last;
             self.say(format_args!("redis: is at {} {}", last.0, last.1));
-            self.check_stream(before, heard)?;
+            self.check_stream(call, before, heard)?;
             drained
         };
         if answered {
@@ -144,6 +146,7 @@ impl Sim {
                 let copy = self.bridge.backup.clone().filter(|_| roll > 9).unwrap_or_default();
                 self.say(format_args!("redis: comes back at {:?}", copy.last));
                 (self.bridge.redis.stream, self.bridge.redis.last) = (copy.stream, copy.last);
+                self.bridge.gaps.clear();
                 self.bridge.unnoticed = Some(self.bridge.calls);
             }
         }
@@ -246,9 +249,9 @@ impl Sim {
     }
 
     /// B1: what came after `before` into the stream rises without a hole, and was said on the channel too.
-    fn check_stream(&mut self, before: (u64, u64), heard: usize) -> Checked {
+    fn check_stream(&mut self, call: u64, before: (u64, u64), heard: usize) -> Checked {
         let redis = &self.bridge.redis;
-        let (mut last, mut left_out) = (before, None);
+        let (mut last, mut left_out) = (before, Vec::new());
         let mut heard = redis.published[heard..].iter();
         for (id, entry) in redis.stream.range((before.0, before.1 + 1)..) {
             let after: u64 = entry["after"].parse().map_err(|e| format!("B1: {e}: {entry:?}"))?;
@@ -267,12 +270,18 @@ impl Sim {
             ensure!(said.is_some(), "B1: the channel does not get {id:?}");
             if gap {
                 let data: Value = serde_json::from_str(&entry["data"]).unwrap_or_default();
-                left_out = data["from"].as_u64().map(|from| (id.0, from, id.1));
+                left_out.extend(data["from"].as_u64().map(|from| (id.0, from, id.1)));
+                self.bridge.gaps.push((*id, self.heap.now, call));
             }
             last = *id;
             self.bridge.ever.insert(last);
         }
         self.bridge.left_out.extend(left_out);
+        let there = |id: &(u64, u64)| self.bridge.redis.stream.contains_key(id);
+        // One that is older than the loss which the gap tells of may come late and take it out.
+        self.bridge.gaps.retain(|(id, at, with)| at + DAY > self.heap.now + SKEW && (call >= *with || there(id)));
+        let lost = self.bridge.gaps.iter().find(|(id, ..)| !there(id));
+        ensure!(lost.is_none(), "B1: {lost:?} said what is left out, and is taken out within a day");
         Ok(())
     }
 
