@@ -35,11 +35,10 @@ impl Host {
             }
             let entry = if from.entry > 0 { at.log.row_with(from.entry)? } else { None };
             let held = entry.and_then(|row| row.events.into_iter().find(|event| event.seq == from.entry));
-            let trims = self.bridging.trim_at <= now;
-            let before = if trims { room.last_before(at.log, too_old)? } else { 0 };
-            // Word of what is left out is not taken out itself.
             let tells_gap = gap_to > from.seq;
-            let keep_gap = if tells_gap { gap_to } else { u64::MAX };
+            // Word of what is left out is not taken out itself.
+            let trims = !tells_gap && self.bridging.trim_at.max(from.keep_until) <= now;
+            let before = if trims { room.last_before(at.log, too_old)? } else { 0 };
             let planned = plan(
                 bridge,
                 Plan {
@@ -48,16 +47,19 @@ impl Host {
                     from,
                     holds: held.is_some_and(|event| event.visible_at >= too_old),
                     gap_to,
-                    keep_from: if before > 0 { (before + 1).min(keep_gap) } else { 0 },
+                    keep_from: if before > 0 { before + 1 } else { 0 },
                     now,
                 },
                 &rows,
             );
-            let Planned { batch, to, wait } = planned;
+            let Planned { batch, mut to, wait } = planned;
             if batch.is_some() {
+                if tells_gap {
+                    to.keep_until = now.saturating_add(BRIDGE_AGE);
+                }
                 self.bridging.sent = to;
-                if trims || tells_gap {
-                    self.bridging.trim_at = now.saturating_add(if tells_gap { BRIDGE_AGE } else { TRIM });
+                if trims {
+                    self.bridging.trim_at = now.saturating_add(TRIM);
                 }
                 return Ok((batch, None));
             }
@@ -81,7 +83,7 @@ impl Host {
         let stands = match (epoch == own, seq == sent.seq) {
             (true, true) => sent,
             // It lost what it had: it is told again.
-            (true, false) if seq < sent.seq => Bridged { seq, entry: seq },
+            (true, false) if seq < sent.seq => Bridged { seq, entry: seq, ..room.bridged() },
             (true, false) => room.bridged(),
             (false, _) => Bridged::default(),
         };

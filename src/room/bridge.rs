@@ -17,6 +17,9 @@ pub struct Bridged {
     pub seq: u64,
     /// The last event that became an entry of the stream; those after it were not for everyone.
     pub entry: u64,
+    /// Until then (ms) nothing is taken out of the stream: it holds word of what was left out, under an old id.
+    #[serde(default)]
+    pub keep_until: u64,
 }
 
 impl Room {
@@ -29,7 +32,7 @@ impl Room {
     pub fn set_bridged(&mut self, bridged: Bridged) -> Step {
         let mut step = Step::default();
         let seq = bridged.seq.min(self.last_seq);
-        let bridged = Bridged { seq, entry: bridged.entry.min(seq) };
+        let bridged = Bridged { seq, entry: bridged.entry.min(seq), ..bridged };
         if bridged != self.bridged {
             self.bridged = bridged;
             step.write.state.push((KEY_BRIDGED.into(), Some(json(&bridged))));

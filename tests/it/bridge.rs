@@ -53,7 +53,7 @@ fn b1_everyones_events_go_out_in_order_and_say_what_stood_before() {
     w.advance(5_000);
     let stored: Bridged = serde_json::from_str(&w.log.value("cursor:redis").unwrap().unwrap()).unwrap();
     let last = w.redis.last.1;
-    assert_eq!(stored, Bridged { seq: last, entry: last });
+    assert_eq!(stored, Bridged { seq: last, entry: last, ..Bridged::default() });
     // Nothing is asked twice, and an event for nobody there asks nothing at all.
     let asked = w.redis.asked;
     w.ask(moderator, "ban_user", json!({"user_id": "dan", "shadow": true})).unwrap();
@@ -177,6 +177,17 @@ fn b1_what_redis_could_not_take_for_a_day_is_left_out_and_an_entry_says_so() {
     let gap = &w.redis.stream.values().rev().nth(1).unwrap()["data"];
     assert_eq!(*gap, json!({"from": lost - 1, "to": lost}).to_string());
     assert!(w.redis.is_whole());
+    // The entry stays for who comes to read it, also where the object sleeps meanwhile.
+    w.evict();
+    for _ in 0..20 {
+        post(&mut w, "ada", "and on");
+        w.advance(3_600_000);
+        assert_eq!(w.redis.stream.values().filter(|entry| entry["event"] == "gap").count(), 1);
+    }
+    w.advance(6 * 3_600_000);
+    post(&mut w, "ada", "the next day");
+    w.advance(1_000);
+    assert_eq!(w.redis.stream.values().filter(|entry| entry["event"] == "gap").count(), 0);
 }
 
 #[test]

@@ -9,8 +9,18 @@ use std::collections::BTreeMap;
 /// An entry's fields by name.
 pub type Entry = BTreeMap<String, String>;
 
-#[derive(Debug, Default)]
+/// What a broken Redis does wrong; for the tests of the simulator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flaw {
+    #[default]
+    None,
+    /// It does not look whether the stream holds what the batch goes on from.
+    AppendsAnyway,
+}
+
+#[derive(Clone, Debug, Default)]
 pub struct Redis {
+    pub flaw: Flaw,
     /// By (epoch, seq).
     pub stream: BTreeMap<(u64, u64), Entry>,
     /// The largest id there ever was.
@@ -57,7 +67,7 @@ impl Redis {
             return Drained::Cursor { epoch: self.last.0, seq: self.last.1 };
         }
         let last = if self.last.0 == epoch { self.last.1 } else { 0 };
-        if last < holds {
+        if last < holds && self.flaw != Flaw::AppendsAnyway {
             return Drained::Cursor { epoch, seq: last };
         }
         let mut at = 10;
@@ -73,7 +83,9 @@ impl Redis {
             }
             at += 3 + count;
         }
-        self.stream.retain(|id, _| *id >= (epoch, keep_from));
+        if keep_from > 0 {
+            self.stream.retain(|id, _| *id >= (epoch, keep_from));
+        }
         let Applied::Cursor { epoch, seq } = stands(&Reply::Text(format!("{epoch}-{to}"))) else { panic!() };
         Drained::Cursor { epoch, seq }
     }

@@ -1,10 +1,11 @@
-//! The simulator: rooms, clients, users' objects, PostgreSQL and the links between them in one world with a time of its
-//! own, where a seed decides order, delay, loss and every trouble. At each step what leaves the room is held against a
+//! The simulator: rooms, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
+//! time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves the room is held against a
 //! reference model and the clauses of docs/guarantees.md. Equal seeds give equal traces, to the byte.
 //!
 //! `SIM_SEEDS` (how many), `SIM_FROM` (the first), `SIM_SEED` (one alone), `SIM_TRACE=1` (every line); `./scripts/sim`.
 
 mod alarms;
+mod bridge;
 mod checks;
 mod client;
 mod drain;
@@ -22,6 +23,7 @@ mod truth;
 mod users;
 
 use crate::world::{self, START, World, random};
+use bridge::BridgeNode;
 use client::Client;
 use drain::DrainNode;
 use edge_chat::auth::{Identity, Role};
@@ -68,6 +70,7 @@ struct Sim {
     conns: Vec<Conn>,
     clients: Vec<Client>,
     drain: DrainNode,
+    bridge: BridgeNode,
     users: BTreeMap<&'static str, UserNode>,
     truth: Truth,
     /// Acknowledged: (user, `client_id`) → (epoch, message).
@@ -104,7 +107,6 @@ fn known(user: &str) -> &'static str {
 
 impl Sim {
     fn new(seed: u64, mutant: Mutant, wanted: Wanted) -> Self {
-        let settings = world::settings(&[("RATE_LIMIT_MESSAGES", "6"), ("RATE_LIMIT_WINDOW", "3000")]);
         let w = World::new();
         let identities = USERS.into_iter().map(|user| (user, w.identity(user, 86_400))).collect();
         let mut rng = seed ^ 0x05ee_d0fa;
@@ -118,6 +120,14 @@ impl Sim {
         let mut room = RoomNode::new(seed);
         room.log.flaw.set(room::flaw(mutant));
         room.lists_closing = random(&mut rng).is_multiple_of(2);
+        let mut bridge = BridgeNode { on: !random(&mut rng).is_multiple_of(4), ..BridgeNode::default() };
+        bridge.moderation = bridge.on && random(&mut rng).is_multiple_of(6);
+        bridge.redis.flaw = bridge::flaw(mutant);
+        let limits = [("RATE_LIMIT_MESSAGES", "6"), ("RATE_LIMIT_WINDOW", "3000")];
+        let redis = bridge.on.then_some(("REDIS_HOST", "redis.example"));
+        let moderation = bridge.moderation.then_some(("BRIDGE_MODERATION", "true"));
+        let set: Vec<_> = limits.into_iter().chain(redis).chain(moderation).collect();
+        let settings = world::settings(&set);
         let mut drain = DrainNode { whole: true, ..DrainNode::default() };
         drain.pg.flaw = drain::flaw(mutant);
         Self {
@@ -129,6 +139,7 @@ impl Sim {
             conns: Vec::new(),
             clients,
             drain,
+            bridge,
             users: USERS.into_iter().map(|user| (user, UserNode::default())).collect(),
             truth: Truth::default(),
             acked: BTreeMap::new(),
@@ -193,6 +204,8 @@ impl Sim {
             Event::Alarm(number, tries) => self.alarm(number, tries)?,
             Event::Batch(call, body, answered) => self.batch(call, &body, answered)?,
             Event::Drained(call, drained) => self.drained(call, drained)?,
+            Event::Append(call, body, answered) => self.append(call, &body, answered)?,
+            Event::Bridged(call, drained) => self.bridged(call, drained)?,
             Event::LookUp(life) => self.looked_up(life),
             Event::Remembered(life, known) => self.remembered(life, known)?,
             Event::AskUser(life, asked) => self.asked_user(life, asked),
@@ -229,9 +242,16 @@ impl Sim {
             self.heap.after(2_000, Event::Idea(client));
         }
         self.heap.after(1_000, Event::Trouble);
-        let end = self.heap.now + 3_600_000;
+        let night = (self.bridge.on && self.mutant.likely().is_none() && self.chance(25)).then_some(IDEAS / 2);
+        let mut end = self.heap.now + 3_600_000;
+        let mut slept = false;
         while self.ideas > 0 && self.heap.now < end {
             self.run_for(1_000)?;
+            if !slept && night.is_some_and(|ideas| self.ideas <= ideas) {
+                slept = true;
+                self.night()?;
+                end = self.heap.now + 3_600_000;
+            }
         }
         self.settle()
     }
@@ -260,7 +280,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// V1–V10, P1, P2, P4, whatever the seed brings.
+/// V1–V7, V10, P1, P2, P4, B1, whatever the seed brings.
 #[test]
 fn whatever_happens_the_promise_holds() {
     if let Some(seed) = number("SIM_SEED") {
@@ -326,5 +346,9 @@ noticed! {
     p2_an_alarm_that_is_not_set_again_is_noticed: AlarmNotSetAgain as "P2";
     p2_an_alarm_that_replaces_the_running_one_is_noticed: AlarmReplaced as "P2";
     p1_a_late_batch_from_before_a_loss_is_noticed: NoFence as "P1" | "P2";
+    b1_a_bridge_that_believes_itself_is_noticed: BridgeBelievesItself as "B1";
+    b1_a_redis_that_is_not_told_again_is_noticed: RedisIsNotToldAgain as "B1";
+    b1_v7_a_delayed_message_that_goes_out_early_is_noticed: BridgeIsEarly as "B1";
+    b1_an_entry_that_is_skipped_is_noticed: BridgeSkipsOne as "B1";
     v8_an_old_close_that_ends_a_new_socket_is_noticed: OldCloseEndsNew as "V8";
 }

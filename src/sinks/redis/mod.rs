@@ -61,7 +61,7 @@ pub fn plan(bridge: &Bridge, plan: Plan<'_>, rows: &[Row]) -> Planned {
         let data = format!(r#"{{"from":{},"to":{}}}"#, to.seq + 1, plan.gap_to);
         let entry = Entry { seq: plan.gap_to, after: to.entry, event: "gap", data: &data, shown_to: None };
         entry.words(bridge, &plan, &mut words);
-        to = Bridged { seq: plan.gap_to, entry: plan.gap_to };
+        to = Bridged { seq: plan.gap_to, entry: plan.gap_to, ..to };
     }
     let start = to.seq;
     'rows: for row in rows {

@@ -60,6 +60,7 @@ impl Sim {
     pub(super) fn timer(&mut self, life: u64, at: u64) -> Checked {
         if life == self.room.life && self.room.timer == at {
             self.room.timer = 0;
+            self.bridge()?;
             self.step(|host, at| ((), host.tick(at)))?;
         }
         Ok(())
@@ -96,6 +97,7 @@ impl Sim {
             }
             return Ok(());
         }
+        self.bridge()?;
         self.step(|host, at| ((), host.tick(at)))?;
         if life == self.room.life {
             self.hand_over(batch)?;

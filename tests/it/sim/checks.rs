@@ -12,6 +12,7 @@ impl Sim {
         self.calm = true;
         let now = self.heap.now;
         (self.drain.down_until, self.drain.refuses_until) = (now, now);
+        (self.bridge.down_until, self.bridge.refuses_until, self.bridge.slow_until) = (now, now, now);
         self.room.broken_until = if self.chance(50) { now + self.pick(90_000) } else { now };
         self.last_blow = self.chance(50);
         self.say(format_args!("calm"));
@@ -28,16 +29,23 @@ impl Sim {
         }
         self.run_for(end.saturating_sub(self.heap.now))?;
         self.left_alone(self.truth.last())?;
+        if !self.is_idle_for_good() {
+            self.left_alone_with_redis()?;
+        }
         (self.nobody_comes, self.last_blow) = (false, false);
         self.everybody_is_back()?;
         self.last_words()?;
         self.checks_at_the_end()
     }
 
+    /// Nothing is owed, or nobody will come to pay it: the platform gave its alarm up, or the room is not there.
+    fn is_idle_for_good(&self) -> bool {
+        self.room.given_up || self.truth.lost || self.truth.epoch == 0
+    }
+
     fn left_alone(&self, last: u64) -> Checked {
-        let idle = self.room.given_up || self.truth.lost || self.truth.epoch == 0 || self.drain.unnoticed;
         ensure!(
-            idle || self.drain.pg.cursor >= Some((self.truth.epoch, last)),
+            self.is_idle_for_good() || self.drain.unnoticed || self.drain.pg.cursor >= Some((self.truth.epoch, last)),
             "P2: left alone PostgreSQL stays at {:?} of {} {}, the alarm at {:?}",
             self.drain.pg.cursor,
             self.truth.epoch,
@@ -94,6 +102,7 @@ impl Sim {
         let last = self.truth.last();
         ensure!(self.is_drained(), "P2: PostgreSQL stays at {:?} of {last}", self.drain.pg.cursor);
         self.postgres_is_a_prefix()?;
+        self.redis_has_all()?;
         if self.drain.whole {
             let waiting = self.truth.held.iter().filter(|(_, held)| held.2).map(|(id, _)| id.to_string());
             ensure!(self.drain.pg.held.keys().cloned().eq(waiting), "P1: PostgreSQL has others waiting in the end");

@@ -73,6 +73,9 @@ pub(super) enum Event {
     /// A batch reaches PostgreSQL, an answer the room.
     Batch(u64, Rc<str>, bool),
     Drained(u64, Drained),
+    /// The same to and from Redis.
+    Append(u64, Rc<str>, bool),
+    Bridged(u64, Drained),
     LookUp(u64),
     Remembered(u64, Option<Option<String>>),
     /// Calls to users' objects, and back.
@@ -111,6 +114,12 @@ impl fmt::Debug for Event {
             Self::Alarm(number, tries) => write!(f, "room: alarm {number}, try {tries}"),
             Self::Batch(call, body, answered) => write!(f, "room → postgres: call {call} {answered} {body}"),
             Self::Drained(call, drained) => write!(f, "postgres → room: call {call} {drained:?}"),
+            Self::Append(call, body, answered) => {
+                // Without the script.
+                let words = body.find("chat:room:").and_then(|begin| body.get(begin..)).unwrap_or_default();
+                write!(f, "room → redis: call {call} {answered} {}", words.replace("\r\n", " "))
+            }
+            Self::Bridged(call, drained) => write!(f, "redis → room: call {call} {drained:?}"),
             Self::LookUp(life) => write!(f, "room → postgres: what is known, life {life}"),
             Self::Remembered(life, what) => write!(f, "postgres → room: life {life} {what:?}"),
             Self::AskUser(_, asked) => write!(f, "room → user {}: {:?}", asked.user_id, asked.call),

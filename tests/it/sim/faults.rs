@@ -3,9 +3,12 @@
 use super::event::Event;
 use super::mutants::Mutant;
 use super::{Checked, Sim, ensure};
-use edge_chat::protocol::call::{Ask, Nothing, PageQuery, RoomCall, VERSION};
+use edge_chat::protocol::call::{Ask, Nothing, PageQuery, RoomCall, SendBody, VERSION};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+
+/// ms.
+const HOUR: u64 = 3_600_000;
 
 impl Sim {
     /// Most things take some ms, some take long.
@@ -27,8 +30,16 @@ impl Sim {
         let next = 100 + self.pick(3_000);
         self.heap.after(next, Event::Trouble);
         let now = self.heap.now;
+        let redis = match self.mutant {
+            Mutant::RedisIsNotToldAgain => 40,
+            mutant => mutant.likely().map_or(12, |_| 0),
+        };
+        if self.bridge.on && self.chance(redis) {
+            self.redis_trouble();
+            return Ok(());
+        }
         let roll = self.pick(100);
-        let roll = self.mutant.likely().filter(|_| self.chance(12)).unwrap_or(roll);
+        let roll = self.mutant.likely().filter(|_| self.chance(20)).unwrap_or(roll);
         match roll {
             0..40 => self.sleep()?,
             40..56 => self.cut(),
@@ -49,11 +60,7 @@ impl Sim {
                 self.evict_if_idle();
                 self.room.broken_until = now + self.pick(5_000);
             }
-            // A room that is lost before PostgreSQL has heard of it is a new one: what is still on its way there then is of
-            // another room of that name, and the numbers may clash.
-            88 if self.drain.pg.cursor.is_some() && (self.mutant != Mutant::None || self.chance(50)) => {
-                self.lose_storage()?
-            }
+            88 if self.truth.last() > 5 && (self.mutant != Mutant::None || self.chance(50)) => self.lose_storage()?,
             89..94 => {
                 let user = super::USERS[self.pick(super::USERS.len() as u64) as usize];
                 let until = now + self.pick(10_000);
@@ -78,6 +85,37 @@ impl Sim {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Hours in which nobody is there and now and then something is said over REST: what Redis is owed, and what its
+    /// stream keeps, grows old.
+    pub(super) fn night(&mut self) -> Checked {
+        self.say(format_args!("night"));
+        (self.calm, self.nobody_comes) = (true, true);
+        (0..self.clients.len()).for_each(|client| self.hang_up(client));
+        if self.chance(60) {
+            self.bridge.down_until = self.heap.now + self.pick(60 * HOUR);
+        }
+        for _ in 0..3 + self.pick(6) {
+            let wait = self.pick(12 * HOUR);
+            self.run_for(wait)?;
+            self.evict_if_idle();
+            if self.bridge.down_until <= self.heap.now && self.chance(30) {
+                self.redis_trouble();
+            }
+            let body = SendBody { content: self.words("night"), ..SendBody::default() };
+            self.rest(RoomCall { v: VERSION, caller: self.caller("mod"), ask: Ask::Send(body) })?;
+        }
+        self.say(format_args!("morning"));
+        (self.calm, self.nobody_comes) = (false, false);
+        for client in 0..self.clients.len() {
+            // What was not answered by then nobody asks for any more: its name may be forgotten.
+            self.clients[client].outbox.clear();
+            self.come_back(client, Some(0));
+            self.heap.after(2_000, Event::Idea(client));
+        }
+        self.heap.after(1_000, Event::Trouble);
         Ok(())
     }
 

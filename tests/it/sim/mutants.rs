@@ -45,6 +45,14 @@ pub(super) enum Mutant {
     AlarmReplaced,
     /// What was drained before a loss is not closed when PostgreSQL is asked.
     NoFence,
+    /// What was sent is believed to be Redis's cursor, whatever it answers.
+    BridgeBelievesItself,
+    /// A Redis that lost its data takes what comes next, and nobody hears of the loss.
+    RedisIsNotToldAgain,
+    /// What is delayed is in a batch for Redis.
+    BridgeIsEarly,
+    /// A batch for Redis lacks its first entry.
+    BridgeSkipsOne,
     /// The late end of an old socket ends the one that has its number now.
     OldCloseEndsNew,
 }

@@ -71,7 +71,7 @@ impl Sim {
     }
 
     /// Words that nobody has said yet.
-    fn words(&mut self, begin: &str) -> String {
+    pub(super) fn words(&mut self, begin: &str) -> String {
         self.said += 1;
         format!("{begin}{}x", self.said)
     }

@@ -326,7 +326,7 @@ impl Truth {
     }
 
     /// Whether others than moderators may never see this message, nor what becomes of it.
-    fn never_seen(&self, id: MessageId) -> bool {
+    pub(super) fn never_seen(&self, id: MessageId) -> bool {
         self.messages.get(&id).is_some_and(|said| said.deleted_at.is_some_and(|at| at < said.visible_at))
     }
 
