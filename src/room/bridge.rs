@@ -57,9 +57,10 @@ impl Room {
         // The times never go back: halving finds the last row.
         let (mut before, mut end) = (oldest.last, self.last_seq.saturating_add(1));
         while before + 1 < end {
-            match log.row_with(before + (end - before) / 2)? {
+            let middle = before + (end - before) / 2;
+            match log.row_with(middle)? {
                 Some(row) if is_before(&row) => before = row.last,
-                Some(row) if row.first() > before => end = row.first(),
+                Some(row) if row.first() > before => end = row.first().min(middle),
                 _ => end = before + 1,
             }
         }
