@@ -1,26 +1,26 @@
 //! The room's object: sockets, alarm and storage around [`Host`].
 
-use super::binding::{RawSocket, RawState, split};
+mod alarm;
+mod effects;
+
+use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
 use super::{drain_link, user_link};
-use crate::audience::{Attachment, Out, SocketId, To, close_reason, gather};
-use crate::host::{Batch, Drained, Effects, Host, Moment, Waking};
+use crate::audience::{Attachment, SocketId, close_reason};
+use crate::host::{Effects, Host, Moment, Waking};
 use crate::protocol::call::{
     Answer, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, Remembered, RoomCall, UserPush,
 };
 use crate::protocol::wire::{goodbye, json};
 use crate::protocol::{ChatError, ClientFrame, ErrorCode, RoomId, json_fault};
-use crate::room::Read;
-use crate::sinks::Sink;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use worker::*;
 
 /// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
@@ -30,9 +30,6 @@ const ABSENT_FOR: u64 = 60_000;
 /// The attachment of a socket that was closed here: the platform holds it until its other end has answered, which may
 /// be dead, and a room that wakes finds it among the others.
 const CLOSED: &str = "closed";
-/// Batches in one alarm, so that other deadlines get their turn.
-const BATCHES: usize = 50;
-
 type Lookup = Shared<LocalBoxFuture<'static, std::result::Result<Option<Remembered>, ChatError>>>;
 
 /// A room: orders its messages, holds its sockets.
@@ -177,87 +174,6 @@ impl Inner {
         self.raw.abort_soon();
     }
 
-    fn carry_out(self: &Rc<Self>, effects: Effects) {
-        for fault in &effects.faults {
-            console_error!("room {}: {fault}", self.state.id().name().unwrap_or_default());
-        }
-        for out in gather(effects.out) {
-            match out {
-                Out::Send(to, line) => {
-                    let line = JsValue::from_str(&line);
-                    let sockets = self.sockets.borrow();
-                    match to {
-                        To::One(id) => send(sockets.get(&id), &line),
-                        To::Many(ids) => ids.iter().for_each(|id| send(sockets.get(id), &line)),
-                    }
-                }
-                Out::Close(id, code, reason) => {
-                    let socket = self.sockets.borrow_mut().remove(&id);
-                    if let Some(socket) = socket {
-                        self.numbers.delete(socket.as_ref());
-                        let _ = socket.serialize_attachment(CLOSED);
-                        let _ = socket.close(Some(code), Some(reason));
-                    }
-                }
-                Out::Attach(id, attachment) => {
-                    if let Some(socket) = self.sockets.borrow().get(&id)
-                        && let Err(error) = socket.serialize_attachment(attachment)
-                    {
-                        console_error!("attachment: {error}");
-                    }
-                }
-            }
-        }
-        if effects.broken {
-            return self.end();
-        }
-        let _ = self.look(&effects.look);
-        if let Some(report) = effects.presence {
-            let inner = self.clone();
-            self.state.wait_until(async move {
-                let room = inner.state.id().name().unwrap_or_default();
-                drain_link::presence(&inner.env, &room, report).await;
-            });
-        }
-        for asked in effects.asks {
-            let inner = self.clone();
-            self.state.wait_until(async move {
-                let answer = user_link::ask(&inner.env, &asked.user_id, &asked.call).await;
-                let _ = inner.step(|host, at| ((), host.answered(at, asked, answer)));
-            });
-        }
-        for user_id in effects.entered {
-            let inner = self.clone();
-            self.state.wait_until(async move {
-                let standing = user_link::standing(&inner.env, &user_id, inner.state.id().name()).await.ok();
-                let _ = inner.step(|host, at| ((), host.entered(at, &user_id, standing)));
-            });
-        }
-        if let Some(at) = effects.alarm
-            && (self.alarm.get() == 0 || at < self.alarm.get())
-        {
-            self.alarm.set(at);
-            if !self.handling.get() {
-                self.raw.set_alarm(at);
-            }
-        }
-        if let Some(at) = effects.soon
-            && (self.timer.get() == 0 || at < self.timer.get())
-        {
-            self.timer.set(at);
-            let inner = self.clone();
-            let wait = at.saturating_sub(now()).clamp(1, 10_000);
-            self.state.wait_until(async move {
-                Delay::from(Duration::from_millis(wait)).await;
-                if inner.timer.get() == at {
-                    inner.timer.set(0);
-                    inner.bridge();
-                    let _ = inner.step(|host, at| ((), host.tick(at)));
-                }
-            });
-        }
-    }
-
     /// Where the storage is empty, asks PostgreSQL once what it remembers of this room.
     async fn remember(self: &Rc<Self>) -> std::result::Result<(), ChatError> {
         self.load()?;
@@ -357,58 +273,10 @@ impl Inner {
             let _ = self.step(|host, at| ((), host.closed(at, id)));
         }
     }
-
-    /// The next batch for a sink; from then on it counts as under way.
-    fn next_batch(self: &Rc<Self>, sink: Sink) -> Read<Option<Batch>> {
-        let Ok(storage) = self.load() else { return Ok(None) };
-        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
-    }
-
-    /// Hands what is due for Redis on, beside everything else.
-    fn bridge(self: &Rc<Self>) {
-        let first = self.next_batch(Sink::Redis);
-        if !matches!(first, Ok(None)) {
-            let inner = self.clone();
-            self.state.wait_until(async move {
-                inner.drain(Sink::Redis, first).await;
-            });
-        }
-    }
-
-    /// Drains the log as far as it goes now, beginning with this batch. False where the outcome could not be written.
-    async fn drain(self: &Rc<Self>, sink: Sink, first: Read<Option<Batch>>) -> bool {
-        let mut first = Some(first);
-        for _ in 0..BATCHES {
-            let next = first.take().unwrap_or_else(|| self.next_batch(sink));
-            let room = self.state.id().name().unwrap_or_default();
-            let drained = match next {
-                Ok(Some(batch)) => drain_link::apply(&self.env, &room, sink, batch.body).await,
-                Ok(None) => return true,
-                Err(fault) => Drained::Failed(fault.to_string()),
-            };
-            let stop = !matches!(drained, Drained::Cursor { .. });
-            if self.step(|host, at| ((), host.drained(at, sink, drained))).is_err() {
-                return false;
-            }
-            if stop {
-                break;
-            }
-        }
-        true
-    }
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn send(socket: Option<&WebSocket>, line: &JsValue) {
-    if let Some(socket) = socket {
-        let js: &worker::web_sys::WebSocket = socket.as_ref();
-        // A socket that is gone says so by its close event.
-        let _ = js.unchecked_ref::<RawSocket>().send_js(line);
-    }
 }
 
 /// Says goodbye where the room cannot.
@@ -504,26 +372,7 @@ impl DurableObject for Room {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let inner = &self.inner;
-        let _runs = inner.raw.alarm_runs();
-        inner.alarm.set(0);
-        inner.handling.set(true);
-        // What is due here does not wait for PostgreSQL.
-        let batch = inner.next_batch(Sink::Postgres);
-        inner.bridge();
-        if inner.step(|host, at| ((), host.tick(at))).is_err() || inner.ended.get() {
-            // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
-            inner.handling.set(false);
-            inner.raw.set_alarm(now() + 60_000);
-            return Response::ok("");
-        }
-        let written = inner.drain(Sink::Postgres, batch).await;
-        inner.handling.set(false);
-        match inner.alarm.get() {
-            _ if !written => inner.raw.set_alarm(now() + 60_000),
-            0 => {}
-            at => inner.raw.set_alarm(at),
-        }
+        self.inner.rings().await;
         Response::ok("")
     }
 }

@@ -1,0 +1,77 @@
+//! The room's one alarm, and what it hands to PostgreSQL and Redis.
+
+use super::super::drain_link;
+use super::super::util::{entropy, now};
+use super::Inner;
+use crate::host::{Batch, Drained, Moment};
+use crate::room::Read;
+use crate::sinks::Sink;
+use std::rc::Rc;
+
+/// Batches in one alarm, so that other deadlines get their turn.
+const BATCHES: usize = 50;
+
+impl Inner {
+    /// The alarm goes off.
+    pub(super) async fn rings(self: &Rc<Self>) {
+        let _runs = self.raw.alarm_runs();
+        self.alarm.set(0);
+        self.handling.set(true);
+        // What is due here does not wait for PostgreSQL.
+        let batch = self.next_batch(Sink::Postgres);
+        self.bridge();
+        if self.step(|host, at| ((), host.tick(at))).is_err() || self.ended.get() {
+            // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
+            self.handling.set(false);
+            self.raw.set_alarm(now() + 60_000);
+            return;
+        }
+        let written = self.drain(Sink::Postgres, batch).await;
+        self.handling.set(false);
+        match self.alarm.get() {
+            _ if !written => self.raw.set_alarm(now() + 60_000),
+            0 => {}
+            at => self.raw.set_alarm(at),
+        }
+    }
+
+    /// The next batch for a sink; from then on it counts as under way.
+    fn next_batch(self: &Rc<Self>, sink: Sink) -> Read<Option<Batch>> {
+        let Ok(storage) = self.load() else { return Ok(None) };
+        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+        self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
+    }
+
+    /// Hands what is due for Redis on, beside everything else.
+    pub(super) fn bridge(self: &Rc<Self>) {
+        let first = self.next_batch(Sink::Redis);
+        if !matches!(first, Ok(None)) {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                inner.drain(Sink::Redis, first).await;
+            });
+        }
+    }
+
+    /// Drains the log as far as it goes now, beginning with this batch. False where the outcome could not be written.
+    async fn drain(self: &Rc<Self>, sink: Sink, first: Read<Option<Batch>>) -> bool {
+        let mut first = Some(first);
+        for _ in 0..BATCHES {
+            let next = first.take().unwrap_or_else(|| self.next_batch(sink));
+            let room = self.state.id().name().unwrap_or_default();
+            let drained = match next {
+                Ok(Some(batch)) => drain_link::apply(&self.env, &room, sink, batch.body).await,
+                Ok(None) => return true,
+                Err(fault) => Drained::Failed(fault.to_string()),
+            };
+            let stop = !matches!(drained, Drained::Cursor { .. });
+            if self.step(|host, at| ((), host.drained(at, sink, drained))).is_err() {
+                return false;
+            }
+            if stop {
+                break;
+            }
+        }
+        true
+    }
+}
