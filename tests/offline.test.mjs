@@ -115,6 +115,8 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   await ada.locator(".missed-pill").waitFor({ state: "hidden" });
   assert.equal(await ada.locator(".message:focus .content").evaluate((one) => one.firstChild.textContent), `edited ${missed[0].message_id.slice(-4)}`);
   await shoot(ada, "away-there");
+  // As slow mode asks.
+  await ada.waitForTimeout(2_100);
   await say(ada, "I have read it all");
   assert.equal(await ada.locator(".missed").count(), 0, "who answers has read it");
 });
