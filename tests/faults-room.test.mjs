@@ -146,7 +146,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     const room = "video_alarms";
     const bot = await stubborn(join, room, SERVICE);
     await bot.say("first");
-    assert.ok(await told(room, 1, 15_000));
+    assert.ok(await told(room, 1, 3_000));
     await sleep(1_000);
     // In the middle of it, so that its promise is never settled.
     await fault(server, { alarms: 7, within: 9 });
@@ -221,7 +221,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     const room = "video_broken_row";
     const bot = await enter(join, room, SERVICE);
     await say(bot, 1, "first");
-    assert.ok(await told(room, 1, 15_000));
+    assert.ok(await told(room, 1, 3_000));
     await link.cut();
     await say(bot, 4, "undrained");
     await server.kill9();
@@ -232,7 +232,7 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     const from = server.logs.length;
     const failures = () => server.logs.slice(from).filter(({ message }) => /^room video_broken_row: |^error /.test(message)).length;
     // It wakes by itself: what is not drained has an alarm, after a wait of 10 s at most.
-    assert.ok(await until(40_000, failures), "it tried");
+    assert.ok(await until(20_000, failures), "it tried");
     await sleep(6_000);
     assert.ok(failures() >= 2 && failures() < 30, `${failures()} failures`);
 

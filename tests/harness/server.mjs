@@ -119,16 +119,7 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, build
     },
     file,
     rss: () => Number(readFileSync(`/proc/${workerd(port)}/status`, "utf8").match(/VmRSS:\s+(\d+)/)[1]) / 1024,
-    async evict(className, name) {
-      const evicted = () => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }).then(
-        () => true,
-        (error) => {
-          // A call or a timer of its own that is still under way, 8 s at most.
-          if (!/active references/.test(error.message)) throw error;
-        },
-      );
-      if (!(await until(20_000, evicted))) throw new Error(`${className} ${name} does not come to rest`);
-    },
+    evict: (className, name) => miniflare.unsafeEvictDurableObject(config.name, className, { name, webSockets: "hibernate" }),
     sql: (className, name, statement, ...values) => query(file(className, name), statement, values),
     copied(className, name, statement, ...values) {
       const folder = mkdtempSync(join(tmpdir(), "edge-chat-copy-"));
