@@ -87,7 +87,7 @@ pub trait Log {
 }
 
 /// What one step wants written, in one transaction.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Write {
     /// The events to append, as one row.
     pub append: Option<Row>,
@@ -105,5 +105,36 @@ impl Write {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Adds what a later step wants written, so that both are one transaction and their events one row. The later one
+    /// has read the log through an [`super::Overlay`] of this one.
+    pub fn absorb(&mut self, later: Self) {
+        let Self { append, rewrite, state, dedupe, forget_to } = later;
+        for row in rewrite {
+            match &mut self.append {
+                // Of what is not written yet a part was changed.
+                Some(own) if row.last >= own.first() => {
+                    for event in row.events {
+                        let held = own.events.iter_mut().find(|held| held.seq == event.seq);
+                        held.into_iter().for_each(|held| held.clone_from(&event));
+                    }
+                }
+                _ => {
+                    self.rewrite.retain(|known| known.last != row.last);
+                    self.rewrite.push(row);
+                }
+            }
+        }
+        match (&mut self.append, append) {
+            (Some(own), Some(row)) => {
+                own.events.extend(row.events);
+                (own.last, own.no) = (row.last, row.no);
+            }
+            (own, row) => *own = own.take().or(row),
+        }
+        self.state.extend(state);
+        self.dedupe.extend(dedupe);
+        self.forget_to = self.forget_to.max(forget_to);
     }
 }
