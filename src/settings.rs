@@ -87,6 +87,9 @@ pub struct Settings {
     pub client_ip: ClientIp,
     /// `DEV_TOKENS`: whether `/dev/token` signs tokens for anybody; default false, never true in production.
     pub dev_tokens: bool,
+    /// `SHARD_SOCKETS`: sockets above which a room is split, and that each of its shards is to hold; 10–32,000, default
+    /// 4,000.
+    pub shard_sockets: usize,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
     /// The Redis bridge, where there is one.
@@ -129,6 +132,7 @@ impl Settings {
             allowed_origins: read("ALLOWED_ORIGINS").as_deref().map(origins).transpose()?.unwrap_or_default(),
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
+            shard_sockets: number(read, "SHARD_SOCKETS", 4_000, 10..=32_000)?,
             drains: number(read, "DRAINS", 2, 1..=64)?,
             bridge: Bridge::from_lookup(read)?,
             keys,

@@ -20,6 +20,7 @@ use crate::protocol::call::Standing;
 use crate::protocol::wire::{Line, Member};
 use crate::protocol::{ErrorCode, Mention, UserId};
 use crate::room::Present as RoomPresent;
+use crate::user::hash;
 use presence::Present;
 use serde::Serialize;
 use socket::Socket;
@@ -87,6 +88,12 @@ pub struct Audience {
     /// Bytes broadcast since this object was built.
     sent: u64,
     looking: alive::Looking,
+    /// The room is split: not everybody is here.
+    split: bool,
+    /// Users who are in other objects of the room: with a role above member, and whom the command that is carried out
+    /// may mention.
+    staff_elsewhere: BTreeMap<UserId, Role>,
+    mentioned: Vec<Mention>,
     /// Somebody came or went.
     people_changed: bool,
     stats_dirty: bool,
@@ -236,6 +243,34 @@ impl Audience {
         })
     }
 
+    /// Whether the room is split, so that not everybody is here.
+    pub fn set_split(&mut self, split: bool) {
+        self.stats_dirty |= self.split != split;
+        self.split = split;
+    }
+
+    /// Users with a role above member who are in other objects of the room.
+    pub fn set_staff_elsewhere(&mut self, staff: BTreeMap<UserId, Role>) {
+        self.staff_elsewhere = staff;
+    }
+
+    /// Users in another object of the room whom the next command may mention.
+    pub fn set_mentioned(&mut self, mentioned: Vec<Mention>) {
+        self.mentioned = mentioned;
+    }
+
+    /// Those who are here with a role above member, at most so many.
+    pub fn staff(&self, most: usize) -> Vec<(UserId, Role)> {
+        let role = |present: &Present| present.sockets.iter().map(|id| self.role(*id)).max();
+        let staff = self.users.iter().filter_map(|(user, present)| Some((user.clone(), role(present)?)));
+        staff.filter(|(_, role)| role.at_least(Role::Moderator)).take(most).collect()
+    }
+
+    /// All sockets, each with the key that decides which object of the room serves it.
+    pub fn keys(&self) -> impl Iterator<Item = (SocketId, u64)> + '_ {
+        self.sockets.iter().map(|(id, socket)| (*id, hash(socket.user_id().unwrap_or(&socket.attachment.guest))))
+    }
+
     /// Takes a closed socket away.
     pub fn closed(&mut self, id: SocketId, now: u64) {
         let Some(socket) = self.sockets.remove(&id) else { return };
@@ -298,15 +333,20 @@ impl Audience {
 impl RoomPresent for Audience {
     fn by_name(&self, lowercase: &str) -> Vec<Mention> {
         let bearers = self.users.iter().filter(|(_, present)| present.lowercase == lowercase);
-        bearers.map(|(id, present)| Mention { user_id: id.clone(), username: present.username.clone() }).collect()
+        let here = bearers.map(|(id, present)| Mention { user_id: id.clone(), username: present.username.clone() });
+        let told = self.mentioned.iter().filter(|mention| mention.username.to_lowercase() == lowercase);
+        here.chain(told.cloned()).collect()
     }
 
     fn by_id(&self, user_id: &str) -> Option<Mention> {
-        let present = self.users.get(user_id)?;
-        Some(Mention { user_id: user_id.to_owned(), username: present.username.clone() })
+        let told = || self.mentioned.iter().find(|mention| mention.user_id == user_id).cloned();
+        let here = self.users.get(user_id);
+        let here = here.map(|present| Mention { user_id: user_id.to_owned(), username: present.username.clone() });
+        here.or_else(told)
     }
 
     fn role_of(&self, user_id: &str) -> Option<Role> {
-        self.users.get(user_id)?.sockets.iter().map(|id| self.role(*id)).max()
+        let here = self.users.get(user_id).and_then(|present| present.sockets.iter().map(|id| self.role(*id)).max());
+        here.max(self.staff_elsewhere.get(user_id).copied())
     }
 }

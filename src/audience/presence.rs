@@ -109,7 +109,7 @@ impl Audience {
 
     /// Whether each coming, going and typing is shown.
     pub fn is_intimate(&self) -> bool {
-        self.users.len() <= INTIMATE
+        !self.split && self.users.len() <= INTIMATE
     }
 
     /// Somebody types, or stopped; whether the others are to be told.

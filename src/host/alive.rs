@@ -89,7 +89,7 @@ impl Host {
 
     /// When PostgreSQL is told next who is here, where somebody came or went, ms.
     pub(super) fn report_due(&mut self) -> Option<u64> {
-        self.room.as_ref()?;
+        self.room.as_ref().filter(|_| self.following.is_none() && !self.spread.has_lanes())?;
         self.reported.changed |= self.audience.take_people_changed();
         let wait = if self.audience.online().0 == 0 { 0 } else { REPORT_EVERY };
         self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))
@@ -98,10 +98,19 @@ impl Host {
     /// Who is here, for PostgreSQL: after somebody came or went, and every minute while something happens in the room.
     /// The last to leave do not wait for the minute.
     pub(super) fn report(&mut self, effects: &mut Effects) {
+        if self.following.is_some() {
+            return;
+        }
         self.reported.changed |= self.audience.take_people_changed();
         let (online, _) = self.audience.online();
         let is_time = online == 0 || self.reported.at + REPORT_EVERY <= self.now;
-        if self.room.is_none() || !is_time || (online == 0 && !self.reported.changed) {
+        // Of a room that is split nobody is kept, as of any large one.
+        if self.room.is_none()
+            || self.following.is_some()
+            || self.spread.has_lanes()
+            || !is_time
+            || (online == 0 && !self.reported.changed)
+        {
             return;
         }
         self.reported = Reported { at: self.now, changed: false };

@@ -79,13 +79,7 @@ impl Host {
     }
 
     fn room_data(&self, room: &Room) -> Box<RawValue> {
-        answer(&RoomData::new(
-            self.id.as_str(),
-            room.info(),
-            self.audience.online(),
-            room.message_count(),
-            room.pinned(),
-        ))
+        answer(&RoomData::new(self.id.as_str(), room.info(), self.online(), room.message_count(), room.pinned()))
     }
 
     fn ask(
@@ -128,6 +122,11 @@ impl Host {
                 let (deleted, step) = room.delete(&cx, &sender, &message_id, known)?;
                 (answer(&deleted), step)
             }
+            Ask::React { message_id, reaction, remove } => {
+                let (reacted, step) = room.react(&cx, &sender, &message_id, &reaction, remove)?;
+                (answer(&reacted), step)
+            }
+            Ask::SetModes(modes) => (answer(&serde_json::Map::new()), room.set_modes(&cx, &sender, modes)?),
             Ask::Act(act) => {
                 let people = act.is_about_people();
                 let (reply, step) = room.act(&cx, &sender, act)?;
@@ -208,7 +207,7 @@ impl Host {
 
     fn stats(&self) -> Box<RawValue> {
         let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
-        let (online_users, online_guests) = self.audience.online();
+        let (online_users, online_guests) = self.online();
         answer(&Stats {
             waking: self.waking.clone(),
             room_id: self.id.to_string(),
@@ -219,7 +218,8 @@ impl Host {
             message_count: self.room.as_ref().map_or(0, Room::message_count),
             online_users,
             online_guests,
-            sockets: self.audience.socket_count(),
+            sockets: self.audience.socket_count() + self.spread.sockets(),
+            shards: self.shape().shards,
             counters: self.counters,
         })
     }

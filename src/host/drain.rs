@@ -123,7 +123,7 @@ impl Host {
 
     /// Something was appended, or is left from before the object was built.
     pub(super) fn drains_wanted(&mut self) {
-        let Some(room) = &self.room else { return };
+        let Some(room) = self.room.as_ref().filter(|_| self.following.is_none()) else { return };
         let last = room.position().seq;
         if room.drained() < last {
             self.draining.wanted(self.now);

@@ -4,7 +4,7 @@ use super::alive::Probe;
 use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
-use crate::protocol::call::UserAsk;
+use crate::protocol::call::{Ask, UserAsk};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
 use crate::room::{Failure, Sender, Step, is_apart};
@@ -24,6 +24,8 @@ pub(super) enum Done {
     Closed,
     /// The sender's own object answers.
     Later(UserAsk),
+    /// The room answers, which this shard follows.
+    Up(Ask),
 }
 
 /// The reply's data for anything that serialises.
@@ -44,6 +46,21 @@ fn by_user(sender: &Sender<'_>, ask: UserAsk) -> Result<Done, Failure> {
     let required = || ChatError::new(ErrorCode::TokenRequired, "Sign in to do this.");
     sender.identity.ok_or_else(required)?;
     Ok(Done::Later(ask))
+}
+
+/// What a shard hands up to its room; the event itself where the shard answers it.
+fn for_the_room(event: ClientEvent) -> Result<Ask, Box<ClientEvent>> {
+    Ok(match event {
+        ClientEvent::SendMessage(body) => Ask::Send(body.into()),
+        ClientEvent::EditMessage(body) => Ask::Edit { message_id: body.message_id, content: body.content, known: None },
+        ClientEvent::DeleteMessage(body) => Ask::DeleteMessage { message_id: body.message_id, known: None },
+        ClientEvent::React(body) => {
+            Ask::React { message_id: body.message_id, reaction: body.reaction, remove: body.remove }
+        }
+        ClientEvent::Act(act) => Ask::Act(act),
+        ClientEvent::SetModes(body) => Ask::SetModes(body.modes),
+        event => return Err(Box::new(event)),
+    })
 }
 
 #[derive(Serialize)]
@@ -118,6 +135,11 @@ impl Host {
                 }
             }
             Ok(Done::Later(ask)) => self.ask_user(socket, id, ask, effects),
+            Ok(Done::Up(ask)) => {
+                if let Err(error) = self.hand_up(socket, id.clone(), ask) {
+                    self.send(socket, refusal(id.as_ref(), &error), effects);
+                }
+            }
             Ok(Done::Silence | Done::Closed) => {}
             Err(failure) => {
                 effects.broken |= self.is_ahead(before);
@@ -199,6 +221,13 @@ impl Host {
             }
             _ => {}
         }
+        let event = match self.following.is_some() {
+            true => match for_the_room(event) {
+                Ok(ask) => return Ok(Done::Up(ask)),
+                Err(event) => *event,
+            },
+            false => event,
+        };
         let identity = self.audience.attachment(socket).and_then(|attachment| attachment.identity.clone());
         let role = self.audience.role(socket);
         let sender = Sender { identity: identity.as_ref(), role };

@@ -1,8 +1,8 @@
 //! Joining: who one is, whether one may, and what one gets to see first.
 
 use super::frames::{Done, data};
-use super::{Effects, Host, Mine, Moment};
-use crate::audience::{INTIMATE, SocketId, To};
+use super::{Effects, Host, Mine, Moment, close_reason};
+use crate::audience::{INTIMATE, Out, SocketId, To};
 use crate::auth::{Identity, Role};
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
@@ -89,6 +89,16 @@ impl Host {
             let role = self.admit(identity.as_ref(), again, effects)?;
             Ok((identity, role, standing))
         });
+        if let Ok((Some(who), ..)) = &admitted
+            && let Some(key) = self.belongs_elsewhere(&who.user_id)
+        {
+            let message = "Another part of the room serves you; come back with the key.";
+            let error = ChatError::new(ErrorCode::Elsewhere, message);
+            effects.out.push(Out::Send(To::One(socket), wire::goodbye_to(&error, true, 0, Some(key))));
+            effects.out.push(Out::Close(socket, error.code.close(), close_reason(true, 0)));
+            self.audience.closed(socket, self.now);
+            return Err(error.into());
+        }
         let (identity, role, standing) = match admitted {
             Ok(admitted) => admitted,
             Err(error) => {
@@ -126,6 +136,10 @@ impl Host {
 
     /// Whether this viewer may come in, as what; makes the room where a signed-in join does.
     fn admit(&mut self, identity: Option<&Identity>, again: bool, effects: &mut Effects) -> Result<Role, ChatError> {
+        if self.room.is_none() && self.following.is_some() {
+            let error = ChatError::new(ErrorCode::Unavailable, "The room does not answer now; try again in a moment.");
+            return Err(error.retry_after(1_000));
+        }
         if self.room.is_none() {
             let Some(who) = identity.filter(|_| self.settings.auto_create_rooms) else {
                 return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
@@ -157,7 +171,7 @@ impl Host {
     ) -> Result<Done, Failure> {
         let seen = self.seen(at, resume, identity, role)?;
         let Some(room) = &self.room else { return Ok(Done::Silence) };
-        let online = self.audience.online();
+        let online = self.online();
         let me = SelfData {
             user_id: identity.map(|who| who.user_id.clone()),
             username: identity.map(|who| who.username.clone()),
@@ -173,7 +187,7 @@ impl Host {
             me,
             online_users: online.0,
             online_guests: online.1,
-            members: (online.0 <= INTIMATE).then(|| self.audience.members().collect()),
+            members: (online.0 <= INTIMATE && self.audience.is_intimate()).then(|| self.audience.members().collect()),
             reconnect: Reconnect { base_ms: RECONNECT_BASE, spread_ms: RECONNECT_SPREAD },
             seen,
         }))

@@ -7,13 +7,16 @@ mod alive;
 mod bridge;
 mod calls;
 mod drain;
+mod follower;
 mod frames;
 mod join;
+mod leader;
 mod news;
 mod users;
 
 pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
+pub use leader::Outgoing;
 pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
@@ -63,10 +66,36 @@ pub struct Effects {
     pub presence: Option<String>,
     /// A fault came after memory was changed, so that it may be ahead of the log: end the object.
     pub broken: bool,
+    /// Shards have to be told: [`Host::next_pushes`].
+    pub push: bool,
+    /// The room has to be told: [`Host::next_up`].
+    pub up: bool,
     /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
     pub soon: Option<u64>,
     /// When to call [`Host::tick`] again even after sleep, ms.
     pub alarm: Option<u64>,
+}
+
+impl Effects {
+    /// Adds those of a later step, so that both are one. A fault takes all of them away: nothing of it was written.
+    pub fn absorb(&mut self, later: Self) {
+        let Self { write, out, faults, asks, entered, look, presence, broken, push, up, soon, alarm } = later;
+        self.faults.extend(faults);
+        if self.broken || broken {
+            *self = Self { faults: std::mem::take(&mut self.faults), broken: true, ..Self::default() };
+            return;
+        }
+        self.write.absorb(write);
+        self.out.extend(out);
+        self.asks.extend(asks);
+        self.entered.extend(entered);
+        self.look.extend(look);
+        self.presence = presence.or(self.presence.take());
+        self.push |= push;
+        self.up |= up;
+        self.soon = self.soon.into_iter().chain(soon).min();
+        self.alarm = self.alarm.into_iter().chain(alarm).min();
+    }
 }
 
 /// Counters since the object was built, and where the log stands.
@@ -86,8 +115,10 @@ pub struct Stats {
     message_count: u64,
     online_users: usize,
     online_guests: usize,
-    /// Open sockets, joined or not.
+    /// Open sockets, joined or not, those in shards with them.
     sockets: usize,
+    /// How many shards serve the room's viewers; 0 where it does so itself.
+    shards: u32,
     counters: Counters,
 }
 
@@ -144,6 +175,8 @@ pub struct Host {
     news: News,
     unheard: Unheard,
     reported: alive::Reported,
+    spread: leader::Spread,
+    following: Option<follower::Following>,
     /// After a fault, what an alarm did not get done waits until then, ms.
     retry_at: u64,
     /// State that the next step writes.
@@ -181,6 +214,8 @@ impl Host {
             news: News::default(),
             unheard: Unheard::default(),
             reported: alive::Reported::default(),
+            spread: leader::Spread::default(),
+            following: None,
             retry_at: 0,
             state: Vec::new(),
             room: None,
@@ -193,8 +228,9 @@ impl Host {
         if let Some(room) = room {
             let waiting = room.waiting(at.log, at.now.max(room.last_at()))?;
             host.adopt(room, waiting);
-            host.restore_blocks();
+            host.load_spread(at)?;
         }
+        host.restore_blocks(at)?;
         // Those who are here already did not come now.
         host.audience.take_people_changed();
         Ok(host)
@@ -282,8 +318,9 @@ impl Host {
             self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
         }
         self.see_off(&mut effects);
+        self.move_on(&mut effects);
         let before = self.mark();
-        let over = self.room.as_mut().map(|room| {
+        let over = self.room.as_mut().filter(|_| self.following.is_none()).map(|room| {
             room.sweep(self.now);
             // One at a time: what is left comes with the next alarm.
             let held = room.expire_held(at.log, self.now);
@@ -316,6 +353,7 @@ impl Host {
 
     /// Sends what is due, counts, and says when to come back.
     fn finish(&mut self, mut effects: Effects) -> Effects {
+        self.lead();
         if self.room.is_some() && self.audience.take_stats(self.now) {
             let line = self.stats_line();
             let all = To::Many(self.audience.list(Class::All));
@@ -338,20 +376,25 @@ impl Host {
             effects.write.state.append(&mut self.state);
             room.follow(&effects.write, self.now);
             last = room.last_at();
+            self.spread.ship(&effects.write);
         }
         effects.look = self.audience.unheard(self.now);
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         let soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due);
-        effects.soon = soon.chain(self.bridge_soon()).min();
+        let parts = self.leads_soon().into_iter().chain(self.follows_soon());
+        effects.push = self.leads_soon().is_some_and(|due| due <= self.now);
+        effects.up = self.has_up();
+        effects.soon = soon.chain(self.bridge_soon()).chain(parts).min();
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
         let report = self.report_due();
         let due = self.audience.next_deadline().into_iter().chain(self.drains_due()).chain(held).chain(quotes);
         let look = self.audience.next_look(last, self.now);
-        effects.alarm = due.chain(look).chain(report).min();
+        let spread = self.mark().and_then(|at| self.spread.alarm(at.seq, self.now));
+        effects.alarm = due.chain(look).chain(report).chain(spread).min();
         effects
     }
 
@@ -415,7 +458,7 @@ impl Host {
             online_guests: usize,
             message_count: u64,
         }
-        let (online_users, online_guests) = self.audience.online();
+        let (online_users, online_guests) = self.online();
         let message_count = self.room.as_ref().map_or(0, Room::message_count);
         wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count })
     }

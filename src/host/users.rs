@@ -5,7 +5,7 @@ use super::{Effects, Host, Moment};
 use crate::audience::SocketId;
 use crate::protocol::call::{Standing, UserAsk, UserCall, VERSION};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, JoinRoom, RefreshToken, UserId, wire};
-use crate::room::Room;
+use crate::room::{Read, Room};
 use std::collections::BTreeSet;
 
 /// When a user's object that did not answer is asked again, ms, and how many are asked at once.
@@ -188,8 +188,11 @@ impl Host {
     }
 
     /// After a wake: what was kept of those who are still here; that of others goes.
-    pub(super) fn restore_blocks(&mut self) {
-        let kept = self.room.as_mut().map(Room::take_blocks).unwrap_or_default();
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub(super) fn restore_blocks(&mut self, at: &Moment<'_>) -> Read<()> {
+        let kept = Room::kept_blocks(at.log)?;
         for (user_id, standing) in kept {
             if self.audience.is_here(&user_id) {
                 self.audience.set_blocks(&user_id, Some(standing));
@@ -197,5 +200,6 @@ impl Host {
                 self.keep_blocks(&user_id, None);
             }
         }
+        Ok(())
     }
 }

@@ -52,6 +52,21 @@ pub struct Caller {
     /// What the user's object says, where it was asked and answered in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// The shape of the room by which the Worker chose the object that it asks, as
+    /// [`super::shard::Shape::version`] has it.
+    #[serde(default)]
+    pub shape: u64,
+    /// The key that a client was given for its next upgrade; believed for routing alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<u64>,
+}
+
+impl Caller {
+    /// The key that decides which shard serves this viewer.
+    pub fn shard_key(&self) -> u64 {
+        let own = || crate::user::hash(self.identity.as_ref().map_or(&self.guest, |who| &who.user_id));
+        self.key.unwrap_or_else(own)
+    }
 }
 
 /// What a room has to know of a user: whom they do not want to hear, and which tokens do not count any more.
@@ -185,6 +200,17 @@ pub enum Ask {
         /// What PostgreSQL knows of it.
         known: Option<KnownMessage>,
     },
+    /// React to a message, or take that back.
+    React {
+        /// Which.
+        message_id: String,
+        /// With what.
+        reaction: String,
+        /// Take it back.
+        remove: bool,
+    },
+    /// Set the room's modes.
+    SetModes(serde_json::Map<String, serde_json::Value>),
     /// Keep order.
     Act(Act),
     /// Who is banned.
@@ -441,4 +467,6 @@ pub enum Answer<T> {
     Ok(T),
     /// Why not, in words that may be shown to the client.
     Error(ChatError),
+    /// Another object serves this caller: the room is split like this.
+    Elsewhere(super::shard::Shape),
 }

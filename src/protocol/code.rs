@@ -111,6 +111,8 @@ codes! {
     TooSlow = "too_slow", 429, 4408;
     /// More load than can be taken now.
     Overloaded = "overloaded", 503, 4429;
+    /// Another part of the room serves this viewer now; come back, with the `shard_key` of the goodbye where it has one.
+    Elsewhere = "elsewhere", 421, 4409;
     /// Something that is needed is not to be had now.
     Unavailable = "unavailable", 503, 4429;
     /// The room's storage is nearly full.

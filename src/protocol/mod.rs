@@ -8,6 +8,7 @@ mod frame;
 mod ids;
 pub mod report;
 mod room;
+pub mod shard;
 mod time;
 pub mod wire;
 

@@ -99,6 +99,8 @@ pub struct RoomSettings {
     pub edit_window_s: Option<u64>,
     /// Instead of MESSAGE_HISTORY_LIMIT: 1–100 messages on join.
     pub history_limit: Option<u32>,
+    /// So many viewers are expected: the room is split for them ahead of time; 1–1,000,000.
+    pub expect_viewers: Option<u32>,
 }
 
 impl Default for RoomSettings {
@@ -121,6 +123,7 @@ impl Default for RoomSettings {
             max_message_length: None,
             edit_window_s: None,
             history_limit: None,
+            expect_viewers: None,
         }
     }
 }
@@ -255,6 +258,8 @@ impl RoomSettings {
             Some("`edit_window_s` is 1 to 31,536,000 seconds.")
         } else if outside(self.history_limit.map(u64::from), 1, 100) {
             Some("`history_limit` is 1 to 100 messages.")
+        } else if outside(self.expect_viewers.map(u64::from), 1, 1_000_000) {
+            Some("`expect_viewers` is 1 to 1,000,000.")
         } else {
             None
         }

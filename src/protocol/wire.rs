@@ -60,6 +60,11 @@ pub fn event(seq: Option<u64>, event: &str, data: &impl Serialize) -> Line {
 
 /// What is said before a close: why, and whether and when (ms) the client may come back.
 pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
+    goodbye_to(error, retry, after_ms, None)
+}
+
+/// The same to a viewer who is served elsewhere: what to put into the next upgrade as `?k=`.
+pub fn goodbye_to(error: &ChatError, retry: bool, after_ms: u64, shard_key: Option<String>) -> Line {
     #[derive(Serialize)]
     struct Goodbye<'a> {
         code: ErrorCode,
@@ -68,9 +73,11 @@ pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
         after_ms: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         error_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shard_key: Option<String>,
     }
     let (reason, error_id) = (error.message.as_str(), error.error_id.as_deref());
-    event(None, "goodbye", &Goodbye { code: error.code, reason, retry, after_ms, error_id })
+    event(None, "goodbye", &Goodbye { code: error.code, reason, retry, after_ms, error_id, shard_key })
 }
 
 /// "Everything in (from, to] that is for you is in this frame, `left_out` were sampled away."

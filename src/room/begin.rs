@@ -1,8 +1,8 @@
 //! How a room begins: out of its storage at each wake, made anew, or restored from what PostgreSQL remembers.
 
 use super::{
-    Bridged, KEY_BAN, KEY_BLOCKS, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log,
-    Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
+    Bridged, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log, Rates, Read,
+    Room, Step, StorageFault, Window, edits, held, reports,
 };
 use crate::auth::Role;
 use crate::content;
@@ -23,7 +23,7 @@ impl Room {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
-        let (mut bans, mut pinned, mut blocks) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         let mut bridged = Bridged::default();
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
@@ -39,8 +39,6 @@ impl Room {
                 _ => {
                     if let Some(user) = key.strip_prefix(KEY_BAN) {
                         bans.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
-                    } else if let Some(user) = key.strip_prefix(KEY_BLOCKS) {
-                        blocks.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
                     } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
                         let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
                         roles.insert(user.to_owned(), role);
@@ -59,7 +57,6 @@ impl Room {
         room.held = held;
         room.terms = terms;
         room.refilter();
-        room.blocks = blocks;
         if let Some(row) = log.rows_before(u64::MAX, 1)?.first() {
             room.last_seq = row.last;
             room.last_no = row.no;
@@ -86,7 +83,6 @@ impl Room {
             bridged: Bridged::default(),
             bans: BTreeMap::new(),
             pinned: Vec::new(),
-            blocks: BTreeMap::new(),
             rates: Rates::default(),
             said: Window::default(),
             reacted: Rates::default(),

@@ -4,7 +4,7 @@
 //! room that wakes loads only what it needs.
 
 use crate::protocol::{Audience, Body, LogEvent, json_fault};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The storage failed or holds what cannot be read; the text is for the operator's log only.
@@ -87,17 +87,23 @@ pub trait Log {
 }
 
 /// What one step wants written, in one transaction.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Write {
     /// The events to append, as one row.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub append: Option<Row>,
     /// Rows whose events were changed in place, because what was said is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rewrite: Vec<Row>,
     /// State to set, or to remove.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<(String, Option<String>)>,
     /// Hashes of what the senders of the appended messages called them, kept in the row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dedupe: Vec<u64>,
     /// Rows to forget: those that end at or before this `seq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub forget_to: Option<u64>,
 }
 

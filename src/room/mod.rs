@@ -23,6 +23,7 @@ mod policy;
 mod rate;
 mod reactions;
 mod recent;
+mod replica;
 mod reports;
 mod resume;
 mod view;
@@ -42,6 +43,7 @@ pub use pins::PinnedData;
 pub use policy::{Action, Rule, TABLE, allows};
 pub use rate::{Rates, Window};
 pub use reactions::key as reaction_key;
+pub use replica::{Replica, Tail};
 pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};
 
@@ -114,8 +116,6 @@ pub struct Room {
     bridged: Bridged,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
-    /// What was kept of those who were here before the room slept, until it is taken.
-    blocks: BTreeMap<UserId, Standing>,
     rates: Rates,
     /// What all members said together.
     said: Window,
@@ -221,9 +221,19 @@ impl Room {
         &self.roles
     }
 
-    /// Whom those blocked who were here when the room slept; once.
-    pub fn take_blocks(&mut self) -> BTreeMap<UserId, Standing> {
-        std::mem::take(&mut self.blocks)
+    /// Whom those blocked who were here when the object slept.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    pub fn kept_blocks(log: &dyn Log) -> Read<BTreeMap<UserId, Standing>> {
+        let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
+        let mut blocks = BTreeMap::new();
+        for (key, value) in log.state()? {
+            if let Some(user) = key.strip_prefix(KEY_BLOCKS) {
+                blocks.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
+            }
+        }
+        Ok(blocks)
     }
 
     /// The state that keeps whom a user blocks while they are here; none takes it away.

@@ -25,9 +25,20 @@ impl Blocks {
         Self::sorted(users.into_iter().map(hash).collect())
     }
 
+    /// The users with these hashes.
+    pub fn of_hashes(hashes: impl IntoIterator<Item = u64>) -> Self {
+        Self::sorted(hashes.into_iter().collect())
+    }
+
     fn sorted(mut hashes: Vec<u64>) -> Self {
         hashes.sort_unstable();
+        hashes.dedup();
         Self(hashes)
+    }
+
+    /// The hashes of all of them, ascending.
+    pub fn hashes(&self) -> &[u64] {
+        &self.0
     }
 
     /// Whether nobody is blocked.

@@ -8,7 +8,7 @@ use edge_chat::protocol::{ChatError, ErrorCode};
 use serde_json::{Value, json};
 
 fn guest(n: u32, address: &str) -> Caller {
-    Caller { identity: None, guest: format!("guest-{n}"), address: address.into(), standing: None }
+    Caller { identity: None, guest: format!("guest-{n}"), address: address.into(), ..Caller::default() }
 }
 
 /// Opens a socket as the object does, or says why not.

@@ -1,0 +1,438 @@
+//! A shard: follows its room's log, serves its own viewers from it, and hands their commands up.
+
+use super::frames::refusal;
+use super::{Effects, Host, Moment, Waking, close_reason};
+use crate::audience::{Attachment, Fanout, Out, SocketId, To};
+use crate::content;
+use crate::protocol::call::{Ask, Caller, RoomCall, VERSION};
+use crate::protocol::shard::{Command, Crowd, Down, Push, Pushed, Shape, Totals, Up};
+use crate::protocol::wire::{self, Member};
+use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId};
+use crate::room::{Present as _, Read, Room, Write};
+use crate::settings::Settings;
+use crate::user::{Blocks, hash};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Commands that wait for the room at most, and how many go up at once, with how many bytes of text.
+const MOST_WAITING: usize = 2_000;
+const AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: usize = 128 << 10;
+/// How often the room is told who is here, where it is not asked, ms.
+const CROWD_EVERY: u64 = 2_000;
+/// How often some of those who belong elsewhere are sent away, ms, and their part of all sockets: 5 %.
+const MOVE_EVERY: u64 = 1_000;
+const MOVE_PART: usize = 20;
+/// Of so few all go at once.
+const MOVE_LEAST: usize = 10;
+/// Users with a role above member of whom the room is told.
+const MOST_STAFF: usize = 100;
+/// How much of what it missed a shard shows; beyond it viewers catch up themselves.
+const MOST_MISSED: u32 = 500;
+
+#[derive(Debug)]
+struct Waiting {
+    socket: SocketId,
+    id: Option<FrameId>,
+    command: Command,
+    bytes: usize,
+}
+
+/// What a shard knows of its room beside the log.
+#[derive(Debug)]
+pub(super) struct Following {
+    index: u32,
+    shape: Shape,
+    totals: Totals,
+    /// The room has gone on without this shard: it has to begin anew.
+    stale: bool,
+    /// In an object that was built anew: its viewers were shown everything up to here.
+    shown: Option<Position>,
+    queue: VecDeque<Waiting>,
+    in_flight: Vec<(SocketId, Option<FrameId>)>,
+    asking: bool,
+    crowd: Crowd,
+    told: Crowd,
+    told_at: u64,
+    moving: bool,
+    move_at: u64,
+}
+
+impl Following {
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}
+
+impl Host {
+    /// The `index`-th shard of a room, as its sockets' attachments and its own storage (whom those who are here block)
+    /// have it. It has to [`Host::begun`] before it lets anybody in.
+    ///
+    /// # Errors
+    /// As [`Host::load`].
+    pub fn follow(
+        id: RoomId,
+        index: u32,
+        settings: Rc<Settings>,
+        at: &Moment<'_>,
+        sockets: Vec<Attachment>,
+        waking: Waking,
+    ) -> Read<Self> {
+        let mut host = Self::load(id, settings, at, sockets, waking)?;
+        host.following = Some(Following {
+            index,
+            shape: Shape::default(),
+            totals: Totals::default(),
+            stale: false,
+            shown: None,
+            queue: VecDeque::new(),
+            in_flight: Vec::new(),
+            asking: false,
+            crowd: Crowd::default(),
+            told: Crowd::default(),
+            told_at: 0,
+            moving: false,
+            move_at: 0,
+        });
+        host.audience.set_split(true);
+        host.count_crowd();
+        Ok(host)
+    }
+
+    /// Whether the room has to be asked for the log's end before anybody is served; then [`Host::begun`].
+    pub fn needs_begin(&self) -> bool {
+        self.following.as_ref().is_some_and(|following| following.stale || self.room.is_none())
+    }
+
+    /// Whether this frame comes from a viewer who has seen more of the log than this shard.
+    pub fn is_behind(&self, event: &ClientEvent) -> bool {
+        let from = match event {
+            ClientEvent::JoinRoom(body) => body.resume,
+            ClientEvent::CatchUp(body) => Some(Position { epoch: body.epoch, seq: body.seq }),
+            _ => None,
+        };
+        let own = self.room.as_ref().map(Room::position);
+        self.following.is_some()
+            && from
+                .zip(own)
+                .is_some_and(|(from, own)| from.epoch > own.epoch || (from.epoch == own.epoch && from.seq > own.seq))
+    }
+
+    /// Whether the log's end that the room gave is newer than what this shard has.
+    pub fn is_news(&self, epoch: u64, seq: u64) -> bool {
+        let own = self.room.as_ref().map(Room::position);
+        own.is_none_or(|own| epoch > own.epoch || (epoch == own.epoch && seq >= own.seq))
+    }
+
+    /// The room gave the log's end, which `at.log` is from now on. Viewers are shown what they missed; where it is not
+    /// all there they learn that something is missing, and catch up.
+    ///
+    /// # Errors
+    /// What was given cannot be read.
+    pub fn begun(&mut self, at: &Moment<'_>, shape: Shape, totals: Totals) -> Read<Effects> {
+        let mut effects = self.begin(at);
+        let Some(room) = Room::load(&self.id, self.settings.clone(), at.log, self.now)? else {
+            return Ok(self.finish(effects));
+        };
+        self.now = self.now.max(room.last_at());
+        let position = room.position();
+        let known = self.room.as_ref().map(Room::position);
+        let shown = known.or(self.following.as_ref().and_then(|following| following.shown));
+        let mut missed = Vec::new();
+        match shown.filter(|shown| shown.epoch == position.epoch && shown.seq <= position.seq) {
+            Some(shown) => {
+                let rows = at.log.rows_after(shown.seq, MOST_MISSED)?;
+                missed.extend(rows.into_iter().flat_map(|row| row.events).filter(|event| event.seq > shown.seq));
+                let first = missed.first().map_or(shown.seq + 1, |event| event.seq);
+                if known.is_none() || first > shown.seq + 1 {
+                    let mut waiting = room.waiting(at.log, self.now)?;
+                    waiting.retain(|event| event.seq < first);
+                    self.fanout = Fanout::begin(position.epoch, first.saturating_sub(1), waiting);
+                }
+            }
+            None => {
+                let waiting = room.waiting(at.log, self.now)?;
+                self.fanout = Fanout::begin(position.epoch, position.seq, waiting);
+            }
+        }
+        self.room = Some(room);
+        if let Some(following) = &mut self.following {
+            (following.stale, following.shown) = (false, None);
+        }
+        self.reshaped(shape, Some(totals));
+        self.review(&mut effects);
+        self.show(missed, &mut effects);
+        self.say_position(&mut effects);
+        Ok(self.finish(effects))
+    }
+
+    /// The room tells what it wrote.
+    pub fn pushed(&mut self, at: &Moment<'_>, push: Push) -> (Pushed, Effects) {
+        let mut effects = self.begin(at);
+        let own = self.room.as_ref().map(Room::position);
+        let late = own.is_some_and(|own| push.epoch < own.epoch);
+        if !late {
+            self.reshaped(push.shape, push.totals);
+            self.apply_push(own, push.epoch, push.from, push.acked, push.writes, &mut effects);
+        }
+        self.count_crowd();
+        let Some(following) = &mut self.following else {
+            return (Pushed { at: None, crowd: Crowd::default() }, self.finish(effects));
+        };
+        (following.told, following.told_at) = (following.crowd.clone(), self.now);
+        let stands = self.room.as_ref().map(Room::position).filter(|_| !following.stale);
+        let pushed = Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd: following.crowd.clone() };
+        (pushed, self.finish(effects))
+    }
+
+    fn apply_push(
+        &mut self,
+        own: Option<Position>,
+        epoch: u64,
+        from: u64,
+        acked: bool,
+        writes: Vec<Write>,
+        effects: &mut Effects,
+    ) {
+        let Some(following) = &mut self.following else { return };
+        let Some(own) = own.filter(|_| !following.stale) else {
+            if acked && following.shown.is_none() && !following.stale {
+                following.shown = Some(Position { epoch, seq: from });
+            }
+            return;
+        };
+        let mut write = Write::default();
+        let mut last = own.seq;
+        let mut fits = epoch == own.epoch && from <= own.seq;
+        for next in writes {
+            let Some(row) = next.append.as_ref().filter(|row| row.last > last) else { continue };
+            fits &= row.first() == last + 1;
+            last = row.last;
+            if !fits {
+                break;
+            }
+            let Some(room) = &mut self.room else { return };
+            if let Err(fault) = room.replay(&next) {
+                effects.faults.push(fault.to_string());
+                fits = false;
+                break;
+            }
+            write.absorb(next);
+        }
+        if !fits {
+            following.stale = true;
+        }
+        let Some(row) = &write.append else { return };
+        let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
+        let people = row.events.iter().any(|event| about_people(&event.body));
+        let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
+        self.counters.events += super::count(row.events.len());
+        if said {
+            self.audience.stats_changed();
+        }
+        let events = row.events.clone();
+        self.fanout.rewritten(&write.rewrite);
+        effects.write = write;
+        self.show(events, effects);
+        if people {
+            self.review(effects);
+        }
+    }
+
+    fn reshaped(&mut self, shape: Shape, totals: Option<Totals>) {
+        let Some(following) = &mut self.following else { return };
+        if let Some(totals) = totals
+            && totals != following.totals
+        {
+            following.totals = totals;
+            self.audience.stats_changed();
+        }
+        if shape.version >= following.shape.version && shape != following.shape {
+            following.moving |= shape.version > following.shape.version;
+            following.shape = shape;
+        }
+    }
+
+    /// The next that goes up, if nothing is on its way; then [`Host::came_down`].
+    pub fn next_up(&mut self, at: &Moment<'_>) -> Option<Up> {
+        self.begin(at);
+        self.count_crowd();
+        let now = self.now;
+        let following = self.following.as_mut()?;
+        let tells = following.crowd != following.told && following.told_at.saturating_add(CROWD_EVERY) <= now;
+        if following.asking || (following.queue.is_empty() && !tells) {
+            return None;
+        }
+        let (mut commands, mut bytes) = (Vec::new(), 0);
+        while commands.len() < AT_ONCE && bytes < BYTES_AT_ONCE {
+            let Some(waiting) = following.queue.pop_front() else { break };
+            bytes += waiting.bytes;
+            commands.push(waiting.command);
+            following.in_flight.push((waiting.socket, waiting.id));
+        }
+        following.asking = true;
+        (following.told, following.told_at) = (following.crowd.clone(), now);
+        Some(Up { v: VERSION, shard: following.index, crowd: following.crowd.clone(), commands })
+    }
+
+    /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
+    /// one under its `client_id` gets the first reply.
+    pub fn came_down(&mut self, at: &Moment<'_>, down: Result<Down, ChatError>) -> Effects {
+        let mut effects = self.begin(at);
+        let Some(following) = &mut self.following else { return self.finish(effects) };
+        following.asking = false;
+        let asked = std::mem::take(&mut following.in_flight);
+        let mut answers: VecDeque<_> = match down {
+            Ok(down) => {
+                self.reshaped(down.shape, Some(down.totals));
+                down.answers.into()
+            }
+            Err(error) => asked.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for (socket, id) in asked {
+            let answer = answers.pop_front().unwrap_or_else(|| {
+                let message = "The room did not answer; try again in a moment.";
+                Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000))
+            });
+            if self.audience.attachment(socket).is_none() {
+                continue;
+            }
+            match (answer, id) {
+                (Ok(data), Some(id)) => self.send(socket, wire::reply(&id, &data), &mut effects),
+                (Ok(_), None) => {}
+                (Err(error), id) => {
+                    self.send(socket, refusal(id.as_ref(), &error), &mut effects);
+                    self.count_refusal(socket, &error, &mut effects);
+                }
+            }
+        }
+        self.finish(effects)
+    }
+
+    /// Hands a viewer's command up.
+    ///
+    /// # Errors
+    /// `overloaded` where too many wait.
+    pub(super) fn hand_up(&mut self, socket: SocketId, id: Option<FrameId>, ask: Ask) -> Result<(), ChatError> {
+        let identity = self.audience.attachment(socket).and_then(|attachment| attachment.identity.clone());
+        let mut present = Vec::new();
+        let mut bytes = 200;
+        if let Ask::Send(body) = &ask {
+            bytes += body.content.len();
+            present.extend(body.mentions.iter().take(20).filter_map(|id| self.audience.by_id(id)));
+            present.extend(content::mention_names(&body.content).iter().flat_map(|name| self.audience.by_name(name)));
+        }
+        let Some(following) = &mut self.following else { return Ok(()) };
+        if following.queue.len() >= MOST_WAITING {
+            let message = "More is said in this room than it can take; try again in a moment.";
+            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));
+        }
+        let caller = Caller { identity, ..Caller::default() };
+        let command = Command { call: RoomCall { v: VERSION, caller, ask }, present };
+        following.queue.push_back(Waiting { socket, id, command, bytes });
+        Ok(())
+    }
+
+    /// Who is here, for the room.
+    fn count_crowd(&mut self) {
+        let people = self.audience.take_people_changed();
+        let Some(following) = &mut self.following else { return };
+        let (users, guests) = self.audience.online();
+        let crowd = &mut following.crowd;
+        (crowd.guests, crowd.sockets) = (guests, self.audience.socket_count());
+        let elsewhere = &following.totals.strays;
+        if !people && !following.moving && elsewhere.is_empty() && crowd.users == users {
+            return;
+        }
+        let own = Some(following.index);
+        let (shape, moving) = (following.shape, following.moving);
+        let is_stray = |key: u64| moving && shape.shard_of(key) != own;
+        let mut strays = Vec::new();
+        let mut counted = 0;
+        for (user, _) in self.audience.here() {
+            let key = hash(user);
+            if is_stray(key) {
+                strays.push(key);
+            } else if !elsewhere.has_hash(key) {
+                counted += 1;
+            }
+        }
+        crowd.users = counted;
+        crowd.strays = Blocks::of_hashes(strays);
+        crowd.staff = self.audience.staff(MOST_STAFF);
+    }
+
+    /// Those who are here, at most so many.
+    pub fn members_here(&self, limit: usize) -> Vec<Member> {
+        self.audience.members().take(limit).collect()
+    }
+
+    /// Whether a viewer with this key is served by another object of the room.
+    fn is_stray(&self, key: u64) -> bool {
+        let index = self.following.as_ref().map(Following::index);
+        self.shape().shard_of(key) != index
+    }
+
+    /// Where a viewer who signs in belongs, if that is not here: the key for the next upgrade.
+    pub(super) fn belongs_elsewhere(&self, user: &str) -> Option<String> {
+        let key = hash(user);
+        let shaped = self.following.as_ref().is_none_or(|following| following.shape.version > 0);
+        (shaped && self.is_stray(key)).then(|| format!("{key:016x}"))
+    }
+
+    /// Sends some of those away whom another object serves since the shape has changed: a part each second.
+    pub(super) fn move_on(&mut self, effects: &mut Effects) {
+        let moving = match &self.following {
+            Some(following) => following.moving.then_some(following.move_at),
+            None => self.spread.moving.then_some(self.spread.move_at),
+        };
+        if moving.is_none_or(|due| due > self.now) {
+            return;
+        }
+        let all = self.audience.socket_count();
+        let part = (all / MOVE_PART).max(MOVE_LEAST);
+        let strays: Vec<(SocketId, u64)> =
+            self.audience.keys().filter(|(_, key)| self.is_stray(*key)).take(part + 1).collect();
+        let left = strays.len() > part;
+        for (n, (socket, key)) in strays.into_iter().take(part).enumerate() {
+            let error = ChatError::new(ErrorCode::Elsewhere, "The room has been split anew; come back at once.");
+            let after_ms = super::count(n) * MOVE_EVERY / super::count(part);
+            let line = wire::goodbye_to(&error, true, after_ms, Some(format!("{key:016x}")));
+            effects.out.push(Out::Send(To::One(socket), line));
+            effects.out.push(Out::Close(socket, error.code.close(), close_reason(true, after_ms)));
+            self.audience.closed(socket, self.now);
+        }
+        let at = self.now.saturating_add(MOVE_EVERY);
+        match &mut self.following {
+            Some(following) => (following.moving, following.move_at) = (left, at),
+            None => (self.spread.moving, self.spread.move_at) = (left, at),
+        }
+    }
+
+    /// Whether something is to go up now.
+    pub(super) fn has_up(&self) -> bool {
+        self.following.as_ref().is_some_and(|following| {
+            let tells = following.crowd != following.told && following.told_at.saturating_add(CROWD_EVERY) <= self.now;
+            !following.asking && (tells || !following.queue.is_empty())
+        })
+    }
+
+    /// When something is to be done for the room soon, ms.
+    pub(super) fn follows_soon(&self) -> Option<u64> {
+        let moving = match &self.following {
+            Some(following) => following.moving.then_some(following.move_at),
+            None => self.spread.moving.then_some(self.spread.move_at),
+        };
+        let told = self.following.as_ref().filter(|following| following.crowd != following.told && !following.asking);
+        let told = told.map(|following| following.told_at.saturating_add(CROWD_EVERY));
+        moving.into_iter().chain(told).min()
+    }
+}

@@ -1,0 +1,228 @@
+//! What a room that is split and its shards say to each other: the log's writes go down, commands and counts come up.
+//!
+//! A shard keeps the end of the room's log as the room writes it, and answers joins and resumes from that. Bodies carry
+//! [`super::call::VERSION`] and tolerate unknown fields.
+
+use super::call::RoomCall;
+use super::{ChatError, Mention, UserId};
+use crate::auth::Role;
+use crate::room::{Row, Write};
+use crate::user::Blocks;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Where a shard takes a [`Push`] as JSON: an [`super::call::Answer`] of [`Pushed`].
+pub const SHARD_PUSH: &str = "/push";
+/// Where a shard tells of those who are there: `?limit=<n>`, an answer of [`super::wire::Member`]s.
+pub const SHARD_MEMBERS: &str = "/members";
+/// Where a relay takes a [`Relayed`]: an answer of each shard's own, in their order, null of one that did not answer.
+pub const RELAY_PUSH: &str = "/relay";
+/// Where a room gives a shard all that it needs: `?shard=<n>`, an answer of [`Begin`].
+pub const ROOM_BEGIN: &str = "/begin";
+/// Where a room takes an [`Up`]: an answer of [`Down`].
+pub const ROOM_UP: &str = "/up";
+
+/// How many shards a room has at most; a relay stands above each 16.
+pub const MOST_SHARDS: u32 = 256;
+/// So many shards stand below one relay.
+pub const RELAY_DEGREE: u32 = 16;
+
+/// Into how many shards a room is split, and what each may send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Counts the changes: of two the larger is the newer.
+    pub version: u64,
+    /// How many; 0 where the room holds its sockets itself.
+    pub shards: u32,
+    /// Frames a second that each object may send.
+    pub budget: u64,
+}
+
+impl Shape {
+    /// The shard of whoever has this key (the hash of the user's id, or of a guest's random name); none where the room
+    /// is not split. By rendezvous: of a change from N shards to N + 1 only every (N + 1)th viewer moves.
+    pub fn shard_of(&self, key: u64) -> Option<u32> {
+        // The finaliser of splitmix64, public domain.
+        let weight = |shard: &u32| {
+            let mut z = key ^ (u64::from(*shard) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        (0..self.shards).max_by_key(weight)
+    }
+}
+
+/// The name of a room's `n`-th shard: `~` is in no room's id.
+pub fn shard_name(room: &str, n: u32) -> String {
+    format!("{room}~s{n}")
+}
+
+/// The name of a room's `n`-th relay.
+pub fn relay_name(room: &str, n: u32) -> String {
+    format!("{room}~r{n}")
+}
+
+/// The room and the number that a shard's name stands for; none for any other name.
+pub fn parse_shard(name: &str) -> Option<(&str, u32)> {
+    let (room, n) = name.rsplit_once("~s")?;
+    Some((room, n.parse().ok().filter(|n| *n < MOST_SHARDS)?))
+}
+
+/// How many are online in the whole room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Users, each once.
+    pub users: usize,
+    /// Guests.
+    pub guests: usize,
+    /// Users (hashes) who have a tab where they do not belong, since the shape has changed: their own shard does not
+    /// count them.
+    #[serde(default, skip_serializing_if = "Blocks::is_empty")]
+    pub strays: Blocks,
+}
+
+/// Who is in one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    /// Users who belong there, but those among [`Totals::strays`].
+    pub users: usize,
+    /// Guests.
+    pub guests: usize,
+    /// Sockets, joined or not.
+    pub sockets: usize,
+    /// Users (hashes) who are there and belong elsewhere.
+    #[serde(default, skip_serializing_if = "Blocks::is_empty")]
+    pub strays: Blocks,
+    /// Who has a role above member by token, at most 100: nobody acts on their equal or better.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staff: Vec<(UserId, Role)>,
+}
+
+/// What the room wrote after `from`, for a shard.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Push {
+    /// The caller's version.
+    pub v: u32,
+    /// The log's incarnation.
+    pub epoch: u64,
+    /// The shard has to stand here, else it does not take it.
+    pub from: u64,
+    /// The last event of `writes`; `from` where there are none.
+    pub to: u64,
+    /// Whether the shard itself said that it stands at `from`: one that has slept since then has shown its viewers
+    /// everything up to there.
+    pub acked: bool,
+    /// How the room is split.
+    pub shape: Shape,
+    /// Who is online, where that has changed.
+    #[serde(default)]
+    pub totals: Option<Totals>,
+    /// Each step's write, in order.
+    #[serde(default)]
+    pub writes: Vec<Write>,
+}
+
+/// A shard's answer to a push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// Where the shard stands now, if it stands anywhere: the log's incarnation and the last event.
+    pub at: Option<(u64, u64)>,
+    /// Who is there.
+    pub crowd: Crowd,
+}
+
+/// A push that a relay hands on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Relayed {
+    /// To these shards.
+    pub shards: Vec<u32>,
+    /// The [`Push`].
+    pub push: Box<RawValue>,
+}
+
+/// All that a shard has to know to follow: the end of the log and the state that readers need.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Begin {
+    /// The version of the room's build.
+    pub v: u32,
+    /// The log's last event.
+    pub seq: u64,
+    /// How the room is split.
+    pub shape: Shape,
+    /// Who is online.
+    pub totals: Totals,
+    /// The room, its roles, bans and pins.
+    pub state: Vec<(String, String)>,
+    /// The newest rows, oldest first.
+    pub rows: Vec<Row>,
+    /// Who reacted to the messages in them.
+    pub reactions: Vec<(u64, String)>,
+}
+
+/// What a shard hands up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Up {
+    /// The caller's version.
+    pub v: u32,
+    /// Which shard.
+    pub shard: u32,
+    /// Who is there.
+    pub crowd: Crowd,
+    /// What its viewers want, in the order in which it came.
+    #[serde(default)]
+    pub commands: Vec<Command>,
+}
+
+/// A viewer's command on its way up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Command {
+    /// Who wants what, as verified.
+    #[serde(flatten)]
+    pub call: RoomCall,
+    /// Those that it may mention who are in the shard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<Mention>,
+}
+
+/// The room's answer to [`Up`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Down {
+    /// How the room is split.
+    pub shape: Shape,
+    /// Who is online.
+    pub totals: Totals,
+    /// To each command: what a reply holds, or why not.
+    pub answers: Vec<Result<Box<RawValue>, ChatError>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::hash;
+
+    fn split(shards: u32) -> Shape {
+        Shape { version: 1, shards, budget: 0 }
+    }
+
+    #[test]
+    fn one_more_shard_moves_only_its_part() {
+        let keys: Vec<_> = (0..20_000).map(|n| hash(&format!("user-{n}"))).collect();
+        for shards in [2, 3, 7, 16, 255] {
+            let (before, after) = (split(shards), split(shards + 1));
+            let moved: Vec<_> = keys.iter().filter(|key| before.shard_of(**key) != after.shard_of(**key)).collect();
+            assert!(moved.iter().all(|key| after.shard_of(**key) == Some(shards)), "they move to the new one alone");
+            let share = moved.len() as f64 * f64::from(shards + 1) / keys.len() as f64;
+            assert!((0.7..1.3).contains(&share), "{shards}: {share}");
+        }
+        assert_eq!(split(0).shard_of(7), None);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        assert_eq!(parse_shard(&shard_name("video_1:a", 7)), Some(("video_1:a", 7)));
+        for other in ["video_1", "video_1~r2", "video_1~s", "video_1~s256", "~"] {
+            assert_eq!(parse_shard(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The end of a room's log in a shard's memory: as the room writes it, and as far back as those who come back ask.
+
+use super::reactions::key as reaction_key;
+use super::{KEY_BAN, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, Log, Read, Room, Row, Write};
+use crate::auth::Role;
+use crate::protocol::json_fault;
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Events that are kept.
+const KEPT: usize = 500;
+/// So much of them is given at once, bytes of their JSON.
+const MOST_BYTES: usize = 1 << 20;
+/// Rows that are looked at for them.
+const ROWS: u32 = 500;
+
+#[derive(Debug, Default)]
+struct Tables {
+    rows: BTreeMap<u64, Row>,
+    events: usize,
+    state: BTreeMap<String, String>,
+}
+
+/// A room's log as a shard has it.
+#[derive(Debug, Default)]
+pub struct Replica(RefCell<Tables>);
+
+/// The part of a room's log that a shard begins with.
+#[derive(Debug)]
+pub struct Tail {
+    /// The newest rows, oldest first.
+    pub rows: Vec<Row>,
+    /// What readers need of the state.
+    pub state: Vec<(String, String)>,
+    /// Who reacted to the messages in the rows.
+    pub reactions: Vec<(u64, String)>,
+}
+
+impl Tail {
+    /// The end of a room's log.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn of(log: &dyn Log) -> Read<Self> {
+        let (mut rows, mut events, mut bytes) = (Vec::new(), 0, 0);
+        for row in log.rows_before(u64::MAX, ROWS)? {
+            events += row.events.len();
+            bytes += row.events_json().map_or(0, |json| json.len());
+            if !rows.is_empty() && (events > KEPT || bytes > MOST_BYTES) {
+                break;
+            }
+            rows.push(row);
+        }
+        rows.reverse();
+        let first = rows.first().map_or(0, Row::first);
+        let last = rows.last().map_or(0, |row| row.last);
+        let state = log.state()?.into_iter().filter(|(key, _)| is_shipped(key)).collect();
+        Ok(Self { rows, state, reactions: log.reactions(first, last)? })
+    }
+}
+
+/// Whether a shard needs this piece of state.
+fn is_shipped(key: &str) -> bool {
+    matches!(key, KEY_ROOM | KEY_EPOCH | KEY_PINNED)
+        || [KEY_BAN, KEY_ROLE, "react:"].iter().any(|prefix| key.starts_with(prefix))
+}
+
+impl Replica {
+    /// One that begins with this.
+    pub fn begin(tail: Tail) -> Self {
+        let replica = Self::default();
+        {
+            let mut tables = replica.0.borrow_mut();
+            tables.state.extend(tail.state);
+            tables.state.extend(tail.reactions.into_iter().map(|(seq, text)| (reaction_key(seq), text)));
+            tables.events = tail.rows.iter().map(|row| row.events.len()).sum();
+            tables.rows.extend(tail.rows.into_iter().map(|row| (row.last, row)));
+        }
+        replica
+    }
+
+    /// Takes over what the room wrote; the oldest that is too much is forgotten.
+    pub fn write(&self, write: &Write) {
+        let tables = &mut *self.0.borrow_mut();
+        for row in &write.rewrite {
+            // The room may have put in one row what came here in several.
+            for event in &row.events {
+                let held = tables.rows.range_mut(event.seq..).next().map(|(_, row)| row);
+                let held = held.and_then(|row| row.events.iter_mut().find(|held| held.seq == event.seq));
+                held.into_iter().for_each(|held| held.clone_from(event));
+            }
+        }
+        for (key, value) in &write.state {
+            match value {
+                Some(value) => tables.state.insert(key.clone(), value.clone()),
+                None => tables.state.remove(key),
+            };
+        }
+        if let Some(row) = &write.append {
+            tables.events += row.events.len();
+            tables.rows.insert(row.last, row.clone());
+        }
+        while tables.events > KEPT && tables.rows.len() > 1 {
+            let Some((_, row)) = tables.rows.pop_first() else { break };
+            tables.events = tables.events.saturating_sub(row.events.len());
+            let ends = reaction_key(row.first())..=reaction_key(row.last);
+            let keys: Vec<_> = tables.state.range(ends).map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                tables.state.remove(&key);
+            }
+        }
+    }
+}
+
+impl Log for Replica {
+    fn row_with(&self, seq: u64) -> Read<Option<Row>> {
+        Ok(self.0.borrow().rows.range(seq..).next().map(|(_, row)| row.clone()))
+    }
+
+    fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let rows = &self.0.borrow().rows;
+        Ok(rows.range(seq.saturating_add(1)..).take(limit).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.0.borrow().rows.range(..seq).rev().take(limit).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn state(&self) -> Read<Vec<(String, String)>> {
+        let tables = self.0.borrow();
+        let pairs = tables.state.iter().filter(|(key, _)| !key.starts_with("react:"));
+        Ok(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn value(&self, key: &str) -> Read<Option<String>> {
+        Ok(self.0.borrow().state.get(key).cloned())
+    }
+
+    fn reactions(&self, from: u64, to: u64) -> Read<Vec<(u64, String)>> {
+        let tables = self.0.borrow();
+        let pairs = tables.state.range(reaction_key(from)..=reaction_key(to));
+        let seq = |key: &str| key.rsplit(':').next().and_then(|digits| digits.parse().ok());
+        Ok(pairs.filter_map(|(key, value)| Some((seq(key)?, value.clone()))).collect())
+    }
+
+    fn dedupe(&self, _: u64, _: u32) -> Read<Vec<(u64, u64, Vec<u64>)>> {
+        // A shard says nothing of its own.
+        Ok(Vec::new())
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+}
+
+impl Row {
+    /// The events as a JSON array, as [`Row::events_from_json`] reads it back.
+    ///
+    /// # Errors
+    /// What JSON cannot hold; nothing of what the rules make.
+    pub fn events_json(&self) -> serde_json::Result<String> {
+        let mut json = String::from("[");
+        for (n, event) in self.events.iter().enumerate() {
+            if n > 0 {
+                json.push(',');
+            }
+            match &event.body {
+                crate::protocol::Body::Unknown(raw) => json.push_str(raw),
+                _ => json.push_str(&serde_json::to_string(event)?),
+            }
+        }
+        json.push(']');
+        Ok(json)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RowOnTheWire {
+    last: u64,
+    no: u64,
+    events: Box<RawValue>,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let events = self.events_json().and_then(RawValue::from_string).map_err(S::Error::custom)?;
+        RowOnTheWire { last: self.last, no: self.no, events }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let RowOnTheWire { last, no, events } = RowOnTheWire::deserialize(from)?;
+        let events = Self::events_from_json(events.get()).map_err(D::Error::custom)?;
+        Ok(Self { last, no, events })
+    }
+}
+
+impl Write {
+    /// The part of a step's write that shards need, as JSON; none where there is nothing for them.
+    pub fn shipped(&self) -> Option<String> {
+        self.append.as_ref()?;
+        let state = self.state.iter().filter(|(key, _)| is_shipped(key)).cloned().collect();
+        let write =
+            Self { append: self.append.clone(), rewrite: self.rewrite.clone(), state, dedupe: vec![], forget_to: None };
+        serde_json::to_string(&write).ok()
+    }
+}
+
+impl Room {
+    /// Takes over what the room itself wrote, in a shard that follows it.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn replay(&mut self, write: &Write) -> Read<()> {
+        let fault = |key: &str, error: serde_json::Error| {
+            super::StorageFault(format!("the state under {key} cannot be read: {}", json_fault(&error)))
+        };
+        for (key, value) in &write.state {
+            let text = value.as_deref();
+            if key == KEY_ROOM
+                && let Some(text) = text
+            {
+                self.info = serde_json::from_str(text).map_err(|error| fault(key, error))?;
+            } else if key == KEY_PINNED {
+                self.pinned = serde_json::from_str(text.unwrap_or("[]")).map_err(|error| fault(key, error))?;
+            } else if let Some(user) = key.strip_prefix(KEY_BAN) {
+                match text {
+                    Some(text) => {
+                        let ban = serde_json::from_str(text).map_err(|error| fault(key, error))?;
+                        self.bans.insert(user.to_owned(), ban);
+                    }
+                    None => drop(self.bans.remove(user)),
+                }
+            } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
+                match text {
+                    Some(text) => {
+                        let role: Role = serde_json::from_str(text).map_err(|error| fault(key, error))?;
+                        self.roles.insert(user.to_owned(), role);
+                    }
+                    None => drop(self.roles.remove(user)),
+                }
+            }
+        }
+        if let Some(row) = &write.append {
+            (self.last_seq, self.last_no) = (row.last, row.no);
+            if let Some(event) = row.events.last() {
+                (self.last_at, self.visible_at) = (event.at, event.visible_at);
+            }
+        }
+        Ok(())
+    }
+}
