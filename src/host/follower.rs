@@ -352,6 +352,11 @@ impl Host {
         if !people && !following.moving && elsewhere.is_empty() && crowd.users == users {
             return;
         }
+        crowd.staff = self.audience.staff(MOST_STAFF);
+        if !following.moving && elsewhere.is_empty() {
+            (crowd.users, crowd.strays) = (users, Blocks::default());
+            return;
+        }
         let own = Some(following.index);
         let (shape, moving) = (following.shape, following.moving);
         let is_stray = |key: u64| moving && shape.shard_of(key) != own;
@@ -367,7 +372,6 @@ impl Host {
         }
         crowd.users = counted;
         crowd.strays = Blocks::of_hashes(strays);
-        crowd.staff = self.audience.staff(MOST_STAFF);
     }
 
     /// Those who are here, at most so many.

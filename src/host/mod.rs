@@ -383,7 +383,8 @@ impl Host {
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
         let soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due);
-        let parts = self.leads_soon().into_iter().chain(self.follows_soon());
+        let now = self.now;
+        let parts = self.leads_soon().into_iter().chain(self.follows_soon()).filter(|due| *due > now);
         effects.push = self.leads_soon().is_some_and(|due| due <= self.now);
         effects.up = self.has_up();
         effects.soon = soon.chain(self.bridge_soon()).chain(parts).min();
@@ -467,6 +468,11 @@ impl Host {
     fn close(&mut self, socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
         part(socket, error, retry, after_ms, effects);
         self.audience.closed(socket, self.now);
+    }
+
+    /// Where the log ends; none where there is no room.
+    pub fn position(&self) -> Option<Position> {
+        self.mark()
     }
 
     /// Where the room in memory stands.

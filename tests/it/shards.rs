@@ -1,0 +1,324 @@
+//! Rooms that are split: they grow and shrink, shards die and sleep, and every tab sees every event once, in order.
+
+use crate::split::Split;
+use crate::world::{ROOM, World};
+use edge_chat::protocol::LogEvent;
+use edge_chat::protocol::call::{Ask, RoomCall, SendBody, VERSION};
+use edge_chat::protocol::shard::{Command, Crowd, Up};
+use edge_chat::room::Log;
+use edge_chat::user::hash;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+const NAMES: [&str; 40] = [
+    "ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "jo", "kim", "leo", "mia", "ned", "oda", "pam",
+    "quin", "rob", "sue", "tom", "una", "vic", "wim", "xia", "yan", "zoe", "abe", "bea", "cal", "dot", "eli", "flo",
+    "gil", "hux", "ivo", "jan", "kat", "lou", "max", "nia",
+];
+
+fn small() -> Split {
+    Split::new(&[("SHARD_SOCKETS", "10"), ("RATE_LIMIT_MESSAGES", "1000"), ("RATE_LIMIT_JOINS", "10000")])
+}
+
+/// A room with all of these names in it, after it has come to rest.
+fn split(names: usize) -> Split {
+    let mut it = small();
+    for name in &NAMES[..names] {
+        it.join(name);
+        it.pump();
+    }
+    it.advance(30_000);
+    it
+}
+
+fn say(it: &mut Split, tab: usize, content: &str) -> Value {
+    it.ask(tab, "send_message", json!({"content": content})).unwrap()
+}
+
+/// Every tab has seen everything since it came, once and in order.
+fn all_seen(it: &mut Split) {
+    it.advance(1_000);
+    let position = it.room.compute(|host, _| host.position().unwrap());
+    for tab in &it.tabs {
+        assert!(tab.seen.windows(2).all(|two| two[0] < two[1]), "{}: {:?}", tab.user, tab.seen);
+        let first = tab.seen.first().copied().unwrap_or(position.seq + 1);
+        let shown: Vec<u64> = (first..=position.seq).collect();
+        assert_eq!(tab.seen, shown, "{} at shard {:?}", tab.user, tab.shard);
+    }
+}
+
+#[test]
+fn v1_a_room_grows_into_shards_and_shrinks_again_and_nobody_misses_or_doubles_an_event() {
+    let mut it = small();
+    for (n, name) in NAMES.iter().enumerate() {
+        it.join(name);
+        say(&mut it, n, &format!("hello {n}"));
+        it.advance(50);
+    }
+    assert!(it.shape().shards >= 4, "{:?}", it.shape());
+    for n in 0..150 {
+        say(&mut it, n % NAMES.len(), &format!("word {n}"));
+        it.advance(200);
+    }
+    assert!(it.tabs.iter().all(|tab| tab.shard.is_some()), "all were moved");
+    assert!(it.tabs.iter().any(|tab| tab.moves > 0));
+    all_seen(&mut it);
+
+    let grown = it.shape();
+    for tab in (4..NAMES.len()).rev() {
+        let gone = it.tabs.remove(tab);
+        if let Some(n) = gone.shard {
+            it.step(n, |host, at| ((), host.closed(at, gone.socket)));
+            it.shards.get_mut(&n).unwrap().wires.remove(&gone.socket);
+        }
+    }
+    for n in 0..200 {
+        say(&mut it, n % 4, &format!("later {n}"));
+        it.advance(1_000);
+    }
+    assert_eq!(it.shape().shards, 0, "{:?}", it.shape());
+    assert!(it.shape().version > grown.version);
+    assert!(it.tabs.iter().all(|tab| tab.shard.is_none()));
+    all_seen(&mut it);
+}
+
+#[test]
+fn a_room_that_expects_viewers_is_split_before_they_come() {
+    let mut it = small();
+    it.join("ada");
+    let patch = |it: &mut Split, body: Value| it.room.call("admin", Ask::Patch(serde_json::from_value(body).unwrap()));
+    patch(&mut it, patch_body(&json!(30))).unwrap();
+    it.pump();
+    assert_eq!(it.shape().shards, 4);
+    it.advance(3_000);
+    assert!(it.tabs[0].shard.is_some());
+    it.advance(300_000);
+    assert_eq!(it.shape().shards, 4, "as long as they are expected");
+    patch(&mut it, patch_body(&Value::Null)).unwrap();
+    it.advance(300_000);
+    assert_eq!(it.shape().shards, 0);
+    all_seen(&mut it);
+}
+
+fn patch_body(viewers: &Value) -> Value {
+    json!({"settings": {"expect_viewers": viewers}})
+}
+
+#[test]
+fn v4_a_shard_that_died_or_slept_goes_on_where_its_viewers_are() {
+    let mut it = split(40);
+    let shards: Vec<u32> = it.shards.keys().copied().collect();
+    for n in 0..60 {
+        say(&mut it, n % 40, &format!("word {n}"));
+        let shard = shards[n % shards.len()];
+        match n % 3 {
+            0 => it.kill(shard),
+            1 => it.evict(shard),
+            _ => {}
+        }
+        it.advance(40);
+    }
+    all_seen(&mut it);
+}
+
+#[test]
+fn v4_a_room_that_slept_finds_its_shards_where_they_stand() {
+    let mut it = split(40);
+    let begins: u32 = it.shards.values().map(|shard| shard.begins).sum();
+    for n in 0..20 {
+        say(&mut it, n, &format!("word {n}"));
+        if n % 2 == 0 {
+            it.advance(100);
+        }
+        it.room.evict();
+        it.room.tick();
+        it.advance(600);
+    }
+    all_seen(&mut it);
+    let again: u32 = it.shards.values().map(|shard| shard.begins).sum();
+    assert!(again - begins <= 10 * it.shards.len() as u32, "only who missed something begins anew");
+}
+
+#[test]
+fn v4_pushes_that_are_lost_are_made_again() {
+    let mut it = split(40);
+    let begins: u32 = it.shards.values().map(|shard| shard.begins).sum();
+    it.cut = true;
+    for n in 0..50 {
+        say(&mut it, n % 40, &format!("word {n}"));
+        it.advance(100);
+    }
+    it.cut = false;
+    it.advance(6_000);
+    all_seen(&mut it);
+    assert_eq!(begins, it.shards.values().map(|shard| shard.begins).sum::<u32>(), "what was kept was enough");
+}
+
+#[test]
+fn v7_a_ban_closes_all_tabs_of_a_user_wherever_they_are() {
+    let mut it = split(40);
+    let second = it.join("bob");
+    let moderator = it.join("mod");
+    it.pump();
+    it.ask(moderator, "ban_user", json!({"user_id": "bob"})).unwrap();
+    it.pump();
+    for tab in [1, second] {
+        let (shard, socket) = (it.tabs[tab].shard.unwrap(), it.tabs[tab].socket);
+        let closed = it.shards[&shard].wires[&socket].closed.as_ref().unwrap();
+        assert_eq!(closed.0, 4403);
+    }
+}
+
+#[test]
+fn nobody_acts_on_their_better_in_another_shard() {
+    let mut it = split(40);
+    it.join("admin");
+    let moderator = it.join("mod");
+    it.advance(5_000);
+    let refused = it.ask(moderator, "ban_user", json!({"user_id": "admin"})).unwrap_err();
+    assert_eq!(refused["code"], "forbidden");
+}
+
+#[test]
+fn a_limit_is_one_for_all_shards() {
+    let mut it = Split::new(&[("SHARD_SOCKETS", "10"), ("RATE_LIMIT_MESSAGES", "5"), ("RATE_LIMIT_JOINS", "10000")]);
+    for name in NAMES {
+        it.join(name);
+    }
+    it.advance(30_000);
+    let second = it.join("ada");
+    let codes: Vec<_> = (0..8)
+        .filter_map(|n| {
+            it.ask(if n % 2 == 0 { 0 } else { second }, "send_message", json!({"content": format!("{n}")})).err()
+        })
+        .collect();
+    assert_eq!(codes.iter().map(|error| error["code"].as_str().unwrap()).collect::<Vec<_>>(), ["rate_limited"; 3]);
+}
+
+#[test]
+fn each_user_is_counted_once_and_the_whole_room_is_told() {
+    let mut it = split(40);
+    it.join("ada");
+    it.join("");
+    it.advance(20_000);
+    let room = it.room.get("ada");
+    assert_eq!((room["online_users"].as_u64(), room["online_guests"].as_u64()), (Some(40), Some(1)));
+    for tab in &it.tabs {
+        let stats = tab.lines.iter().rev().find(|line| line["event"] == "room_stats").unwrap();
+        assert_eq!(stats["data"]["online_users"], 40, "{}", tab.user);
+    }
+}
+
+#[test]
+fn v6_what_was_deleted_is_gone_from_a_shard_that_answers_a_join() {
+    let mut it = split(40);
+    let said = say(&mut it, 3, "the secret");
+    say(&mut it, 4, "and more");
+    it.advance(100);
+    it.ask(3, "delete_message", json!({"message_id": said["message_id"]})).unwrap();
+    it.advance(100);
+    for tab in 0..it.tabs.len() {
+        let begins_anew = std::mem::take(&mut it.tabs[tab].at);
+        let reply = it.arrive(tab);
+        assert!(reply.to_string().contains("and more") && !reply.to_string().contains("the secret"), "{reply}");
+        it.tabs[tab].at = begins_anew;
+        assert!(!it.arrive(tab).to_string().contains("the secret"));
+    }
+    assert!(!it.room.log.holds("the secret"));
+}
+
+#[test]
+fn more_than_six_shards_are_told_through_relays() {
+    let mut it = small();
+    let expected = json!({"settings": {"expect_viewers": 200}});
+    it.join("ada");
+    it.room.call("admin", Ask::Patch(serde_json::from_value(expected).unwrap())).unwrap();
+    it.pump();
+    assert_eq!(it.shape().shards, 25);
+    for name in &NAMES[1..] {
+        it.join(name);
+    }
+    it.advance(10_000);
+    for n in 0..40 {
+        say(&mut it, n, &format!("word {n}"));
+        it.advance(30);
+    }
+    assert!(it.relayed > 0);
+    all_seen(&mut it);
+}
+
+#[test]
+fn who_signs_in_where_they_do_not_belong_is_told_where() {
+    let mut it = split(40);
+    let guest = it.join("");
+    let shard = it.tabs[guest].shard.unwrap();
+    let stranger = NAMES.iter().find(|name| it.known.shard_of(hash(name)) != Some(shard)).unwrap();
+    let token = it.room.token(stranger, 3_600);
+    // A guest who has joined opens a new socket to sign in.
+    let socket = {
+        let caller = it.room.caller("");
+        it.step(shard, |host, at| host.open(at, caller).unwrap())
+    };
+    it.tabs[guest].socket = socket;
+    let refused = it.ask(guest, "join_room", json!({"room_id": ROOM, "user_token": token})).unwrap_err();
+    assert_eq!(refused["code"], "elsewhere");
+    let wire = &it.shards[&shard].wires[&socket];
+    let key = format!("\"shard_key\":\"{:016x}\"", hash(stranger));
+    assert!(wire.frames.iter().any(|frame| frame.contains(&key)), "{:?}", wire.frames);
+    assert_eq!(wire.closed.as_ref().unwrap().0, 4409);
+}
+
+#[test]
+fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
+    let commands = |world: &mut World, id: &str| -> Vec<Command> {
+        let send = |client_id: &str| {
+            Ask::Send(SendBody { content: "again".into(), client_id: Some(client_id.into()), ..SendBody::default() })
+        };
+        let react = |remove| Ask::React { message_id: id.into(), reaction: "👍".into(), remove };
+        let edit = |content: &str| Ask::Edit { message_id: id.into(), content: content.into(), known: None };
+        let asks = vec![
+            send("one"),
+            send("one"),
+            send("two"),
+            react(false),
+            react(true),
+            edit("second"),
+            edit("third"),
+            Ask::DeleteMessage { message_id: id.into(), known: None },
+            edit("fourth"),
+        ];
+        let caller = world.caller("ada");
+        let command = |ask| Command { call: RoomCall { v: VERSION, caller: caller.clone(), ask }, present: vec![] };
+        asks.into_iter().map(command).collect()
+    };
+    let begin = || {
+        let mut world = World::new();
+        let ada = world.join("ada");
+        let id = world.say(ada, "first")["message_id"].as_str().unwrap().to_owned();
+        (world, id)
+    };
+    let (mut apart, id) = begin();
+    let mut answers = Vec::new();
+    for command in commands(&mut apart, &id) {
+        answers.push(apart.step(|host, at| host.call(at, command.call)).map_err(|error| error.code));
+    }
+    let (mut together, id) = begin();
+    let rows = together.log.stored().len();
+    let up = Up { v: VERSION, shard: 0, crowd: Crowd::default(), commands: commands(&mut together, &id) };
+    let down = together.step(|host, at| host.up(at, up));
+    assert_eq!(together.log.stored().len(), rows + 1, "one row");
+    let told = |answer: &Result<Box<RawValue>, _>| answer.as_ref().map(|raw| raw.get().len()).map_err(|code| *code);
+    let same: Vec<_> = down.answers.into_iter().map(|answer| answer.map_err(|error| error.code)).collect();
+    assert_eq!(same.iter().map(told).collect::<Vec<_>>(), answers.iter().map(told).collect::<Vec<_>>());
+    assert_eq!(same[0].as_ref().unwrap().get(), same[1].as_ref().unwrap().get(), "known again within the batch");
+    for text in ["first", "second", "third", "fourth"] {
+        assert!(!together.log.holds(text), "{text}");
+    }
+    let events = |world: &World| -> Vec<String> {
+        let rows = Log::rows_after(&world.log, 0, 100).unwrap();
+        let kind = |event: &LogEvent| format!("{} {}", event.seq, serde_json::to_value(event).unwrap()["event"]);
+        rows.iter().flat_map(|row| &row.events).map(kind).collect()
+    };
+    assert_eq!(events(&together), events(&apart));
+    assert_eq!(together.log.state().unwrap().len(), apart.log.state().unwrap().len());
+}
