@@ -35,19 +35,20 @@ pub struct Snapshot {
 }
 
 impl Room {
-    /// What `viewer`, who was at `from`, has missed up to the log's end at `now`.
+    /// What `viewer`, who was at `from`, has missed at `now` up to the event `upto`; the rest comes live.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn resume(&mut self, log: &dyn Log, from: Position, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
-        let missed = self.last_seq.checked_sub(from.seq);
-        if from.epoch != self.epoch || missed.is_none_or(|missed| missed > MOST_EVENTS) {
-            return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+    pub fn resume(&mut self, log: &dyn Log, from: Position, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
+        let upto = upto.min(self.last_seq);
+        let ahead = from.epoch != self.epoch || from.seq > self.last_seq;
+        if ahead || upto.saturating_sub(from.seq) > MOST_EVENTS {
+            return self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot);
         }
         let mut read = None;
         if !self.recent.reaches(from.seq) {
             let Some(missed) = Recent::read(log, from.seq, self.id.as_str())? else {
-                return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+                return self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot);
             };
             if missed.is_small() {
                 self.recent = missed;
@@ -56,9 +57,9 @@ impl Room {
             }
         }
         let recent = read.as_mut().unwrap_or(&mut self.recent);
-        match recent.after(from.seq, viewer, now, self.id.as_str(), MOST_BYTES) {
+        match recent.between((from.seq, upto), viewer, now, self.id.as_str(), MOST_BYTES) {
             Some(events) => Ok(Resumed::Events(events)),
-            None => self.snapshot(log, viewer, now).map(Resumed::Snapshot),
+            None => self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot),
         }
     }
 
@@ -83,11 +84,11 @@ impl Room {
         Ok(waiting.into())
     }
 
-    /// The newest messages, as many as the room's `history_limit` says.
+    /// The newest messages up to the event `upto`, as many as the room's `history_limit` says.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn snapshot(&self, log: &dyn Log, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
+    pub fn snapshot(&self, log: &dyn Log, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
         let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
         let limit = own.unwrap_or(self.settings.message_history_limit);
         let (mut newest, mut scanned, mut before) = (Vec::new(), 0, u64::MAX);
@@ -98,8 +99,10 @@ impl Room {
             before = oldest.first();
             scanned += batch.len();
             let events = batch.into_iter().flat_map(|row| row.events.into_iter().rev());
-            let shown =
-                |event: &LogEvent| matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some();
+            let shown = |event: &LogEvent| {
+                let is_message = matches!(event.body, Body::NewMessage(_));
+                is_message && event.seq <= upto && view(event, viewer, now).is_some()
+            };
             newest.extend(events.filter(shown).take(limit - newest.len()));
         }
         let wanted: Vec<_> = newest.iter().rev().collect();
