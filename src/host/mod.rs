@@ -321,8 +321,24 @@ impl Host {
         Effects::default()
     }
 
-    /// Sends what is due, counts, and says when to come back.
     fn finish(&mut self, mut effects: Effects) -> Effects {
+        self.settle(&mut effects);
+        self.wind_up(effects)
+    }
+
+    /// Adds what else is to be kept, and lets those who resume follow.
+    fn settle(&mut self, effects: &mut Effects) {
+        if effects.broken {
+            effects.write = Write::default();
+        }
+        if let Some(room) = &mut self.room {
+            effects.write.state.append(&mut self.state);
+            room.follow(&effects.write, self.now);
+        }
+    }
+
+    /// Sends what is due, counts, and says when to come back.
+    fn wind_up(&mut self, mut effects: Effects) -> Effects {
         if self.room.is_some() && !self.fanout.holds(self.now) && self.audience.take_stats(self.now) {
             let line = self.stats_line();
             let all = To::Many(self.audience.list(Class::All));
@@ -340,12 +356,7 @@ impl Host {
         if effects.broken {
             effects.write = Write::default();
         }
-        let mut last = 0;
-        if let Some(room) = &mut self.room {
-            effects.write.state.append(&mut self.state);
-            room.follow(&effects.write, self.now);
-            last = room.last_at();
-        }
+        let last = self.room.as_ref().map_or(0, Room::last_at);
         effects.look = self.audience.unheard(self.now);
         let write = &effects.write;
         self.counters.rows_written +=

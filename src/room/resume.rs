@@ -1,5 +1,6 @@
 //! What a viewer who was away missed: exactly the events, or a snapshot where that cannot be had.
 
+use super::log::{FEW, in_proportion};
 use super::reactions::Reactions;
 use super::recent::Recent;
 use super::{Log, Read, Room, SCAN, Viewer, view};
@@ -91,10 +92,10 @@ impl Room {
     pub fn snapshot(&self, log: &dyn Log, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
         let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
         let limit = own.unwrap_or(self.settings.message_history_limit);
-        let (mut newest, mut scanned, mut before) = (Vec::new(), 0, u64::MAX);
+        let (mut newest, mut scanned, mut before, mut rows) = (Vec::new(), 0, u64::MAX, FEW);
         // Where little of what was said is for this viewer, the search for more of it ends somewhere.
         while newest.len() < limit && scanned < MOST_SCANNED {
-            let batch = log.rows_before(before, SCAN)?;
+            let batch = log.rows_before(before, rows)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
             scanned += batch.len();
@@ -104,6 +105,7 @@ impl Room {
                 is_message && event.seq <= upto && view(event, viewer, now).is_some()
             };
             newest.extend(events.filter(shown).take(limit - newest.len()));
+            rows = in_proportion(limit - newest.len(), scanned, newest.len()).min(SCAN);
         }
         let wanted: Vec<_> = newest.iter().rev().collect();
         self.messages(log, &wanted, viewer)

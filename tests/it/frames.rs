@@ -1,9 +1,10 @@
 //! Frames of a hot room: what is gathered, for how long, and what does not wait.
 
+use crate::memory::Flaw;
 use crate::world::{ROOM, World, settings};
 use edge_chat::audience::{Out, SocketId, To};
-use edge_chat::protocol::call::UserAsk;
-use edge_chat::protocol::{Position, RoomId};
+use edge_chat::protocol::call::{PageQuery, UserAsk};
+use edge_chat::protocol::{ChatError, ClientFrame, Position, RoomId};
 use edge_chat::room::{Context, Resumed, Room, Sender, Viewer};
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -275,4 +276,120 @@ fn those_who_come_back_to_a_hot_room_are_given_what_was_encoded_once() {
     room.follow(&step.write, now);
     w.log.write(&step.write);
     assert!(!resume(&mut room, &w).get().contains("kept"), "v6: but what is gone is gone");
+}
+
+fn send(content: &str, n: u64) -> Result<ClientFrame, ChatError> {
+    let data = json!({"content": content, "client_id": format!("c{n}")});
+    ClientFrame::parse(&json!({"id": n, "event": "send_message", "data": data}).to_string())
+}
+
+fn act(event: &str, n: u64, data: &Value) -> Result<ClientFrame, ChatError> {
+    ClientFrame::parse(&json!({"id": n, "event": event, "data": data}).to_string())
+}
+
+#[test]
+fn frames_that_come_together_are_one_row_of_the_log_and_each_is_answered() {
+    let Hot { mut w, ada, bob, .. } = hot();
+    let id = w.say(ada, "before")["message_id"].clone();
+    w.advance(50);
+    clear(&mut w);
+    let (rows, last) = (w.log.copy().log.len(), w.log.copy().state.len());
+    let mut frames: Vec<_> = (0..20).map(|n| (if n % 2 == 0 { ada } else { bob }, send(&n.to_string(), n))).collect();
+    frames.push((bob, act("react", 20, &json!({"message_id": id, "reaction": "👍"}))));
+    frames.push((ada, act("react", 21, &json!({"message_id": id, "reaction": "👍"}))));
+    frames.push((bob, send("again", 3)));
+    frames.push((bob, act("edit_message", 22, &json!({"message_id": id, "content": "not mine"}))));
+    assert!(frames.iter().all(|(_, frame)| w.host.as_ref().unwrap().gathers(frame, w.now)));
+    let effects = w.compute(|host, at| host.frames(at, frames));
+    assert!(effects.write.state.iter().filter(|(key, _)| key.starts_with("react:")).count() == 1);
+    w.log.write(&effects.write);
+    w.carry_out(effects);
+    assert_eq!((w.log.copy().log.len() - rows, w.log.copy().state.len() - last), (1, 1));
+
+    let replies = |w: &mut World, socket| -> Vec<Value> {
+        w.take(socket).into_iter().filter(|line| !line["reply"].is_null()).collect()
+    };
+    let (of_ada, of_bob) = (replies(&mut w, ada), replies(&mut w, bob));
+    assert_eq!((of_ada.len(), of_bob.len()), (11, 13));
+    let counts = |line: &Value| line["data"]["reactions"]["👍"].clone();
+    assert_eq!((counts(&of_bob[10]), counts(&of_ada[10])), (json!(1), json!(2)));
+    assert_eq!(of_bob[11]["data"], of_bob[1]["data"], "said once");
+    assert_eq!(of_bob[12]["error"]["code"], "forbidden");
+    w.advance(50);
+    let lines = w.take(bob);
+    assert_eq!(contents(&lines), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    let ids: std::collections::BTreeSet<_> = lines.iter().map(|line| line["data"]["message_id"].to_string()).collect();
+    assert_eq!(ids.len(), 21);
+}
+
+#[test]
+fn v6_what_was_replaced_or_deleted_in_the_row_of_its_message_is_gone() {
+    let Hot { mut w, ada, bob, .. } = hot();
+    let newest = |w: &mut World| w.page("ada", PageQuery::Page { page: 1, limit: 1 })["held"][0]["message_id"].clone();
+    let frames = vec![(bob, send("between", 2)), (ada, send("said so", 1))];
+    w.step(|host, at| ((), host.frames(at, frames)));
+    let id = newest(&mut w);
+    let edit = |content: &str, n| (ada, act("edit_message", n, &json!({"message_id": id, "content": content})));
+    let frames = vec![edit("first edit", 3), (bob, send("more", 4)), edit("second edit", 5)];
+    w.step(|host, at| ((), host.frames(at, frames)));
+    assert!(!w.log.holds("said so") && !w.log.holds("first edit") && w.log.holds("second edit"));
+    // The edits lie in the row of another message, and then the message and its edit in one.
+    w.step(|host, at| ((), host.frames(at, vec![edit("third edit", 6)])));
+    assert!(!w.log.holds("second edit") && w.log.holds("third edit"));
+    w.ask(ada, "delete_message", json!({"message_id": id})).unwrap();
+    assert!(!w.log.holds("third edit") && w.log.holds("between") && w.log.holds("more"));
+
+    let frames = vec![(ada, send("one row", 7))];
+    w.step(|host, at| ((), host.frames(at, frames)));
+    let id = newest(&mut w);
+    let frames = [("edit_message", "in one"), ("edit_message", "in another"), ("delete_message", "")];
+    let frames = frames
+        .iter()
+        .zip(8..)
+        .map(|((event, content), n)| (ada, act(event, n, &json!({"message_id": id, "content": content}))));
+    w.step(|host, at| ((), host.frames(at, frames.collect())));
+    assert!(["one row", "in one", "in another"].iter().all(|text| !w.log.holds(text)));
+}
+
+#[test]
+fn v4_who_resumes_in_the_same_step_is_given_what_the_step_says_once() {
+    let Hot { mut w, ada, bob, moderator } = hot();
+    let at = w.ask(bob, "catch_up", json!({"epoch": 0, "seq": 0})).unwrap();
+    let from = json!({"epoch": at["epoch"], "seq": at["seq"]});
+    w.ask(bob, "catch_up", from.clone()).unwrap();
+    let id = w.say(ada, "first")["message_id"].clone();
+    // What a moderator takes away leaves at once, and with it all before it.
+    let frames = vec![
+        (ada, send("second", 1)),
+        (moderator, act("delete_message", 2, &json!({"message_id": id}))),
+        (bob, act("catch_up", 3, &from)),
+        (ada, send("third", 4)),
+    ];
+    w.step(|host, at| ((), host.frames(at, frames)));
+    let lines = w.take(bob);
+    let reply = lines.iter().find(|line| line["reply"] == 3).unwrap();
+    assert_eq!(contents(reply["data"]["events"].as_array().unwrap()), ["", "second"]);
+    assert_eq!(contents(&lines), ["", "second"]);
+    w.advance(50);
+    assert_eq!(contents(&w.take(bob)), ["third"]);
+}
+
+#[test]
+fn v2_where_one_of_them_breaks_the_room_none_is_acknowledged() {
+    let Hot { mut w, ada, bob, moderator } = hot();
+    w.ask(moderator, "set_terms", json!({"blocked": ["hush"], "allowed": [], "action": "hold"})).unwrap();
+    for text in ["hush one", "hush two"] {
+        assert_eq!(w.say(bob, text)["held"], true);
+    }
+    let ban = act("ban_user", 2, &json!({"user_id": "bob"}));
+    // The first of what waits is taken, the second cannot be read.
+    w.log.flaw.set(Flaw::SecondRow);
+    let frames = vec![(ada, send("lost", 1)), (moderator, ban), (ada, send("never", 3))];
+    let effects = w.compute(|host, at| host.frames(at, frames));
+    assert!(effects.broken && effects.write.is_empty());
+    let told = |n: u32| {
+        let reply = format!(r#"{{"reply":{n},"#);
+        effects.out.iter().any(|out| matches!(out, Out::Send(_, line) if line.starts_with(&reply)))
+    };
+    assert_eq!([told(1), told(2), told(3)], [false, true, false]);
 }

@@ -207,6 +207,7 @@ impl Sim {
             Event::Rest(client, name, ask) => self.rest_arrives(client, name, *ask)?,
             Event::RestAnswer(client, name, answer) => self.rest_answered(client, &name, answer),
             Event::Timer(life, at) => self.timer(life, at)?,
+            Event::Queue(life) => self.handle_queue(Some(life), None)?,
             Event::Alarm(number, tries) => self.alarm(number, tries)?,
             Event::Batch(call, body, answered) => self.batch(call, &body, answered)?,
             Event::Drained(call, drained) => self.drained(call, drained)?,
