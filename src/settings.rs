@@ -4,6 +4,7 @@ mod bridge;
 
 pub use bridge::Bridge;
 
+use crate::audience::FRAME_BUDGET;
 use crate::auth::Keys;
 use crate::protocol::Rate;
 use ammonia::Url;
@@ -40,6 +41,15 @@ pub enum ClientIp {
     CfClientIp,
     /// `x-forwarded-for:<hops>`: the entry that the outermost of that many trusted proxies added (1–16).
     XForwardedFor(u8),
+}
+
+/// What shares one frame budget (`FRAME_BUDGET_PER`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameBudgetPer {
+    /// `process`: all objects together, as where one process runs them all.
+    Process,
+    /// `object`: each its own.
+    Object,
 }
 
 /// What a deployment is set to. Unset and blank settings have their defaults.
@@ -90,6 +100,10 @@ pub struct Settings {
     /// `SHARD_SOCKETS`: sockets above which a room is split, and that each of its shards is to hold; 10–32,000, default
     /// 4,000.
     pub shard_sockets: usize,
+    /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000.
+    pub frame_budget: u64,
+    /// `FRAME_BUDGET_PER`: default `object`.
+    pub frame_budget_per: FrameBudgetPer,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
     /// The Redis bridge, where there is one.
@@ -133,6 +147,12 @@ impl Settings {
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
             shard_sockets: number(read, "SHARD_SOCKETS", 4_000, 10..=32_000)?,
+            frame_budget: number(read, "FRAME_BUDGET", FRAME_BUDGET, 1_000..=10_000_000)?,
+            frame_budget_per: match read("FRAME_BUDGET_PER").as_deref() {
+                None | Some("object") => FrameBudgetPer::Object,
+                Some("process") => FrameBudgetPer::Process,
+                Some(_) => return Err(Misconfigured::new("FRAME_BUDGET_PER has to be process or object.")),
+            },
             drains: number(read, "DRAINS", 2, 1..=64)?,
             bridge: Bridge::from_lookup(read)?,
             keys,
@@ -228,6 +248,7 @@ mod tests {
         assert_eq!((all.rate_limit_reactions, all.rate_limit_typing, all.max_sockets_per_user), (120, 600, 20));
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
+        assert_eq!((all.frame_budget, all.frame_budget_per), (24_000, FrameBudgetPer::Object));
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
         assert!(all.allowed_origins.is_empty());
@@ -247,11 +268,14 @@ mod tests {
             ("CLIENT_IP", "x-forwarded-for:2"),
             ("DEV_TOKENS", "true"),
             ("DRAINS", "64"),
+            ("FRAME_BUDGET", "30000"),
+            ("FRAME_BUDGET_PER", "process"),
         ])
         .unwrap();
         assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms, all.max_message_length), (5, 1_000, 8_000));
         assert_eq!((all.auto_create_rooms, all.dev_tokens, all.drains), (true, true, 64));
         assert_eq!((all.profanity_filter, all.spam_detection), (false, false));
+        assert_eq!((all.frame_budget, all.frame_budget_per), (30_000, FrameBudgetPer::Process));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
         assert_eq!(all.allowed_origins, ["https://a.example", "http://localhost:3004"]);
         assert_eq!(settings(&[("CLIENT_IP", "cf.clientIp")]).unwrap().client_ip, ClientIp::CfClientIp);
@@ -292,6 +316,9 @@ mod tests {
             ("CLIENT_IP", "x-real-ip"),
             ("DEV_TOKENS", "1"),
             ("DRAINS", "65"),
+            ("FRAME_BUDGET", "999"),
+            ("FRAME_BUDGET", "10000001"),
+            ("FRAME_BUDGET_PER", "room"),
             ("JWT_SECRET", "short"),
             ("JWT_SECRET", "your-secret-key"),
             ("JWT_SECRET", "your-secret-key-your-secret-key-your-secret-key"),

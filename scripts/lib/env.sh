@@ -181,10 +181,10 @@ dev_vars_if_missing() {
   [ ! -e .dev.vars ] || return 0
   (
     umask 077
-    printf 'JWT_SECRET=%s\nDEV_TOKENS=true\nAUTO_CREATE_ROOMS=true\n' \
+    printf 'JWT_SECRET=%s\nDEV_TOKENS=true\nAUTO_CREATE_ROOMS=true\nFRAME_BUDGET_PER=process\n' \
       "$(node -p 'require("node:crypto").randomBytes(48).toString("base64url")')" >.dev.vars
   )
-  echo "• wrote .dev.vars: a random JWT_SECRET, DEV_TOKENS and AUTO_CREATE_ROOMS for local runs" >&2
+  echo "• wrote .dev.vars: a random JWT_SECRET and what is for local runs" >&2
 }
 
 # What scripts in JavaScript need.

@@ -1,12 +1,13 @@
 //! From events to frames: each event is encoded once, each class of viewers gets one frame with its position.
 
+use super::pace::is_urgent;
 use super::{Audience, Class, Out, SocketId, To};
 use crate::auth::Role;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{Audience as SeenBy, LogEvent, UserId};
 use crate::room::{Row, Viewer, view};
 use crate::user::hash;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// At least so often, ms, a frame says where the log stands.
@@ -15,35 +16,41 @@ const POSITION_EVERY: u64 = 30_000;
 /// How far one class of viewers has been shown the log.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shown {
+    /// The position that they were told.
     seq: u64,
+    /// Everything up to here was shown, also where there was nothing in it for them to see.
+    upto: u64,
     position_at: u64,
     /// No event was sent since the object was built anew.
     fresh: bool,
 }
 
-/// The follower that shows the log to viewers: moderators at once, others from `visible_at` on.
+/// The follower that shows the log to viewers: moderators at once, others from `visible_at` on, and in a hot room both
+/// when what is gathered leaves.
 #[derive(Debug, Default)]
 pub struct Fanout {
     epoch: u64,
     plain: Shown,
     moderators: Shown,
+    /// What those below moderator were not shown yet.
     waiting: VecDeque<LogEvent>,
+    /// Up to here events count as frames that want to leave.
+    counted: u64,
 }
 
 impl Fanout {
     /// Viewers have seen everything up to `seq` before this object was built, but those below moderator nothing of
     /// `waiting`, the log's last events.
     pub fn begin(epoch: u64, seq: u64, waiting: Vec<LogEvent>) -> Self {
-        let moderators = Shown { seq, position_at: 0, fresh: true };
-        let plain = Shown { seq: waiting.first().map_or(seq, |event| event.seq.saturating_sub(1)), ..moderators };
-        Self { epoch, plain, moderators, waiting: waiting.into() }
+        let moderators = Shown { seq, upto: seq, position_at: 0, fresh: true };
+        let seen = waiting.first().map_or(seq, |event| event.seq.saturating_sub(1));
+        let plain = Shown { seq: seen, upto: seen, ..moderators };
+        Self { epoch, plain, moderators, waiting: waiting.into(), counted: seen }
     }
 
-    /// How far a viewer of this class has been shown the log: those below moderator up to the first event that waits,
-    /// whether they share a frame with it or somebody had it alone.
+    /// How far a viewer of this class has been shown the log; what live frames bring begins after it.
     pub fn shown(&self, moderator: bool) -> u64 {
-        let waits = self.waiting.front().map_or(0, |event| event.seq.saturating_sub(1));
-        if moderator { self.moderators.seq } else { self.plain.seq.max(waits) }
+        if moderator { self.moderators.upto } else { self.plain.upto }
     }
 
     /// Events were changed in place, because what was said is gone: those that wait too.
@@ -68,35 +75,60 @@ impl Fanout {
         }
     }
 
-    /// When events that wait become visible, ms.
-    pub fn next(&self) -> Option<u64> {
-        self.waiting.front().map(|event| event.visible_at)
+    /// When something that waits leaves, as it is seen at `now`, ms.
+    pub fn next(&self, audience: &Audience, now: u64) -> Option<u64> {
+        let visible = self.waiting.front()?.visible_at;
+        let due = if self.waits_for_moderators() { 0 } else { visible };
+        Some(due.max(audience.gathers_until(now).unwrap_or(0)))
     }
 
-    /// Shows what was appended, and what has become visible since. How many of the frames, the first ones, are for some
-    /// viewers instead of the shared one.
+    fn waits_for_moderators(&self) -> bool {
+        self.waiting.back().is_some_and(|last| last.seq > self.moderators.upto)
+    }
+
+    /// How many of those that wait may be seen by everyone at `now`.
+    fn ready(&self, now: u64) -> usize {
+        self.waiting.partition_point(|event| event.visible_at <= now)
+    }
+
+    /// Whether something could be shown at `now`, were it not gathered.
+    pub fn holds(&self, now: u64) -> bool {
+        self.waits_for_moderators() || self.ready(now) > 0
+    }
+
+    /// Takes what was appended. Whether something is to be shown now, be it for the first time or gathered for long
+    /// enough; then [`Self::show`].
+    pub fn take(&mut self, events: Vec<LogEvent>, audience: &mut Audience, now: u64) -> bool {
+        let urgent = events.iter().any(|event| is_urgent(&event.body));
+        self.waiting.extend(events);
+        let ready = self.ready(now);
+        let counted = self.waiting.partition_point(|event| event.seq <= self.counted);
+        if let Some(last) = ready.checked_sub(1).and_then(|last| self.waiting.get(last)) {
+            self.counted = self.counted.max(last.seq);
+            audience.count_frames(ready.saturating_sub(counted), audience.socket_count(), now);
+        }
+        let due = || audience.gathers_until(now).is_none_or(|until| until <= now);
+        self.holds(now) && (urgent || due())
+    }
+
+    /// Shows everything that may be seen by now, with `rider` as the last line of every frame. How many of the frames,
+    /// the first ones, are for some viewers instead of the shared one.
     pub fn show(
         &mut self,
-        events: Vec<LogEvent>,
         room_id: &str,
         audience: &mut Audience,
         now: u64,
+        rider: Option<&str>,
         out: &mut Vec<Out>,
     ) -> usize {
-        let mut lines: Vec<((u64, bool), Line)> = Vec::new();
+        let mut lines: BTreeMap<(u64, bool), Line> = BTreeMap::new();
         let mut line_of = |event: &LogEvent, viewer: Viewer<'_>| -> Option<Line> {
             let seen = view(event, viewer, now)?;
-            if let Some((_, line)) = lines.iter().find(|(variant, _)| *variant == seen.variant()) {
-                return Some(line.clone());
-            }
-            let line = seen.line(room_id);
-            lines.push((seen.variant(), line.clone()));
-            Some(line)
+            Some(lines.entry(seen.variant()).or_insert_with(|| seen.line(room_id)).clone())
         };
-        let appended = events.len();
-        self.waiting.extend(events);
-        let ready = self.waiting.iter().take_while(|event| event.visible_at <= now).count();
-        let new = self.waiting.len() - appended.min(self.waiting.len());
+        audience.events_left(now);
+        let ready = self.ready(now);
+        let new = self.waiting.partition_point(|event| event.seq <= self.moderators.upto);
 
         let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
         // Whoever has an event of their own among these, or does not want to hear an author of one, gets a frame of
@@ -125,16 +157,17 @@ impl Fanout {
                 frame.push_str(&line);
             }
             apart.extend(sockets.iter().copied());
-            out.push(Out::Send(To::Many(sockets), frame.into()));
+            let frame = with(Some(frame.into()), rider).unwrap_or_default();
+            out.push(Out::Send(To::Many(sockets), frame));
         }
         let alone = out.len() - before;
         let plain: Vec<_> =
             self.waiting.iter().take(ready).filter_map(|e| Some((e.seq, line_of(e, Viewer::PLAIN)?))).collect();
         let moderators: Vec<_> =
             self.waiting.iter().skip(new).filter_map(|e| Some((e.seq, line_of(e, Viewer::MODERATOR)?))).collect();
-        let moderators_to = self.waiting.back().filter(|_| appended > 0).map(|event| event.seq);
-        let plain = self.plain.frame(self.epoch, plain, plain_to, now);
-        let moderators = self.moderators.frame(self.epoch, moderators, moderators_to, now);
+        let moderators_to = self.waiting.back().map(|event| event.seq).filter(|last| *last > self.moderators.upto);
+        let plain = with(self.plain.frame(self.epoch, plain, plain_to, now), rider);
+        let moderators = with(self.moderators.frame(self.epoch, moderators, moderators_to, now), rider);
         self.waiting.drain(..ready);
         match (plain, moderators) {
             (Some(plain), Some(moderators)) if plain == moderators && apart.is_empty() => {
@@ -157,6 +190,14 @@ impl Fanout {
     }
 }
 
+/// A frame with one more line.
+fn with(frame: Option<Line>, rider: Option<&str>) -> Option<Line> {
+    match (frame, rider) {
+        (Some(frame), Some(rider)) => Some(format!("{frame}\n{rider}").into()),
+        (frame, rider) => frame.or_else(|| rider.map(Line::from)),
+    }
+}
+
 impl Shown {
     /// Where these viewers stand, once in a while.
     fn position(&mut self, epoch: u64, now: u64) -> Option<Line> {
@@ -170,6 +211,7 @@ impl Shown {
     /// The frame for lines up to `to`, with a position where it is not simply the next event.
     fn frame(&mut self, epoch: u64, lines: Vec<(u64, Line)>, to: Option<u64>, now: u64) -> Option<Line> {
         let to = to?;
+        self.upto = to;
         let from = self.seq;
         let first = lines.first()?.0;
         let consecutive = lines.iter().zip(from + 1..).all(|((seq, _), next)| *seq == next);

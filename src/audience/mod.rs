@@ -4,6 +4,7 @@ mod alive;
 mod blocks;
 mod fanout;
 mod gather;
+mod pace;
 mod presence;
 mod probe;
 mod socket;
@@ -11,6 +12,7 @@ mod socket;
 pub use alive::Silent;
 pub use fanout::Fanout;
 pub use gather::gather;
+pub use pace::FRAME_BUDGET;
 pub use presence::Gone;
 pub use probe::Reading;
 pub use socket::{Attachment, SocketId};
@@ -87,6 +89,7 @@ pub struct Audience {
     leaving: BTreeSet<(u64, UserId)>,
     /// Bytes broadcast since this object was built.
     sent: u64,
+    pace: pace::Pace,
     looking: alive::Looking,
     /// The room is split: not everybody is here.
     split: bool,

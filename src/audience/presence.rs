@@ -142,7 +142,8 @@ impl Audience {
         due
     }
 
-    fn stats_due(&self) -> Option<u64> {
+    /// When `room_stats` is due, ms.
+    pub fn stats_due(&self) -> Option<u64> {
         let every = if self.is_intimate() { STATS_EVERY } else { STATS_EVERY_LARGE };
         self.stats_dirty.then(|| self.stats_at.saturating_add(every))
     }
@@ -157,9 +158,10 @@ impl Audience {
         self.users.iter().filter_map(|(user_id, present)| Some((user_id, *present.sockets.first()?)))
     }
 
-    /// When the audience has to be looked at again soon, ms; it may be forgotten with the memory.
+    /// When the audience has to be looked at again soon, but for [`Self::stats_due`], ms; it may be forgotten with the
+    /// memory.
     pub fn next_soon(&self) -> Option<u64> {
         let leaving = self.leaving.first().map(|(at, _)| *at);
-        leaving.into_iter().chain(self.stats_due()).chain(self.answer_due()).min()
+        leaving.into_iter().chain(self.answer_due()).min()
     }
 }

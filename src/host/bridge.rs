@@ -1,8 +1,8 @@
 //! What of the log the Redis bridge is owed: the newest 24 hours, and word of what is left out.
 
-use super::drain::{CAP_ASLEEP, ROWS};
+use super::drain::{CAP_ASLEEP, EVENTS};
 use super::{Batch, Effects, Host, Moment};
-use crate::room::{BRIDGE_AGE, Bridged, Read};
+use crate::room::{BRIDGE_AGE, Bridged, Read, rows_with};
 use crate::sinks::redis::{Plan, Planned, plan};
 
 /// How often what is older than it is kept is taken out of the stream, ms.
@@ -26,12 +26,12 @@ impl Host {
         let too_old = now.saturating_sub(BRIDGE_AGE);
         loop {
             let from = room.bridged();
-            let mut rows = at.log.rows_after(from.seq, ROWS)?;
+            let mut rows = rows_with(at.log, from.seq, EVENTS)?;
             let Some(first) = rows.first() else { return Ok((None, None)) };
             let mut gap_to = first.first().saturating_sub(1);
             if first.events.last().is_some_and(|event| event.visible_at < too_old) {
                 gap_to = room.last_before(at.log, too_old)?;
-                rows = at.log.rows_after(gap_to, ROWS)?;
+                rows = rows_with(at.log, gap_to, EVENTS)?;
             }
             let entry = if from.entry > 0 { at.log.row_with(from.entry)? } else { None };
             let held = entry.and_then(|row| row.events.into_iter().find(|event| event.seq == from.entry));

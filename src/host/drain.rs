@@ -1,7 +1,7 @@
 //! When and what of the log is handed to the drain: the room as the leader of PostgreSQL and Redis.
 
 use super::{Effects, Host, Moment};
-use crate::room::Read;
+use crate::room::{Read, rows_with};
 use crate::sinks::{self, Sink};
 
 /// How long the log gathers before it is drained, ms: rows are in PostgreSQL within 2 s of being said.
@@ -9,8 +9,8 @@ const GATHER: u64 = 500;
 /// The longest wait between tries, ms: with viewers, and asleep.
 const CAP: u64 = 10_000;
 pub(super) const CAP_ASLEEP: u64 = 300_000;
-/// A batch's bounds: what a drain takes in one statement beside other rooms' batches.
-pub(super) const ROWS: u32 = 500;
+/// So many events are read for a batch: what a drain takes in one statement beside other rooms' batches.
+pub(super) const EVENTS: usize = 500;
 
 /// After this time without an outcome a batch for Redis is taken for lost with the object, ms.
 const LOST: u64 = 60_000;
@@ -107,7 +107,7 @@ impl Host {
             }
             return Ok(Some(sinks::question(self.id.as_str(), position.epoch, drained)));
         }
-        let rows = at.log.rows_after(drained, ROWS)?;
+        let rows = rows_with(at.log, drained, EVENTS)?;
         let first = at.log.row_with(0)?.map_or(0, |row| row.first());
         let batch = sinks::batch(self.id.as_str(), position.epoch, first.saturating_sub(1), drained, &rows);
         self.draining.told = self.draining.told.max(batch.as_ref().map_or(0, |batch| batch.to));
@@ -185,7 +185,7 @@ impl Host {
                 });
                 let last = self.room.as_ref().map(|room| room.position().seq);
                 let left = last.unwrap_or(0).saturating_sub(done.unwrap_or(0));
-                let wait = if left > u64::from(ROWS) || !asked { 0 } else { GATHER };
+                let wait = if left > super::count(EVENTS) || !asked { 0 } else { GATHER };
                 let due = (left > 0).then(|| self.now.saturating_add(wait));
                 let draining = self.draining(sink);
                 (draining.due, draining.failures) = (due, 0);

@@ -258,6 +258,7 @@ impl Host {
         if shape.version >= following.shape.version && shape != following.shape {
             following.moving |= shape.version > following.shape.version;
             following.shape = shape;
+            self.audience.set_frame_budget(shape.budget);
         }
     }
 

@@ -7,8 +7,9 @@ use crate::auth::{self, Identity};
 use crate::protocol::call::{Ask, UserAsk};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
-use crate::room::{Failure, Sender, Step, is_apart};
+use crate::room::{Failure, Overlay, Sender, Step, is_apart};
 use serde::Serialize;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 /// When a socket that did not heed its refusals may come back, ms.
@@ -63,6 +64,19 @@ fn for_the_room(event: ClientEvent) -> Result<Ask, Box<ClientEvent>> {
     })
 }
 
+/// The random bytes of a step's frame; the first has those of the step.
+fn nth(entropy: &[u8; 32], n: usize) -> [u8; 32] {
+    let mut bytes = *entropy;
+    if n > 0 {
+        for (place, chunk) in bytes.chunks_mut(8).enumerate() {
+            let mut hasher = DefaultHasher::new();
+            (entropy, n, place).hash(&mut hasher);
+            chunk.copy_from_slice(&hasher.finish().to_be_bytes());
+        }
+    }
+    bytes
+}
+
 #[derive(Serialize)]
 struct Typist<'a> {
     user_id: &'a str,
@@ -83,6 +97,47 @@ impl Host {
         self.counters.frames_in += 1;
         self.answer(at, socket, parsed, &mut effects);
         self.finish(effects)
+    }
+
+    /// Whether this frame may wait a few ms for others, at `now` (ms), and then goes to [`Host::frames`]: much happens,
+    /// and it is of those that come in numbers.
+    pub fn gathers(&self, parsed: &Result<ClientFrame, ChatError>, now: u64) -> bool {
+        let Ok(ClientFrame { event: Ok(event), .. }) = parsed else { return false };
+        let many = matches!(
+            event,
+            ClientEvent::SendMessage(_)
+                | ClientEvent::EditMessage(_)
+                | ClientEvent::DeleteMessage(_)
+                | ClientEvent::React(_)
+                | ClientEvent::Typing(_)
+                | ClientEvent::CatchUp(_)
+                | ClientEvent::Probe(_)
+                | ClientEvent::Ping(_)
+        );
+        many && self.is_busy(now)
+    }
+
+    /// Text frames that came close together, in order: one step and one write for all. Each is answered as if those
+    /// before it had been written.
+    pub fn frames(&mut self, at: &Moment<'_>, frames: Vec<(SocketId, Result<ClientFrame, ChatError>)>) -> Effects {
+        let mut effects = self.begin(at);
+        for (n, (socket, parsed)) in frames.into_iter().enumerate() {
+            self.counters.frames_in += 1;
+            self.entropy = nth(&at.entropy, n);
+            let (first, before) = (effects.out.len(), std::mem::take(&mut effects.write));
+            let log = Overlay::new(at.log, &before);
+            let at = Moment { now: at.now, entropy: self.entropy, log: &log };
+            self.answer(&at, socket, parsed, &mut effects);
+            if effects.broken {
+                // Nothing is written, so nothing that came before is acknowledged either.
+                effects.out.drain(..first.min(effects.out.len()));
+                break;
+            }
+            self.settle(&mut effects);
+            let later = std::mem::replace(&mut effects.write, before);
+            effects.write.absorb(later);
+        }
+        self.wind_up(effects)
     }
 
     /// A binary frame came in; there are none in this protocol.

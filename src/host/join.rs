@@ -216,13 +216,12 @@ impl Host {
         };
         let user_id = identity.map(|who| who.user_id.as_str());
         let viewer = Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) };
-        let Position { epoch, seq } = room.position();
-        // Where the room was made in this very step nothing is written yet, and nothing was said.
-        let shown =
-            self.fanout.shown(role.at_least(Role::Moderator)).max(if self.fanout.next().is_none() { seq } else { 0 });
+        let Position { epoch, .. } = room.position();
+        // Live frames bring what is gathered.
+        let shown = self.fanout.shown(role.at_least(Role::Moderator));
         let resumed = match from {
-            Some(from) => room.resume(at.log, from, viewer, self.now)?,
-            None => Resumed::Snapshot(room.snapshot(at.log, viewer, self.now)?),
+            Some(from) => room.resume(at.log, from, shown, viewer, self.now)?,
+            None => Resumed::Snapshot(room.snapshot(at.log, shown, viewer, self.now)?),
         };
         let mut seen =
             SeenData { epoch, seq: shown, resumed: false, events: None, messages: None, my_reactions: Mine::new() };

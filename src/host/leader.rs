@@ -9,6 +9,7 @@ use crate::protocol::shard::{Begin, Crowd, Down, MOST_SHARDS, Pushed, RELAY_DEGR
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use crate::room::{Overlay, Tail, Write};
+use crate::settings::FrameBudgetPer;
 use crate::user::{Blocks, hash};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -213,10 +214,13 @@ impl Host {
         Shape { version, shards, budget: self.frame_share(shards) }
     }
 
-    /// Frames a second that each object of the room may send.
+    /// Frames a second that each object of a room with so many shards may send.
     fn frame_share(&self, shards: u32) -> u64 {
-        let _ = shards;
-        24_000
+        let budget = self.settings.frame_budget;
+        match self.settings.frame_budget_per {
+            FrameBudgetPer::Object => budget,
+            FrameBudgetPer::Process => budget / u64::from(shards.max(1)),
+        }
     }
 
     /// How many users and guests are online in the whole room.

@@ -196,11 +196,13 @@ impl Host {
         waking: Waking,
     ) -> Read<Self> {
         let room = Room::load(&id, settings.clone(), at.log, at.now)?;
+        let mut audience = Audience::default();
+        audience.set_frame_budget(settings.frame_budget);
         let mut host = Self {
             id,
             settings,
             fanout: Fanout::default(),
-            audience: Audience::default(),
+            audience,
             draining: Draining::default(),
             bridge: Draining::default(),
             bridging: Bridging::default(),
@@ -249,6 +251,11 @@ impl Host {
     /// Which wake this is, where there was something to wake to.
     pub fn woke(&mut self, waking: Waking) {
         self.waking = waking;
+    }
+
+    /// Whether so much happens that frames are gathered, at `now` (ms).
+    pub fn is_busy(&self, now: u64) -> bool {
+        self.audience.is_hot(self.now.max(now))
     }
 
     /// Whether the storage is empty, so that PostgreSQL has to be asked before anything is answered.
@@ -351,10 +358,27 @@ impl Host {
         Effects::default()
     }
 
-    /// Sends what is due, counts, and says when to come back.
     fn finish(&mut self, mut effects: Effects) -> Effects {
+        self.settle(&mut effects);
+        self.wind_up(effects)
+    }
+
+    /// Adds what else is to be kept, and lets those who resume, and shards, follow.
+    fn settle(&mut self, effects: &mut Effects) {
         self.lead();
-        if self.room.is_some() && self.audience.take_stats(self.now) {
+        if effects.broken {
+            effects.write = Write::default();
+        }
+        if let Some(room) = &mut self.room {
+            effects.write.state.append(&mut self.state);
+            room.follow(&effects.write, self.now);
+            self.spread.ship(&effects.write);
+        }
+    }
+
+    /// Sends what is due, counts, and says when to come back.
+    fn wind_up(&mut self, mut effects: Effects) -> Effects {
+        if self.room.is_some() && !self.fanout.holds(self.now) && self.audience.take_stats(self.now) {
             let line = self.stats_line();
             let all = To::Many(self.audience.list(Class::All));
             self.broadcast(all, line, &mut effects);
@@ -371,22 +395,19 @@ impl Host {
         if effects.broken {
             effects.write = Write::default();
         }
-        let mut last = 0;
-        if let Some(room) = &mut self.room {
-            effects.write.state.append(&mut self.state);
-            room.follow(&effects.write, self.now);
-            last = room.last_at();
-            self.spread.ship(&effects.write);
-        }
+        let last = self.room.as_ref().map_or(0, Room::last_at);
         effects.look = self.audience.unheard(self.now);
         let write = &effects.write;
         self.counters.rows_written +=
             count(usize::from(write.append.is_some()) + write.rewrite.len() + write.state.len());
-        let soon = self.audience.next_soon().into_iter().chain(self.fanout.next()).chain(self.unheard.due);
-        let now = self.now;
-        let parts = self.leads_soon().into_iter().chain(self.follows_soon()).filter(|due| *due > now);
-        effects.push = self.leads_soon().is_some_and(|due| due <= self.now);
+        // What the room counts rides along with what is gathered.
+        let stats = self.audience.stats_due().filter(|_| !self.fanout.holds(self.now));
+        let next = self.fanout.next(&self.audience, self.now);
+        let soon = self.audience.next_soon().into_iter().chain(stats).chain(next).chain(self.unheard.due);
+        let (now, parts) = (self.now, self.leads_soon());
+        effects.push = parts.is_some_and(|due| due <= now);
         effects.up = self.has_up();
+        let parts = parts.into_iter().chain(self.follows_soon()).filter(|due| *due > now);
         effects.soon = soon.chain(self.bridge_soon()).chain(parts).min();
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
@@ -414,8 +435,13 @@ impl Host {
     }
 
     fn show(&mut self, events: Vec<LogEvent>, effects: &mut Effects) {
+        if !self.fanout.take(events, &mut self.audience, self.now) {
+            return;
+        }
         let before = effects.out.len();
-        let alone = self.fanout.show(events, self.id.as_str(), &mut self.audience, self.now, &mut effects.out);
+        let rider = self.audience.take_stats(self.now).then(|| self.stats_line());
+        let (id, audience, out) = (self.id.as_str(), &mut self.audience, &mut effects.out);
+        let alone = self.fanout.show(id, audience, self.now, rider.as_deref(), out);
         let (mut bytes, mut own) = (0, Vec::new());
         for (index, out) in effects.out.iter().skip(before).enumerate() {
             match out {
@@ -434,6 +460,9 @@ impl Host {
 
     fn broadcast(&mut self, to: To, line: Line, effects: &mut Effects) {
         let bytes = line.len();
+        if let To::Many(sockets) = &to {
+            self.audience.count_frames(1, sockets.len(), self.now);
+        }
         effects.out.push(Out::Send(to, line));
         self.account(bytes, effects);
     }

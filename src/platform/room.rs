@@ -2,6 +2,7 @@
 
 mod alarm;
 mod effects;
+mod queue;
 
 use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
@@ -56,6 +57,7 @@ struct Inner {
     /// The platform is about to end this object; nothing happens in it any more.
     ended: Cell<bool>,
     lookup: RefCell<Option<Lookup>>,
+    queue: RefCell<queue::Queue>,
 }
 
 pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
@@ -259,6 +261,7 @@ impl Inner {
         if self.load().is_ok()
             && let Some(id) = self.number(socket)
         {
+            self.handle_queue_of(id);
             self.numbers.delete(socket.as_ref());
             // A socket that the room closed may end late, and its number be another one's by then.
             let ended: &JsValue = socket.as_ref();
@@ -321,6 +324,7 @@ impl DurableObject for Room {
             absent_until: Cell::new(0),
             ended: Cell::new(false),
             lookup: RefCell::default(),
+            queue: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -346,10 +350,18 @@ impl DurableObject for Room {
         let done = match message {
             WebSocketIncomingMessage::String(text) => {
                 let parsed = ClientFrame::parse(&text);
+                if self.inner.gathers(&parsed) {
+                    self.inner.queue(id, parsed, text.len());
+                    return Ok(());
+                }
+                self.inner.handle_queue_of(id);
                 self.inner.ask_first(id, &parsed).await;
                 self.inner.step(|host, at| ((), host.parsed(at, id, parsed)))
             }
-            WebSocketIncomingMessage::Binary(_) => self.inner.step(|host, at| ((), host.binary(at, id))),
+            WebSocketIncomingMessage::Binary(_) => {
+                self.inner.handle_queue_of(id);
+                self.inner.step(|host, at| ((), host.binary(at, id)))
+            }
         };
         if let Err(error) = done {
             part(&ws, &error, 1_000);

@@ -47,6 +47,21 @@ fn not_found() -> ChatError {
     ChatError::new(ErrorCode::MessageNotFound, "There is no such message in this room.").field("message_id")
 }
 
+/// Takes what an earlier edit said out of its row, which may be among those that the step changes already.
+fn forget_edit(cx: &Context<'_>, edit_seq: Option<u64>, step: &mut Step) -> Result<(), Failure> {
+    let Some(seq) = edit_seq else { return Ok(()) };
+    let changed = step.write.rewrite.iter().position(|row| (row.first()..=row.last).contains(&seq));
+    let row = match changed {
+        Some(at) => Some(step.write.rewrite.swap_remove(at)),
+        None => cx.log.row_with(seq)?,
+    };
+    if let Some(mut row) = row {
+        row.events.iter_mut().filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
+        step.write.rewrite.push(row);
+    }
+    Ok(())
+}
+
 /// A message in the row that holds it.
 pub(super) struct Found {
     row: Row,
@@ -163,8 +178,7 @@ impl Room {
         }
         let mut step = Step::default();
         if let Some(found) = found {
-            step.write.rewrite.extend(self.without_edit(cx, found.message.edit_seq)?);
-            let edit_seq = self.last_seq + 1;
+            let (earlier, edit_seq) = (found.message.edit_seq, self.last_seq + 1);
             step.write.rewrite.push(found.changed(|message| {
                 message.content.clone_from(&clean.content);
                 message.text.clone_from(&clean.text);
@@ -174,8 +188,9 @@ impl Room {
                 message.edited_at = Some(edited_at);
                 message.edit_seq = Some(edit_seq);
             }));
+            forget_edit(cx, earlier, &mut step)?;
         } else {
-            step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
+            forget_edit(cx, self.edits.of(message_id), &mut step)?;
             self.edits.set(message_id, Some(self.last_seq + 1), &mut step);
         }
         let body = Body::MessageEdited {
@@ -235,11 +250,12 @@ impl Room {
         }
         let unseen = found.as_ref().is_some_and(|found| found.visible_at > deleted_at);
         if let Some(found) = found {
-            step.write.rewrite.extend(self.without_edit(cx, found.message.edit_seq)?);
+            let edited = found.message.edit_seq;
             step.write.rewrite.push(found.changed(|message| message.redact(deleted_at)));
+            forget_edit(cx, edited, &mut step)?;
             step.write.state.push((reactions::key(message_id.seq()), None));
         } else {
-            step.write.rewrite.extend(self.without_edit(cx, self.edits.of(message_id))?);
+            forget_edit(cx, self.edits.of(message_id), &mut step)?;
             self.edits.set(message_id, None, &mut step);
         }
         let KnownMessage { no, user_id: author, audience, .. } = author;
@@ -249,14 +265,6 @@ impl Room {
         self.unpin_deleted(&mut step, cx.now, &[message_id], (&who.user_id, sender.role));
         self.seal(&mut step);
         Ok((Deleted { message_id, seq: Some(seq), deleted_at: rfc3339(deleted_at) }, step))
-    }
-
-    /// The row of an earlier edit, without what it said.
-    fn without_edit(&self, cx: &Context<'_>, edit_seq: Option<u64>) -> Result<Option<Row>, Failure> {
-        let Some(seq) = edit_seq else { return Ok(None) };
-        let Some(mut row) = cx.log.row_with(seq)? else { return Ok(None) };
-        let edit = row.events.iter_mut().find(|event| event.seq == seq);
-        Ok(edit.map(|event| event.body.forget_edit()).map(|()| row))
     }
 
     /// Reacts to a message, or takes a reaction back; a repeat changes nothing.

@@ -86,6 +86,34 @@ pub trait Log {
     fn bytes(&self) -> u64;
 }
 
+/// How many rows are read at first where it is not known how many events each holds.
+pub(super) const FEW: u32 = 16;
+
+/// The rows after `seq` that hold about so many events, as far as there are any: a row of a busy room holds many.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn rows_with(log: &dyn Log, seq: u64, events: usize) -> Read<Vec<Row>> {
+    let (mut rows, mut held, mut after, mut limit) = (Vec::new(), 0, seq, FEW);
+    loop {
+        let batch = log.rows_after(after, limit)?;
+        let ends = batch.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+        after = batch.last().map_or(after, |row| row.last);
+        held += batch.iter().map(|row| row.events.len()).sum::<usize>();
+        rows.extend(batch);
+        if ends || held >= events {
+            return Ok(rows);
+        }
+        limit = in_proportion(events - held, rows.len(), held);
+    }
+}
+
+/// How many rows to read for so many more, where so many rows held so many.
+pub(super) fn in_proportion(wanted: usize, rows: usize, held: usize) -> u32 {
+    let limit = wanted.saturating_mul(rows).div_ceil(held.max(1));
+    u32::try_from(limit).unwrap_or(u32::MAX).clamp(1, 500)
+}
+
 /// What one step wants written, in one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -139,6 +167,7 @@ impl Write {
             }
             (own, row) => *own = own.take().or(row),
         }
+        self.state.retain(|(known, _)| state.iter().all(|(key, _)| key != known));
         self.state.extend(state);
         self.dedupe.extend(dedupe);
         self.forget_to = self.forget_to.max(forget_to);

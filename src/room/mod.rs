@@ -34,7 +34,7 @@ pub use change::{Deleted, Edited};
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
 pub use limits::is_apart;
-pub use log::{Log, Read, Row, StorageFault, Write};
+pub use log::{Log, Read, Row, StorageFault, Write, rows_with};
 pub use message::{Sender, Sent};
 pub use moderation::{BanData, DeletedData, RoleData};
 pub use overlay::Overlay;

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// What is kept in memory at most, in events and in bytes of their lines, and as much of whole answers.
-const KEPT: (usize, usize) = (500, 512 * 1024);
+const KEPT: (usize, usize) = (1_000, 512 * 1024);
+/// Whole answers kept at most.
+const ANSWERS: usize = 200;
 /// Nobody came back for so long, ms: nothing is kept.
 const IDLE: u64 = 10_000;
 /// Beyond so many bytes of lines a snapshot is less, whoever asks.
@@ -53,8 +55,8 @@ pub(super) struct Recent {
     after: Option<u64>,
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Whole answers, newest last: after which `seq`, and whether to moderators.
-    answers: VecDeque<((u64, bool), Rc<RawValue>)>,
+    /// Whole answers, newest last: after which `seq`, up to which, and whether to moderators.
+    answers: VecDeque<((u64, u64, bool), Rc<RawValue>)>,
     used: u64,
 }
 
@@ -107,7 +109,6 @@ impl Recent {
         if write.append.is_none() && write.rewrite.is_empty() && write.forget_to.is_none() {
             return;
         }
-        self.answers.clear();
         for event in write.rewrite.iter().flat_map(|row: &Row| &row.events) {
             if let Ok(at) = self.entries.binary_search_by_key(&event.seq, |entry| entry.event.seq)
                 && let Some(entry) = self.entries.get_mut(at)
@@ -115,6 +116,7 @@ impl Recent {
                 self.bytes = self.bytes.saturating_sub(entry.bytes());
                 *entry = Entry::new(event.clone(), room_id);
                 self.bytes += entry.bytes();
+                self.answers.clear();
             }
         }
         for event in write.append.iter().flat_map(|row| &row.events) {
@@ -125,13 +127,16 @@ impl Recent {
             self.bytes = self.bytes.saturating_sub(first.bytes());
             self.after = Some(first.event.seq);
         }
+        // Nobody is given those any more.
+        let after = self.after;
+        self.answers.retain(|((seq, ..), _)| Some(*seq) >= after);
     }
 
-    /// The events after `seq` that the viewer may see at `now`, as a JSON array; nothing where they are more than `most`
-    /// bytes.
-    pub(super) fn after(
+    /// The events after `seq` up to `upto` that the viewer may see at `now`, as a JSON array; nothing where they are
+    /// more than `most` bytes.
+    pub(super) fn between(
         &mut self,
-        seq: u64,
+        (seq, upto): (u64, u64),
         viewer: Viewer<'_>,
         now: u64,
         room_id: &str,
@@ -139,22 +144,23 @@ impl Recent {
     ) -> Option<Rc<RawValue>> {
         self.used = now;
         let first = self.entries.partition_point(|entry| entry.event.seq <= seq);
+        let end = self.entries.partition_point(|entry| entry.event.seq <= upto).max(first);
         let moderator = viewer.role.at_least(Role::Moderator);
         let of_one =
             |entry: &Entry| matches!(&entry.event.audience, Audience::User(user) if viewer.user_id == Some(user));
         // Nothing here is seen by this viewer alone, nor by others and not by this one, nor later.
         let common = moderator
             || (viewer.blocks.is_empty()
-                && self.entries.back().is_none_or(|last| last.event.visible_at <= now)
-                && !self.entries.range(first..).any(of_one));
-        let key = (seq, moderator);
+                && self.entries.range(first..end).next_back().is_none_or(|last| last.event.visible_at <= now)
+                && !self.entries.range(first..end).any(of_one));
+        let key = (seq, upto, moderator);
         if common && let Some((_, answer)) = self.answers.iter().find(|(known, _)| *known == key) {
             return Some(answer.clone());
         }
         let (mut lines, mut bytes) = (Vec::new(), 0);
         // Only the last counts of a message matter.
         let mut counted: BTreeMap<MessageId, usize> = BTreeMap::new();
-        for entry in self.entries.range_mut(first..) {
+        for entry in self.entries.range_mut(first..end) {
             let Some(line) = entry.line(viewer, now, room_id) else { continue };
             bytes += line.len();
             if bytes > most {
@@ -175,7 +181,7 @@ impl Recent {
             let size = |answers: &VecDeque<(_, Rc<RawValue>)>| -> usize {
                 answers.iter().map(|(_, answer)| answer.get().len()).sum()
             };
-            while size(&self.answers) > KEPT.1 {
+            while self.answers.len() > ANSWERS || size(&self.answers) > KEPT.1 {
                 self.answers.pop_front();
             }
         }

@@ -1,5 +1,6 @@
 //! What a viewer who was away missed: exactly the events, or a snapshot where that cannot be had.
 
+use super::log::{FEW, in_proportion};
 use super::reactions::Reactions;
 use super::recent::Recent;
 use super::{Log, Read, Room, SCAN, Viewer, view};
@@ -35,19 +36,20 @@ pub struct Snapshot {
 }
 
 impl Room {
-    /// What `viewer`, who was at `from`, has missed up to the log's end at `now`.
+    /// What `viewer`, who was at `from`, has missed at `now` up to the event `upto`; the rest comes live.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn resume(&mut self, log: &dyn Log, from: Position, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
-        let missed = self.last_seq.checked_sub(from.seq);
-        if from.epoch != self.epoch || missed.is_none_or(|missed| missed > MOST_EVENTS) {
-            return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+    pub fn resume(&mut self, log: &dyn Log, from: Position, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Resumed> {
+        let upto = upto.min(self.last_seq);
+        let ahead = from.epoch != self.epoch || from.seq > self.last_seq;
+        if ahead || upto.saturating_sub(from.seq) > MOST_EVENTS {
+            return self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot);
         }
         let mut read = None;
         if !self.recent.reaches(from.seq) {
             let Some(missed) = Recent::read(log, from.seq, self.id.as_str())? else {
-                return self.snapshot(log, viewer, now).map(Resumed::Snapshot);
+                return self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot);
             };
             if missed.is_small() {
                 self.recent = missed;
@@ -56,9 +58,9 @@ impl Room {
             }
         }
         let recent = read.as_mut().unwrap_or(&mut self.recent);
-        match recent.after(from.seq, viewer, now, self.id.as_str(), MOST_BYTES) {
+        match recent.between((from.seq, upto), viewer, now, self.id.as_str(), MOST_BYTES) {
             Some(events) => Ok(Resumed::Events(events)),
-            None => self.snapshot(log, viewer, now).map(Resumed::Snapshot),
+            None => self.snapshot(log, upto, viewer, now).map(Resumed::Snapshot),
         }
     }
 
@@ -83,24 +85,27 @@ impl Room {
         Ok(waiting.into())
     }
 
-    /// The newest messages, as many as the room's `history_limit` says.
+    /// The newest messages up to the event `upto`, as many as the room's `history_limit` says.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn snapshot(&self, log: &dyn Log, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
+    pub fn snapshot(&self, log: &dyn Log, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
         let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
         let limit = own.unwrap_or(self.settings.message_history_limit);
-        let (mut newest, mut scanned, mut before) = (Vec::new(), 0, u64::MAX);
+        let (mut newest, mut scanned, mut before, mut rows) = (Vec::new(), 0, u64::MAX, FEW);
         // Where little of what was said is for this viewer, the search for more of it ends somewhere.
         while newest.len() < limit && scanned < MOST_SCANNED {
-            let batch = log.rows_before(before, SCAN)?;
+            let batch = log.rows_before(before, rows)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
             scanned += batch.len();
             let events = batch.into_iter().flat_map(|row| row.events.into_iter().rev());
-            let shown =
-                |event: &LogEvent| matches!(event.body, Body::NewMessage(_)) && view(event, viewer, now).is_some();
+            let shown = |event: &LogEvent| {
+                let is_message = matches!(event.body, Body::NewMessage(_));
+                is_message && event.seq <= upto && view(event, viewer, now).is_some()
+            };
             newest.extend(events.filter(shown).take(limit - newest.len()));
+            rows = in_proportion(limit - newest.len(), scanned, newest.len()).min(SCAN);
         }
         let wanted: Vec<_> = newest.iter().rev().collect();
         self.messages(log, &wanted, viewer)

@@ -422,7 +422,7 @@ proptest! {
         name in select(vec![
             "RATE_LIMIT_MESSAGES", "RATE_LIMIT_WINDOW", "RATE_LIMIT_SERVICE_MESSAGES", "RATE_LIMIT_SERVICE_WINDOW",
             "MAX_MESSAGE_LENGTH", "MESSAGE_HISTORY_LIMIT", "AUTO_CREATE_ROOMS", "ROOM_CREATION", "ALLOWED_ORIGINS",
-            "CLIENT_IP", "DEV_TOKENS", "DRAINS",
+            "CLIENT_IP", "DEV_TOKENS", "DRAINS", "FRAME_BUDGET", "FRAME_BUDGET_PER",
         ]),
         value in "\\PC{0,20}|[0-9]{0,30}|-?[0-9]{1,4}|true|member|https?://[a-z.:*/0-9]{0,20}(,.{0,9})?|x-forwarded-for:[0-9]{0,5}",
     ) {

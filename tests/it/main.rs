@@ -16,6 +16,7 @@ mod bridge;
 mod decoders;
 mod drain;
 mod filters;
+mod frames;
 mod golden;
 mod history;
 mod limits;

@@ -155,7 +155,7 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
     }
     let mut fanout = Fanout::begin(START, 0, Vec::new());
     let (mut now, mut said) = (START, 0);
-    while said < events.len() || fanout.next().is_some() {
+    while said < events.len() || fanout.next(&audience, now).is_some() {
         let batch = (1 + random(&mut state) % 3).min((events.len() - said) as u64) as usize;
         let new = events[said..said + batch].to_vec();
         said += batch;
@@ -166,7 +166,9 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
             let waiting = before.iter().filter(|event| event.visible_at > now).cloned().collect();
             let shown: Vec<_> = followers.values().map(|follower| follower.seq).collect();
             let mut out = Vec::new();
-            fanout.show(Vec::new(), ROOM, &mut audience, now, &mut out);
+            if fanout.take(Vec::new(), &mut audience, now) {
+                fanout.show(ROOM, &mut audience, now, None, &mut out);
+            }
             deliver(&mut followers, out).map_err(|id| format!("gap of {id} at {shown:?}"))?;
             fanout = Fanout::begin(START, before.last().map_or(0, |event| event.seq), waiting);
             // Whoever was not told of the hidden end of the log asks for it.
@@ -175,7 +177,9 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
             }
         }
         let mut out = Vec::new();
-        fanout.show(new, ROOM, &mut audience, now, &mut out);
+        if fanout.take(new, &mut audience, now) {
+            fanout.show(ROOM, &mut audience, now, None, &mut out);
+        }
         deliver(&mut followers, out).map_err(|id| format!("a gap in what {} is shown", VIEWERS[id as usize - 1].0))?;
 
         let log = stored(&events[..said]);
@@ -188,13 +192,14 @@ fn check(seed: u64, late: u64) -> Result<(), String> {
                 .filter(|event| view(event, viewer, now).is_some())
                 .map(|event| event.seq)
                 .collect();
-            let Resumed::Events(events) = room.resume(&log, Position { epoch: START, seq: 0 }, viewer, now).unwrap()
+            let Resumed::Events(events) =
+                room.resume(&log, Position { epoch: START, seq: 0 }, u64::MAX, viewer, now).unwrap()
             else {
                 return Err("no resume".into());
             };
             let lines: Vec<Value> = serde_json::from_str(events.get()).unwrap();
             let resumed = seqs(lines.iter().map(ToString::to_string));
-            let snapshot = room.snapshot(&log, viewer, now).unwrap();
+            let snapshot = room.snapshot(&log, u64::MAX, viewer, now).unwrap();
             let snapshot = seqs(snapshot.messages.iter().map(ToString::to_string));
             let page = room.page(&log, PageQuery::Page { page: 1, limit: 100 }, viewer, now).unwrap();
             let mut page = seqs(page.held.iter().map(ToString::to_string));

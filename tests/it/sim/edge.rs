@@ -3,8 +3,8 @@
 use super::event::{Event, Frame};
 use super::truth::{Looker, name_of};
 use super::{Checked, Sim, ensure, role_of};
-use edge_chat::audience::SocketId;
-use edge_chat::protocol::{Audience, Body, MessageId};
+use edge_chat::audience::{FRAME_BUDGET, SocketId};
+use edge_chat::protocol::{Audience, Body, LogEvent, MessageId};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -149,16 +149,25 @@ impl Sim {
         ensure!(data["epoch"] == self.truth.epoch, "V1: a reply of epoch {}", data["epoch"]);
         let to = data["seq"].as_u64().unwrap_or(u64::MAX);
         ensure!(to <= last, "V2: a reply says that {} is at {to}, and the log ends at {last}", who.user);
+        // What is gathered comes live, within a second.
+        let gathers = if self.settings.frame_budget < FRAME_BUDGET { 1_000 } else { 0 };
+        let is_left = |event: &&LogEvent| {
+            event.seq > to
+                && now >= event.at.max(event.visible_at) + gathers
+                && self.truth.sees(who, event, now) == Some(true)
+        };
+        let left = self.truth.events.iter().find(is_left);
+        ensure!(left.is_none(), "V4: {} is brought to {to} only, and not shown {left:?}", who.user);
         let near = from.filter(|(epoch, seq)| *epoch == self.truth.epoch && last.checked_sub(*seq).is_some());
         if data["resumed"] == true {
             let Some((_, from)) = near else { return Err("V5: resumed from nowhere".into()) };
             let none = Vec::new();
             let lines = data["events"].as_array().unwrap_or(&none);
             let mut expected = Vec::new();
-            for event in &self.truth.events[from as usize..] {
+            for event in self.truth.events.iter().filter(|event| (from + 1..=to).contains(&event.seq)) {
                 let shown = lines.iter().any(|line| line["seq"] == event.seq);
                 match self.truth.sees(who, event, now) {
-                    Some(true) if shown || !self.truth.made_up(event.seq, last) => expected.push(event.seq),
+                    Some(true) if shown || !self.truth.made_up(event.seq, to) => expected.push(event.seq),
                     None if shown => expected.push(event.seq),
                     _ => {}
                 }
@@ -175,10 +184,11 @@ impl Sim {
         let none = Vec::new();
         let messages = data["messages"].as_array().unwrap_or(&none);
         let known = who.blocks.is_some() || who.is_moderator();
-        let newest = self.truth.events.iter().rev().filter_map(|event| match &event.body {
-            Body::NewMessage(message) if self.truth.sees(who, event, now) == Some(true) => Some(message.message_id),
-            _ => None,
-        });
+        let newest =
+            self.truth.events.iter().rev().filter(|event| event.seq <= to).filter_map(|event| match &event.body {
+                Body::NewMessage(message) if self.truth.sees(who, event, now) == Some(true) => Some(message.message_id),
+                _ => None,
+            });
         let newest: Vec<_> = newest.take(HISTORY).map(|id| id.to_string()).collect();
         let given: Vec<_> = messages.iter().rev().filter_map(|message| message["message_id"].as_str()).collect();
         ensure!(!known || given == newest, "V5: {} is given {given:?} instead of {newest:?}", who.user);

@@ -67,8 +67,9 @@ pub(super) enum Event {
     /// A call over REST: whose, what, and by which name it is asked.
     Rest(usize, String, Box<Ask>),
     RestAnswer(usize, String, Option<Result<Value, String>>),
-    /// The room's timer and alarm.
+    /// The room's timer and alarm, and the end of the wait of frames that are gathered.
     Timer(u64, u64),
+    Queue(u64),
     Alarm(u64, u32),
     /// A batch reaches PostgreSQL, an answer the room.
     Batch(u64, Rc<str>, bool),
@@ -111,6 +112,7 @@ impl fmt::Debug for Event {
             Self::Rest(client, name, ask) => write!(f, "client {client} → room: {name} {ask:?}"),
             Self::RestAnswer(client, name, answer) => write!(f, "room → client {client}: {name} {answer:?}"),
             Self::Timer(life, at) => write!(f, "room: timer {at} of life {life}"),
+            Self::Queue(life) => write!(f, "room: handles what waits, life {life}"),
             Self::Alarm(number, tries) => write!(f, "room: alarm {number}, try {tries}"),
             Self::Batch(call, body, answered) => write!(f, "room → postgres: call {call} {answered} {body}"),
             Self::Drained(call, drained) => write!(f, "postgres → room: call {call} {drained:?}"),

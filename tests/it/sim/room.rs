@@ -7,8 +7,8 @@ use crate::memory::{Flaw, MemoryLog};
 use crate::world::ROOM;
 use edge_chat::audience::{Attachment, Out, SocketId, To, gather};
 use edge_chat::host::{Effects, Host, Moment, Waking};
-use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::{RoomCall, Standing};
+use edge_chat::protocol::{ChatError, ClientFrame, RoomId};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,8 @@ pub(super) struct RoomNode {
     /// Upgrades that wait for what PostgreSQL remembers.
     pub knocking: Vec<usize>,
     pub absent_until: u64,
+    /// Frames that wait for others.
+    pub queue: Vec<(SocketId, Result<ClientFrame, ChatError>)>,
     entropy: u64,
 }
 
@@ -240,6 +242,7 @@ impl Sim {
         self.room.now = 0;
         self.bridge.running = None;
         self.room.knocking.clear();
+        self.room.queue.clear();
         self.room.news.clear();
         self.room.absent_until = 0;
         if let Some(handler) = self.room.handler.take() {

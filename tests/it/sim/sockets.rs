@@ -108,10 +108,32 @@ impl Sim {
         }
         let ahead = self.mutant == Mutant::ShowsDelayed && (joins || text.contains("\"catch_up\""));
         let parsed = ClientFrame::parse(text);
+        let now = self.heap.now.saturating_add_signed(self.room.skew);
+        if self.room.host.as_ref().is_some_and(|host| host.gathers(&parsed, now)) {
+            if self.room.queue.is_empty() {
+                self.heap.after(20, Event::Queue(self.room.life));
+            }
+            self.room.queue.push((id, parsed));
+            return Ok(());
+        }
+        self.handle_queue(None, Some(id))?;
+        if !self.load()? {
+            return Ok(());
+        }
         self.step(|host, at| {
             let early = Moment { now: at.now + if ahead { 6_000 } else { 0 }, entropy: at.entropy, log: at.log };
             ((), host.parsed(&early, id, parsed))
         })?;
+        Ok(())
+    }
+
+    /// Frames that were gathered in this life, or before something of this socket that must not overtake them.
+    pub(super) fn handle_queue(&mut self, life: Option<u64>, of: Option<SocketId>) -> Checked {
+        let waits = self.room.queue.iter().any(|(id, _)| of.is_none_or(|of| of == *id));
+        if waits && life.is_none_or(|life| life == self.room.life) {
+            let frames = std::mem::take(&mut self.room.queue);
+            self.step(|host, at| ((), host.frames(at, frames)))?;
+        }
         Ok(())
     }
 
@@ -131,6 +153,7 @@ impl Sim {
             return Ok(());
         }
         let Some(id) = self.number(conn) else { return Ok(()) };
+        self.handle_queue(None, Some(id))?;
         self.room.numbers.remove(&conn);
         // The number may be another socket's by now.
         if self.mutant != Mutant::OldCloseEndsNew && self.room.sockets.get(&id) != Some(&conn) {

@@ -1,0 +1,145 @@
+//! When frames are gathered: one costs the same whatever it holds, so above a budget events leave together.
+
+use super::Audience;
+use crate::auth::Role;
+use crate::protocol::Body;
+
+/// `FRAME_BUDGET` where nothing is set, frames a second.
+pub const FRAME_BUDGET: u64 = 24_000;
+/// The window at that budget is a twentieth of a millisecond for each socket, between these, ms.
+const PER_SOCKET: u64 = FRAME_BUDGET / 20;
+const WINDOW: (u64, u64) = (50, 1_000);
+const SECOND: u64 = 1_000;
+
+/// How many frames a second the events would take if each left alone, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Frames a second.
+    budget: u64,
+    /// The second that is counted now, in seconds since 1970, its frames and those of the one before.
+    second: u64,
+    frames: u64,
+    before: u64,
+    hot: bool,
+    /// When events left last, ms.
+    left_at: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { budget: FRAME_BUDGET, second: 0, frames: 0, before: 0, hot: false, left_at: 0 }
+    }
+}
+
+impl Pace {
+    /// Frames within the last second, taking those of the second before as spread evenly.
+    fn rate(&self, now: u64) -> u64 {
+        let of_before = |frames: u64| frames.saturating_mul(SECOND - now % SECOND) / SECOND;
+        match (now / SECOND).saturating_sub(self.second) {
+            0 => self.frames.saturating_add(of_before(self.before)),
+            1 => of_before(self.frames),
+            _ => 0,
+        }
+    }
+
+    fn add(&mut self, frames: u64, now: u64) {
+        let second = now / SECOND;
+        if second != self.second {
+            self.before = if second == self.second + 1 { self.frames } else { 0 };
+            (self.second, self.frames) = (second, 0);
+        }
+        self.frames = self.frames.saturating_add(frames);
+        self.hot = self.is_hot(now) || self.rate(now) > self.budget;
+    }
+
+    /// Once above the budget, until below two thirds of it.
+    fn is_hot(&self, now: u64) -> bool {
+        self.hot && self.rate(now).saturating_mul(3) >= self.budget.saturating_mul(2)
+    }
+
+    fn window(&self, sockets: u64) -> u64 {
+        let (least, most) = WINDOW;
+        (sockets.saturating_mul(PER_SOCKET) / self.budget.max(1)).clamp(least, most)
+    }
+}
+
+impl Audience {
+    /// How many frames a second these sockets may be sent before events are gathered.
+    pub fn set_frame_budget(&mut self, frames: u64) {
+        self.pace.budget = frames;
+    }
+
+    /// Counts events, or what else goes to so many sockets each.
+    pub fn count_frames(&mut self, events: usize, sockets: usize, now: u64) {
+        let frames = u64::try_from(events.saturating_mul(sockets)).unwrap_or(u64::MAX);
+        self.pace.add(frames, now);
+    }
+
+    /// Whether events are gathered at `now` (ms).
+    pub fn is_hot(&self, now: u64) -> bool {
+        self.pace.is_hot(now)
+    }
+
+    /// Until when events are gathered, ms; none while the room is calm.
+    pub fn gathers_until(&self, now: u64) -> Option<u64> {
+        let sockets = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);
+        self.is_hot(now).then(|| self.pace.left_at.saturating_add(self.pace.window(sockets)))
+    }
+
+    /// Events have left.
+    pub(super) fn events_left(&mut self, now: u64) {
+        self.pace.left_at = now;
+    }
+}
+
+/// Whether an event leaves at once also from a hot room: what keeps order, and what brings closings.
+pub(super) fn is_urgent(body: &Body) -> bool {
+    match body {
+        Body::MessageDeleted { role, .. } => role.at_least(Role::Moderator),
+        Body::MessagesDeleted { .. } | Body::Banned { .. } | Body::Unbanned { .. } => true,
+        Body::Room { .. } | Body::Role { .. } => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(budget: u64) -> Pace {
+        Pace { budget, ..Pace::default() }
+    }
+
+    #[test]
+    fn hot_above_the_budget_and_calm_below_two_thirds_of_it() {
+        let mut pace = pace(1_200);
+        let mut at = |frames: u64, now: u64| {
+            pace.add(frames, now);
+            pace.is_hot(now)
+        };
+        assert!(!at(1_200, 10_000));
+        assert!(at(1, 10_001));
+        // Half of the second before counts half: 1,200, 799.
+        assert!(at(600, 11_500));
+        assert!(at(500, 12_500));
+        assert!(!at(0, 12_700));
+        // As hot as before it went calm is not hot enough.
+        assert!(!at(400, 12_701));
+        assert!(at(900, 12_702));
+    }
+
+    #[test]
+    fn a_silence_is_calm_without_being_told() {
+        let mut pace = pace(10);
+        pace.add(1_000, 10_999);
+        assert!(pace.is_hot(10_999) && pace.is_hot(11_900));
+        assert!(!pace.is_hot(12_000) && pace.rate(12_000) == 0 && pace.rate(99_000) == 0);
+    }
+
+    #[test]
+    fn windows_grow_with_the_sockets_and_shrink_with_the_budget() {
+        let window = |budget: u64, sockets: u64| pace(budget).window(sockets);
+        assert_eq!([0, 1_000, 1_020, 15_000, 30_000].map(|n| window(FRAME_BUDGET, n)), [50, 50, 51, 750, 1_000]);
+        assert_eq!([1_200, 12_000, 240_000, 10_000_000].map(|n| window(n, 1_000)), [1_000, 100, 50, 50]);
+    }
+}
