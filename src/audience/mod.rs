@@ -4,6 +4,7 @@ mod alive;
 mod blocks;
 mod fanout;
 mod gather;
+mod ladder;
 mod pace;
 mod presence;
 mod probe;
@@ -12,6 +13,7 @@ mod socket;
 pub use alive::Silent;
 pub use fanout::Fanout;
 pub use gather::gather;
+pub use ladder::Level;
 pub use pace::FRAME_BUDGET;
 pub use presence::Gone;
 pub use probe::Reading;
@@ -28,8 +30,6 @@ use socket::Socket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Up to so many users a room shows each join, leave and typing.
-pub const INTIMATE: usize = 100;
 /// How long a socket may wait before it joins, ms.
 const JOIN_WITHIN: u64 = 10_000;
 
@@ -82,6 +82,7 @@ pub struct Audience {
     /// What is known of users who are here and block somebody.
     blocks: BTreeMap<UserId, Standing>,
     lists: Lists,
+    ladder: ladder::Ladder,
     /// (when, which): each socket's next deadline, so that a tick looks only at those that are due.
     deadlines: BTreeSet<(u64, SocketId)>,
     /// (when, who): users whose last tab was closed.
@@ -123,6 +124,8 @@ impl Audience {
         self.hold(socket);
         if joined {
             self.enter(id);
+            // Who stayed was told before.
+            self.level_told();
         }
     }
 
@@ -217,11 +220,6 @@ impl Audience {
     /// The sockets of one user.
     pub fn list_of(&self, user: &str) -> Rc<[SocketId]> {
         self.users.get(user).map_or_else(|| Rc::from([]), |present| present.sockets.iter().copied().collect())
-    }
-
-    /// How many users and guests are here.
-    pub fn online(&self) -> (usize, usize) {
-        (self.users.len(), self.guests.len())
     }
 
     /// How many sockets there are, joined or not.

@@ -1,8 +1,8 @@
 //! Joining: who one is, whether one may, and what one gets to see first.
 
 use super::frames::{Done, data};
-use super::{Effects, Host, Mine, Moment};
-use crate::audience::{INTIMATE, SocketId, To};
+use super::{Effects, Host, LeftOut, Mine, Moment, is_nothing};
+use crate::audience::{SocketId, To};
 use crate::auth::{Identity, Role};
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
@@ -31,6 +31,8 @@ struct Joined<'a> {
     online_guests: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Member>>,
+    #[serde(skip_serializing_if = "is_nothing")]
+    left_out: LeftOut,
     reconnect: Reconnect,
     #[serde(flatten)]
     seen: SeenData,
@@ -173,7 +175,8 @@ impl Host {
             me,
             online_users: online.0,
             online_guests: online.1,
-            members: (online.0 <= INTIMATE).then(|| self.audience.members().collect()),
+            members: self.audience.is_intimate().then(|| self.audience.members().collect()),
+            left_out: self.audience.level().left_out(),
             reconnect: Reconnect { base_ms: RECONNECT_BASE, spread_ms: RECONNECT_SPREAD },
             seen,
         }))

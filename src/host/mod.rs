@@ -443,10 +443,13 @@ impl Host {
             online_users: usize,
             online_guests: usize,
             message_count: u64,
+            #[serde(skip_serializing_if = "is_nothing")]
+            left_out: LeftOut,
         }
         let (online_users, online_guests) = self.audience.online();
         let message_count = self.room.as_ref().map_or(0, Room::message_count);
-        wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count })
+        let left_out = self.audience.level().left_out();
+        wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count, left_out })
     }
 
     /// Says why, and closes.
@@ -498,6 +501,13 @@ fn count(n: usize) -> u64 {
 /// The parts that a command needs at once.
 fn context<'a>(at: &Moment<'a>, now: u64, audience: &'a Audience) -> Context<'a> {
     Context { now, entropy: at.entropy, log: at.log, present: audience }
+}
+
+/// Names of events that are not sent, as viewers are told.
+type LeftOut = &'static [&'static str];
+
+fn is_nothing(left_out: &LeftOut) -> bool {
+    left_out.is_empty()
 }
 
 /// A map of one's own reactions, as replies show it.
