@@ -10,6 +10,7 @@ export class People {
   #note = h("p", { class: "people-note" });
   #blocked = h("div", { class: "blocked", hidden: true });
   #model = null;
+  #asking = false;
   #host;
 
   panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": "People in this room", part: "people", tabindex: "-1" }, this.#list, this.#note, this.#blocked);
@@ -32,6 +33,17 @@ export class People {
     this.button.hidden = model.self === null;
     this.#number.textContent = `${online_users + online_guests} online`;
     if (!this.panel.hidden) this.#fill();
+  }
+
+  /** Names those who are here again, once the room tells of each who comes and goes. */
+  async refresh(model) {
+    if (model.members || this.#asking || model.leftOut.includes("user_joined")) return;
+    this.#asking = true;
+    const list = await this.#host.chat?.members({ limit: 100 }).catch(() => null);
+    this.#asking = false;
+    if (!list || model !== this.#model || model.leftOut.includes("user_joined")) return;
+    model.present(list);
+    this.#host.redraw();
   }
 
   #toggle(open = this.panel.hidden) {
