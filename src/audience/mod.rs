@@ -8,6 +8,7 @@ mod ladder;
 mod pace;
 mod presence;
 mod probe;
+mod sample;
 mod socket;
 
 pub use alive::Silent;
