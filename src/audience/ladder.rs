@@ -62,6 +62,8 @@ pub(super) struct Ladder {
     told: Level,
     /// Users and guests of the whole room, where it is split and only some of them are here.
     total: Option<(usize, usize)>,
+    /// As the room sets it.
+    sample_above: Option<u32>,
 }
 
 impl Audience {
@@ -82,6 +84,16 @@ impl Audience {
             self.stats_dirty = true;
             self.assess();
         }
+    }
+
+    /// Above how many messages a second the room wants a sample, once it is large.
+    pub fn set_sample_above(&mut self, messages: Option<u32>) {
+        self.ladder.sample_above = messages;
+    }
+
+    /// Above how many messages a second there is a sample now.
+    pub(super) fn samples_above(&self) -> Option<u32> {
+        self.ladder.sample_above.filter(|_| self.level() == Level::Large)
     }
 
     /// Somebody came or went.

@@ -65,6 +65,11 @@ pub enum Class {
     Moderators,
 }
 
+impl Class {
+    /// Those who may see different things.
+    const APART: [Self; 2] = [Self::Plain, Self::Moderators];
+}
+
 #[derive(Debug, Default)]
 struct Lists {
     all: Option<Rc<[SocketId]>>,

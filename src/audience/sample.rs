@@ -77,7 +77,10 @@ mod tests {
         assert_eq!(kept(20, 5, 4), [39, 20, 20, 20]);
         let mut sampler = Sampler::default();
         let times = (0..3_000).filter(|at| !sampler.leaves_out(&said(1_000_000 + at, |_| {}), 4));
-        assert_eq!(times.collect::<Vec<_>>(), [0, 1, 2, 3, 250, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_250, 2_500, 2_750]);
+        assert_eq!(
+            times.collect::<Vec<_>>(),
+            [0, 1, 2, 3, 250, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_250, 2_500, 2_750]
+        );
     }
 
     #[test]
