@@ -64,7 +64,7 @@ export class People {
     if (!this.#host.menu.isOpen) this.#list.replaceChildren(...people.map((user) => this.#personOf(user, user.user_id === self?.user_id)));
     const unnamed = Math.max(0, stats.online_users - people.length);
     const parts = [
-      unnamed > 0 ? `${people.length > 0 ? "and " : ""}${count(unnamed, "other", "others")}` : null,
+      unnamed > 0 ? (people.length > 0 ? `and ${count(unnamed, "other", "others")}` : `${unnamed.toLocaleString("en")} signed in`) : null,
       stats.online_guests > 0 ? `${count(stats.online_guests, "guest")} watching` : null,
     ].filter(Boolean);
     this.#note.textContent = people.length + parts.length === 0 ? "Nobody is signed in." : parts.join(", ");
