@@ -171,6 +171,26 @@ test("typing is said at most every three seconds, the last word included", async
   assert.deepEqual(said(), [true, true, false], "what was sent is no longer being typed");
 });
 
+test("where nobody is shown typing it is not said, and what was left out is told", async (t) => {
+  const { chat, wire } = await connected(t);
+  const told = [];
+  chat.on("left_out", ({ count }) => told.push(count));
+  const left_out = ["user_joined", "user_left", "user_typing"];
+  wire().joins({ left_out });
+  chat.typing(true);
+  assert.deepEqual([chat.leftOut, wire().last("typing")], [left_out, undefined]);
+  wire().says({ event: "room_stats", data: { online_users: 90, online_guests: 0, message_count: 1 } });
+  chat.typing(true);
+  assert.deepEqual([chat.leftOut, wire().last("typing").data], [[], { room_id: "r", is_typing: true }]);
+  wire().says({ event: "room_stats", data: { online_users: 101, online_guests: 0, message_count: 1, left_out } });
+  t.mock.timers.tick(4_000);
+  chat.typing(true);
+  assert.equal(wire().sent.filter((frame) => frame.event === "typing").length, 1);
+  wire().says({ at: { epoch: EPOCH, from: 10, to: 15, left_out: 4 } }, event(15));
+  wire().says({ at: { epoch: EPOCH, from: 15, to: 16, left_out: 0 } }, event(16));
+  assert.deepEqual(told, [4]);
+});
+
 test("leaving says so and stays away", async (t) => {
   const { chat, wire, states } = await connected(t);
   wire().joins();

@@ -80,6 +80,22 @@ test("V4: an `at` that begins after the cursor, or of another epoch, is a gap", 
   assert.deepEqual(other.value, { epoch: EPOCH + 1, seq: 3 });
 });
 
+test("V4: what was left out is counted once, and not where a catch-up brought it", () => {
+  const position = positionAt(10);
+  const sampled = (from, to, left_out) => ({ at: { epoch: EPOCH, from, to, left_out } });
+  position.take([sampled(10, 20, 7), event(20)]);
+  position.take([sampled(10, 20, 7), event(20)]);
+  // A frame may hold nothing else.
+  position.take([sampled(18, 22, 2)]);
+  assert.equal(position.takeLeftOut(), 9);
+  assert.equal(position.takeLeftOut(), 0);
+  position.take([sampled(25, 30, 4), event(30)]);
+  position.take([sampled(30, 36, 5), event(36)]);
+  assert.equal(position.catchingUp, true);
+  position.adopt({ epoch: EPOCH, seq: 30, resumed: true, events: [event(23), event(28), event(30)] });
+  assert.deepEqual([position.takeLeftOut(), position.seq], [5, 36]);
+});
+
 test("V4: a gap among what was held back asks again", () => {
   const position = positionAt(1);
   position.take([event(3)]);
@@ -293,4 +309,27 @@ test("presence and typing follow the room, and typing lapses", () => {
   assert.deepEqual([...model.members.keys()], ["ada", "bob"]);
   model.apply({ event: "room_stats", data: { online_users: 5, online_guests: 2, message_count: 11 } }, 0);
   assert.deepEqual(model.stats, { online_users: 5, online_guests: 2, message_count: 11 });
+});
+
+test("a room that grows tells no more who is there, and one that shrinks again is asked", () => {
+  const model = joinedModel();
+  model.apply({ event: "user_typing", data: { ...user("cid"), is_typing: true } }, 1000);
+  const stats = { online_users: 101, online_guests: 0, message_count: 9 };
+  model.apply({ event: "room_stats", data: { ...stats, left_out: ["user_joined", "user_left", "user_typing"] } }, 1000);
+  assert.deepEqual([model.leftOut.length, model.members, model.typing(1000)], [3, null, []]);
+  model.apply({ event: "user_joined", data: user("dan") }, 1000);
+  model.apply({ event: "room_stats", data: stats }, 1000);
+  assert.deepEqual(model.leftOut, []);
+  model.present({ members: [{ ...user("ada"), online: true }, { ...user("owner"), online: false }] });
+  model.apply({ event: "user_joined", data: user("eve") }, 1000);
+  assert.deepEqual([...model.members.keys()], ["ada", "eve"]);
+});
+
+test("what was not shown is counted until the list is whole again", () => {
+  const model = joinedModel();
+  model.sampled({ count: 3 });
+  model.sampled({ count: 4 });
+  assert.equal(model.notShown, 7);
+  model.snapshot({ messages: [message(12)] });
+  assert.equal(model.notShown, 0);
 });

@@ -35,6 +35,8 @@ const MOST_ROUNDS = 10;
  * - `unsent` `{client_id, content, type, reply_to?, mentions?, metadata?, at, late, reply}`: a message that
  *   this page left unanswered before it was loaded anew. It is sent again and `reply` settles as `send`
  *   does; where it is `late`, older than an hour, it is not: `send` it with its `client_id`, or `forget` it
+ * - `left_out` `{count}`: so many messages were said that a large room did not send to this viewer; history has
+ *   them. Which events a room of this size does not send at all is in `leftOut`
  * - `event` `{event, data, seq}`: everything that the room says, once and in order; the same
  *   again under its own name (`new_message`, `room_stats`, …) with `data` and the envelope.
  *   What each `data` holds is in docs/protocol.md. Those of keeping order:
@@ -60,10 +62,16 @@ class Chat extends Acts {
   #patience = Promise.resolve();
   #joins = 0;
 
+  /** Names of events that the room does not send now, for there are too many here: `user_joined`, `user_typing` … */
+  leftOut = [];
+
   constructor(options) {
     super(options);
     this.#unsent = new Unsent(options.tabStorage);
     this.on("state", () => this.#typed());
+    const counted = ({ left_out = [] }) => (this.leftOut = left_out);
+    this.on("room_stats", counted);
+    this.on("joined", counted);
     this.on("joined", ({ self }) => {
       this.#joins += 1;
       if (self?.user_id) this.#takeUp(self.user_id);
@@ -105,9 +113,12 @@ class Chat extends Acts {
     return this.request("react", { message_id, reaction, remove });
   }
 
-  /** Says that the user is typing, at most every 3 s; or that they stopped. Lost when offline. */
+  /**
+   * Says that the user is typing, at most every 3 s; or that they stopped. Lost when offline, and in a room that
+   * shows nobody typing.
+   */
   typing(is_typing) {
-    if (this.state !== "online") return;
+    if (this.state !== "online" || this.leftOut.includes("user_typing")) return;
     this.#timers.cancel("typing");
     const wait = this.#typingSentAt + TYPING_EVERY_MS - Date.now();
     // The server drops what comes sooner, and nothing is said again unless a key is pressed.

@@ -72,6 +72,7 @@ export class EdgeChat extends HTMLElement {
   #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
   #jumpText = h("span", {});
   #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
+  #notShown = h("p", { class: "not-shown", hidden: true });
   #typing = new TypingLine();
   #modes = h("ul", { class: "modes", "aria-label": "Modes of this room", hidden: true });
 
@@ -86,7 +87,7 @@ export class EdgeChat extends HTMLElement {
         this.#strip.element, this.#strip.live,
         this.#pins.element,
         h("div", { class: "middle" }, this.#missed.pill, this.list.scroller, this.#empty, this.#jump),
-        this.#typing.element,
+        this.#notShown, this.#typing.element,
         this.#modes,
         this.#composer.element,
         this.#desk.panel,
@@ -165,6 +166,10 @@ export class EdgeChat extends HTMLElement {
       this.redraw();
     });
     chat.on("unsent", (item) => this.#sending.takeUp(item));
+    chat.on("left_out", (said) => {
+      this.model.sampled(said);
+      this.redraw();
+    });
     chat.on("event", (envelope) => this.#event(envelope));
   }
 
@@ -181,7 +186,10 @@ export class EdgeChat extends HTMLElement {
   #event(envelope) {
     this.model.apply(envelope, Date.now());
     const { event, data } = envelope;
-    if (event === "room_stats") this.#stats();
+    if (event === "room_stats") {
+      this.#stats();
+      this.#people.refresh(this.model);
+    }
     if (/^messages?_(deleted|edited)$/.test(event)) this.#pins.forget(data.message_ids ?? [data.message_id]);
     if (event === "room_updated") this.#composer.release();
     this.#desk.event(event);
@@ -283,7 +291,9 @@ export class EdgeChat extends HTMLElement {
 
   async #react(message, reaction, remove) {
     await this.attempt(
-      this.#chat.react(message.message_id, reaction, { remove }).then(() => {
+      this.#chat.react(message.message_id, reaction, { remove }).then((data) => {
+        // Its event may come a little later.
+        this.model.apply({ event: "reaction_updated", data }, Date.now());
         this.model.setMine(message.message_id, reaction, !remove);
         this.redraw();
       }),
@@ -345,6 +355,8 @@ export class EdgeChat extends HTMLElement {
       this.#composer.enable(why, model.can("announce"));
     }
     this.#drawModes();
+    this.#notShown.hidden = model.notShown === 0;
+    this.#notShown.textContent = `${count(model.notShown, "message")} not shown, there are too many at once`;
     this.#typing.render(model);
     this.#drawJump();
   }

@@ -1,13 +1,15 @@
 //! From events to frames: each event is encoded once, each class of viewers gets one frame with its position.
 
 use super::pace::is_urgent;
-use super::{Audience, Class, Out, SocketId, To};
+use super::sample::{Sampler, concerned};
+use super::{Audience, Class, Level, Out, SocketId, To};
 use crate::auth::Role;
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{Audience as SeenBy, LogEvent, UserId};
+use crate::protocol::{Audience as SeenBy, Body, LogEvent, UserId};
 use crate::room::{Row, Viewer, view};
 use crate::user::hash;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// At least so often, ms, a frame says where the log stands.
@@ -23,6 +25,8 @@ struct Shown {
     position_at: u64,
     /// No event was sent since the object was built anew.
     fresh: bool,
+    /// From when on they may see the first event that does not wait for others, of those not shown, ms.
+    pressing: Option<u64>,
 }
 
 /// The follower that shows the log to viewers: moderators at once, others from `visible_at` on, and in a hot room both
@@ -36,16 +40,20 @@ pub struct Fanout {
     waiting: VecDeque<LogEvent>,
     /// Up to here events count as frames that want to leave.
     counted: u64,
+    sampler: Sampler,
+    /// Which of those that wait are not in the sample.
+    left_out: BTreeSet<u64>,
 }
 
 impl Fanout {
     /// Viewers have seen everything up to `seq` before this object was built, but those below moderator nothing of
     /// `waiting`, the log's last events.
     pub fn begin(epoch: u64, seq: u64, waiting: Vec<LogEvent>) -> Self {
-        let moderators = Shown { seq, upto: seq, position_at: 0, fresh: true };
+        let moderators = Shown { seq, upto: seq, fresh: true, ..Shown::default() };
         let seen = waiting.first().map_or(seq, |event| event.seq.saturating_sub(1));
-        let plain = Shown { seq: seen, upto: seen, ..moderators };
-        Self { epoch, plain, moderators, waiting: waiting.into(), counted: seen }
+        let pressing = waiting.first().map(|event| event.visible_at);
+        let plain = Shown { seq: seen, upto: seen, pressing, ..moderators };
+        Self { epoch, plain, moderators, waiting: waiting.into(), counted: seen, ..Self::default() }
     }
 
     /// How far a viewer of this class has been shown the log; what live frames bring begins after it.
@@ -77,9 +85,43 @@ impl Fanout {
 
     /// When something that waits leaves, as it is seen at `now`, ms.
     pub fn next(&self, audience: &Audience, now: u64) -> Option<u64> {
-        let visible = self.waiting.front()?.visible_at;
-        let due = if self.waits_for_moderators() { 0 } else { visible };
+        let due = Class::APART.into_iter().filter_map(|class| self.due(class, audience.level())).min()?;
         Some(due.max(audience.gathers_until(now).unwrap_or(0)))
+    }
+
+    /// When these viewers' next frame leaves a room that is not hot, ms: what does not wait takes with it what does.
+    fn due(&self, class: Class, level: Level) -> Option<u64> {
+        let (shown, first) = match class {
+            Class::Moderators => (&self.moderators, self.waiting.get(self.unshown())?.at),
+            _ => (&self.plain, self.waiting.front()?.visible_at),
+        };
+        Some(first.saturating_add(level.gathers()).min(shown.pressing.unwrap_or(u64::MAX)))
+    }
+
+    /// Whether an event of these leaves for its own sake, and not only when others do or its window is over.
+    fn presses(&self, event: &LogEvent, class: Class, level: Level) -> bool {
+        let gathered = level.gathers() > 0 && matches!(event.body, Body::Reaction { .. });
+        let hidden = matches!(event.audience, SeenBy::Moderators | SeenBy::Internal);
+        !gathered && (class == Class::Moderators || !(hidden || self.left_out.contains(&event.seq)))
+    }
+
+    fn push(&mut self, event: LogEvent, audience: &Audience) {
+        let level = audience.level();
+        if audience.samples_above().is_some_and(|above| self.sampler.leaves_out(&event, above)) {
+            self.left_out.insert(event.seq);
+        }
+        if self.presses(&event, Class::Moderators, level) {
+            self.moderators.pressing.get_or_insert(event.at);
+        }
+        if self.presses(&event, Class::Plain, level) {
+            self.plain.pressing.get_or_insert(event.visible_at);
+        }
+        self.waiting.push_back(event);
+    }
+
+    /// Where those begin that moderators were not shown.
+    fn unshown(&self) -> usize {
+        self.waiting.partition_point(|event| event.seq <= self.moderators.upto)
     }
 
     fn waits_for_moderators(&self) -> bool {
@@ -100,15 +142,17 @@ impl Fanout {
     /// enough; then [`Self::show`].
     pub fn take(&mut self, events: Vec<LogEvent>, audience: &mut Audience, now: u64) -> bool {
         let urgent = events.iter().any(|event| is_urgent(&event.body));
-        self.waiting.extend(events);
-        let ready = self.ready(now);
+        events.into_iter().for_each(|event| self.push(event, audience));
+        let (ready, level) = (self.ready(now), audience.level());
         let counted = self.waiting.partition_point(|event| event.seq <= self.counted);
         if let Some(last) = ready.checked_sub(1).and_then(|last| self.waiting.get(last)) {
             self.counted = self.counted.max(last.seq);
-            audience.count_frames(ready.saturating_sub(counted), audience.socket_count(), now);
+            let new = self.waiting.iter().take(ready).skip(counted);
+            let new = new.filter(|event| self.presses(event, Class::Plain, level)).count();
+            audience.count_frames(new, audience.socket_count(), now);
         }
-        let due = || audience.gathers_until(now).is_none_or(|until| until <= now);
-        self.holds(now) && (urgent || due())
+        let due = Class::APART.into_iter().any(|class| self.due(class, level).is_some_and(|due| due <= now));
+        due && (urgent || audience.gathers_until(now).is_none_or(|until| until <= now))
     }
 
     /// Shows everything that may be seen by now, with `rider` as the last line of every frame. How many of the frames,
@@ -127,8 +171,10 @@ impl Fanout {
             Some(lines.entry(seen.variant()).or_insert_with(|| seen.line(room_id)).clone())
         };
         audience.events_left(now);
-        let ready = self.ready(now);
-        let new = self.waiting.partition_point(|event| event.seq <= self.moderators.upto);
+        let level = audience.level();
+        let is_due = |class: Class| self.due(class, level).is_some_and(|due| due <= now);
+        let ready = if is_due(Class::Plain) { self.ready(now) } else { 0 };
+        let new = if is_due(Class::Moderators) { self.unshown() } else { self.waiting.len() };
 
         let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
         // Whoever has an event of their own among these, or does not want to hear an author of one, gets a frame of
@@ -143,6 +189,11 @@ impl Fanout {
             let authors: Vec<_> = authors.into_iter().map(|user| hash(user)).collect();
             own.extend(audience.deaf_to(&authors).cloned());
         }
+        for event in self.waiting.iter().take(ready).filter(|event| self.left_out.contains(&event.seq)) {
+            if let Body::NewMessage(message) = &event.body {
+                own.extend(concerned(message).map(str::to_owned));
+            }
+        }
         let mut apart = BTreeSet::new();
         let before = out.len();
         for user in &own {
@@ -151,8 +202,9 @@ impl Fanout {
             let sockets: Rc<[SocketId]> = sockets.iter().copied().filter(below).collect();
             let Some(to) = plain_to.filter(|_| !sockets.is_empty()) else { continue };
             let viewer = Viewer { user_id: Some(user), blocks: audience.blocks_of(Some(user)), ..Viewer::PLAIN };
-            let mut frame = wire::position(self.epoch, self.plain.seq, to).to_string();
-            for line in self.waiting.iter().take(ready).filter_map(|event| line_of(event, viewer)) {
+            let (lines, left_out) = self.lines(0..ready, level, viewer, &mut line_of);
+            let mut frame = wire::sampled(self.epoch, self.plain.seq, to, left_out).to_string();
+            for (_, line) in lines {
                 frame.push('\n');
                 frame.push_str(&line);
             }
@@ -161,14 +213,12 @@ impl Fanout {
             out.push(Out::Send(To::Many(sockets), frame));
         }
         let alone = out.len() - before;
-        let plain: Vec<_> =
-            self.waiting.iter().take(ready).filter_map(|e| Some((e.seq, line_of(e, Viewer::PLAIN)?))).collect();
-        let moderators: Vec<_> =
-            self.waiting.iter().skip(new).filter_map(|e| Some((e.seq, line_of(e, Viewer::MODERATOR)?))).collect();
-        let moderators_to = self.waiting.back().map(|event| event.seq).filter(|last| *last > self.moderators.upto);
+        let plain = self.lines(0..ready, level, Viewer::PLAIN, &mut line_of);
+        let moderators = self.lines(new..self.waiting.len(), level, Viewer::MODERATOR, &mut line_of);
+        let moderators_to = self.waiting.range(new..).next_back().map(|event| event.seq);
         let plain = with(self.plain.frame(self.epoch, plain, plain_to, now), rider);
         let moderators = with(self.moderators.frame(self.epoch, moderators, moderators_to, now), rider);
-        self.waiting.drain(..ready);
+        self.forget(ready, plain_to, moderators_to, level);
         match (plain, moderators) {
             (Some(plain), Some(moderators)) if plain == moderators && apart.is_empty() => {
                 out.push(Out::Send(To::Many(audience.list(Class::All)), plain));
@@ -187,6 +237,51 @@ impl Fanout {
             }
         }
         alone
+    }
+
+    /// What a viewer is shown of those in this range, and how many messages of them are left out. Of a message's
+    /// reactions that were gathered the last has all counts.
+    fn lines(
+        &self,
+        range: Range<usize>,
+        level: Level,
+        viewer: Viewer<'_>,
+        line_of: &mut impl FnMut(&LogEvent, Viewer<'_>) -> Option<Line>,
+    ) -> (Vec<(u64, Line)>, u64) {
+        let (mut lines, mut left_out, mut counted) = (Vec::new(), 0, BTreeSet::new());
+        for event in self.waiting.range(range).rev() {
+            let older = match &event.body {
+                Body::Reaction { message_id, .. } if level.gathers() > 0 => !counted.insert(*message_id),
+                _ => false,
+            };
+            let Some(line) = line_of(event, viewer).filter(|_| !older) else { continue };
+            if self.is_left_out(event, viewer) {
+                left_out += 1;
+            } else {
+                lines.push((event.seq, line));
+            }
+        }
+        lines.reverse();
+        (lines, left_out)
+    }
+
+    fn is_left_out(&self, event: &LogEvent, viewer: Viewer<'_>) -> bool {
+        let concerns = |message| concerned(message).any(|user| viewer.user_id == Some(user));
+        let Body::NewMessage(message) = &event.body else { return false };
+        self.left_out.contains(&event.seq) && !viewer.role.at_least(Role::Moderator) && !concerns(message)
+    }
+
+    /// Up to there all were shown: those below moderator the first `ready` that waited.
+    fn forget(&mut self, ready: usize, plain_to: Option<u64>, moderators_to: Option<u64>, level: Level) {
+        if moderators_to.is_some() {
+            self.moderators.pressing = None;
+        }
+        if let Some(to) = plain_to {
+            self.waiting.drain(..ready);
+            self.left_out = self.left_out.split_off(&(to + 1));
+            let pressing = self.waiting.iter().find(|event| self.presses(event, Class::Plain, level));
+            self.plain.pressing = pressing.map(|event| event.visible_at);
+        }
     }
 }
 
@@ -209,15 +304,23 @@ impl Shown {
     }
 
     /// The frame for lines up to `to`, with a position where it is not simply the next event.
-    fn frame(&mut self, epoch: u64, lines: Vec<(u64, Line)>, to: Option<u64>, now: u64) -> Option<Line> {
+    fn frame(
+        &mut self,
+        epoch: u64,
+        (lines, left_out): (Vec<(u64, Line)>, u64),
+        to: Option<u64>,
+        now: u64,
+    ) -> Option<Line> {
         let to = to?;
         self.upto = to;
+        if lines.is_empty() && left_out == 0 {
+            return None;
+        }
         let from = self.seq;
-        let first = lines.first()?.0;
         let consecutive = lines.iter().zip(from + 1..).all(|((seq, _), next)| *seq == next);
         let due = self.position_at.saturating_add(POSITION_EVERY) <= now;
         let ends = lines.last().is_some_and(|(seq, _)| *seq == to);
-        let bare = consecutive && ends && !self.fresh && !due && first == from + 1;
+        let bare = consecutive && ends && !self.fresh && !due && left_out == 0;
         self.seq = to;
         if bare && let [(_, line)] = lines.as_slice() {
             return Some(line.clone());
@@ -226,7 +329,7 @@ impl Shown {
         if !bare {
             self.position_at = now;
             self.fresh = false;
-            frame.push_str(&wire::position(epoch, from, to));
+            frame.push_str(&wire::sampled(epoch, from, to, left_out));
         }
         for (_, line) in &lines {
             if !frame.is_empty() {

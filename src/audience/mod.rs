@@ -4,14 +4,17 @@ mod alive;
 mod blocks;
 mod fanout;
 mod gather;
+mod ladder;
 mod pace;
 mod presence;
 mod probe;
+mod sample;
 mod socket;
 
 pub use alive::Silent;
 pub use fanout::Fanout;
 pub use gather::gather;
+pub use ladder::Level;
 pub use pace::FRAME_BUDGET;
 pub use presence::Gone;
 pub use probe::Reading;
@@ -29,8 +32,6 @@ use socket::Socket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Up to so many users a room shows each join, leave and typing.
-pub const INTIMATE: usize = 100;
 /// How long a socket may wait before it joins, ms.
 const JOIN_WITHIN: u64 = 10_000;
 
@@ -65,6 +66,11 @@ pub enum Class {
     Moderators,
 }
 
+impl Class {
+    /// Those who may see different things.
+    const APART: [Self; 2] = [Self::Plain, Self::Moderators];
+}
+
 #[derive(Debug, Default)]
 struct Lists {
     all: Option<Rc<[SocketId]>>,
@@ -83,6 +89,7 @@ pub struct Audience {
     /// What is known of users who are here and block somebody.
     blocks: BTreeMap<UserId, Standing>,
     lists: Lists,
+    ladder: ladder::Ladder,
     /// (when, which): each socket's next deadline, so that a tick looks only at those that are due.
     deadlines: BTreeSet<(u64, SocketId)>,
     /// (when, who): users whose last tab was closed.
@@ -91,8 +98,6 @@ pub struct Audience {
     sent: u64,
     pace: pace::Pace,
     looking: alive::Looking,
-    /// The room is split: not everybody is here.
-    split: bool,
     /// Users who are in other objects of the room: with a role above member, and whom the command that is carried out
     /// may mention.
     staff_elsewhere: BTreeMap<UserId, Role>,
@@ -130,6 +135,8 @@ impl Audience {
         self.hold(socket);
         if joined {
             self.enter(id);
+            // Who stayed was told before.
+            self.level_told();
         }
     }
 
@@ -226,11 +233,6 @@ impl Audience {
         self.users.get(user).map_or_else(|| Rc::from([]), |present| present.sockets.iter().copied().collect())
     }
 
-    /// How many users and guests are here.
-    pub fn online(&self) -> (usize, usize) {
-        (self.users.len(), self.guests.len())
-    }
-
     /// How many sockets there are, joined or not.
     pub fn socket_count(&self) -> usize {
         self.sockets.len()
@@ -244,12 +246,6 @@ impl Audience {
             avatar: present.avatar.clone(),
             role: present.sockets.first().map_or(present.role, |id| self.role(*id)),
         })
-    }
-
-    /// Whether the room is split, so that not everybody is here.
-    pub fn set_split(&mut self, split: bool) {
-        self.stats_dirty |= self.split != split;
-        self.split = split;
     }
 
     /// Users with a role above member who are in other objects of the room.

@@ -1,6 +1,6 @@
 //! Who is here: a user is one however many tabs, and gone 5 s after the last of them.
 
-use super::{Audience, INTIMATE, Lists, SocketId, socket::Socket};
+use super::{Audience, Level, Lists, SocketId, socket::Socket};
 use crate::auth::Role;
 use crate::protocol::UserId;
 
@@ -42,6 +42,7 @@ impl Audience {
         let Some(socket) = self.sockets.get(&id) else { return false };
         let Some(who) = &socket.attachment.identity else {
             *self.guests.entry(socket.attachment.guest.clone()).or_default() += 1;
+            self.assess();
             return false;
         };
         let new = !self.users.contains_key(&who.user_id);
@@ -66,6 +67,7 @@ impl Audience {
         present.username.clone_from(&who.username);
         present.lowercase = who.username.to_lowercase();
         present.avatar.clone_from(&who.avatar);
+        self.assess();
         new
     }
 
@@ -80,6 +82,7 @@ impl Audience {
                 }
             }
             self.stats_dirty = true;
+            self.assess();
             return;
         };
         if let Some(present) = self.users.get_mut(&who.user_id) {
@@ -104,12 +107,13 @@ impl Audience {
                 gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
             }
         }
+        self.assess();
         gone
     }
 
     /// Whether each coming, going and typing is shown.
     pub fn is_intimate(&self) -> bool {
-        !self.split && self.users.len() <= INTIMATE
+        self.level() == Level::Intimate
     }
 
     /// Somebody types, or stopped; whether the others are to be told.
@@ -138,13 +142,18 @@ impl Audience {
         if due {
             self.stats_dirty = false;
             self.stats_at = now;
+            self.level_told();
         }
         due
     }
 
     /// When `room_stats` is due, ms.
     pub fn stats_due(&self) -> Option<u64> {
-        let every = if self.is_intimate() { STATS_EVERY } else { STATS_EVERY_LARGE };
+        let every = match self.level() {
+            _ if self.level_is_news() => 0,
+            Level::Intimate => STATS_EVERY,
+            Level::Busy | Level::Large => STATS_EVERY_LARGE,
+        };
         self.stats_dirty.then(|| self.stats_at.saturating_add(every))
     }
 

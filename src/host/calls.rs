@@ -79,7 +79,13 @@ impl Host {
     }
 
     fn room_data(&self, room: &Room) -> Box<RawValue> {
-        answer(&RoomData::new(self.id.as_str(), room.info(), self.online(), room.message_count(), room.pinned()))
+        answer(&RoomData::new(
+            self.id.as_str(),
+            room.info(),
+            self.audience.online(),
+            room.message_count(),
+            room.pinned(),
+        ))
     }
 
     fn ask(
@@ -207,7 +213,7 @@ impl Host {
 
     fn stats(&self) -> Box<RawValue> {
         let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
-        let (online_users, online_guests) = self.online();
+        let (online_users, online_guests) = self.audience.online();
         answer(&Stats {
             waking: self.waking.clone(),
             room_id: self.id.to_string(),

@@ -66,10 +66,6 @@ impl Following {
     pub(super) fn shape(&self) -> Shape {
         self.shape
     }
-
-    pub(super) fn totals(&self) -> &Totals {
-        &self.totals
-    }
 }
 
 impl Host {
@@ -102,7 +98,7 @@ impl Host {
             moving: false,
             move_at: 0,
         });
-        host.audience.set_split(true);
+        host.audience.set_total(Some((0, 0)));
         host.count_crowd();
         Ok(host)
     }
@@ -252,8 +248,8 @@ impl Host {
         if let Some(totals) = totals
             && totals != following.totals
         {
+            self.audience.set_total(Some((totals.users, totals.guests)));
             following.totals = totals;
-            self.audience.stats_changed();
         }
         if shape.version >= following.shape.version && shape != following.shape {
             following.moving |= shape.version > following.shape.version;
@@ -346,7 +342,7 @@ impl Host {
     fn count_crowd(&mut self) {
         let people = self.audience.take_people_changed();
         let Some(following) = &mut self.following else { return };
-        let (users, guests) = self.audience.online();
+        let (users, guests) = self.audience.here_count();
         let crowd = &mut following.crowd;
         (crowd.guests, crowd.sockets) = (guests, self.audience.socket_count());
         let elsewhere = &following.totals.strays;

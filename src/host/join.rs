@@ -1,8 +1,8 @@
 //! Joining: who one is, whether one may, and what one gets to see first.
 
 use super::frames::{Done, data};
-use super::{Effects, Host, Mine, Moment, close_reason};
-use crate::audience::{INTIMATE, Out, SocketId, To};
+use super::{Effects, Host, LeftOut, Mine, Moment, close_reason, is_nothing};
+use crate::audience::{Out, SocketId, To};
 use crate::auth::{Identity, Role};
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
@@ -31,6 +31,8 @@ struct Joined<'a> {
     online_guests: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Member>>,
+    #[serde(skip_serializing_if = "is_nothing")]
+    left_out: LeftOut,
     reconnect: Reconnect,
     #[serde(flatten)]
     seen: SeenData,
@@ -171,7 +173,7 @@ impl Host {
     ) -> Result<Done, Failure> {
         let seen = self.seen(at, resume, identity, role)?;
         let Some(room) = &self.room else { return Ok(Done::Silence) };
-        let online = self.online();
+        let online = self.audience.online();
         let me = SelfData {
             user_id: identity.map(|who| who.user_id.clone()),
             username: identity.map(|who| who.username.clone()),
@@ -187,7 +189,8 @@ impl Host {
             me,
             online_users: online.0,
             online_guests: online.1,
-            members: (online.0 <= INTIMATE && self.audience.is_intimate()).then(|| self.audience.members().collect()),
+            members: self.audience.is_intimate().then(|| self.audience.members().collect()),
+            left_out: self.audience.level().left_out(),
             reconnect: Reconnect { base_ms: RECONNECT_BASE, spread_ms: RECONNECT_SPREAD },
             seen,
         }))

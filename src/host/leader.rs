@@ -81,7 +81,8 @@ pub(super) struct Spread {
     shipped: VecDeque<Shipped>,
     bytes: usize,
     changed_at: u64,
-    /// As shards were told last, and when, ms.
+    /// Who is online in the whole room; as shards were told last, and when, ms.
+    totals: Totals,
     told: Totals,
     told_at: u64,
     /// Something that cannot wait was written.
@@ -223,20 +224,15 @@ impl Host {
         }
     }
 
-    /// How many users and guests are online in the whole room.
-    pub(super) fn online(&self) -> (usize, usize) {
-        let totals = self.totals();
-        (totals.users, totals.guests)
+    /// Counts who is online in the whole room, where it is split.
+    fn recount(&mut self) {
+        self.spread.totals = if self.spread.has_lanes() { self.counted() } else { Totals::default() };
+        let Totals { users, guests, .. } = self.spread.totals;
+        self.audience.set_total(self.spread.has_lanes().then_some((users, guests)));
     }
 
-    pub(super) fn totals(&self) -> Totals {
-        if let Some(following) = &self.following {
-            return following.totals().clone();
-        }
-        let (users, guests) = self.audience.online();
-        if !self.spread.has_lanes() {
-            return Totals { users, guests, strays: Blocks::default() };
-        }
+    fn counted(&self) -> Totals {
+        let (users, guests) = self.audience.here_count();
         let lanes = &self.spread.lanes;
         let told = lanes.iter().flat_map(|lane| lane.crowd.strays.hashes().iter().copied());
         let here: Vec<u64> = self.audience.here().map(|(user, _)| hash(user)).collect();
@@ -262,7 +258,7 @@ impl Host {
         if !self.spread.has_lanes() {
             return Vec::new();
         }
-        let (last, now, shape, totals) = (position.seq, self.now, self.shape(), self.totals());
+        let (last, now, shape, totals) = (position.seq, self.now, self.shape(), self.spread.totals.clone());
         let due: Vec<usize> = (0..self.spread.lanes.len())
             .filter(|n| {
                 let lane = self.spread.lanes.get(*n);
@@ -337,7 +333,7 @@ impl Host {
         let begin = self.room.as_ref().map(crate::room::Room::position).ok_or_else(no_room).and_then(|position| {
             let Tail { rows, state, reactions } =
                 Tail::of(at.log).map_err(|fault| self.told(fault.into(), &mut effects))?;
-            let (shape, totals) = (self.shape(), self.totals());
+            let (shape, totals) = (self.shape(), self.spread.totals.clone());
             Ok(Begin { v: VERSION, seq: position.seq, shape, totals, state, rows, reactions })
         });
         if let (Ok(begin), Some(lane)) =
@@ -373,7 +369,7 @@ impl Host {
             }
         }
         self.audience.set_mentioned(Vec::new());
-        let down = Down { shape: self.shape(), totals: self.totals(), answers };
+        let down = Down { shape: self.shape(), totals: self.spread.totals.clone(), answers };
         let later = self.finish(Effects::default());
         effects.absorb(later);
         (down, effects)
@@ -382,9 +378,7 @@ impl Host {
     fn crowds_changed(&mut self) {
         let staff = self.spread.lanes.iter().flat_map(|lane| lane.crowd.staff.iter().cloned());
         self.audience.set_staff_elsewhere(staff.collect());
-        if self.totals() != self.spread.told {
-            self.audience.stats_changed();
-        }
+        self.recount();
     }
 
     /// Tells shards of new totals, splits the room more or less, and sends those away whom a shard serves.
@@ -393,11 +387,12 @@ impl Host {
             return;
         }
         self.reshape();
-        if self.spread.has_lanes()
-            && self.spread.told_at.saturating_add(TOTALS_EVERY) <= self.now
-            && self.totals() != self.spread.told
-        {
-            (self.spread.told, self.spread.told_at) = (self.totals(), self.now);
+        if !self.spread.has_lanes() {
+            return;
+        }
+        self.recount();
+        if self.spread.told_at.saturating_add(TOTALS_EVERY) <= self.now && self.spread.totals != self.spread.told {
+            (self.spread.told, self.spread.told_at) = (self.spread.totals.clone(), self.now);
             self.greet_all();
         }
     }
@@ -408,7 +403,7 @@ impl Host {
         if !self.spread.has_lanes() {
             return None;
         }
-        let totals = (self.totals() != self.spread.told).then(|| self.spread.told_at.saturating_add(TOTALS_EVERY));
+        let totals = (self.spread.totals != self.spread.told).then(|| self.spread.told_at.saturating_add(TOTALS_EVERY));
         self.spread.next_push(last).into_iter().chain(totals).min()
     }
 
@@ -462,7 +457,7 @@ impl Host {
         if kept != self.spread.kept {
             self.spread.kept = kept;
             self.state.push((KEY_SHARDS.into(), Some(json(&kept))));
-            self.audience.set_split(self.spread.has_lanes());
+            self.recount();
         }
         if !self.spread.has_lanes() {
             self.spread.shipped.clear();
@@ -474,7 +469,7 @@ impl Host {
     pub(super) fn load_spread(&mut self, at: &Moment<'_>) -> crate::room::Read<()> {
         let text = at.log.value(KEY_SHARDS)?;
         self.spread = Spread::load(text.as_deref(), self.now);
-        self.audience.set_split(self.spread.has_lanes());
+        self.recount();
         Ok(())
     }
 

@@ -314,6 +314,13 @@ impl Host {
         self.finish(effects)
     }
 
+    /// The users and guests of the whole room, where it is split and only some of them are here, or none where all are.
+    pub fn set_total(&mut self, at: &Moment<'_>, total: Option<(usize, usize)>) -> Effects {
+        let effects = self.begin(at);
+        self.audience.set_total(total);
+        self.finish(effects)
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, at: &Moment<'_>) -> Effects {
         let mut effects = self.begin(at);
@@ -435,6 +442,7 @@ impl Host {
     }
 
     fn show(&mut self, events: Vec<LogEvent>, effects: &mut Effects) {
+        self.audience.set_sample_above(self.room.as_ref().and_then(|room| room.info().settings.sample_above));
         if !self.fanout.take(events, &mut self.audience, self.now) {
             return;
         }
@@ -487,10 +495,13 @@ impl Host {
             online_users: usize,
             online_guests: usize,
             message_count: u64,
+            #[serde(skip_serializing_if = "is_nothing")]
+            left_out: LeftOut,
         }
-        let (online_users, online_guests) = self.online();
+        let (online_users, online_guests) = self.audience.online();
         let message_count = self.room.as_ref().map_or(0, Room::message_count);
-        wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count })
+        let left_out = self.audience.level().left_out();
+        wire::event(None, "room_stats", &RoomStats { online_users, online_guests, message_count, left_out })
     }
 
     /// Says why, and closes.
@@ -547,6 +558,13 @@ fn count(n: usize) -> u64 {
 /// The parts that a command needs at once.
 fn context<'a>(at: &Moment<'a>, now: u64, audience: &'a Audience) -> Context<'a> {
     Context { now, entropy: at.entropy, log: at.log, present: audience }
+}
+
+/// Names of events that are not sent, as viewers are told.
+type LeftOut = &'static [&'static str];
+
+fn is_nothing(left_out: &LeftOut) -> bool {
+    left_out.is_empty()
 }
 
 /// A map of one's own reactions, as replies show it.

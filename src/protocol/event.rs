@@ -324,6 +324,9 @@ pub struct Message {
     /// The message that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
+    /// Who had said that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<UserId>,
     /// The service that said it in this user's name; the message counts against its rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_by: Option<UserId>,

@@ -99,6 +99,8 @@ pub struct RoomSettings {
     pub edit_window_s: Option<u64>,
     /// Instead of MESSAGE_HISTORY_LIMIT: 1–100 messages on join.
     pub history_limit: Option<u32>,
+    /// Messages a second above which viewers of a large room get a sample of them: 1–10,000; null: they get all.
+    pub sample_above: Option<u32>,
     /// So many viewers are expected: the room is split for them ahead of time; 1–1,000,000.
     pub expect_viewers: Option<u32>,
 }
@@ -123,6 +125,7 @@ impl Default for RoomSettings {
             max_message_length: None,
             edit_window_s: None,
             history_limit: None,
+            sample_above: None,
             expect_viewers: None,
         }
     }
@@ -258,6 +261,8 @@ impl RoomSettings {
             Some("`edit_window_s` is 1 to 31,536,000 seconds.")
         } else if outside(self.history_limit.map(u64::from), 1, 100) {
             Some("`history_limit` is 1 to 100 messages.")
+        } else if outside(self.sample_above.map(u64::from), 1, 10_000) {
+            Some("`sample_above` is 1 to 10,000 messages a second.")
         } else if outside(self.expect_viewers.map(u64::from), 1, 1_000_000) {
             Some("`expect_viewers` is 1 to 1,000,000.")
         } else {
@@ -292,6 +297,8 @@ mod tests {
             (json!({"rate": {"messages": 0, "window_ms": 1000}}), "settings.rate"),
             (json!({"history_limit": 101}), "settings.history_limit"),
             (json!({"delay_s": 3}), "settings.delay_s"),
+            (json!({"sample_above": 0}), "settings.sample_above"),
+            (json!({"sample_above": 10_001}), "settings.sample_above"),
             (json!({"links": "some"}), "settings.links"),
             (json!({"followers_only_s": 31_536_001}), "settings.followers_only_s"),
             (json!({"profanity": {"action": "shout"}}), "settings.profanity"),

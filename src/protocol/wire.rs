@@ -80,8 +80,13 @@ pub fn goodbye_to(error: &ChatError, retry: bool, after_ms: u64, shard_key: Opti
     event(None, "goodbye", &Goodbye { code: error.code, reason, retry, after_ms, error_id, shard_key })
 }
 
-/// "Everything in (from, to] that is for you is in this frame, `left_out` were sampled away."
+/// "Everything in (from, to] that is for you is in this frame."
 pub fn position(epoch: u64, from: u64, to: u64) -> Line {
+    sampled(epoch, from, to, 0)
+}
+
+/// The same, but that `left_out` messages were sampled away.
+pub fn sampled(epoch: u64, from: u64, to: u64, left_out: u64) -> Line {
     #[derive(Serialize)]
     struct At {
         epoch: u64,
@@ -93,7 +98,7 @@ pub fn position(epoch: u64, from: u64, to: u64) -> Line {
     struct AtLine {
         at: At,
     }
-    json(&AtLine { at: At { epoch, from, to, left_out: 0 } }).into()
+    json(&AtLine { at: At { epoch, from, to, left_out } }).into()
 }
 
 /// The `data` of `new_message`; in a page of history also `seq`, `edited_at` and `deleted_at`.

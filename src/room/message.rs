@@ -128,9 +128,9 @@ impl Room {
                 value.as_object().cloned().unwrap_or_default()
             }
         };
-        let reply_to = match &body.reply_to {
+        let answered = match &body.reply_to {
             None => None,
-            Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message.message_id),
+            Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message),
         };
         let mentions = self.mentions(cx, clean.plain(), &body.mentions)?;
         // Last of all: what is refused for another reason is not remembered as said.
@@ -152,7 +152,8 @@ impl Room {
             text: clean.text,
             kind,
             mentions,
-            reply_to,
+            reply_to: answered.as_ref().map(|answered| answered.message_id),
+            answers: answered.map(|answered| answered.user.user_id),
             sent_by,
             client_id: body.client_id.clone(),
             metadata,

@@ -168,6 +168,7 @@ impl Stored {
             kind,
             mentions: self.mentions,
             reply_to: self.reply_to,
+            answers: None,
             sent_by: None,
             client_id: self.client_id,
             metadata: self.metadata,

@@ -1,5 +1,6 @@
 // What the end-to-end tests stand on: the Worker under workerd, a database, tokens, a socket that waits, and what can go wrong between them.
 export { embeddedDatabase, testDatabase } from "./database.mjs";
+export { crowd } from "./crowd.mjs";
 export { command, entries, listen, throwAwayRedis, withClient } from "./redis.mjs";
 export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";

@@ -19,6 +19,7 @@ mod filters;
 mod frames;
 mod golden;
 mod history;
+mod ladder;
 mod limits;
 mod memory;
 mod moderation;

@@ -61,6 +61,7 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
                 kind: if pick(6) == 0 { MessageType::System } else { MessageType::Text },
                 mentions: vec![],
                 reply_to: None,
+                answers: None,
                 sent_by: None,
                 client_id: None,
                 metadata: serde_json::Map::new(),

@@ -10,6 +10,7 @@ export class People {
   #note = h("p", { class: "people-note" });
   #blocked = h("div", { class: "blocked", hidden: true });
   #model = null;
+  #asking = false;
   #host;
 
   panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": "People in this room", part: "people", tabindex: "-1" }, this.#list, this.#note, this.#blocked);
@@ -34,6 +35,17 @@ export class People {
     if (!this.panel.hidden) this.#fill();
   }
 
+  /** Names those who are here again, once the room tells of each who comes and goes. */
+  async refresh(model) {
+    if (model.members || this.#asking || model.leftOut.includes("user_joined")) return;
+    this.#asking = true;
+    const list = await this.#host.chat?.members({ limit: 100 }).catch(() => null);
+    this.#asking = false;
+    if (!list || model !== this.#model || model.leftOut.includes("user_joined")) return;
+    model.present(list);
+    this.#host.redraw();
+  }
+
   #toggle(open = this.panel.hidden) {
     this.panel.hidden = !open;
     this.button.setAttribute("aria-expanded", String(open));
@@ -52,7 +64,7 @@ export class People {
     if (!this.#host.menu.isOpen) this.#list.replaceChildren(...people.map((user) => this.#personOf(user, user.user_id === self?.user_id)));
     const unnamed = Math.max(0, stats.online_users - people.length);
     const parts = [
-      unnamed > 0 ? `${people.length > 0 ? "and " : ""}${count(unnamed, "other", "others")}` : null,
+      unnamed > 0 ? (people.length > 0 ? `and ${count(unnamed, "other", "others")}` : `${unnamed.toLocaleString("en")} signed in`) : null,
       stats.online_guests > 0 ? `${count(stats.online_guests, "guest")} watching` : null,
     ].filter(Boolean);
     this.#note.textContent = people.length + parts.length === 0 ? "Nobody is signed in." : parts.join(", ");

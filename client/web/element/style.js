@@ -131,6 +131,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .missed-pill :focus-visible { outline-color: var(--on-accent); outline-offset: -4px; }
 
 .typing { block-size: 1.4rem; padding-inline: 1rem; font-size: 0.75rem; line-height: 1.4rem; color: var(--muted); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.not-shown { padding: 0.1rem 1rem; font-size: 0.75rem; line-height: 1.4rem; color: var(--muted); font-variant-numeric: tabular-nums; }
 .foot { padding: 0 0.75rem 0.75rem; }
 .notice { padding: 0.35rem 0.4rem; font-size: 0.8125rem; color: var(--danger); }
 .about { display: flex; align-items: center; gap: 0.5rem; padding: 0.35rem 0.35rem 0.35rem 0.75rem; border: 1px solid var(--line); border-block-end: 0; border-radius: 12px 12px 0 0; font-size: 0.8125rem; color: var(--muted); background: var(--soft); }

@@ -10,6 +10,7 @@ export class TypingLine {
 
   render(model) {
     this.stop();
+    this.element.hidden = model.leftOut.includes("user_typing");
     const now = Date.now();
     const typing = model.typing(now);
     this.element.textContent = typingLine(typing.map(({ username }) => plain(username)));

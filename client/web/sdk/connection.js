@@ -241,6 +241,7 @@ export class Connection extends Emitter {
   #take(lines) {
     const before = this.#position.catchingUp;
     for (const line of this.#position.take(lines)) this.#say(line);
+    this.#sayLeftOut();
     if (this.#position.catchingUp && !before) this.#catchUp();
   }
 
@@ -278,8 +279,14 @@ export class Connection extends Emitter {
       if (this.#socket !== socket) return;
     }
     for (const line of this.#position.adopt(reply)) this.#say(line);
+    this.#sayLeftOut();
     if (this.#position.catchingUp) this.#catchUp();
     else this.#catchUpFrom = null;
+  }
+
+  #sayLeftOut() {
+    const count = this.#position.takeLeftOut();
+    if (count > 0) this.emit("left_out", { count });
   }
 
   #say(envelope) {

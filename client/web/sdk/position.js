@@ -9,6 +9,7 @@ export class Position {
   epoch = null;
   seq = 0;
   #held = null;
+  #leftOut = 0;
 
   get known() {
     return this.epoch !== null;
@@ -59,6 +60,13 @@ export class Position {
     return fresh;
   }
 
+  /** How many messages the server says it left out since this was last asked: there are too many to show them all. */
+  takeLeftOut() {
+    const count = this.#leftOut;
+    this.#leftOut = 0;
+    return count;
+  }
+
   /** A new socket starts with nothing held: what the old one held comes again. */
   drop() {
     this.#held = null;
@@ -75,6 +83,8 @@ export class Position {
         close();
         at = line.at;
         if (at.epoch !== this.epoch || at.from > this.seq) return this.#gap(lines.slice(index), fresh);
+        // Who stands at the frame's end was given them by a `catch_up`.
+        if (at.to > this.seq) this.#leftOut += at.left_out ?? 0;
         continue;
       }
       if (line.seq <= this.seq) continue;

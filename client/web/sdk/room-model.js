@@ -6,7 +6,7 @@ const TYPING_LAPSES_MS = 6_000;
 const WRITING = ["send", "edit", "react", "type"];
 
 /**
- * Feed it `joined`, `snapshot`, `apply` (each event) and `prepend` (history); read `messages`,
+ * Feed it `joined`, `snapshot`, `apply` (each event), `sampled` and `prepend` (history); read `messages`,
  * `shown`, `members`, `stats`, `pending`, `typing(now)`, and for moderators `held` and `reports`. Message objects are never changed in place: a
  * changed message is a new object, so a view can compare by identity.
  */
@@ -29,16 +29,21 @@ export class RoomModel {
   reports = new Map();
   /** Ids of the users whom one has blocked, as far as that is known here. */
   blocked = new Set();
+  /** Names of events that the room does not send now. */
+  leftOut = [];
+  /** How many messages were not sent to this viewer since the list was last whole. */
+  notShown = 0;
   /** True while older messages can be fetched. */
   hasMore = false;
   #typing = new Map();
   #decided = new Set();
 
-  joined({ room, self, members, online_users, online_guests }) {
+  joined({ room, self, members, online_users, online_guests, left_out = [] }) {
     this.room = room;
     this.self = self;
     this.members = members ? new Map(members.map((member) => [member.user_id, member])) : null;
     this.stats = { ...this.stats, message_count: room?.message_count ?? 0, online_users, online_guests };
+    this.leftOut = left_out;
     this.#typing.clear();
     // What was decided while nobody listened is not told: the lists come anew, see `queues`.
     this.held = new Map();
@@ -46,11 +51,22 @@ export class RoomModel {
   }
 
   snapshot({ messages, my_reactions = {} }) {
+    this.notShown = 0;
     this.messages = messages.map((message) => withMine(message, my_reactions));
     // A room that lost its log begins with none of them; history has them all the same.
     this.hasMore = messages.length === 0 ? this.stats.message_count > 0 : messages[0].no > 1;
     for (const message of messages) this.#arrived(message);
     for (const [id, item] of this.pending) if (item.state === "sent") this.pending.delete(id);
+  }
+
+  /** So many messages were left out of what this viewer is sent. */
+  sampled({ count }) {
+    this.notShown += count;
+  }
+
+  /** Those who are here, from the list over REST: after a time without joins and leaves. */
+  present({ members }) {
+    this.members = new Map(members.filter(({ online }) => online).map((member) => [member.user_id, member]));
   }
 
   /**
@@ -158,8 +174,12 @@ export class RoomModel {
       if (is_typing) this.#typing.set(user.user_id, { ...user, until: now + TYPING_LAPSES_MS });
       else this.#typing.delete(user.user_id);
     },
-    room_stats: ({ online_users, online_guests, message_count }) => {
+    room_stats: ({ online_users, online_guests, message_count, left_out = [] }) => {
       this.stats = { online_users, online_guests, message_count };
+      this.leftOut = left_out;
+      // Nobody says any more who comes and goes.
+      if (left_out.includes("user_joined")) this.members = null;
+      if (left_out.includes("user_typing")) this.#typing.clear();
     },
     room_updated: ({ changed, ...data }) => {
       this.room = { ...this.room, ...data };
