@@ -1,8 +1,10 @@
 //! The deployment's settings, every one checked before anything is served.
 
 mod bridge;
+mod metrics;
 
 pub use bridge::Bridge;
+pub use metrics::MetricsToken;
 
 use crate::auth::Keys;
 use crate::protocol::Rate;
@@ -89,6 +91,8 @@ pub struct Settings {
     pub dev_tokens: bool,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
+    /// `METRICS_TOKEN`: the bearer token for `/metrics`, 16–256 visible ASCII characters; without it there is none.
+    pub metrics_token: Option<MetricsToken>,
     /// The Redis bridge, where there is one.
     pub bridge: Option<Bridge>,
     /// The keys that tokens are checked with.
@@ -130,6 +134,7 @@ impl Settings {
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
             drains: number(read, "DRAINS", 2, 1..=64)?,
+            metrics_token: read("METRICS_TOKEN").map(MetricsToken::parse).transpose()?,
             bridge: Bridge::from_lookup(read)?,
             keys,
         })
@@ -288,6 +293,7 @@ mod tests {
             ("CLIENT_IP", "x-real-ip"),
             ("DEV_TOKENS", "1"),
             ("DRAINS", "65"),
+            ("METRICS_TOKEN", "short"),
             ("JWT_SECRET", "short"),
             ("JWT_SECRET", "your-secret-key"),
             ("JWT_SECRET", "your-secret-key-your-secret-key-your-secret-key"),

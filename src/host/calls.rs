@@ -209,6 +209,7 @@ impl Host {
     fn stats(&self) -> Box<RawValue> {
         let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
         let (online_users, online_guests) = self.audience.online();
+        let gauges = self.gauges();
         answer(&Stats {
             waking: self.waking.clone(),
             room_id: self.id.to_string(),
@@ -221,6 +222,9 @@ impl Host {
             online_guests,
             sockets: self.audience.socket_count(),
             counters: self.counters,
+            postgres_lag_ms: self.lag_ms(Some(gauges.postgres)),
+            redis_lag_ms: self.lag_ms(gauges.redis),
+            metrics: self.metrics(),
         })
     }
 }

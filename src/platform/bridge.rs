@@ -104,6 +104,11 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// Bytes of batches that wait.
+    pub(super) fn held(&self) -> usize {
+        self.held.get()
+    }
+
     /// Hands one room's batch on; where its stream stands then.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! The platform's side: router, objects, SQLite, Hyperdrive. Parses, delegates, maps errors; no rule of the chat.
 
+mod analytics;
 mod binding;
 mod bridge;
 mod drain;
 mod drain_link;
 mod messages;
+mod metrics;
 mod postgres;
 mod presence;
 mod reply;

@@ -20,6 +20,7 @@ mod golden;
 mod history;
 mod limits;
 mod memory;
+mod metrics;
 mod moderation;
 mod postgres;
 mod presence;

@@ -52,7 +52,9 @@ impl Inner {
             let inner = self.clone();
             self.state.wait_until(async move {
                 let room = inner.state.id().name().unwrap_or_default();
-                drain_link::presence(&inner.env, &room, report).await;
+                let Some((ticket, metrics)) = inner.report_metrics() else { return };
+                let arrived = drain_link::presence(&inner.env, &room, report, &metrics).await;
+                inner.reported(ticket, arrived);
             });
         }
         for asked in effects.asks {
