@@ -327,6 +327,16 @@ mod tests {
     }
 
     #[test]
+    fn columns_of_points_in_the_documentation_are_in_step() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+        let docs = std::fs::read_to_string(path).unwrap();
+        for (index, name) in Point::DOUBLES.iter().enumerate() {
+            let row = format!("| `double{}` | {name} |\n", index + 1);
+            assert!(docs.contains(&row), "not in docs/operations.md: {row}");
+        }
+    }
+
+    #[test]
     fn of_too_many_rooms_the_sums_are_kept() {
         let mut totals = Totals::new(0);
         for n in 0..MOST_ROOMS + 5 {

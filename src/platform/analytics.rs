@@ -1,7 +1,8 @@
 //! Points for Workers Analytics Engine, where the deployment has bound a data set as `ANALYTICS`.
 
+use super::log;
 use crate::metrics::Point;
-use worker::{AnalyticsEngineDataPointBuilder, Env, Result, console_error};
+use worker::{AnalyticsEngineDataPointBuilder, Env, Result};
 
 const BINDING: &str = "ANALYTICS";
 
@@ -16,6 +17,6 @@ pub(super) fn write(env: &Env, points: &[Point]) {
         point.doubles.iter().fold(builder, |builder, double| builder.add_double(*double)).write_to(&dataset)
     });
     if let Err(error) = written {
-        console_error!("analytics: {error}");
+        log::error(&[], format_args!("analytics: {error}"));
     }
 }

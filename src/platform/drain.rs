@@ -4,6 +4,7 @@ use super::analytics;
 use super::binding::split;
 use super::bridge::Bridge;
 use super::drain_link::within;
+use super::log;
 use super::postgres::{connect, one};
 use super::presence::Reports;
 use super::room::answered;
@@ -69,6 +70,10 @@ struct Inner {
 }
 
 impl Inner {
+    fn name(&self) -> String {
+        self.state.id().name().unwrap_or_default()
+    }
+
     /// The connection, within `ms`; whoever needs one meanwhile waits for the same.
     async fn client(self: &Rc<Self>, ms: u64) -> std::result::Result<Rc<Client>, String> {
         self.used.set(self.used.get() + 1);
@@ -148,7 +153,7 @@ impl Inner {
                 Err(error) => {
                     // The outcome is unknown or the connection broken: the next write begins with a new one.
                     self.client.borrow_mut().take();
-                    console_error!("drain: {error}");
+                    log::error(&[("drain", &self.name())], format_args!("drain: {error}"));
                     senders.into_iter().for_each(|sender| {
                         let _ = sender.send(Err(error.clone()));
                     });
@@ -175,7 +180,7 @@ impl Inner {
                 Next::Write => {}
                 Next::SetAside(line) => {
                     self.totals.borrow_mut().set_aside();
-                    console_error!("drain: {line}");
+                    log::error(&[("drain", &self.name())], format_args!("drain: {line}"));
                 }
                 Next::Done(applied) => return Ok(applied),
             }
@@ -229,7 +234,7 @@ impl Inner {
                 };
                 if let Err(error) = written {
                     inner.client.borrow_mut().take();
-                    console_error!("drain: presence: {error}");
+                    log::error(&[("drain", &inner.name())], format_args!("drain: presence: {error}"));
                 }
                 inner.release_when_idle();
             });
@@ -252,7 +257,7 @@ impl Inner {
         }
         self.release_when_idle();
         found.map_err(|error| {
-            console_error!("drain: {error}");
+            log::error(&[("drain", &self.name())], format_args!("drain: {error}"));
             let message = "The room's history cannot be reached now; try again in a moment.";
             ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
         })

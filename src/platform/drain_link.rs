@@ -1,5 +1,6 @@
 //! Calls to the drains, from rooms; each with a time limit.
 
+use super::log;
 use super::util::settings;
 use crate::host::Drained;
 use crate::metrics::DrainState;
@@ -101,24 +102,21 @@ pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &st
     let load = Load { body: Some(report), metrics: Some(metrics) };
     let told = ask::<()>(env, room, DRAIN_PRESENCE, load, PRESENCE_WITHIN).await;
     if let Err(error) = &told {
-        console_error!("room {room}: presence: {error}");
+        log::error(&[("room", room)], format_args!("room {room}: presence: {error}"));
     }
     told.is_ok()
 }
 
 /// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.
 pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
-    match ask_drain(env, &drain_name(drain), DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
-        Ok(Answer::Ok(state)) => Some(state),
-        Ok(Answer::Error(error)) => {
-            console_error!("drain {drain}: metrics: {error}");
-            None
-        }
-        Err(error) => {
-            console_error!("drain {drain}: metrics: {error}");
-            None
-        }
-    }
+    let name = drain_name(drain);
+    let error = match ask_drain(env, &name, DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
+        Ok(Answer::Ok(state)) => return Some(state),
+        Ok(Answer::Error(error)) => error.to_string(),
+        Err(error) => error,
+    };
+    log::error(&[("drain", &name)], format_args!("metrics: {error}"));
+    None
 }
 
 /// What PostgreSQL remembers of a room.
@@ -131,7 +129,10 @@ pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Opt
         Ok(Answer::Ok(remembered)) => Ok(remembered),
         Ok(Answer::Error(error)) => Err(error),
         Err(error) => {
-            console_error!("room {room}: what PostgreSQL remembers cannot be had: {error}");
+            log::error(
+                &[("room", room)],
+                format_args!("room {room}: what PostgreSQL remembers cannot be had: {error}"),
+            );
             let message = "The room's history cannot be reached now; try again in a moment.";
             Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
         }

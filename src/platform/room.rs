@@ -6,7 +6,7 @@ mod effects;
 use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
-use super::{drain_link, user_link};
+use super::{drain_link, log, user_link};
 use crate::audience::{Attachment, SocketId, close_reason};
 use crate::host::{Effects, Host, Moment, Waking};
 use crate::protocol::call::{
@@ -47,6 +47,8 @@ struct Inner {
     sockets: RefCell<HashMap<SocketId, WebSocket>>,
     /// WebSocket → number, by identity, so that a frame needs no look at an attachment.
     numbers: js_sys::Map,
+    /// Whose frame is being handled, for the log; 0 while nobody's is.
+    speaks: Cell<SocketId>,
     timer: Cell<u64>,
     alarm: Cell<u64>,
     /// An alarm's handler runs. What is to be set meanwhile is set at its end: it would take the running alarm's place,
@@ -60,7 +62,8 @@ struct Inner {
 
 pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
     let told = ChatError::internal(&entropy());
-    console_error!("error {}: {context}: {error}", told.error_id.as_deref().unwrap_or_default());
+    let error_id = told.error_id.as_deref().unwrap_or_default();
+    log::error(&[("error_id", error_id)], format_args!("error {error_id}: {context}: {error}"));
     told
 }
 
@@ -102,7 +105,8 @@ impl Inner {
         let mut host = Host::load(id, settings, &at, attachments, waking.clone()).map_err(|e| broken("load", e))?;
         if !host.is_empty() {
             waking.wakes = storage.count_wake().map_err(|e| broken("load", e))?;
-            console_log!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes);
+            let about = [("room", name.as_str()), ("instance", &waking.instance)];
+            log::info(&about, format_args!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes));
             host.woke(waking);
         }
         *self.host.borrow_mut() = Some(host);
@@ -154,6 +158,18 @@ impl Inner {
         }
         self.carry_out(effects);
         Ok(value)
+    }
+
+    /// The same, because of a frame of this socket.
+    fn step_of(
+        self: &Rc<Self>,
+        id: SocketId,
+        step: impl FnOnce(&mut Host, &Moment<'_>) -> Effects,
+    ) -> std::result::Result<(), ChatError> {
+        self.speaks.set(id);
+        let done = self.step(|host, at| ((), step(host, at)));
+        self.speaks.set(0);
+        done
     }
 
     /// Tells the room when these sockets pinged last.
@@ -315,6 +331,7 @@ impl DurableObject for Room {
             host: RefCell::default(),
             sockets: RefCell::default(),
             numbers: js_sys::Map::new(),
+            speaks: Cell::new(0),
             timer: Cell::new(0),
             alarm: Cell::new(0),
             handling: Cell::new(false),
@@ -347,9 +364,9 @@ impl DurableObject for Room {
             WebSocketIncomingMessage::String(text) => {
                 let parsed = ClientFrame::parse(&text);
                 self.inner.ask_first(id, &parsed).await;
-                self.inner.step(|host, at| ((), host.parsed(at, id, parsed)))
+                self.inner.step_of(id, |host, at| host.parsed(at, id, parsed))
             }
-            WebSocketIncomingMessage::Binary(_) => self.inner.step(|host, at| ((), host.binary(at, id))),
+            WebSocketIncomingMessage::Binary(_) => self.inner.step_of(id, |host, at| host.binary(at, id)),
         };
         if let Err(error) = done {
             part(&ws, &error, 1_000);

@@ -1,10 +1,10 @@
 //! The user's object: storage, alarm and calls around [`user::User`].
 
 use super::binding::{RawState, split};
-use super::drain_link;
 use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
+use super::{drain_link, log};
 use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, Rate};
@@ -134,7 +134,7 @@ impl Inner {
             let [a, b, c, d, ..] = entropy();
             let random = u32::from_be_bytes([a, b, c, d]);
             if let Ok(Some(fault)) = self.step(|user, now| user.drained(drained, random, now)) {
-                console_error!("user: drain: {fault}");
+                log::error(&[], format_args!("user: drain: {fault}"));
             }
         }
     }
