@@ -189,3 +189,27 @@ impl Host {
         self.counted.outcome(sink, self.now, moved, up_to_date);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_while_a_batch_is_on_its_way_is_not_older_than_it() {
+        let mut counted = Counted::default();
+        counted.lacks(Sink::Postgres, 1_000);
+        counted.batch(Sink::Postgres, 1_500, true);
+        counted.lacks(Sink::Postgres, 1_600);
+        counted.outcome(Sink::Postgres, 1_700, true, false);
+        assert_eq!((counted.postgres.since, counted.new.drains.sum_ms()), (Some(1_500), 200));
+        // One that did not reach the end, or did not arrive, says nothing of the rest.
+        for (to_the_end, moved) in [(false, true), (true, false)] {
+            counted.batch(Sink::Postgres, 2_000, to_the_end);
+            counted.outcome(Sink::Postgres, 2_100, moved, false);
+            assert_eq!(counted.postgres.since, Some(1_500));
+        }
+        counted.batch(Sink::Postgres, 3_000, true);
+        counted.outcome(Sink::Postgres, 3_100, true, true);
+        assert_eq!((counted.postgres.since, counted.redis.since), (None, None));
+    }
+}
