@@ -1,8 +1,10 @@
 //! The deployment's settings, every one checked before anything is served.
 
 mod bridge;
+mod metrics;
 
 pub use bridge::Bridge;
+pub use metrics::MetricsToken;
 
 use crate::audience::FRAME_BUDGET;
 use crate::auth::Keys;
@@ -106,6 +108,8 @@ pub struct Settings {
     pub frame_budget_per: FrameBudgetPer,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
+    /// `METRICS_TOKEN`: the bearer token for `/metrics`, 16–256 visible ASCII characters; without it there is none.
+    pub metrics_token: Option<MetricsToken>,
     /// The Redis bridge, where there is one.
     pub bridge: Option<Bridge>,
     /// The keys that tokens are checked with.
@@ -154,6 +158,7 @@ impl Settings {
                 Some(_) => return Err(Misconfigured::new("FRAME_BUDGET_PER has to be process or object.")),
             },
             drains: number(read, "DRAINS", 2, 1..=64)?,
+            metrics_token: read("METRICS_TOKEN").map(MetricsToken::parse).transpose()?,
             bridge: Bridge::from_lookup(read)?,
             keys,
         })
@@ -319,6 +324,7 @@ mod tests {
             ("FRAME_BUDGET", "999"),
             ("FRAME_BUDGET", "10000001"),
             ("FRAME_BUDGET_PER", "room"),
+            ("METRICS_TOKEN", "short"),
             ("JWT_SECRET", "short"),
             ("JWT_SECRET", "your-secret-key"),
             ("JWT_SECRET", "your-secret-key-your-secret-key-your-secret-key"),

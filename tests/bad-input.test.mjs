@@ -274,7 +274,7 @@ test("over REST every error is a problem as RFC 9457 has it", async () => {
 });
 
 test("nothing of a token, a secret or a body is in the log, and nobody else was sent anything of it", async () => {
-  const logged = server.logs.map(({ message }) => message).join("\n");
+  const logged = server.logs.map(({ text }) => text).join("\n");
   assert.ok(logged.includes("token_invalid") && logged.includes("invalid_room_id"), "refusals are logged");
   for (const secret of [MARK, ...secrets.flatMap((text) => text.split(".").slice(1)).filter(Boolean)]) assert.ok(!logged.includes(secret), secret);
   assert.ok(!/panicked|unreachable|fault/i.test(logged), logged);

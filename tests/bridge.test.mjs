@@ -252,6 +252,6 @@ test("B1: a replica, a full server and one that lets nobody in are as good as aw
     mended: () => command(redis, ["CONFIG", "SET", "requirepass", PASSWORD], { password: "another" }),
   });
   await server.log(/bridge: WRONGPASS/);
-  const told = server.logs.map(({ message }) => message).join("\n");
+  const told = server.logs.map(({ text }) => text).join("\n");
   assert.ok(!told.includes(PASSWORD) && !told.includes(KEY) && !told.includes("during"), "no secret and no message is logged");
 });

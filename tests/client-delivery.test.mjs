@@ -340,3 +340,29 @@ test("V9: a connection that is closed by who listens to it stays closed", async 
     assert.ok(wire().closed || name === "state", name);
   }
 });
+
+test("how long a message took goes with the next one, and what a lost connection is to blame for does not", async (t) => {
+  const { chat, wire } = await connected(t);
+  wire().joins();
+  const sent = () => wire().last("send_message");
+  const say = (content) => chat.send(content, { client_id: content });
+  const first = say("first");
+  assert.equal(sent().data.took, undefined);
+  await pass(t, 40);
+  wire().says({ reply: sent().id, data: { message_id: "m", seq: 11 } });
+  await first;
+  await pass(t, 260);
+  wire().says({ ...event(11), data: { no: 1, client_id: "first" } });
+  say("second").catch(() => {});
+  assert.deepEqual(sent().data.took, { ack_ms: 40, shown_ms: 300 });
+  // Held: answered, and not seen for who knows how long.
+  wire().says({ reply: sent().id, data: { message_id: "m2", seq: 12, held: true } });
+  say("third").catch(() => {});
+  assert.equal(sent().data.took, undefined);
+  wire().onclose({ code: 1006, reason: "" });
+  await pass(t, 30_000);
+  wire().joins();
+  wire().says({ reply: sent().id, data: { message_id: "m3", seq: 13 } });
+  say("fourth").catch(() => {});
+  assert.deepEqual(sent().data.took, { ack_ms: 0 });
+});

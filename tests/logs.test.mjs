@@ -1,4 +1,4 @@
-// What the log holds after people have been at the doors: ids and codes, never a token, a secret or what was said.
+// What the log holds after people have been at the doors: JSON with ids and codes, never a token, a secret or what was said.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { chat, openSocket, SECRET, startServer, testDatabase, token } from "./harness/index.mjs";
@@ -75,8 +75,9 @@ test("a fault of the storage shows an id, over REST and on a socket, and its tex
   assert.match(body.error_id, /^[0-9a-f]{16}$/);
   assert.ok(!/log|row|JSON|column|SQL/.test(body.detail.replace("has been logged", "")), body.detail);
   const cause = await server.log(new RegExp(`error ${body.error_id}: .*cannot be read`));
-  assert.equal(cause.level, "error");
-  await server.log(new RegExp(`request ${body.instance}: internal \\(error ${body.error_id}\\)`));
+  assert.deepEqual([cause.level, cause.fields.level, cause.fields.error_id], ["error", "error", body.error_id]);
+  const line = await server.log(new RegExp(`request ${body.instance}: internal \\(error ${body.error_id}\\)`));
+  assert.deepEqual(line.fields, { level: "info", msg: line.message, request: body.instance, code: "internal", error_id: body.error_id });
   const socket = await open("video_fault", "ada");
   const { data } = await socket.next("goodbye");
   assert.match(data.error_id, /^[0-9a-f]{16}$/);
@@ -87,9 +88,32 @@ test("a fault of the storage shows an id, over REST and on a socket, and its tex
   await check([]);
 });
 
+test("a fault that a frame brings names the room and the socket", async () => {
+  const ada = await join("video_frame", "ada");
+  const { message_id } = await ada.request("send_message", { content: `${TEXT} stored` });
+  await ada.request("react", { message_id, reaction: "👍" });
+  await server.kill9();
+  const key = "react:";
+  server.sql("Room", "video_frame", "UPDATE state SET value = ? WHERE key >= ? AND key < 'react;'", `${TEXT} is no list`, key);
+  await server.restart();
+  const socket = await open("video_frame", "ada");
+  await socket.request("join_room", {}).catch(() => {});
+  await socket.request("react", { message_id, reaction: "👎" }).catch(() => {});
+  const { fields } = await server.log(/^room video_frame: error /);
+  assert.deepEqual([fields.level, fields.room], ["error", "video_frame"]);
+  assert.match(fields.socket, /^\d+$/);
+  await check([]);
+});
+
 async function check(tokens) {
-  const logged = server.logs.map(({ message }) => message).join("\n");
+  const logged = server.logs.map(({ text }) => text).join("\n");
   assert.ok(logged.includes("request "), logged);
+  for (const { fields, text } of server.logs) {
+    assert.ok(["info", "error"].includes(fields?.level) && fields.msg.length > 0, `no line as the others: ${text}`);
+    const { level, msg, ...ids } = fields;
+    assert.deepEqual(Object.keys(ids).filter((name) => !["room", "socket", "request", "drain", "code", "error_id", "instance"].includes(name)), [], text);
+    if (msg.startsWith("request ")) assert.match(ids.request, /^\w+$/);
+  }
   const parts = tokens.flatMap((text) => text.split(".").slice(1));
   for (const secret of [TEXT, SECRET, "203.0.113.77", ...parts]) assert.ok(!logged.includes(secret), secret);
 }

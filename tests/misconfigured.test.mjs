@@ -26,7 +26,7 @@ for (const [what, vars, named] of [
       const { message } = await server.log(/^misconfigured: /);
       assert.ok(message.includes(named));
       const value = Object.values(vars)[0];
-      if (value) assert.ok(!server.logs.some((line) => line.message.includes(value)), "not its value");
+      if (value) assert.ok(!server.logs.some((line) => line.text.includes(value)), "not its value");
       // The docs of a problem stay.
       assert.equal((await fetch(`${server.url}/problems/misconfigured`)).status, 200);
     } finally {

@@ -145,6 +145,9 @@ export async function throwAwayCluster() {
 
 export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "redis-server");
 
+/** Prometheus's own checker of what `/metrics` says. */
+export const promtoolProgram = () => needed(() => onPath("promtool"), "promtool", "prometheus");
+
 export const opensslProgram = () => needed(() => onPath("openssl"), "OpenSSL", "openssl");
 
 /** A python3 that has Redis's client. */

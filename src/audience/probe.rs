@@ -102,18 +102,18 @@ impl Audience {
         Some(Reading::Ask(id, nonce))
     }
 
-    /// The viewer echoed a nonce; whether it was the one asked for.
-    pub fn proved(&mut self, id: SocketId, nonce: &str) -> bool {
-        let Some(socket) = self.sockets.get_mut(&id) else { return false };
+    /// The viewer echoed a nonce; when it was asked for it, ms, where it was that one.
+    pub fn proved(&mut self, id: SocketId, nonce: &str) -> Option<u64> {
+        let socket = self.sockets.get_mut(&id)?;
         match socket.probes.asked.take() {
             Some(asked) if asked.nonce == nonce => {
                 socket.probes.proved = asked.total;
                 self.index(id);
-                true
+                Some(asked.at)
             }
             other => {
                 socket.probes.asked = other;
-                false
+                None
             }
         }
     }
@@ -137,8 +137,8 @@ mod tests {
         for round in 0..100 {
             for reading in audience.broadcast_sent(100_000, round, &[7; 32]) {
                 let Reading::Ask(id, nonce) = reading else { panic!("closed a reader") };
-                assert!(!audience.proved(id, "guess"));
-                assert!(audience.proved(id, &nonce));
+                assert_eq!(audience.proved(id, "guess"), None);
+                assert_eq!(audience.proved(id, &nonce), Some(round));
             }
         }
         assert_eq!(audience.next_deadline(), None);

@@ -43,6 +43,7 @@ impl Host {
                 }
                 Silent::Dead(socket, heard) => {
                     let message = "Nothing was heard of you for too long; come back and resume.";
+                    self.refuse(ErrorCode::TooSlow);
                     part(socket, &ChatError::new(ErrorCode::TooSlow, message), true, COME_BACK, &mut effects);
                     // Gone since it was heard last.
                     self.audience.closed(socket, heard);

@@ -214,6 +214,7 @@ impl Host {
     fn stats(&self) -> Box<RawValue> {
         let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
         let (online_users, online_guests) = self.audience.online();
+        let gauges = self.gauges();
         answer(&Stats {
             waking: self.waking.clone(),
             room_id: self.id.to_string(),
@@ -227,6 +228,9 @@ impl Host {
             sockets: self.audience.socket_count() + self.spread.sockets(),
             shards: self.shape().shards,
             counters: self.counters,
+            postgres_lag_ms: self.lag_ms(Some(gauges.postgres)),
+            redis_lag_ms: self.lag_ms(gauges.redis),
+            metrics: self.metrics(),
         })
     }
 }

@@ -95,6 +95,7 @@ impl Host {
             draining.due = later;
         }
         draining.in_flight = batch.is_some();
+        self.batch_made(sink, batch.as_ref().map(|batch| batch.to));
         Ok(batch)
     }
 
@@ -127,9 +128,11 @@ impl Host {
         let last = room.position().seq;
         if room.drained() < last {
             self.draining.wanted(self.now);
+            self.counted.lacks(Sink::Postgres, self.now);
         }
         if self.settings.bridge.is_some() && room.bridged().seq < last {
             self.bridge.wanted(self.now);
+            self.counted.lacks(Sink::Redis, self.now);
         }
     }
 
@@ -174,6 +177,7 @@ impl Host {
             (Sink::Redis, Some(_)) => &mut self.counters.bridge_failed,
         };
         *counter += 1;
+        self.batch_ended(sink, retry.is_none());
         match retry {
             None => {
                 if sink == Sink::Postgres {

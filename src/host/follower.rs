@@ -4,6 +4,7 @@ use super::frames::refusal;
 use super::{Effects, Host, Moment, Waking, close_reason};
 use crate::audience::{Attachment, Fanout, Out, SocketId, To};
 use crate::content;
+use crate::metrics::Metrics;
 use crate::protocol::call::{Ask, Caller, RoomCall, VERSION};
 use crate::protocol::shard::{Command, Crowd, Down, Push, Pushed, Shape, Totals, Up};
 use crate::protocol::wire::{self, Member};
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: usize = 128 << 10;
 /// How often the room is told who is here, where it is not asked, ms.
 const CROWD_EVERY: u64 = 2_000;
+/// How often it is told what was counted, ms.
+const METRICS_EVERY: u64 = 10_000;
 /// How often some of those who belong elsewhere are sent away, ms, and their part of all sockets: 5 %.
 const MOVE_EVERY: u64 = 1_000;
 const MOVE_PART: usize = 20;
@@ -54,6 +57,9 @@ pub(super) struct Following {
     crowd: Crowd,
     told: Crowd,
     told_at: u64,
+    /// What was counted and is on its way up.
+    counted: Metrics,
+    counted_at: u64,
     moving: bool,
     move_at: u64,
 }
@@ -95,6 +101,8 @@ impl Host {
             crowd: Crowd::default(),
             told: Crowd::default(),
             told_at: 0,
+            counted: Metrics::default(),
+            counted_at: at.now,
             moving: false,
             move_at: 0,
         });
@@ -230,7 +238,6 @@ impl Host {
         let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
         let people = row.events.iter().any(|event| about_people(&event.body));
         let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
-        self.counters.events += super::count(row.events.len());
         if said {
             self.audience.stats_changed();
         }
@@ -262,12 +269,12 @@ impl Host {
     pub fn next_up(&mut self, at: &Moment<'_>) -> Option<Up> {
         self.begin(at);
         self.count_crowd();
-        let now = self.now;
-        let following = self.following.as_mut()?;
-        let tells = following.crowd != following.told && following.told_at.saturating_add(CROWD_EVERY) <= now;
-        if following.asking || (following.queue.is_empty() && !tells) {
+        if !self.has_up() {
             return None;
         }
+        let (now, metrics) = (self.now, self.take_metrics());
+        let following = self.following.as_mut()?;
+        (following.counted, following.counted_at) = (metrics.clone(), now);
         let (mut commands, mut bytes) = (Vec::new(), 0);
         while commands.len() < AT_ONCE && bytes < BYTES_AT_ONCE {
             let Some(waiting) = following.queue.pop_front() else { break };
@@ -277,7 +284,7 @@ impl Host {
         }
         following.asking = true;
         (following.told, following.told_at) = (following.crowd.clone(), now);
-        Some(Up { v: VERSION, shard: following.index, crowd: following.crowd.clone(), commands })
+        Some(Up { v: VERSION, shard: following.index, crowd: following.crowd.clone(), commands, metrics })
     }
 
     /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
@@ -287,12 +294,16 @@ impl Host {
         let Some(following) = &mut self.following else { return self.finish(effects) };
         following.asking = false;
         let asked = std::mem::take(&mut following.in_flight);
+        let counted = std::mem::take(&mut following.counted);
         let mut answers: VecDeque<_> = match down {
             Ok(down) => {
                 self.reshaped(down.shape, Some(down.totals));
                 down.answers.into()
             }
-            Err(error) => asked.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => {
+                self.merge_metrics(&counted);
+                asked.iter().map(|_| Err(error.clone())).collect()
+            }
         };
         for (socket, id) in asked {
             let answer = answers.pop_front().unwrap_or_else(|| {
@@ -421,9 +432,16 @@ impl Host {
     /// Whether something is to go up now.
     pub(super) fn has_up(&self) -> bool {
         self.following.as_ref().is_some_and(|following| {
-            let tells = following.crowd != following.told && following.told_at.saturating_add(CROWD_EVERY) <= self.now;
-            !following.asking && (tells || !following.queue.is_empty())
+            !following.asking && (!following.queue.is_empty() || self.tells_at().is_some_and(|at| at <= self.now))
         })
+    }
+
+    /// When the room is to be told who is here and what was counted, ms.
+    fn tells_at(&self) -> Option<u64> {
+        let following = self.following.as_ref().filter(|following| !following.asking)?;
+        let crowd = (following.crowd != following.told).then(|| following.told_at.saturating_add(CROWD_EVERY));
+        let counted = self.has_metrics().then(|| following.counted_at.saturating_add(METRICS_EVERY));
+        crowd.into_iter().chain(counted).min()
     }
 
     /// When something is to be done for the room soon, ms.
@@ -432,8 +450,6 @@ impl Host {
             Some(following) => following.moving.then_some(following.move_at),
             None => self.spread.moving.then_some(self.spread.move_at),
         };
-        let told = self.following.as_ref().filter(|following| following.crowd != following.told && !following.asking);
-        let told = told.map(|following| following.told_at.saturating_add(CROWD_EVERY));
-        moving.into_iter().chain(told).min()
+        moving.into_iter().chain(self.tells_at()).min()
     }
 }

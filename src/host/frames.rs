@@ -162,6 +162,7 @@ impl Host {
         if attachment.identity.as_ref().is_some_and(|who| who.expired(self.now)) {
             let error =
                 ChatError::new(ErrorCode::TokenExpired, "Your token's time is over; come back with a newer one.");
+            self.refuse(error.code);
             return self.close(socket, &error, true, 0, effects);
         }
         let (id, event) = match parsed {
@@ -229,6 +230,7 @@ impl Host {
 
     /// A bad frame: told, and the end of the socket as the first frame, the 20th in a minute, or one that is too large.
     fn bad(&mut self, socket: SocketId, joined: bool, id: Option<FrameId>, error: &ChatError, effects: &mut Effects) {
+        self.refuse(error.code);
         self.send(socket, refusal(id.as_ref(), error), effects);
         let too_large = error.code == ErrorCode::FrameTooLarge;
         if self.audience.bad_frame(socket, self.now) || !joined || too_large {
@@ -247,6 +249,7 @@ impl Host {
             crate::audience::Reading::TooSlow(socket) => {
                 let error =
                     ChatError::new(ErrorCode::TooSlow, "You do not read what you are sent; come back and resume.");
+                self.refuse(error.code);
                 self.close(socket, &error, true, 1_000, effects);
             }
         }
@@ -266,7 +269,7 @@ impl Host {
                 return Ok(data(&serde_json::Map::new()));
             }
             ClientEvent::Probe(body) => {
-                self.audience.proved(socket, &body.nonce);
+                self.proved(socket, &body.nonce);
                 return Ok(data(&serde_json::Map::new()));
             }
             ClientEvent::LeaveRoom(_) => {
@@ -295,7 +298,9 @@ impl Host {
         let cx = context(at, self.now, &self.audience);
         let (done, step): (Done, Step) = match event {
             ClientEvent::SendMessage(body) => {
+                let took = body.took;
                 let (sent, step) = room.send(&cx, &sender, body.into())?;
+                self.counted.took(took);
                 (data(&sent), step)
             }
             ClientEvent::EditMessage(body) => {

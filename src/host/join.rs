@@ -111,6 +111,7 @@ impl Host {
             }
         };
 
+        self.counted.new.joins += u64::from(!again);
         let first = self.audience.join(socket, identity.clone(), role);
         if let Some(who) = &identity {
             if let Some(standing) = standing {
@@ -230,10 +231,12 @@ impl Host {
             SeenData { epoch, seq: shown, resumed: false, events: None, messages: None, my_reactions: Mine::new() };
         match resumed {
             Resumed::Events(events) => {
+                self.counted.new.resumed += 1;
                 seen.resumed = true;
                 seen.events = Some(events);
             }
             Resumed::Snapshot(snapshot) => {
+                self.counted.new.snapshots += u64::from(from.is_some());
                 seen.messages = Some(snapshot.messages);
                 seen.my_reactions = snapshot.mine.into_iter().map(|(id, mine)| (id.to_string(), mine)).collect();
             }

@@ -226,12 +226,12 @@ impl Host {
 
     /// Counts who is online in the whole room, where it is split.
     fn recount(&mut self) {
-        self.spread.totals = if self.spread.has_lanes() { self.counted() } else { Totals::default() };
+        self.spread.totals = if self.spread.has_lanes() { self.count_all() } else { Totals::default() };
         let Totals { users, guests, .. } = self.spread.totals;
         self.audience.set_total(self.spread.has_lanes().then_some((users, guests)));
     }
 
-    fn counted(&self) -> Totals {
+    fn count_all(&self) -> Totals {
         let (users, guests) = self.audience.here_count();
         let lanes = &self.spread.lanes;
         let told = lanes.iter().flat_map(|lane| lane.crowd.strays.hashes().iter().copied());
@@ -352,6 +352,7 @@ impl Host {
             lane.crowd = up.crowd;
             self.crowds_changed();
         }
+        self.merge_metrics(&up.metrics);
         let mut answers = Vec::new();
         for (n, command) in up.commands.into_iter().enumerate() {
             let mut entropy = at.entropy;

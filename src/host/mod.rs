@@ -11,6 +11,7 @@ mod follower;
 mod frames;
 mod join;
 mod leader;
+mod metrics;
 mod news;
 mod users;
 
@@ -21,6 +22,7 @@ pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
 use crate::auth::Role;
+use crate::metrics::Metrics;
 use crate::protocol::call::{Caller, Remembered};
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
@@ -28,6 +30,7 @@ use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Write};
 use crate::settings::Settings;
 use bridge::Bridging;
 use drain::Draining;
+use metrics::Counted;
 use news::News;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -120,6 +123,11 @@ pub struct Stats {
     /// How many shards serve the room's viewers; 0 where it does so itself.
     shards: u32,
     counters: Counters,
+    /// How long PostgreSQL and Redis have lacked some of the log, ms; 0 where they have it all.
+    postgres_lag_ms: u64,
+    redis_lag_ms: u64,
+    /// More of what was counted since this wake.
+    metrics: Metrics,
 }
 
 /// Which build of the object this is, so that a wake can be told from a stay.
@@ -166,6 +174,7 @@ pub struct Host {
     bridge: Draining,
     bridging: Bridging,
     counters: Counters,
+    counted: Counted,
     waking: Waking,
     now: u64,
     entropy: [u8; 32],
@@ -207,6 +216,7 @@ impl Host {
             bridge: Draining::default(),
             bridging: Bridging::default(),
             counters: Counters::default(),
+            counted: Counted::default(),
             waking,
             now: at.now,
             entropy: at.entropy,
@@ -251,6 +261,7 @@ impl Host {
     /// Which wake this is, where there was something to wake to.
     pub fn woke(&mut self, waking: Waking) {
         self.waking = waking;
+        self.counted.new.wakes += 1;
     }
 
     /// Whether so much happens that frames are gathered, at `now` (ms).
@@ -329,6 +340,7 @@ impl Host {
                 ErrorCode::TokenExpired => "Your token's time is over; come back with a newer one.",
                 _ => "You did not join, or did not read, in time.",
             };
+            self.refuse(code);
             self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
         }
         self.see_off(&mut effects);
@@ -399,6 +411,7 @@ impl Host {
             Out::Close(..) | Out::Attach(..) => 0,
         };
         self.counters.frames_out += effects.out.iter().map(sent).sum::<u64>();
+        self.counted.sent(&effects.out);
         if effects.broken {
             effects.write = Write::default();
         }
@@ -433,6 +446,7 @@ impl Host {
         effects.write = step.write;
         if !step.events.is_empty() {
             self.counters.events += count(step.events.len());
+            self.counted.new.appended(&step.events);
             self.drains_wanted();
             if step.events.iter().any(|event| matches!(event.body, crate::protocol::Body::NewMessage(_))) {
                 self.audience.stats_changed();
@@ -528,15 +542,17 @@ impl Host {
 
     /// A failure as whoever asked is told. A fault of ours is logged with its text and told without it; the id is in
     /// both.
-    fn told(&self, failure: Failure, effects: &mut Effects) -> ChatError {
-        match failure {
+    fn told(&mut self, failure: Failure, effects: &mut Effects) -> ChatError {
+        let error = match failure {
             Failure::Refused(error) => error,
             Failure::Fault(fault) => {
                 let error = ChatError::internal(&self.entropy);
                 effects.faults.push(format!("error {}: {fault}", error.error_id.as_deref().unwrap_or_default()));
                 error
             }
-        }
+        };
+        self.refuse(error.code);
+        error
     }
 }
 

@@ -103,6 +103,7 @@ impl Host {
                 id.map(|id| wire::reply(&id, &serde_json::Map::new()))
             }
             Err(error) => {
+                self.refuse(error.code);
                 if self.audience.attachment(socket).is_some() {
                     self.send(socket, refusal(id.as_ref(), &error), &mut effects);
                     self.count_refusal(socket, &error, &mut effects);

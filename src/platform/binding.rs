@@ -1,5 +1,6 @@
 //! What the platform has and the `worker` crate does not bind.
 
+use super::log;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::State;
 
@@ -68,7 +69,7 @@ impl RawState {
     /// platform calls no other alarm before that one has ended; then it calls it again.
     pub(super) fn end_lost_alarm(&self) {
         if self.alarm_mark().is_truthy() {
-            worker::console_error!("an alarm was lost with its wasm instance: this object begins anew");
+            log::error(&[], "an alarm was lost with its wasm instance: this object begins anew");
             self.abort_soon();
         }
     }
@@ -84,7 +85,7 @@ impl RawState {
         // An alarm in the past would do too, but not one beyond what JavaScript holds exactly.
         let ms = ms.min(u64::MAX >> 11);
         if let Err(error) = self.storage().set_alarm_at(ms as f64) {
-            worker::console_error!("alarm: {error:?}");
+            log::error(&[], format_args!("alarm: {error:?}"));
         }
     }
 

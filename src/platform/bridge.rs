@@ -1,6 +1,7 @@
 //! The drain's way to Redis: one connection while there is work, batches of many rooms written at once.
 
 use super::drain_link::within;
+use super::log;
 use super::util::settings;
 use crate::protocol::{ChatError, ErrorCode};
 use crate::settings::Bridge as Target;
@@ -104,6 +105,11 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// Bytes of batches that wait.
+    pub(super) fn held(&self) -> usize {
+        self.held.get()
+    }
+
     /// Hands one room's batch on; where its stream stands then.
     ///
     /// # Errors
@@ -150,7 +156,7 @@ impl Bridge {
             let written = self.write(&target, &text, &mut senders).await;
             self.held.set(self.held.get().saturating_sub(text.len()));
             if let Err(error) = written {
-                console_error!("bridge: {error}");
+                log::error(&[], format_args!("bridge: {error}"));
                 senders.into_iter().for_each(|sender| {
                     let _ = sender.send(Err(error.clone()));
                 });

@@ -1,15 +1,20 @@
 //! The drain's object: batches of many rooms, joined into one statement; those for Redis go by their own way.
 
+use super::analytics;
 use super::binding::split;
 use super::bridge::Bridge;
 use super::drain_link::within;
+use super::log;
 use super::postgres::{connect, one};
 use super::presence::Reports;
 use super::room::answered;
 use super::util::{entropy, now};
-use crate::protocol::call::{DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_PRESENCE, DRAIN_ROOM, Remembered};
+use crate::metrics::{Report, Totals};
+use crate::protocol::call::{
+    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
+};
 use crate::protocol::{ChatError, ErrorCode};
-use crate::sinks::{APPLY, Applied, Halving, Next, history, read_applied};
+use crate::sinks::{APPLY, Applied, Halving, Next, Sink, history, read_applied};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, Shared};
@@ -61,9 +66,14 @@ struct Inner {
     used: Cell<u64>,
     bridge: Rc<Bridge>,
     reports: Rc<Reports>,
+    totals: RefCell<Totals>,
 }
 
 impl Inner {
+    fn name(&self) -> String {
+        self.state.id().name().unwrap_or_default()
+    }
+
     /// The connection, within `ms`; whoever needs one meanwhile waits for the same.
     async fn client(self: &Rc<Self>, ms: u64) -> std::result::Result<Rc<Client>, String> {
         self.used.set(self.used.get() + 1);
@@ -143,7 +153,7 @@ impl Inner {
                 Err(error) => {
                     // The outcome is unknown or the connection broken: the next write begins with a new one.
                     self.client.borrow_mut().take();
-                    console_error!("drain: {error}");
+                    log::error(&[("drain", &self.name())], format_args!("drain: {error}"));
                     senders.into_iter().for_each(|sender| {
                         let _ = sender.send(Err(error.clone()));
                     });
@@ -168,7 +178,10 @@ impl Inner {
             let applied = self.hand_in(halving.piece()).await?;
             match halving.answered(applied) {
                 Next::Write => {}
-                Next::SetAside(line) => console_error!("drain: {line}"),
+                Next::SetAside(line) => {
+                    self.totals.borrow_mut().set_aside();
+                    log::error(&[("drain", &self.name())], format_args!("drain: {line}"));
+                }
                 Next::Done(applied) => return Ok(applied),
             }
         }
@@ -193,6 +206,22 @@ impl Inner {
         receiver.await.map_err(|_| failed("the drain ended".into()))?.map_err(failed)
     }
 
+    /// Takes in what a room has counted; which room that is.
+    fn count(&self, req: &Request) -> Option<String> {
+        let header = req.headers().get(METRICS_HEADER).ok().flatten()?;
+        let report: Report = serde_json::from_str(&header).ok()?;
+        let room = report.room.clone();
+        let points = self.totals.borrow_mut().take(report, now());
+        analytics::write(&self.env, &points);
+        Some(room)
+    }
+
+    fn stands(&self, room: Option<&str>, sink: Sink, applied: &std::result::Result<Applied, ChatError>) {
+        if let (Some(room), Ok(Applied::Cursor { epoch, seq })) = (room, applied) {
+            self.totals.borrow_mut().stands(room, sink, *epoch, *seq);
+        }
+    }
+
     /// Takes who is in a room; with what has gathered meanwhile it is written a moment later.
     fn presence(self: &Rc<Self>, report: String) -> std::result::Result<(), ChatError> {
         if self.reports.add(report)? {
@@ -205,7 +234,7 @@ impl Inner {
                 };
                 if let Err(error) = written {
                     inner.client.borrow_mut().take();
-                    console_error!("drain: presence: {error}");
+                    log::error(&[("drain", &inner.name())], format_args!("drain: presence: {error}"));
                 }
                 inner.release_when_idle();
             });
@@ -228,7 +257,7 @@ impl Inner {
         }
         self.release_when_idle();
         found.map_err(|error| {
-            console_error!("drain: {error}");
+            log::error(&[("drain", &self.name())], format_args!("drain: {error}"));
             let message = "The room's history cannot be reached now; try again in a moment.";
             ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
         })
@@ -250,20 +279,31 @@ impl DurableObject for Drain {
             used: Cell::new(0),
             bridge: Rc::default(),
             reports: Rc::default(),
+            totals: RefCell::new(Totals::new(now())),
         };
         Self { inner: Rc::new(inner) }
     }
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {
+        let room = self.inner.count(&req);
         match req.path().as_str() {
             DRAIN_APPLY => {
                 let batch = req.text().await?;
-                answered(self.inner.apply(batch).await)
+                let applied = self.inner.apply(batch).await;
+                self.inner.stands(room.as_deref(), Sink::Postgres, &applied);
+                answered(applied)
             }
             DRAIN_BRIDGE => {
                 let batch = req.text().await?;
                 let Inner { state, env, bridge, .. } = self.inner.as_ref();
-                answered(bridge.append(state, env, batch).await)
+                let applied = bridge.append(state, env, batch).await;
+                self.inner.stands(room.as_deref(), Sink::Redis, &applied);
+                answered(applied)
+            }
+            DRAIN_METRICS => {
+                let queued = [self.inner.held.get(), self.inner.bridge.held()];
+                let queued = queued.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
+                answered(Ok(self.inner.totals.borrow_mut().state(now(), queued)))
             }
             DRAIN_PRESENCE => {
                 let report = req.text().await?;

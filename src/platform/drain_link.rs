@@ -1,10 +1,14 @@
 //! Calls to the drains, from rooms; each with a time limit.
 
+use super::log;
 use super::util::settings;
 use crate::host::Drained;
-use crate::protocol::call::{Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_PRESENCE, DRAIN_ROOM, Remembered};
+use crate::metrics::DrainState;
+use crate::protocol::call::{
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
+};
 use crate::protocol::{ChatError, ErrorCode, json_fault};
-use crate::sinks::{Applied, Sink, drain_of};
+use crate::sinks::{Applied, Sink, drain_name, drain_of};
 use futures::future::{Either, select};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -19,6 +23,8 @@ const ROOM_WITHIN: u64 = 3_000;
 
 /// The drain answers at once that it has got who is in a room, ms.
 const PRESENCE_WITHIN: u64 = 5_000;
+/// So does it say what it counted, ms.
+const METRICS_WITHIN: u64 = 5_000;
 
 /// Awaits `work`, but no longer than `ms`.
 pub(super) async fn within<T>(ms: u64, work: impl Future<Output = T>) -> std::result::Result<T, String> {
@@ -29,17 +35,37 @@ pub(super) async fn within<T>(ms: u64, work: impl Future<Output = T>) -> std::re
     }
 }
 
+/// What a call to a drain brings.
+#[derive(Default)]
+struct Load<'a> {
+    body: Option<String>,
+    metrics: Option<&'a str>,
+}
+
 async fn ask<T: DeserializeOwned>(
     env: &Env,
     room: &str,
     path: &str,
-    body: Option<String>,
+    load: Load<'_>,
     ms: u64,
 ) -> std::result::Result<Answer<T>, String> {
     let drains = settings(env).map_err(|error| error.message)?.drains;
+    ask_drain(env, &drain_of(room, drains), path, load, ms).await
+}
+
+async fn ask_drain<T: DeserializeOwned>(
+    env: &Env,
+    drain: &str,
+    path: &str,
+    Load { body, metrics }: Load<'_>,
+    ms: u64,
+) -> std::result::Result<Answer<T>, String> {
     let call = async {
-        let stub = env.durable_object("DRAIN")?.get_by_name(&drain_of(room, drains))?;
+        let stub = env.durable_object("DRAIN")?.get_by_name(drain)?;
         let mut init = RequestInit::new();
+        if let Some(metrics) = metrics {
+            init.headers.set(METRICS_HEADER, metrics)?;
+        }
         if let Some(body) = &body {
             init.with_method(Method::Post).with_body(Some(body.into()));
         }
@@ -50,13 +76,15 @@ async fn ask<T: DeserializeOwned>(
     serde_json::from_str(&text).map_err(|error| json_fault(&error))
 }
 
-/// Hands one batch to the room's drain.
-pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String) -> Drained {
+/// Hands one batch to the room's drain, and `metrics` beside it; whether these arrived.
+pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String, metrics: Option<&str>) -> (Drained, bool) {
     let path = match sink {
         Sink::Postgres => DRAIN_APPLY,
         Sink::Redis => DRAIN_BRIDGE,
     };
-    match ask::<Applied>(env, room, path, Some(body), APPLY_WITHIN).await {
+    let answer = ask::<Applied>(env, room, path, Load { body: Some(body), metrics }, APPLY_WITHIN).await;
+    let arrived = answer.is_ok();
+    let drained = match answer {
         Ok(Answer::Ok(Applied::Cursor { epoch, seq })) => Drained::Cursor { epoch, seq },
         Ok(Answer::Ok(Applied::Error { error, sqlstate })) => {
             Drained::Failed(format!("{sqlstate} {error}").trim().to_owned())
@@ -64,14 +92,31 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String) -> Dr
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
         Err(error) => Drained::Failed(error),
-    }
+    };
+    (drained, arrived)
 }
 
-/// Hands on who is in a room; where that does not work the next report makes up for it.
-pub(super) async fn presence(env: &Env, room: &str, report: String) {
-    if let Err(error) = ask::<()>(env, room, DRAIN_PRESENCE, Some(report), PRESENCE_WITHIN).await {
-        console_error!("room {room}: presence: {error}");
+/// Hands on who is in a room, and `metrics` beside it; whether it arrived. Where it did not the next report makes up for
+/// it.
+pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &str) -> bool {
+    let load = Load { body: Some(report), metrics: Some(metrics) };
+    let told = ask::<()>(env, room, DRAIN_PRESENCE, load, PRESENCE_WITHIN).await;
+    if let Err(error) = &told {
+        log::error(&[("room", room)], format_args!("room {room}: presence: {error}"));
     }
+    told.is_ok()
+}
+
+/// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.
+pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
+    let name = drain_name(drain);
+    let error = match ask_drain(env, &name, DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
+        Ok(Answer::Ok(state)) => return Some(state),
+        Ok(Answer::Error(error)) => error.to_string(),
+        Err(error) => error,
+    };
+    log::error(&[("drain", &name)], format_args!("metrics: {error}"));
+    None
 }
 
 /// What PostgreSQL remembers of a room.
@@ -80,11 +125,14 @@ pub(super) async fn presence(env: &Env, room: &str, report: String) {
 /// `unavailable` where it does not answer.
 pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
     let path = format!("{DRAIN_ROOM}?room={}", utf8_percent_encode(room, NON_ALPHANUMERIC));
-    match ask::<Option<Remembered>>(env, room, &path, None, ROOM_WITHIN).await {
+    match ask::<Option<Remembered>>(env, room, &path, Load::default(), ROOM_WITHIN).await {
         Ok(Answer::Ok(remembered)) => Ok(remembered),
         Ok(Answer::Error(error)) => Err(error),
         Err(error) => {
-            console_error!("room {room}: what PostgreSQL remembers cannot be had: {error}");
+            log::error(
+                &[("room", room)],
+                format_args!("room {room}: what PostgreSQL remembers cannot be had: {error}"),
+            );
             let message = "The room's history cannot be reached now; try again in a moment.";
             Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
         }

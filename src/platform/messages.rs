@@ -1,6 +1,7 @@
 //! History and messages by id: what the room's log and PostgreSQL know, put together.
 
 use super::drain_link::within;
+use super::log;
 use super::postgres::{Argument, connect, one};
 use super::room_link;
 use super::util::now;
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::types::Type;
-use worker::{Context, Delay, Env, console_error};
+use worker::{Context, Delay, Env};
 
 /// A read may take this long, ms.
 const READ_WITHIN: u64 = 3_000;
@@ -24,7 +25,7 @@ const WAIT: u64 = 3_000;
 const LOOK_EVERY: u64 = 200;
 
 pub(super) fn unavailable(error: impl std::fmt::Display) -> ChatError {
-    console_error!("postgres: {error}");
+    log::error(&[], format_args!("postgres: {error}"));
     let message = "The history cannot be reached now; try again in a moment.";
     ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
 }

@@ -1,9 +1,10 @@
 //! One connection to PostgreSQL through Hyperdrive, and queries that answer one row of JSON text.
 
+use super::log;
 use std::rc::Rc;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls};
-use worker::{Env, console_error};
+use worker::Env;
 
 /// A typed argument.
 pub(super) type Argument<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -19,7 +20,7 @@ pub(super) async fn connect(env: &Env, drive: impl FnOnce(Driver)) -> Result<Rc<
     let (client, connection) = config.connect_raw(socket, NoTls).await.map_err(|error| words(&error))?;
     drive(Box::pin(async move {
         if let Err(error) = connection.await {
-            console_error!("postgres connection: {}", words(&error));
+            log::error(&[], format_args!("postgres connection: {}", words(&error)));
         }
     }));
     Ok(Rc::new(client))

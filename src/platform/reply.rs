@@ -1,10 +1,11 @@
 //! Answers of the Worker: JSON, problems, and the headers all of them have.
 
+use super::log;
 use super::util::entropy;
 use crate::protocol::ChatError;
 use crate::rest::{self, Quota};
 use serde_json::value::RawValue;
-use worker::{Headers, Response, Result, console_log};
+use worker::{Headers, Response, Result};
 
 /// So that no answer is a page, whatever stands in it: opened as one it loads and runs nothing, stands in no frame, and
 /// tells no other site where it came from. Reading by another origin goes by CORS alone, which the resource policy does
@@ -56,7 +57,10 @@ impl Asked {
     /// A problem, as RFC 9457 has it.
     pub(super) fn problem(&self, error: &ChatError) -> Result<Response> {
         let cause = error.error_id.as_deref().map(|id| format!(" (error {id})")).unwrap_or_default();
-        console_log!("request {}: {}{cause}", self.id, error.code.as_str());
+        let code = error.code.as_str();
+        let error_id = error.error_id.as_deref().unwrap_or_default();
+        let about = [("request", self.id.as_str()), ("code", code), ("error_id", error_id)];
+        log::info(&about, format_args!("request {}: {code}{cause}", self.id));
         let headers = Headers::new();
         headers.set("content-type", "application/problem+json")?;
         headers.set("cache-control", "no-store")?;

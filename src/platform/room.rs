@@ -7,7 +7,7 @@ mod queue;
 use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
-use super::{drain_link, user_link};
+use super::{drain_link, log, user_link};
 use crate::audience::{Attachment, SocketId, close_reason};
 use crate::host::{Effects, Host, Moment, Waking};
 use crate::protocol::call::{
@@ -48,6 +48,8 @@ struct Inner {
     sockets: RefCell<HashMap<SocketId, WebSocket>>,
     /// WebSocket → number, by identity, so that a frame needs no look at an attachment.
     numbers: js_sys::Map,
+    /// Whose frame is being handled, for the log; 0 while nobody's is.
+    speaks: Cell<SocketId>,
     timer: Cell<u64>,
     alarm: Cell<u64>,
     /// An alarm's handler runs. What is to be set meanwhile is set at its end: it would take the running alarm's place,
@@ -62,7 +64,8 @@ struct Inner {
 
 pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
     let told = ChatError::internal(&entropy());
-    console_error!("error {}: {context}: {error}", told.error_id.as_deref().unwrap_or_default());
+    let error_id = told.error_id.as_deref().unwrap_or_default();
+    log::error(&[("error_id", error_id)], format_args!("error {error_id}: {context}: {error}"));
     told
 }
 
@@ -104,7 +107,8 @@ impl Inner {
         let mut host = Host::load(id, settings, &at, attachments, waking.clone()).map_err(|e| broken("load", e))?;
         if !host.is_empty() {
             waking.wakes = storage.count_wake().map_err(|e| broken("load", e))?;
-            console_log!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes);
+            let about = [("room", name.as_str()), ("instance", &waking.instance)];
+            log::info(&about, format_args!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes));
             host.woke(waking);
         }
         *self.host.borrow_mut() = Some(host);
@@ -156,6 +160,18 @@ impl Inner {
         }
         self.carry_out(effects);
         Ok(value)
+    }
+
+    /// The same, because of a frame of this socket.
+    fn step_of(
+        self: &Rc<Self>,
+        id: SocketId,
+        step: impl FnOnce(&mut Host, &Moment<'_>) -> Effects,
+    ) -> std::result::Result<(), ChatError> {
+        self.speaks.set(id);
+        let done = self.step(|host, at| ((), step(host, at)));
+        self.speaks.set(0);
+        done
     }
 
     /// Tells the room when these sockets pinged last.
@@ -318,6 +334,7 @@ impl DurableObject for Room {
             host: RefCell::default(),
             sockets: RefCell::default(),
             numbers: js_sys::Map::new(),
+            speaks: Cell::new(0),
             timer: Cell::new(0),
             alarm: Cell::new(0),
             handling: Cell::new(false),
@@ -356,11 +373,11 @@ impl DurableObject for Room {
                 }
                 self.inner.handle_queue_of(id);
                 self.inner.ask_first(id, &parsed).await;
-                self.inner.step(|host, at| ((), host.parsed(at, id, parsed)))
+                self.inner.step_of(id, |host, at| host.parsed(at, id, parsed))
             }
             WebSocketIncomingMessage::Binary(_) => {
                 self.inner.handle_queue_of(id);
-                self.inner.step(|host, at| ((), host.binary(at, id)))
+                self.inner.step_of(id, |host, at| host.binary(at, id))
             }
         };
         if let Err(error) = done {

@@ -1,19 +1,20 @@
 //! Calls from the Worker to rooms: each a request of our own, with one identity header.
 
 use super::drain_link::within;
+use super::log;
 use crate::protocol::call::{
     Answer, Ask, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, RoomCall, Standing, UserPush, VERSION,
 };
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use serde::de::DeserializeOwned;
-use worker::{Env, Method, Request, RequestInit, Response, console_error};
+use worker::{Env, Method, Request, RequestInit, Response};
 
 /// Longer than the 3 s that a room waits for PostgreSQL when it is first asked.
 const WITHIN: u64 = 5_000;
 
 fn unavailable(room: &RoomId, error: impl std::fmt::Display) -> ChatError {
-    console_error!("call to room {room}: {error}");
+    log::error(&[("room", room.as_str())], format_args!("call to room {room}: {error}"));
     ChatError::new(ErrorCode::Unavailable, "The room does not answer now; try again in a moment.").retry_after(1_000)
 }
 

@@ -2,7 +2,7 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, reports, room_link, shield, socket, user_link};
+use super::{messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
@@ -93,6 +93,13 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         if let Err(error) = passes {
             return asked.finish(asked.problem(&error)?);
         }
+    }
+    if route == Route::Metrics {
+        return match metrics::answer(&req, &env, &settings).await {
+            Ok(Some(response)) => asked.finish(response),
+            Ok(None) => asked.finish(not_found(&asked)?),
+            Err(error) => asked.finish(asked.problem(&error)?),
+        };
     }
     let standing = OnceCell::new();
     let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims, standing };
@@ -324,9 +331,8 @@ impl Request_<'_> {
                 done(self.on_message(&message_id, room_id, delete).await?)
             }
             // Answered before; named so that a new route is not forgotten.
-            Route::Socket(_) | Route::OpenApi | Route::Problem(_) | Route::NotFound | Route::MethodNotAllowed(_) => {
-                Err(fault())
-            }
+            Route::Socket(_) | Route::Metrics | Route::OpenApi | Route::Problem(_) => Err(fault()),
+            Route::NotFound | Route::MethodNotAllowed(_) => Err(fault()),
         }
     }
 

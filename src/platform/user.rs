@@ -1,10 +1,10 @@
 //! The user's object: storage, alarm and calls around [`user::User`].
 
 use super::binding::{RawState, split};
-use super::drain_link;
 use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
+use super::{drain_link, log};
 use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, Rate};
@@ -130,11 +130,11 @@ impl Inner {
     /// Hands on what the user did, as far as PostgreSQL takes it now.
     async fn drain(&self) {
         while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
-            let drained = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch.body).await;
+            let (drained, _) = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch.body, None).await;
             let [a, b, c, d, ..] = entropy();
             let random = u32::from_be_bytes([a, b, c, d]);
             if let Ok(Some(fault)) = self.step(|user, now| user.drained(drained, random, now)) {
-                console_error!("user: drain: {fault}");
+                log::error(&[], format_args!("user: drain: {fault}"));
             }
         }
     }

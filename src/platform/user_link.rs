@@ -1,11 +1,12 @@
 //! Calls to users' objects, from the Worker and from rooms; each with a time limit.
 
 use super::drain_link::within;
+use super::log;
 use crate::protocol::call::{Answer, Standing, USER_CALL, USER_MAKES_ROOM, UserAsk, UserCall, VERSION};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use serde::de::DeserializeOwned;
-use worker::{Env, Method, Request, RequestInit, console_error};
+use worker::{Env, Method, Request, RequestInit};
 
 const WITHIN: u64 = 5_000;
 /// How long a join or a request waits to hear what holds for its user, ms; after that it goes on without.
@@ -33,7 +34,7 @@ fn told<T>(answer: Result<Answer<T>, String>) -> Result<T, ChatError> {
         Ok(Answer::Ok(value)) => Ok(value),
         Ok(Answer::Error(error)) => Err(error),
         Err(error) => {
-            console_error!("call to a user's object: {error}");
+            log::error(&[], format_args!("call to a user's object: {error}"));
             let message = "This cannot be done now; try again in a moment.";
             Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000))
         }
@@ -61,7 +62,7 @@ pub(super) async fn standing_in_time(env: &Env, user_id: &str) -> Option<Standin
     match within(STANDING_WITHIN, standing(env, user_id, None)).await {
         Ok(answer) => answer.ok(),
         Err(error) => {
-            console_error!("what holds for a user is not known yet: {error}");
+            log::error(&[], format_args!("what holds for a user is not known yet: {error}"));
             None
         }
     }

@@ -1,10 +1,11 @@
 //! Clock, entropy and settings of the platform.
 
+use super::log;
 use crate::protocol::{ChatError, ErrorCode};
 use crate::settings::Settings;
 use std::cell::RefCell;
 use std::rc::Rc;
-use worker::{Date, Env, console_error};
+use worker::{Date, Env};
 
 /// ms since 1970.
 pub(super) fn now() -> u64 {
@@ -15,7 +16,7 @@ pub(super) fn now() -> u64 {
 pub(super) fn entropy() -> [u8; 32] {
     let mut bytes = [0; 32];
     if let Err(error) = getrandom::getrandom(&mut bytes) {
-        console_error!("entropy: {error}");
+        log::error(&[], format_args!("entropy: {error}"));
     }
     bytes
 }
@@ -39,7 +40,7 @@ pub(super) fn settings(env: &Env) -> Result<Rc<Settings>, ChatError> {
             .clone()
     });
     read.map_err(|sentence| {
-        console_error!("misconfigured: {sentence}");
+        log::error(&[], format_args!("misconfigured: {sentence}"));
         ChatError::new(ErrorCode::Misconfigured, sentence)
     })
 }

@@ -17,6 +17,10 @@ pub const CALLER_HEADER: &str = "x-chat-caller";
 pub const ROOM_SOCKET: &str = "/socket";
 /// Where a room takes a [`RoomCall`] as JSON.
 pub const ROOM_CALL: &str = "/call";
+/// The header beside a call to a drain that carries a room's [`crate::metrics::Report`] as JSON.
+pub const METRICS_HEADER: &str = "x-chat-metrics";
+/// Where a drain answers a [`crate::metrics::DrainState`].
+pub const DRAIN_METRICS: &str = "/metrics";
 /// Where a drain takes one room's batch, as JSON text.
 pub const DRAIN_APPLY: &str = "/apply";
 /// Where a drain takes one room's command for Redis.
@@ -299,7 +303,7 @@ pub struct EditBody {
 
 impl From<SendMessage> for SendBody {
     fn from(frame: SendMessage) -> Self {
-        let SendMessage { room_id: _, content, kind, client_id, reply_to, mentions, metadata } = frame;
+        let SendMessage { room_id: _, took: _, content, kind, client_id, reply_to, mentions, metadata } = frame;
         Self { content, kind, client_id, reply_to, mentions, metadata, as_user: None }
     }
 }

@@ -112,8 +112,23 @@ body! {
         /// An object of at most 1,024 bytes.
         #[serde(default)]
         metadata: Option<serde_json::Value>,
+        /// What became of this client's previous message.
+        #[serde(default)]
+        took: Option<Took>,
     }
 }
+/// What a client measured of a message of its own; counted for the operator, and believed for nothing else. Above a
+/// minute it counts as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Took {
+    /// From its sending to its acknowledgement, ms.
+    #[serde(default)]
+    pub ack_ms: Option<u64>,
+    /// From its sending to its sight among the room's events, ms.
+    #[serde(default)]
+    pub shown_ms: Option<u64>,
+}
+
 body! {
     /// `edit_message`.
     EditMessage {

@@ -16,7 +16,7 @@ pub use code::{ChatError, ErrorCode};
 pub use event::{Audience, Body, Held, LogEvent, Mention, Message, MessageType, Outcome, User};
 pub use frame::{
     CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MessageRef, Probe, React,
-    RefreshToken, SendMessage, Typing, depth_within, read,
+    RefreshToken, SendMessage, Took, Typing, depth_within, read,
 };
 pub use ids::{MessageId, RoomId, UserId};
 pub use room::{CreateRoom, MODES, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};

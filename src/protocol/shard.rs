@@ -6,6 +6,7 @@
 use super::call::RoomCall;
 use super::{ChatError, Mention, UserId};
 use crate::auth::Role;
+use crate::metrics::Metrics;
 use crate::room::{Row, Write};
 use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
@@ -172,6 +173,9 @@ pub struct Up {
     /// What its viewers want, in the order in which it came.
     #[serde(default)]
     pub commands: Vec<Command>,
+    /// What it has counted since it said so last.
+    #[serde(default, skip_serializing_if = "Metrics::is_empty")]
+    pub metrics: Metrics,
 }
 
 /// A viewer's command on its way up.

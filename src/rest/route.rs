@@ -89,6 +89,8 @@ pub enum Route {
     DevToken,
     /// `GET /healthz`.
     Health,
+    /// `GET /metrics`.
+    Metrics,
     /// `GET /openapi.json`.
     OpenApi,
     /// `GET /problems/{code}`.
@@ -196,6 +198,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
+        ["metrics"] => only(Get, Route::Metrics, "GET"),
         ["healthz"] => only(Get, Route::Health, "GET"),
         ["openapi.json"] => only(Get, Route::OpenApi, "GET"),
         ["problems", code] => only(Get, Route::Problem((*code).to_owned()), "GET"),
@@ -220,6 +223,7 @@ mod tests {
         assert_eq!(route(Some(Method::Post), "/api/rooms"), Ok(Route::CreateRoom));
         assert_eq!(get("/api/rooms"), Ok(Route::MethodNotAllowed("POST")));
         assert_eq!(route(None, "/healthz"), Ok(Route::MethodNotAllowed("GET")));
+        assert_eq!(get("/metrics"), Ok(Route::Metrics));
         assert_eq!(get("/nothing"), Ok(Route::NotFound));
         assert_eq!(get("/api/rooms/x/nothing"), Ok(Route::NotFound));
     }

@@ -32,5 +32,10 @@ pub fn drain_of(room_id: &str, drains: u32) -> String {
         (room_id, drain).hash(&mut hasher);
         hasher.finish()
     };
-    format!("drain~{}", (0..drains.max(1)).max_by_key(weight).unwrap_or_default())
+    drain_name((0..drains.max(1)).max_by_key(weight).unwrap_or_default())
+}
+
+/// A drain's name by its number.
+pub fn drain_name(number: u32) -> String {
+    format!("drain~{number}")
 }

@@ -35,6 +35,15 @@ function workerd(port) {
   return line && Number(line.trim().split(/\s+/)[0]);
 }
 
+/** A line of the log; what is no JSON object is not the Worker's own. */
+function read({ message: text, ...line }) {
+  let fields = null;
+  try {
+    fields = JSON.parse(text);
+  } catch {}
+  return { ...line, text, fields, message: fields?.msg ?? text };
+}
+
 /** workerd's id, and so the file, of the object with that name; `unique` is its namespace's key. */
 function objectId(unique, name) {
   const key = createHash("sha256").update(unique).digest();
@@ -45,16 +54,18 @@ function objectId(unique, name) {
 /**
  * Starts the Worker. `vars` are settings over those of wrangler.toml (null takes one away); without `databaseUrl` the
  * database is one that refuses connections; `persist` is the folder of the objects' storage, else a fresh one that goes
- * with `stop()`; `build` is the folder of the built Worker, and `patch` gives another text for the JavaScript around its wasm.
+ * with `stop()`; `build` is the folder of the built Worker, `patch` gives another text for the JavaScript around its wasm, and
+ * `more` are further options of Miniflare's.
  *
- * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as `{timestamp, level, message}`;
+ * The result: `url`; `socketUrl(room)`; `logs`, every line the Worker has logged as
+ * `{timestamp, level, message, text, fields}`: `text` as it was logged, `fields` what it is as JSON, `message` its `msg`;
  * `log(pattern, ms)` waits for such a line; `evict(className, name)` takes an object out of memory, its sockets
  * hibernating; `rss()` is workerd's memory in MiB; `kill9()` ends workerd by SIGKILL, and after that
  * `sql(className, name, statement, …values)` reads or changes the SQLite of the object so named, `copied(…)` the same of a copy, at any time that nothing is written; `restart(build)`
  * starts it again on the same data and port, of another build where one is given; `file(className, name)` is the path of
  * that SQLite; `stop()`.
  */
-export async function startServer({ vars = {}, databaseUrl, persist, port, build = join(root, "build"), patch = (text) => text } = {}) {
+export async function startServer({ vars = {}, databaseUrl, persist, port, build = join(root, "build"), patch = (text) => text, more = {} } = {}) {
   const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
   const storage = persist ?? mkdtempSync(join(tmpdir(), "edge-chat-state-"));
   port ??= await freePort();
@@ -85,7 +96,8 @@ export async function startServer({ vars = {}, databaseUrl, persist, port, build
     cf: { colo: "TST", country: "XX" },
     log: new Log(LogLevel.ERROR),
     logRequests: false,
-    handleStructuredLogs: (line) => logs.push(line),
+    ...more,
+    handleStructuredLogs: (line) => logs.push(read(line)),
   });
 
   let miniflare;

@@ -22,6 +22,7 @@ mod history;
 mod ladder;
 mod limits;
 mod memory;
+mod metrics;
 mod moderation;
 mod postgres;
 mod presence;

@@ -2,6 +2,7 @@
 
 use crate::split::Split;
 use crate::world::{ROOM, World};
+use edge_chat::metrics::Metrics;
 use edge_chat::protocol::LogEvent;
 use edge_chat::protocol::call::{Ask, RoomCall, SendBody, VERSION};
 use edge_chat::protocol::shard::{Command, Crowd, Up};
@@ -304,7 +305,13 @@ fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
     }
     let (mut together, id) = begin();
     let rows = together.log.stored().len();
-    let up = Up { v: VERSION, shard: 0, crowd: Crowd::default(), commands: commands(&mut together, &id) };
+    let up = Up {
+        v: VERSION,
+        shard: 0,
+        crowd: Crowd::default(),
+        commands: commands(&mut together, &id),
+        metrics: Metrics::default(),
+    };
     let down = together.step(|host, at| host.up(at, up));
     assert_eq!(together.log.stored().len(), rows + 1, "one row");
     let told = |answer: &Result<Box<RawValue>, _>| answer.as_ref().map(|raw| raw.get().len()).map_err(|code| *code);

@@ -220,7 +220,7 @@ export class Connection extends Emitter {
   #reply(line) {
     if (line.reply === this.#joinId) this.#joined(line);
     else if (line.reply === this.#catchUpId) this.#caughtUp(line);
-    else this.#outbox.settle(line);
+    else this.#outbox.settle(line, Date.now());
   }
 
   #moment(line) {
@@ -292,6 +292,7 @@ export class Connection extends Emitter {
   #say(envelope) {
     // The goodbye that follows does not say when the ban ends.
     if (envelope.event === "user_banned" && envelope.data.user_id === this.self?.user_id) this.#banEndsAt = envelope.data.ends_at;
+    if (envelope.event === "new_message" && envelope.data.client_id) this.#outbox.took.shown(envelope.data.client_id, Date.now());
     this.emit("event", envelope);
     this.emit(envelope.event, envelope.data, envelope);
   }
@@ -371,6 +372,7 @@ export class Connection extends Emitter {
     this.#catchUpId = null;
     this.#catchUpFrom = null;
     this.#position.drop();
+    this.#outbox.took.drop();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

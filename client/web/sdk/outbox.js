@@ -1,6 +1,7 @@
 // Requests that wait for their answer, kept across reconnects.
 
 import { ChatError } from "./errors.js";
+import { Took } from "./took.js";
 import { LONGEST_MS } from "./unsent.js";
 
 // A socket that stays open but does not answer is replaced this often before a request is given up.
@@ -14,6 +15,8 @@ const MAX_TIMEOUTS = 3;
 export class Outbox {
   #nextId = 1;
   #waiting = new Map();
+  /** How long one's messages take. */
+  took = new Took();
 
   takeId() {
     return this.#nextId++;
@@ -33,6 +36,11 @@ export class Outbox {
     const item = this.#waiting.get(id);
     if (!item) return null;
     item.sentAt = now;
+    if (item.event === "send_message" && item.data.client_id) {
+      this.took.sent(item.data.client_id, now);
+      const took = this.took.take();
+      if (took) item.data = { ...item.data, took };
+    }
     return { id, event: item.event, data: item.data };
   }
 
@@ -55,11 +63,12 @@ export class Outbox {
     return this.#waiting.size;
   }
 
-  /** Settles the request that this reply answers; false where it is not one of these. */
-  settle({ reply, data, error }) {
+  /** Settles the request that this reply of `now` (ms) answers; false where it is not one of these. */
+  settle({ reply, data, error }, now) {
     const item = this.#waiting.get(reply);
     if (!item) return false;
     this.#waiting.delete(reply);
+    this.took.answered(item.data?.client_id, now, { shows: !error && !data?.held });
     if (error) item.reject(new ChatError(error));
     else item.resolve(data);
     return true;

@@ -3,7 +3,7 @@
 use super::super::drain_link;
 use super::super::util::{entropy, now};
 use super::Inner;
-use crate::host::{Batch, Drained, Moment};
+use crate::host::{Batch, Drained, Host, Moment};
 use crate::room::Read;
 use crate::sinks::Sink;
 use std::rc::Rc;
@@ -42,6 +42,18 @@ impl Inner {
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
     }
 
+    /// What was counted, for the header beside a call to the drain.
+    pub(super) fn report_metrics(&self) -> Option<(u32, String)> {
+        self.host.borrow_mut().as_mut().map(Host::report_metrics)
+    }
+
+    /// Whether that arrived.
+    pub(super) fn reported(&self, ticket: u32, arrived: bool) {
+        if let Some(host) = self.host.borrow_mut().as_mut() {
+            host.reported(ticket, arrived);
+        }
+    }
+
     /// Hands what is due for Redis on, beside everything else.
     pub(super) fn bridge(self: &Rc<Self>) {
         let first = self.next_batch(Sink::Redis);
@@ -60,7 +72,13 @@ impl Inner {
             let next = first.take().unwrap_or_else(|| self.next_batch(sink));
             let room = self.state.id().name().unwrap_or_default();
             let drained = match next {
-                Ok(Some(batch)) => drain_link::apply(&self.env, &room, sink, batch.body).await,
+                Ok(Some(batch)) => {
+                    let Some((ticket, metrics)) = self.report_metrics() else { return true };
+                    let (drained, arrived) =
+                        drain_link::apply(&self.env, &room, sink, batch.body, Some(&metrics)).await;
+                    self.reported(ticket, arrived);
+                    drained
+                }
                 Ok(None) => return true,
                 Err(fault) => Drained::Failed(fault.to_string()),
             };

@@ -2,20 +2,27 @@
 
 use super::super::binding::RawSocket;
 use super::super::util::now;
-use super::super::{drain_link, user_link};
+use super::super::{drain_link, log, user_link};
 use super::{CLOSED, Inner};
-use crate::audience::{Out, To, gather};
+use crate::audience::{Out, SocketId, To, gather};
 use crate::host::Effects;
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Delay, WebSocket, console_error};
+use worker::{Delay, WebSocket};
 
 impl Inner {
+    /// A line about this room, and about a socket where it is not 0.
+    fn log(&self, socket: SocketId, msg: std::fmt::Arguments<'_>) {
+        let room = self.state.id().name().unwrap_or_default();
+        let socket = if socket == 0 { String::new() } else { socket.to_string() };
+        log::error(&[("room", &room), ("socket", &socket)], format_args!("room {room}: {msg}"));
+    }
+
     /// Does it, in order.
     pub(super) fn carry_out(self: &Rc<Self>, effects: Effects) {
         for fault in &effects.faults {
-            console_error!("room {}: {fault}", self.state.id().name().unwrap_or_default());
+            self.log(self.speaks.get(), format_args!("{fault}"));
         }
         for out in gather(effects.out) {
             match out {
@@ -39,7 +46,7 @@ impl Inner {
                     if let Some(socket) = self.sockets.borrow().get(&id)
                         && let Err(error) = socket.serialize_attachment(attachment)
                     {
-                        console_error!("attachment: {error}");
+                        self.log(id, format_args!("attachment: {error}"));
                     }
                 }
             }
@@ -52,7 +59,9 @@ impl Inner {
             let inner = self.clone();
             self.state.wait_until(async move {
                 let room = inner.state.id().name().unwrap_or_default();
-                drain_link::presence(&inner.env, &room, report).await;
+                let Some((ticket, metrics)) = inner.report_metrics() else { return };
+                let arrived = drain_link::presence(&inner.env, &room, report, &metrics).await;
+                inner.reported(ticket, arrived);
             });
         }
         for asked in effects.asks {

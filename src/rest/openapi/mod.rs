@@ -57,6 +57,7 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
+    ("/metrics", &[Method::Get]),
     ("/openapi.json", &[Method::Get]),
     ("/problems/{code}", &[Method::Get]),
 ];
@@ -365,6 +366,16 @@ fn describe(route: &Route) -> Option<Doc> {
             "It does.",
             Some(("application/json", Object::new().into())),
         ),
+        Route::Metrics => Doc::new(
+            "metrics",
+            "What goes on, as Prometheus reads it, or with `format=json` as JSON with the busiest rooms. The bearer token \
+             is METRICS_TOKEN; where that is not set, 404. docs/operations.md says what each figure is.",
+            Open,
+        )
+        .text_query("format", "`json`; without it Prometheus's text.")
+        .answer(200, "The figures.", Some(("text/plain", RefOr::from(string()))))
+        .errors(&[ErrorCode::TokenRequired, ErrorCode::TokenInvalid, ErrorCode::InvalidParameter])
+        .errors(&[ErrorCode::RateLimited]),
         Route::OpenApi => Doc::plain("openapi", "This description.", "application/json"),
         Route::Problem(_) => Doc::plain("problem", "What an error code means.", "text/plain"),
         Route::NotFound | Route::MethodNotAllowed(_) => return None,
