@@ -63,6 +63,7 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String) -> Dr
         }
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
+        Ok(Answer::Elsewhere(_)) => Drained::Failed("a drain is not split".into()),
         Err(error) => Drained::Failed(error),
     }
 }
@@ -80,13 +81,13 @@ pub(super) async fn presence(env: &Env, room: &str, report: String) {
 /// `unavailable` where it does not answer.
 pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
     let path = format!("{DRAIN_ROOM}?room={}", utf8_percent_encode(room, NON_ALPHANUMERIC));
-    match ask::<Option<Remembered>>(env, room, &path, None, ROOM_WITHIN).await {
-        Ok(Answer::Ok(remembered)) => Ok(remembered),
-        Ok(Answer::Error(error)) => Err(error),
-        Err(error) => {
-            console_error!("room {room}: what PostgreSQL remembers cannot be had: {error}");
-            let message = "The room's history cannot be reached now; try again in a moment.";
-            Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
-        }
-    }
+    let why = match ask::<Option<Remembered>>(env, room, &path, None, ROOM_WITHIN).await {
+        Ok(Answer::Ok(remembered)) => return Ok(remembered),
+        Ok(Answer::Error(error)) => return Err(error),
+        Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
+        Err(error) => error,
+    };
+    console_error!("room {room}: what PostgreSQL remembers cannot be had: {why}");
+    let message = "The room's history cannot be reached now; try again in a moment.";
+    Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
 }

@@ -15,7 +15,7 @@ impl Inner {
     /// Does it, in order.
     pub(super) fn carry_out(self: &Rc<Self>, effects: Effects) {
         for fault in &effects.faults {
-            console_error!("room {}: {fault}", self.state.id().name().unwrap_or_default());
+            console_error!("room {}: {fault}", self.name());
         }
         for out in gather(effects.out) {
             match out {
@@ -51,7 +51,7 @@ impl Inner {
         if let Some(report) = effects.presence {
             let inner = self.clone();
             self.state.wait_until(async move {
-                let room = inner.state.id().name().unwrap_or_default();
+                let room = inner.name();
                 drain_link::presence(&inner.env, &room, report).await;
             });
         }
@@ -65,9 +65,15 @@ impl Inner {
         for user_id in effects.entered {
             let inner = self.clone();
             self.state.wait_until(async move {
-                let standing = user_link::standing(&inner.env, &user_id, inner.state.id().name()).await.ok();
+                let standing = user_link::standing(&inner.env, &user_id, Some(inner.name())).await.ok();
                 let _ = inner.step(|host, at| ((), host.entered(at, &user_id, standing)));
             });
+        }
+        if effects.push {
+            self.push();
+        }
+        if effects.up {
+            self.up();
         }
         if let Some(at) = effects.alarm
             && (self.alarm.get() == 0 || at < self.alarm.get())
