@@ -74,9 +74,15 @@ impl Inner {
         for user_id in effects.entered {
             let inner = self.clone();
             self.state.wait_until(async move {
-                let standing = user_link::standing(&inner.env, &user_id, inner.state.id().name()).await.ok();
+                let standing = user_link::standing(&inner.env, &user_id, Some(inner.name())).await.ok();
                 let _ = inner.step(|host, at| ((), host.entered(at, &user_id, standing)));
             });
+        }
+        if effects.push {
+            self.push();
+        }
+        if effects.up {
+            self.up();
         }
         if let Some(at) = effects.alarm
             && (self.alarm.get() == 0 || at < self.alarm.get())
