@@ -342,6 +342,7 @@ impl DurableObject for Room {
             ended: Cell::new(false),
             lookup: RefCell::default(),
             queue: RefCell::default(),
+            queue: RefCell::default(),
         };
         Self { inner: Rc::new(inner) }
     }
