@@ -139,6 +139,8 @@ impl Sim {
     fn is_idle(&self) -> bool {
         self.room.handler.is_none()
             && self.room.asking == 0
+            && self.room.below.is_idle()
+            && self.room.following.is_idle()
             && self.room.knocking.is_empty()
             && self.conns.iter().all(|conn| conn.unread < 200_000)
     }
