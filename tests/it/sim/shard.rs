@@ -5,11 +5,11 @@ use super::event::Event;
 use super::room::RoomNode;
 use super::{Checked, Sim, ensure};
 use edge_chat::host::{Host, Outgoing};
-use edge_chat::protocol::call::{Ask, Caller};
+use edge_chat::protocol::call::{Ask, Caller, RoomCall, VERSION};
 use edge_chat::protocol::shard::{Begin, Down, Push, Pushed, Shape, Up};
-use edge_chat::protocol::{ChatError, ClientFrame, ErrorCode, MessageId};
+use edge_chat::protocol::{ChatError, ClientFrame, ErrorCode, MessageId, PatchRoom};
 use edge_chat::room::{Log as _, Replica, Tail};
-use serde_json::Value;
+use serde_json::{Value, json as value};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
@@ -388,6 +388,34 @@ impl Sim {
             None => Err(ChatError::new(ErrorCode::Unavailable, "The room does not answer.").retry_after(1_000)),
         };
         self.step(|host, at| ((), host.came_down(at, down)))?;
+        Ok(())
+    }
+
+    /// A trouble of a room that is split.
+    pub(super) fn trouble_below(&mut self) -> Checked {
+        let shards = self.shards.len() as u64;
+        if shards == 0 || self.chance(15) {
+            // The room is split more, or less after a while.
+            let expected = [Value::Null, value!(1), value!(3), value!(9), value!(30)][self.pick(5) as usize].clone();
+            let settings = serde_json::Map::from_iter([("expect_viewers".to_owned(), expected)]);
+            let body = PatchRoom { name: None, settings: Some(settings) };
+            let caller = self.caller("admin");
+            self.rest(RoomCall { v: VERSION, caller, ask: Ask::Patch(body) })?;
+            return Ok(());
+        }
+        let shard = self.pick(shards) as usize + 1;
+        match self.pick(10) {
+            0..5 => self.at(shard, Self::evict_if_idle),
+            5..8 => {
+                self.say(format_args!("node {shard}: is ended"));
+                self.at(shard, Self::die)?;
+            }
+            _ => {
+                let skew = -(self.pick(2_000) as i64);
+                self.say(format_args!("node {shard}: its clock leads by {skew} ms"));
+                self.at(shard, |sim| sim.room.skew = skew);
+            }
+        }
         Ok(())
     }
 
