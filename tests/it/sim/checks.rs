@@ -1,6 +1,6 @@
 //! How a run ends: the troubles stop, all is told everywhere, and nothing may be left over.
 
-use super::event::Event;
+use super::event::{Conn, Event};
 use super::room::RoomNode;
 use super::{Checked, Sim, ensure, role_of};
 use edge_chat::auth::Role;
@@ -70,6 +70,12 @@ impl Sim {
         self.run_for(120_000)?;
         let admin = self.clients.iter().position(|it| it.user == "admin").unwrap_or_default();
         ensure!(self.clients[admin].joined, "V9: the admin does not get back");
+        // All links are sound: a ban is everywhere within a second.
+        self.act(admin, "ban_user", &json!({"user_id": "bob"}));
+        self.run_for(1_000)?;
+        let bob = |it: &Conn| it.user == "bob" && it.joined && !it.closing && !it.room_knows_end;
+        let banned = self.truth.people.bans.get("bob").is_some_and(|ban| !ban.shadow);
+        ensure!(!banned || !self.conns.iter().any(bob), "V7: bob was banned a second ago and keeps a socket");
         for user in self.truth.people.bans.keys().cloned().collect::<Vec<_>>() {
             self.act(admin, "unban_user", &json!({"user_id": user}));
         }

@@ -34,6 +34,12 @@ impl Sim {
         let frame = self.tamper(conn, frame);
         self.check_frame(conn, &frame, before)?;
         let it = &mut self.conns[conn];
+        it.moves |= frame.lines.iter().any(|line| line["data"]["code"] == "elsewhere");
+        for seq in frame.lines.iter().filter_map(|line| line["seq"].as_u64()) {
+            let epoch = self.room.at.map_or(self.truth.epoch, |(epoch, _)| epoch);
+            ensure!((epoch, seq) > it.live, "V4: {} is shown {seq} once more", it.user);
+            it.live = (epoch, seq);
+        }
         it.unread += frame.text.len();
         ensure!(it.unread <= UNREAD, "V8: {} has {} bytes unread", it.user, it.unread);
         let delay = self.delay();

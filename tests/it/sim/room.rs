@@ -34,6 +34,8 @@ pub(super) struct RoomNode {
     /// What a shard has of the room's log, and where that ends: epoch and event.
     pub replica: Option<Replica>,
     pub at: Option<(u64, u64)>,
+    /// It begins in this very step.
+    pub begins: bool,
     /// When that changed last, ms.
     pub grown_at: u64,
     /// What is under way between the room and its shards.
@@ -212,7 +214,11 @@ impl Sim {
     /// As a shard's adapter: what the room wrote in memory, whom users block in its own storage.
     fn replicated(&mut self, effects: &Effects) {
         if let Some(replica) = &self.room.replica {
-            replica.write(&effects.write);
+            let rewrite = match self.mutant {
+                Mutant::ShardKeepsOldText => Vec::new(),
+                _ => effects.write.rewrite.clone(),
+            };
+            replica.write(&Write { rewrite, ..effects.write.clone() });
         }
         let own = effects.write.state.iter().filter(|(key, _)| key.starts_with("blocks:")).cloned().collect();
         self.room.log.write(&Write { state: own, ..Write::default() });

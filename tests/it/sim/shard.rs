@@ -2,13 +2,15 @@
 //! shards: late, lost on the way there or back, answered by nobody because a relay died.
 
 use super::event::Event;
+use super::mutants::Mutant;
 use super::room::RoomNode;
 use super::{Checked, Sim, ensure};
 use edge_chat::host::{Host, Outgoing};
 use edge_chat::protocol::call::{Ask, Caller, RoomCall, VERSION};
-use edge_chat::protocol::shard::{Begin, Down, Push, Pushed, Shape, Up};
+use edge_chat::protocol::shard::{Begin, Crowd, Down, Push, Pushed, Shape, Up};
 use edge_chat::protocol::{ChatError, ClientFrame, ErrorCode, MessageId, PatchRoom};
 use edge_chat::room::{Log as _, Replica, Tail};
+use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -42,6 +44,8 @@ impl Below {
 struct Pushing {
     shards: Vec<u32>,
     answers: Vec<Option<Pushed>>,
+    /// Where who takes it stands then.
+    stands: (u64, u64),
     relayed: bool,
 }
 
@@ -50,7 +54,8 @@ struct Pushing {
 pub(super) struct Following {
     beginning: Option<u64>,
     parked: VecDeque<(usize, String)>,
-    asking: Option<u64>,
+    /// The call that goes up, and how many commands are in it.
+    asking: Option<(u64, usize)>,
 }
 
 impl Following {
@@ -134,7 +139,8 @@ impl Sim {
     /// What becomes of a call: whether and after how long it arrives, and whether its answer does.
     fn fate(&mut self) -> Option<(u64, bool)> {
         let there = self.delay();
-        match if self.calm { 100 } else { self.pick(100) } {
+        let lossy = self.mutant == Mutant::PushIsBelieved && self.chance(30);
+        match if self.calm && !lossy { 100 } else { self.pick(if lossy { 3 } else { 100 }) } {
             0..3 => None,
             3..5 => Some((WITHIN + self.pick(20_000), false)),
             5..9 => Some((there, false)),
@@ -195,7 +201,9 @@ impl Sim {
                 }
             }
             let answers = vec![None; shards.len()];
-            self.room.below.pushes.insert(call, Pushing { shards, answers, relayed: relay.is_some() });
+            let push: Push = read(&body)?;
+            let stands = (push.epoch, push.to);
+            self.room.below.pushes.insert(call, Pushing { shards, answers, stands, relayed: relay.is_some() });
             self.later(WITHIN, Between::PushOver(call));
         }
         Ok(())
@@ -203,8 +211,14 @@ impl Sim {
 
     fn push_arrives(&mut self, call: u64, shard: u32, body: &str, answered: bool) -> Checked {
         let push: Push = read(body)?;
-        let pushed = self.step(|host, at| host.pushed(at, push))?;
-        self.begin_where_needed();
+        let stands = (push.epoch, push.to);
+        let mut pushed = self.step(|host, at| host.pushed(at, push))?;
+        match &mut pushed {
+            Some(pushed) if self.mutant == Mutant::ShardTakesAnything && self.room.at.is_some() => {
+                pushed.at = Some(stands);
+            }
+            _ => self.begin_where_needed(),
+        }
         if let Some(pushed) = pushed.filter(|_| answered) {
             let delay = self.delay();
             // Over the wire and back.
@@ -231,7 +245,13 @@ impl Sim {
     }
 
     fn push_over(&mut self, call: u64) -> Checked {
-        let Some(Pushing { shards, answers, .. }) = self.room.below.pushes.remove(&call) else { return Ok(()) };
+        let Some(Pushing { shards, mut answers, stands, .. }) = self.room.below.pushes.remove(&call) else {
+            return Ok(());
+        };
+        if self.mutant == Mutant::PushIsBelieved {
+            let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() } };
+            answers.iter_mut().for_each(|answer| drop(answer.get_or_insert_with(taken)));
+        }
         self.step(|host, at| ((), host.pushed_to(at, &shards, answers)))?;
         Ok(())
     }
@@ -290,17 +310,23 @@ impl Sim {
             let Begin { seq, shape, totals, state, rows, reactions, .. } = read(&text)?;
             let epoch = state.iter().find(|(key, _)| key == "epoch").and_then(|(_, epoch)| epoch.parse().ok());
             let epoch = epoch.ok_or("a log's end without its epoch")?;
-            if self.room.host.as_ref().is_some_and(|host| host.is_news(epoch, seq)) {
+            let back = self.mutant == Mutant::BeginGoesBack;
+            if back || self.room.host.as_ref().is_some_and(|host| host.is_news(epoch, seq)) {
+                let (before, name) = (self.room.at, self.room.name());
+                ensure!(before <= Some((epoch, seq)), "V4: {name} goes back from {before:?} to {seq}");
                 let last = rows.last().and_then(|row| row.events.last()).map_or(0, |event| event.at);
                 self.room.replica = Some(Replica::begin(Tail { rows, state, reactions }));
                 self.room.at = Some((epoch, seq));
                 self.room.now = self.room.now.max(last);
                 self.room.grown_at = self.room.now;
                 let mut fault = None;
-                self.step(|host, at| {
+                self.room.begins = true;
+                let stepped = self.step(|host, at| {
                     let effects = host.begun(at, shape, totals);
                     ((), effects.map_err(|e| fault = Some(e.to_string())).unwrap_or_default())
-                })?;
+                });
+                self.room.begins = false;
+                stepped?;
                 ensure!(fault.is_none(), "V8: a shard cannot begin: {fault:?}");
             }
         }
@@ -333,7 +359,7 @@ impl Sim {
         let Some(up) = self.compute(|host, at| host.next_up(at))?.flatten() else { return Ok(()) };
         ensure!(self.room.following.asking.is_none(), "V3: two calls of one life are on their way up");
         let (life, call) = (self.room.life, self.next_call());
-        self.room.following.asking = Some(call);
+        self.room.following.asking = Some((call, up.commands.len()));
         if let Some((ms, answered)) = self.fate() {
             let body = json(&up)?;
             self.later(ms, Between::Up { life, call, body, answered });
@@ -379,11 +405,17 @@ impl Sim {
     }
 
     fn came_down(&mut self, life: u64, call: u64, down: Option<Rc<str>>) -> Checked {
-        if life != self.room.life || self.room.following.asking != Some(call) {
+        if life != self.room.life || self.room.following.asking.is_none_or(|(asking, _)| asking != call) {
             return Ok(());
         }
-        self.room.following.asking = None;
+        let Some((_, commands)) = self.room.following.asking.take() else { return Ok(()) };
+        let some = self.truth.messages.keys().next();
+        let done = || RawValue::from_string(value!({"message_id": some}).to_string()).map_err(|e| e.to_string());
         let down = match down {
+            None if self.mutant == Mutant::CommandIsBelieved && some.is_some() => {
+                let answers = (0..commands).map(|_| done().map(Ok)).collect::<Checked<_>>()?;
+                Ok(Down { shape: Shape::default(), totals: Default::default(), answers })
+            }
             Some(text) => Ok(read::<Down>(&text)?),
             None => Err(ChatError::new(ErrorCode::Unavailable, "The room does not answer.").retry_after(1_000)),
         };

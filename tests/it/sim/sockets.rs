@@ -5,7 +5,7 @@ use super::mutants::Mutant;
 use super::{Checked, Sim, ensure};
 use edge_chat::audience::{Attachment, SocketId};
 use edge_chat::host::{Host, Moment};
-use edge_chat::protocol::ClientFrame;
+use edge_chat::protocol::{ClientFrame, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -20,6 +20,8 @@ impl Sim {
         if self.mutant == Mutant::BanLeavesATab && code == 4403 && self.tabs_of(self.conns[conn].user) > 1 {
             return Ok(());
         }
+        let moves = self.conns[conn].moves || code != ErrorCode::Elsewhere.close();
+        ensure!(moves, "V9: {} has to move and is not told", self.conns[conn].user);
         self.room.sockets.remove(&id);
         self.room.numbers.remove(&conn);
         self.conns[conn].closing = true;
