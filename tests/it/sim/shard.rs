@@ -295,7 +295,8 @@ impl Sim {
         let begin = self.step(|host, at| host.begin_for(at, shard))?;
         if let Some(begin) = begin.filter(|_| answered) {
             let begin = begin.ok().map(|begin| json(&begin)).transpose()?;
-            let delay = self.delay();
+            let slow = if self.mutant == Mutant::BeginGoesBack { 2_000 + self.pick(2_500) } else { 0 };
+            let delay = slow + self.delay();
             self.later(delay, Between::Begun { life, call, begin });
         }
         Ok(())
