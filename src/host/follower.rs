@@ -156,10 +156,15 @@ impl Host {
                 let rows = at.log.rows_after(shown.seq, MOST_MISSED)?;
                 missed.extend(rows.into_iter().flat_map(|row| row.events).filter(|event| event.seq > shown.seq));
                 let first = missed.first().map_or(shown.seq + 1, |event| event.seq);
-                if known.is_none() || first > shown.seq + 1 {
+                let oldest = at.log.rows_after(0, 1)?.first().map_or(0, crate::room::Row::first);
+                let waits = self.fanout.first_waiting();
+                if known.is_none() || first > shown.seq + 1 || waits.is_some_and(|seq| seq < oldest) {
                     let mut waiting = room.waiting(at.log, self.now)?;
                     waiting.retain(|event| event.seq < first);
                     self.fanout = Fanout::begin(position.epoch, first.saturating_sub(1), waiting);
+                } else if let Some(seq) = waits {
+                    // What still waits may have been taken away meanwhile.
+                    self.fanout.rewritten(&at.log.rows_after(seq.saturating_sub(1), MOST_MISSED)?);
                 }
             }
             None => {
@@ -172,6 +177,7 @@ impl Host {
             (following.stale, following.shown) = (false, None);
         }
         self.reshaped(shape, Some(totals));
+        self.audience.stats_changed();
         self.review(&mut effects);
         self.show(missed, &mut effects);
         self.say_position(&mut effects);
@@ -234,6 +240,7 @@ impl Host {
         if !fits {
             following.stale = true;
         }
+        self.now = self.now.max(self.room.as_ref().map_or(0, Room::last_at));
         let Some(row) = &write.append else { return };
         let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
         let people = row.events.iter().any(|event| about_people(&event.body));
@@ -284,7 +291,14 @@ impl Host {
         }
         following.asking = true;
         (following.told, following.told_at) = (following.crowd.clone(), now);
-        Some(Up { v: VERSION, shard: following.index, crowd: following.crowd.clone(), commands, metrics })
+        Some(Up {
+            v: VERSION,
+            shard: following.index,
+            shape: following.shape,
+            crowd: following.crowd.clone(),
+            commands,
+            metrics,
+        })
     }
 
     /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
