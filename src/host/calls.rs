@@ -6,31 +6,31 @@ use crate::protocol::call::{Ask, Caller, RoomCall};
 use crate::protocol::wire::{Member, RoomData, json, raw};
 use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
 use crate::room::{Action, BanData, Failure, Room, Sender, Step, Viewer, check_create};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A user who is in the room or has a role in it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-struct MemberData {
+pub(super) struct MemberData {
     #[serde(flatten)]
-    member: Member,
+    pub(super) member: Member,
     /// Here now.
-    online: bool,
+    pub(super) online: bool,
     /// RFC 3339; null where it is not known.
-    last_seen: Option<String>,
+    pub(super) last_seen: Option<String>,
 }
 
 /// A page of a room's members: those who are here first, then those who have a role in it; no guests.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Members {
-    members: Vec<MemberData>,
+    pub(super) members: Vec<MemberData>,
     /// How many there are in all.
-    total: usize,
+    pub(super) total: usize,
     /// The `cursor` of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<usize>,
+    pub(super) next: Option<usize>,
 }
 
 /// Who is banned.

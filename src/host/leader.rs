@@ -4,7 +4,7 @@
 //! the next batch. A shard that stands nowhere is told nothing until it has begun anew, with the log's end.
 
 use super::{Effects, Host, Moment};
-use crate::protocol::call::VERSION;
+use crate::protocol::call::{Ask, RoomCall, VERSION};
 use crate::protocol::shard::{Begin, Crowd, Down, MOST_SHARDS, Pushed, RELAY_DEGREE, Shape, Totals, Up};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
@@ -472,6 +472,14 @@ impl Host {
         self.spread = Spread::load(text.as_deref(), self.now);
         self.recount();
         Ok(())
+    }
+
+    /// How the room is split, where it is and this call asks for a list that has to be put together from all of its
+    /// objects; whoever names the shape gets the room's own part.
+    pub fn is_told_apart(&self, call: &RoomCall) -> Option<Shape> {
+        let shape = self.shape();
+        let apart = matches!(call.ask, Ask::Members { .. }) && call.caller.shape == 0;
+        (apart && shape.shards > 0).then_some(shape)
     }
 
     /// Whether another object serves whoever comes here with this key.

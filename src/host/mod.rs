@@ -11,6 +11,7 @@ mod follower;
 mod frames;
 mod join;
 mod leader;
+mod members;
 mod metrics;
 mod news;
 mod users;
@@ -271,7 +272,7 @@ impl Host {
 
     /// Whether the storage is empty, so that PostgreSQL has to be asked before anything is answered.
     pub fn is_empty(&self) -> bool {
-        self.room.is_none()
+        self.room.is_none() && self.following.is_none()
     }
 
     /// PostgreSQL remembers this room: it goes on, in a new epoch.

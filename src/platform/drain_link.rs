@@ -91,6 +91,7 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String, metri
         }
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
+        Ok(Answer::Elsewhere(_)) => Drained::Failed("a drain is not split".into()),
         Err(error) => Drained::Failed(error),
     };
     (drained, arrived)
@@ -113,6 +114,7 @@ pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
     let error = match ask_drain(env, &name, DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
         Ok(Answer::Ok(state)) => return Some(state),
         Ok(Answer::Error(error)) => error.to_string(),
+        Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
         Err(error) => error,
     };
     log::error(&[("drain", &name)], format_args!("metrics: {error}"));
@@ -125,16 +127,13 @@ pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
 /// `unavailable` where it does not answer.
 pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
     let path = format!("{DRAIN_ROOM}?room={}", utf8_percent_encode(room, NON_ALPHANUMERIC));
-    match ask::<Option<Remembered>>(env, room, &path, Load::default(), ROOM_WITHIN).await {
-        Ok(Answer::Ok(remembered)) => Ok(remembered),
-        Ok(Answer::Error(error)) => Err(error),
-        Err(error) => {
-            log::error(
-                &[("room", room)],
-                format_args!("room {room}: what PostgreSQL remembers cannot be had: {error}"),
-            );
-            let message = "The room's history cannot be reached now; try again in a moment.";
-            Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
-        }
-    }
+    let why = match ask::<Option<Remembered>>(env, room, &path, Load::default(), ROOM_WITHIN).await {
+        Ok(Answer::Ok(remembered)) => return Ok(remembered),
+        Ok(Answer::Error(error)) => return Err(error),
+        Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
+        Err(error) => error,
+    };
+    log::error(&[("room", room)], format_args!("room {room}: what PostgreSQL remembers cannot be had: {why}"));
+    let message = "The room's history cannot be reached now; try again in a moment.";
+    Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
 }

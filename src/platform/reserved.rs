@@ -21,10 +21,6 @@ macro_rules! reserved {
 }
 
 reserved! {
-    /// Part of a large room's audience.
-    Shard
-}
-reserved! {
     /// Sessions of Socket.IO clients.
     Gateway
 }

@@ -1,31 +1,35 @@
-//! The room's object: sockets, alarm and storage around [`Host`].
+//! The room's object: sockets, alarm and storage around [`Host`]; a shard's is made of the same.
 
 mod alarm;
 mod effects;
+mod follow;
+mod lead;
 mod queue;
+mod sockets;
+mod storage;
 
 use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
-use super::{drain_link, log, user_link};
+use super::{drain_link, log};
 use crate::audience::{Attachment, SocketId, close_reason};
 use crate::host::{Effects, Host, Moment, Waking};
-use crate::protocol::call::{
-    Answer, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, Remembered, RoomCall, UserPush,
-};
-use crate::protocol::wire::{goodbye, json};
-use crate::protocol::{ChatError, ClientFrame, ErrorCode, RoomId, json_fault};
+use crate::protocol::call::{Answer, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, Remembered, RoomCall, UserPush};
+use crate::protocol::shard::{ROOM_BEGIN, ROOM_UP, parse_shard};
+use crate::protocol::wire::json;
+use crate::protocol::{ChatError, RoomId, json_fault};
+use follow::Beginning;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
-use serde_json::value::RawValue;
+pub(super) use lead::number_in;
+use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use storage::Storage;
 use wasm_bindgen::JsValue;
 use worker::*;
 
-/// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
-const MOST_SOCKETS: usize = 32_000;
 /// How long "PostgreSQL does not know this room" is believed, ms.
 const ABSENT_FOR: u64 = 60_000;
 /// The attachment of a socket that was closed here: the platform holds it until its other end has answered, which may
@@ -39,11 +43,11 @@ pub struct Room {
     inner: Rc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     state: State,
     raw: RawState,
     env: Env,
-    storage: RefCell<Option<Rc<Sqlite>>>,
+    storage: RefCell<Option<Rc<Storage>>>,
     host: RefCell<Option<Host>>,
     sockets: RefCell<HashMap<SocketId, WebSocket>>,
     /// WebSocket → number, by identity, so that a frame needs no look at an attachment.
@@ -60,6 +64,10 @@ struct Inner {
     ended: Cell<bool>,
     lookup: RefCell<Option<Lookup>>,
     queue: RefCell<queue::Queue>,
+    /// A shard that begins.
+    beginning: RefCell<Option<Beginning>>,
+    /// When it began last, ms.
+    began_at: Cell<u64>,
 }
 
 pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError {
@@ -70,24 +78,63 @@ pub(super) fn broken(context: &str, error: impl std::fmt::Display) -> ChatError 
 }
 
 impl Inner {
+    pub(super) fn new(state: State, env: Env) -> Rc<Self> {
+        let (state, raw) = split(state);
+        raw.end_lost_alarm();
+        if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
+            state.set_websocket_auto_response(&pair);
+        }
+        Rc::new(Self {
+            state,
+            raw,
+            env,
+            storage: RefCell::default(),
+            host: RefCell::default(),
+            sockets: RefCell::default(),
+            numbers: js_sys::Map::new(),
+            speaks: Cell::new(0),
+            timer: Cell::new(0),
+            alarm: Cell::new(0),
+            handling: Cell::new(false),
+            absent_until: Cell::new(0),
+            ended: Cell::new(false),
+            lookup: RefCell::default(),
+            queue: RefCell::default(),
+            beginning: RefCell::default(),
+            began_at: Cell::new(0),
+        })
+    }
+
+    /// This object's own name.
+    pub(super) fn name(&self) -> String {
+        self.state.id().name().unwrap_or_default()
+    }
+
+    pub(super) fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// The room, loaded at the first event after each wake.
-    fn load(self: &Rc<Self>) -> std::result::Result<Rc<Sqlite>, ChatError> {
+    fn load(self: &Rc<Self>) -> std::result::Result<Rc<Storage>, ChatError> {
         self.load_for(None)
     }
 
     /// The same; a frame of this socket is what wakes the room.
-    fn load_for(self: &Rc<Self>, speaks: Option<&WebSocket>) -> std::result::Result<Rc<Sqlite>, ChatError> {
+    fn load_for(self: &Rc<Self>, speaks: Option<&WebSocket>) -> std::result::Result<Rc<Storage>, ChatError> {
         if self.ended.get() {
             return Err(broken("step", "the object is about to end"));
         }
         if let Some(storage) = self.storage.borrow().as_ref() {
             return Ok(storage.clone());
         }
-        let name = self.state.id().name().unwrap_or_default();
-        let id = RoomId::parse(&name)?;
+        let name = self.name();
+        let shard = parse_shard(&name);
+        let id = RoomId::parse(shard.map_or(name.as_str(), |(room, _)| room))?;
         let settings = settings(&self.env)?;
-        let storage =
+        let own =
             Sqlite::open(self.state.storage().sql(), self.raw.storage().sql()).map_err(|e| broken("storage", e))?;
+        let own = Rc::new(own);
+        let storage = if shard.is_some() { Storage::Shard(own, None) } else { Storage::Room(own) };
         let mut attachments = Vec::new();
         for socket in self.state.get_websockets() {
             let text = socket.deserialize_attachment::<String>().ok().flatten().unwrap_or_default();
@@ -102,12 +149,18 @@ impl Inner {
             self.hold(attachment.id, socket);
             attachments.push(attachment);
         }
-        let at = Moment { now: now(), entropy: entropy(), log: &storage };
+        let at = Moment { now: now(), entropy: entropy(), log: storage.log() };
         let mut waking = Waking { instance: hex(&at.entropy), wakes: 0 };
-        let mut host = Host::load(id, settings, &at, attachments, waking.clone()).map_err(|e| broken("load", e))?;
-        if !host.is_empty() {
-            waking.wakes = storage.count_wake().map_err(|e| broken("load", e))?;
-            let about = [("room", name.as_str()), ("instance", &waking.instance)];
+        let host = match shard {
+            Some((_, index)) => Host::follow(id, index, settings, &at, attachments, waking.clone()),
+            None => Host::load(id, settings, &at, attachments, waking.clone()),
+        };
+        let mut host = host.map_err(|e| broken("load", e))?;
+        let about = [("room", name.as_str()), ("instance", &waking.instance)];
+        if shard.is_some() {
+            log::info(&about, format_args!("shard wake: {name} instance {}", waking.instance));
+        } else if !host.is_empty() {
+            waking.wakes = storage.own().count_wake().map_err(|e| broken("load", e))?;
             log::info(&about, format_args!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes));
             host.woke(waking);
         }
@@ -119,12 +172,6 @@ impl Inner {
         let all: Vec<_> = self.sockets.borrow().keys().copied().filter(|id| Some(*id) != speaks).collect();
         self.look(&all)?;
         Ok(storage)
-    }
-
-    /// Also closed sockets whose peer never answers count for the platform; they are listed where it may come to that.
-    fn is_full(&self) -> bool {
-        let here = self.sockets.borrow().len();
-        here >= MOST_SOCKETS || (here >= MOST_SOCKETS / 2 && self.state.get_websockets().len() >= MOST_SOCKETS)
     }
 
     fn hold(&self, id: SocketId, socket: WebSocket) {
@@ -146,13 +193,8 @@ impl Inner {
         self: &Rc<Self>,
         step: impl FnOnce(&mut Host, &Moment<'_>) -> (T, Effects),
     ) -> std::result::Result<T, ChatError> {
+        let (value, effects) = self.with_host(step)?;
         let storage = self.load()?;
-        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-        let (value, effects) = {
-            let mut host = self.host.borrow_mut();
-            let Some(host) = host.as_mut() else { return Err(broken("step", "no room is loaded")) };
-            step(host, &at)
-        };
         if let Err(error) = storage.write(&self.raw, &effects.write) {
             // End this object before anyone sees what is not written.
             self.end();
@@ -172,6 +214,18 @@ impl Inner {
         let done = self.step(|host, at| ((), step(host, at)));
         self.speaks.set(0);
         done
+    }
+
+    /// Asks the host for what is nothing to carry out.
+    fn with_host<T>(
+        self: &Rc<Self>,
+        ask: impl FnOnce(&mut Host, &Moment<'_>) -> T,
+    ) -> std::result::Result<T, ChatError> {
+        let storage = self.load()?;
+        let at = Moment { now: now(), entropy: entropy(), log: storage.log() };
+        let mut host = self.host.borrow_mut();
+        let Some(host) = host.as_mut() else { return Err(broken("step", "no room is loaded")) };
+        Ok(ask(host, &at))
     }
 
     /// Tells the room when these sockets pinged last.
@@ -203,7 +257,7 @@ impl Inner {
             .lookup
             .borrow_mut()
             .get_or_insert_with(|| {
-                let (env, id) = (self.env.clone(), self.state.id().name().unwrap_or_default());
+                let (env, id) = (self.env.clone(), self.name());
                 async move { drain_link::remembered(&env, &id).await }.boxed_local().shared()
             })
             .clone();
@@ -218,79 +272,23 @@ impl Inner {
         }
     }
 
-    async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Response, ChatError> {
-        let caller = caller(req)?;
-        self.remember().await?;
-        if self.is_full() {
-            let message = "This room holds as many viewers as one object can; come back in a moment.";
-            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
-        }
-        let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
-        let server = pair.server;
-        self.step(|host, at| match host.open(at, caller) {
-            Ok((id, effects)) => {
-                self.state.accept_websocket_with_tags(&server, &["v1"]);
-                self.hold(id, server);
-                (Ok(()), effects)
+    async fn call(self: &Rc<Self>, req: &mut Request) -> Result<Response> {
+        let answer = async {
+            let call: RoomCall = body(req).await?;
+            self.remember().await?;
+            if let Some(shape) = self.with_host(|host, _| host.is_told_apart(&call))? {
+                return Ok(Answer::Elsewhere(shape));
             }
-            Err(error) => (Err(error), Effects::default()),
-        })??;
-        let mut response = Response::from_websocket(pair.client).map_err(|e| broken("socket", e))?;
-        if let Ok(Some(protocol)) = req.headers().get("sec-websocket-protocol") {
-            response.headers_mut().set("sec-websocket-protocol", &protocol).map_err(|e| broken("socket", e))?;
-        }
-        Ok(response)
-    }
-
-    async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
-        let body = req.text().await.map_err(|e| broken("call", e))?;
-        let call: RoomCall = serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
-        self.remember().await?;
-        self.step(|host, at| host.call(at, call))?
+            self.step(|host, at| host.call(at, call))?.map(Answer::Ok)
+        };
+        Response::ok(json(&answer.await.unwrap_or_else(Answer::Error)))
     }
 
     /// A user's object tells of a change.
-    async fn heard(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Heard, ChatError> {
-        let body = req.text().await.map_err(|e| broken("call", e))?;
-        let push: UserPush = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+    pub(super) async fn heard(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Heard, ChatError> {
+        let push: UserPush = body(req).await?;
         let here = self.step(|host, at| host.user(at, &push.user_id, push.standing))?;
         Ok(Heard { here })
-    }
-
-    /// Asks the object of the user behind a frame that needs it. Where there is no answer in time, the one that the
-    /// room gets once it has let the user in puts it right.
-    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &std::result::Result<ClientFrame, ChatError>) {
-        let user_id = {
-            let Ok(storage) = self.load() else { return };
-            let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
-            self.host.borrow_mut().as_mut().and_then(|host| host.asks(&at, id, parsed))
-        };
-        let Some(user_id) = user_id else { return };
-        let standing = user_link::standing_in_time(&self.env, &user_id).await;
-        if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
-            host.offer(id, standing);
-        }
-    }
-
-    /// A socket is no more.
-    fn gone(self: &Rc<Self>, socket: &WebSocket) {
-        if self.load().is_ok()
-            && let Some(id) = self.number(socket)
-        {
-            self.handle_queue_of(id);
-            self.numbers.delete(socket.as_ref());
-            // A socket that the room closed may end late, and its number be another one's by then.
-            let ended: &JsValue = socket.as_ref();
-            let is_another = |held: &WebSocket| {
-                let held: &JsValue = held.as_ref();
-                !js_sys::Object::is(held, ended)
-            };
-            if self.sockets.borrow().get(&id).is_some_and(is_another) {
-                return;
-            }
-            self.sockets.borrow_mut().remove(&id);
-            let _ = self.step(|host, at| ((), host.closed(at, id)));
-        }
     }
 }
 
@@ -298,16 +296,10 @@ fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Says goodbye where the room cannot.
-fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
-    // A socket that is gone says so by its close event.
-    let _ = socket.send_with_str(goodbye(error, true, after_ms));
-    let _ = socket.close(Some(error.code.close()), Some(close_reason(true, after_ms)));
-}
-
-fn caller(req: &Request) -> std::result::Result<Caller, ChatError> {
-    let header = req.headers().get(CALLER_HEADER).ok().flatten().unwrap_or_default();
-    serde_json::from_str(&header).map_err(|e| broken("caller", json_fault(&e)))
+/// The body of a call.
+pub(super) async fn body<T: DeserializeOwned>(req: &mut Request) -> std::result::Result<T, ChatError> {
+    let text = req.text().await.map_err(|e| broken("call", e))?;
+    serde_json::from_str(&text).map_err(|e| broken("call", json_fault(&e)))
 }
 
 /// An object's answer to a call.
@@ -321,82 +313,33 @@ pub(super) fn answered<T: serde::Serialize>(answer: std::result::Result<T, ChatE
 
 impl DurableObject for Room {
     fn new(state: State, env: Env) -> Self {
-        let (state, raw) = split(state);
-        raw.end_lost_alarm();
-        if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
-            state.set_websocket_auto_response(&pair);
-        }
-        let inner = Inner {
-            state,
-            raw,
-            env,
-            storage: RefCell::default(),
-            host: RefCell::default(),
-            sockets: RefCell::default(),
-            numbers: js_sys::Map::new(),
-            speaks: Cell::new(0),
-            timer: Cell::new(0),
-            alarm: Cell::new(0),
-            handling: Cell::new(false),
-            absent_until: Cell::new(0),
-            ended: Cell::new(false),
-            lookup: RefCell::default(),
-            queue: RefCell::default(),
-        };
-        Self { inner: Rc::new(inner) }
+        Self { inner: Inner::new(state, env) }
     }
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {
+        let inner = &self.inner;
         match req.path().as_str() {
-            ROOM_SOCKET => match self.inner.accept(&req).await {
-                Ok(response) => Ok(response),
-                Err(error) => answered::<()>(Err(error)),
-            },
-            ROOM_CALL => answered(self.inner.call(&mut req).await),
-            ROOM_USER => answered(self.inner.heard(&mut req).await),
+            ROOM_SOCKET => inner.opens(&req).await,
+            ROOM_CALL => inner.call(&mut req).await,
+            ROOM_USER => answered(inner.heard(&mut req).await),
+            ROOM_BEGIN => answered(inner.begin_for(&req).await),
+            ROOM_UP => answered(inner.came_up(&mut req).await),
             _ => Response::error("no such call", 404),
         }
     }
 
     async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
-        if let Err(error) = self.inner.load_for(Some(&ws)) {
-            part(&ws, &error, 5_000);
-            return Ok(());
-        }
-        let Some(id) = self.inner.number(&ws) else { return Ok(()) };
-        let done = match message {
-            WebSocketIncomingMessage::String(text) => {
-                let parsed = ClientFrame::parse(&text);
-                if self.inner.gathers(&parsed) {
-                    self.inner.queue(id, parsed, text.len());
-                    return Ok(());
-                }
-                self.inner.handle_queue_of(id);
-                self.inner.ask_first(id, &parsed).await;
-                self.inner.step_of(id, |host, at| host.parsed(at, id, parsed))
-            }
-            WebSocketIncomingMessage::Binary(_) => {
-                self.inner.handle_queue_of(id);
-                self.inner.step_of(id, |host, at| host.binary(at, id))
-            }
-        };
-        if let Err(error) = done {
-            part(&ws, &error, 1_000);
-        }
+        self.inner.message(&ws, message).await;
         Ok(())
     }
 
     async fn websocket_close(&self, ws: WebSocket, _code: usize, _reason: String, clean: bool) -> Result<()> {
-        self.inner.gone(&ws);
-        if clean {
-            // The runtime's own answer leaves no sooner than this object sleeps.
-            let _ = ws.close(Some(1000), None::<&str>);
-        }
+        self.inner.closed(&ws, clean);
         Ok(())
     }
 
     async fn websocket_error(&self, ws: WebSocket, _error: Error) -> Result<()> {
-        self.inner.gone(&ws);
+        self.inner.closed(&ws, false);
         Ok(())
     }
 

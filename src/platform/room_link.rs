@@ -1,29 +1,97 @@
-//! Calls from the Worker to rooms: each a request of our own, with one identity header.
+//! Calls from the Worker to rooms and their shards: each a request of our own, with one identity header.
 
 use super::drain_link::within;
 use super::log;
+use super::shard_link::members;
+use super::util::now;
+use crate::host::Members;
 use crate::protocol::call::{
-    Answer, Ask, CALLER_HEADER, Caller, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, RoomCall, Standing, UserPush, VERSION,
+    Answer, Ask, CALLER_HEADER, Caller, Heard, Nothing, ROOM_CALL, ROOM_SOCKET, ROOM_USER, RoomCall, Standing,
+    UserPush, VERSION,
 };
-use crate::protocol::wire::json;
+use crate::protocol::shard::{Shape, parse_shard, shard_name};
+use crate::protocol::wire::{json, raw};
 use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
+use futures::future::join_all;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use worker::{Env, Method, Request, RequestInit, Response};
 
 /// Longer than the 3 s that a room waits for PostgreSQL when it is first asked.
 const WITHIN: u64 = 5_000;
+/// How long the shape of a room that is split is believed, ms; then one asks while others still believe it.
+const BELIEVED: u64 = 10_000;
+const ASKING: u64 = 2_000;
+/// Of so many rooms.
+const MOST_SHAPES: usize = 1_000;
+/// How often an upgrade is sent elsewhere.
+const ELSEWHERE: usize = 3;
+/// Of the users in a split room so many are listed.
+const MOST_LISTED: usize = 1_000;
+
+thread_local! {
+    /// Rooms that are split, so that those who join at once do not all ask the room: until when, and how.
+    static SHAPES: RefCell<HashMap<String, (u64, Shape)>> = RefCell::default();
+}
+
+fn believed(room: &RoomId) -> Shape {
+    SHAPES.with_borrow_mut(|shapes| match shapes.get_mut(room.as_str()) {
+        Some((until, shape)) if now() < *until => *shape,
+        Some((until, _)) => {
+            *until = now() + ASKING;
+            Shape::default()
+        }
+        None => Shape::default(),
+    })
+}
+
+fn believe(room: &RoomId, shape: Shape) {
+    SHAPES.with_borrow_mut(|shapes| {
+        if shape.shards == 0 {
+            shapes.remove(room.as_str());
+            return;
+        }
+        if shapes.len() >= MOST_SHAPES {
+            shapes.retain(|_, (until, _)| now() < *until);
+        }
+        if shapes.len() < MOST_SHAPES {
+            shapes.insert(room.as_str().to_owned(), (now() + BELIEVED, shape));
+        }
+    });
+}
 
 fn unavailable(room: &RoomId, error: impl std::fmt::Display) -> ChatError {
     log::error(&[("room", room.as_str())], format_args!("call to room {room}: {error}"));
     ChatError::new(ErrorCode::Unavailable, "The room does not answer now; try again in a moment.").retry_after(1_000)
 }
 
-async fn fetch(env: &Env, room: &RoomId, path: &str, init: &RequestInit) -> Result<Response, ChatError> {
+/// Calls a room, or its shard of this number.
+async fn fetch(
+    env: &Env,
+    room: &RoomId,
+    shard: Option<u32>,
+    path: &str,
+    init: &RequestInit,
+) -> Result<Response, ChatError> {
     let call = async {
-        let stub = env.durable_object("ROOM")?.get_by_name(room.as_str())?;
+        let stub = match shard {
+            Some(n) => env.durable_object("SHARD")?.get_by_name(&shard_name(room.as_str(), n))?,
+            None => env.durable_object("ROOM")?.get_by_name(room.as_str())?,
+        };
         stub.fetch_with_request(Request::new_with_init(&format!("https://room{path}"), init)?).await
     };
     within(WITHIN, call).await.map_err(|e| unavailable(room, e))?.map_err(|e| unavailable(room, e))
+}
+
+async fn call<T: DeserializeOwned>(env: &Env, room: &RoomId, caller: Caller, ask: Ask) -> Result<Answer<T>, ChatError> {
+    let mut init = RequestInit::new();
+    let call = RoomCall { v: VERSION, caller, ask };
+    init.with_method(Method::Post).with_body(Some(json(&call).into()));
+    let text = fetch(env, room, None, ROOM_CALL, &init).await?.text().await.map_err(|e| unavailable(room, e))?;
+    serde_json::from_str(&text).map_err(|e| unavailable(room, json_fault(&e)))
 }
 
 /// Asks a room.
@@ -36,26 +104,74 @@ pub(super) async fn ask<T: DeserializeOwned>(
     caller: Caller,
     ask: Ask,
 ) -> Result<T, ChatError> {
-    let mut init = RequestInit::new();
-    let call = RoomCall { v: VERSION, caller, ask };
-    init.with_method(Method::Post).with_body(Some(json(&call).into()));
-    let text = fetch(env, room, ROOM_CALL, &init).await?.text().await.map_err(|e| unavailable(room, e))?;
-    match serde_json::from_str(&text).map_err(|e| unavailable(room, json_fault(&e)))? {
+    match call(env, room, caller, ask).await? {
         Answer::Ok(value) => Ok(value),
         Answer::Error(error) => Err(error),
+        Answer::Elsewhere(_) => Err(unavailable(room, "a room does not answer for itself")),
     }
 }
 
-/// Opens a socket to a room for `caller`; `protocol` is the subprotocol to answer with.
+/// Who is in a room, and who has a role there; of a split one put together from all of its objects.
+///
+/// # Errors
+/// What the room answers, or `unavailable`.
+pub(super) async fn list_members(
+    env: &Env,
+    room: &RoomId,
+    mut caller: Caller,
+    limit: usize,
+    skip: usize,
+) -> Result<Box<RawValue>, ChatError> {
+    #[derive(Deserialize)]
+    struct Online {
+        online_users: usize,
+    }
+    let shape = match call(env, room, caller.clone(), Ask::Members { limit, skip }).await? {
+        Answer::Ok(list) => return Ok(list),
+        Answer::Error(error) => return Err(error),
+        Answer::Elsewhere(shape) => shape,
+    };
+    believe(room, shape);
+    caller.shape = shape.version;
+    let Online { online_users } = ask(env, room, caller.clone(), Ask::Get(Nothing {})).await?;
+    let each = MOST_LISTED.div_ceil(usize::try_from(shape.shards).unwrap_or(1).max(1));
+    let shards = join_all((0..shape.shards).map(|n| members(env, room.as_str(), n, each))).await;
+    let own: Members = ask(env, room, caller, Ask::Members { limit: usize::MAX, skip: 0 }).await?;
+    Ok(raw(json(&own.with_shards(shards, online_users, now(), (limit, skip)))))
+}
+
+/// Opens a socket to the object of a room that serves `caller`; `protocol` is the subprotocol to answer with.
 ///
 /// # Errors
 /// What the room answers, or `unavailable`.
 pub(super) async fn open(
     env: &Env,
     room: &RoomId,
-    caller: &Caller,
+    mut caller: Caller,
     protocol: Option<&str>,
 ) -> Result<Response, ChatError> {
+    let mut shape = believed(room);
+    for _ in 0..=ELSEWHERE {
+        caller.shape = shape.version;
+        match open_at(env, room, shape.shard_of(caller.shard_key()), &caller, protocol).await? {
+            Answer::Ok(response) => return Ok(response),
+            Answer::Error(error) => return Err(error),
+            Answer::Elsewhere(newer) => {
+                believe(room, newer);
+                shape = newer;
+            }
+        }
+    }
+    Err(unavailable(room, "an upgrade was sent from one object to another"))
+}
+
+async fn open_at(
+    env: &Env,
+    room: &RoomId,
+    shard: Option<u32>,
+    caller: &Caller,
+    protocol: Option<&str>,
+) -> Result<Answer<Response>, ChatError> {
     let init = RequestInit::new();
     let prepare = || -> worker::Result<()> {
         init.headers.set("upgrade", "websocket")?;
@@ -66,24 +182,27 @@ pub(super) async fn open(
         Ok(())
     };
     prepare().map_err(|e| unavailable(room, e))?;
-    let mut response = fetch(env, room, ROOM_SOCKET, &init).await?;
+    let mut response = fetch(env, room, shard, ROOM_SOCKET, &init).await?;
     if response.status_code() == 101 {
-        return Ok(response);
+        return Ok(Answer::Ok(response));
     }
     let text = response.text().await.map_err(|e| unavailable(room, e))?;
     match serde_json::from_str::<Answer<serde_json::Value>>(&text) {
-        Ok(Answer::Error(error)) => Err(error),
+        Ok(Answer::Error(error)) => Ok(Answer::Error(error)),
+        Ok(Answer::Elsewhere(shape)) => Ok(Answer::Elsewhere(shape)),
         _ => Err(unavailable(room, "an upgrade was neither taken nor refused")),
     }
 }
 
-/// Tells a room what holds for a user from now on: whether the user is there, or none where the room does not answer.
-pub(super) async fn tell(env: &Env, room: &str, user_id: String, standing: Standing) -> Option<bool> {
+/// Tells a room, or a shard by its name, what holds for a user from now on: whether the user is there, or none where
+/// there is no answer.
+pub(super) async fn tell(env: &Env, name: &str, user_id: String, standing: Standing) -> Option<bool> {
+    let (room, shard) = parse_shard(name).map_or((name, None), |(room, n)| (room, Some(n)));
     let room = RoomId::parse(room).ok()?;
     let mut init = RequestInit::new();
     let push = UserPush { v: VERSION, user_id, standing };
     init.with_method(Method::Post).with_body(Some(json(&push).into()));
-    let text = fetch(env, &room, ROOM_USER, &init).await.ok()?.text().await.ok()?;
+    let text = fetch(env, &room, shard, ROOM_USER, &init).await.ok()?.text().await.ok()?;
     match serde_json::from_str(&text) {
         Ok(Answer::Ok(Heard { here })) => Some(here),
         _ => None,

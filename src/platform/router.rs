@@ -236,7 +236,7 @@ impl Request_<'_> {
             }
             Route::Members(room) => {
                 let (limit, skip) = rest::members(&self.query()?)?;
-                done(self.ask(&room, Ask::Members { limit, skip }).await?)
+                done(room_link::list_members(self.env, &room, self.caller(&room).await?, limit, skip).await?)
             }
             Route::Stats(room) => done(self.ask(&room, Ask::Stats(Nothing {})).await?),
             Route::Post(room) => {

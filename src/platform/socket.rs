@@ -43,6 +43,14 @@ impl Offer {
     }
 }
 
+/// The key that a client was given for this upgrade: 16 hex digits. What is none is no reason to refuse.
+fn key(req: &Request) -> Option<u64> {
+    let url = req.url().ok()?;
+    let (_, key) = url.query_pairs().find(|(name, _)| name == "k")?;
+    let is_one = key.len() == 16 && key.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(&key, 16).ok().filter(|_| is_one)
+}
+
 /// Opens a socket to `room`, or says why not.
 pub(super) async fn open(
     req: &Request,
@@ -82,8 +90,8 @@ async fn try_open(
         standing = user_link::standing_in_time(env, &who.user_id).await;
         standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
     }
-    let caller = Caller { identity, guest: offer.guest(), address, standing };
-    room_link::open(env, room, &caller, offer.protocol()).await
+    let caller = Caller { identity, guest: offer.guest(), address, standing, shape: 0, key: key(req) };
+    room_link::open(env, room, caller, offer.protocol()).await
 }
 
 /// A browser cannot read the status of a refused upgrade: where `chat.v1` was offered the socket opens, says why and

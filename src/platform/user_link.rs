@@ -30,15 +30,15 @@ async fn ask_at<T: DeserializeOwned>(
 }
 
 fn told<T>(answer: Result<Answer<T>, String>) -> Result<T, ChatError> {
-    match answer {
-        Ok(Answer::Ok(value)) => Ok(value),
-        Ok(Answer::Error(error)) => Err(error),
-        Err(error) => {
-            log::error(&[], format_args!("call to a user's object: {error}"));
-            let message = "This cannot be done now; try again in a moment.";
-            Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000))
-        }
-    }
+    let why = match answer {
+        Ok(Answer::Ok(value)) => return Ok(value),
+        Ok(Answer::Error(error)) => return Err(error),
+        Ok(Answer::Elsewhere(_)) => "a user is not split".into(),
+        Err(error) => error,
+    };
+    log::error(&[], format_args!("call to a user's object: {why}"));
+    let message = "This cannot be done now; try again in a moment.";
+    Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000))
 }
 
 /// Asks a user's object.

@@ -70,6 +70,12 @@ pub fn parse_shard(name: &str) -> Option<(&str, u32)> {
     Some((room, n.parse().ok().filter(|n| *n < MOST_SHARDS)?))
 }
 
+/// The room whose relay has this name; none for any other name.
+pub fn parse_relay(name: &str) -> Option<&str> {
+    let (room, n) = name.rsplit_once("~r")?;
+    n.parse().ok().filter(|n: &u32| *n < MOST_SHARDS).map(|_| room)
+}
+
 /// How many are online in the whole room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -227,6 +233,10 @@ mod tests {
         assert_eq!(parse_shard(&shard_name("video_1:a", 7)), Some(("video_1:a", 7)));
         for other in ["video_1", "video_1~r2", "video_1~s", "video_1~s256", "~"] {
             assert_eq!(parse_shard(other), None, "{other}");
+        }
+        assert_eq!(parse_relay(&relay_name("video_1:a", 0)), Some("video_1:a"));
+        for other in ["video_1", "video_1~s2", "video_1~r"] {
+            assert_eq!(parse_relay(other), None, "{other}");
         }
     }
 }

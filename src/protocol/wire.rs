@@ -5,7 +5,7 @@ use super::{
 };
 use crate::auth::Role;
 use crate::content::Reason;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -215,7 +215,7 @@ pub struct History<'a> {
 }
 
 /// A user who is in the room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Member {
     /// The user.

@@ -236,6 +236,11 @@ impl Room {
         Ok(blocks)
     }
 
+    /// Whether a piece of state is of [`Room::blocks_state`].
+    pub fn is_blocks_key(key: &str) -> bool {
+        key.starts_with(KEY_BLOCKS)
+    }
+
     /// The state that keeps whom a user blocks while they are here; none takes it away.
     pub fn blocks_state(user_id: &str, standing: Option<&Standing>) -> (String, Option<String>) {
         (format!("{KEY_BLOCKS}{user_id}"), standing.map(crate::protocol::wire::json))

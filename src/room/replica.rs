@@ -63,6 +63,14 @@ impl Tail {
     }
 }
 
+impl Tail {
+    /// The log's incarnation; 0 of a log that is empty.
+    pub fn epoch(&self) -> u64 {
+        let epoch = self.state.iter().find(|(key, _)| key == KEY_EPOCH);
+        epoch.and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
+    }
+}
+
 /// Whether a shard needs this piece of state.
 fn is_shipped(key: &str) -> bool {
     matches!(key, KEY_ROOM | KEY_EPOCH | KEY_PINNED)

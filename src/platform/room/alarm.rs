@@ -13,7 +13,7 @@ const BATCHES: usize = 50;
 
 impl Inner {
     /// The alarm goes off.
-    pub(super) async fn rings(self: &Rc<Self>) {
+    pub(in super::super) async fn rings(self: &Rc<Self>) {
         let _runs = self.raw.alarm_runs();
         self.alarm.set(0);
         self.handling.set(true);
@@ -38,7 +38,7 @@ impl Inner {
     /// The next batch for a sink; from then on it counts as under way.
     fn next_batch(self: &Rc<Self>, sink: Sink) -> Read<Option<Batch>> {
         let Ok(storage) = self.load() else { return Ok(None) };
-        let at = Moment { now: now(), entropy: entropy(), log: storage.as_ref() };
+        let at = Moment { now: now(), entropy: entropy(), log: storage.log() };
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
     }
 
@@ -70,7 +70,7 @@ impl Inner {
         let mut first = Some(first);
         for _ in 0..BATCHES {
             let next = first.take().unwrap_or_else(|| self.next_batch(sink));
-            let room = self.state.id().name().unwrap_or_default();
+            let room = self.name();
             let drained = match next {
                 Ok(Some(batch)) => {
                     let Some((ticket, metrics)) = self.report_metrics() else { return true };

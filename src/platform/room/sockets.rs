@@ -1,0 +1,141 @@
+//! Sockets of an object: accepted, heard, gone.
+
+use super::super::user_link;
+use super::{Inner, broken};
+use crate::audience::{SocketId, close_reason};
+use crate::host::Effects;
+use crate::protocol::call::{Answer, CALLER_HEADER, Caller};
+use crate::protocol::wire::{goodbye, json};
+use crate::protocol::{ChatError, ClientFrame, ErrorCode, json_fault};
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use worker::{Request, Response, Result, WebSocket, WebSocketIncomingMessage, WebSocketPair, js_sys};
+
+/// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
+const MOST_SOCKETS: usize = 32_000;
+
+impl Inner {
+    /// Also closed sockets whose peer never answers count for the platform; they are listed where it may come to that.
+    fn is_full(&self) -> bool {
+        let here = self.sockets.borrow().len();
+        here >= MOST_SOCKETS || (here >= MOST_SOCKETS / 2 && self.state.get_websockets().len() >= MOST_SOCKETS)
+    }
+
+    /// Answers an upgrade.
+    pub(in super::super) async fn opens(self: &Rc<Self>, req: &Request) -> Result<Response> {
+        match self.accept(req).await {
+            Ok(Answer::Ok(response)) => Ok(response),
+            Ok(Answer::Elsewhere(shape)) => Response::ok(json(&Answer::<()>::Elsewhere(shape))),
+            Ok(Answer::Error(error)) | Err(error) => Response::ok(json(&Answer::<()>::Error(error))),
+        }
+    }
+
+    async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Answer<Response>, ChatError> {
+        let caller = caller(req)?;
+        self.remember().await?;
+        self.begins().await?;
+        if let Err(shape) = self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape))? {
+            return Ok(Answer::Elsewhere(shape));
+        }
+        if self.is_full() {
+            let message = "This room holds as many viewers as one object can; come back in a moment.";
+            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
+        }
+        let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
+        let server = pair.server;
+        self.step(|host, at| match host.open(at, caller) {
+            Ok((id, effects)) => {
+                self.state.accept_websocket_with_tags(&server, &["v1"]);
+                self.hold(id, server);
+                (Ok(()), effects)
+            }
+            Err(error) => (Err(error), Effects::default()),
+        })??;
+        let mut response = Response::from_websocket(pair.client).map_err(|e| broken("socket", e))?;
+        if let Ok(Some(protocol)) = req.headers().get("sec-websocket-protocol") {
+            response.headers_mut().set("sec-websocket-protocol", &protocol).map_err(|e| broken("socket", e))?;
+        }
+        Ok(Answer::Ok(response))
+    }
+
+    /// A frame came in.
+    pub(in super::super) async fn message(self: &Rc<Self>, ws: &WebSocket, message: WebSocketIncomingMessage) {
+        if let Err(error) = self.load_for(Some(ws)) {
+            return part(ws, &error, 5_000);
+        }
+        let Some(id) = self.number(ws) else { return };
+        let done = match message {
+            WebSocketIncomingMessage::String(text) => {
+                let parsed = ClientFrame::parse(&text);
+                // The platform gives an object one frame of a socket after the other: what is awaited here keeps order.
+                match self.begins_for(&parsed).await {
+                    Ok(()) if self.gathers(&parsed) => return self.queue(id, parsed, text.len()),
+                    Ok(()) => {
+                        self.handle_queue_of(id);
+                        self.ask_first(id, &parsed).await;
+                        self.step_of(id, |host, at| host.parsed(at, id, parsed))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            WebSocketIncomingMessage::Binary(_) => {
+                self.handle_queue_of(id);
+                self.step_of(id, |host, at| host.binary(at, id))
+            }
+        };
+        if let Err(error) = done {
+            part(ws, &error, 1_000);
+        }
+    }
+
+    /// Asks the object of the user behind a frame that needs it. Where there is no answer in time, the one that the
+    /// room gets once it has let the user in puts it right.
+    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &std::result::Result<ClientFrame, ChatError>) {
+        let Ok(Some(user_id)) = self.with_host(|host, at| host.asks(at, id, parsed)) else { return };
+        let standing = user_link::standing_in_time(&self.env, &user_id).await;
+        if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
+            host.offer(id, standing);
+        }
+    }
+
+    /// A socket is no more.
+    pub(in super::super) fn closed(self: &Rc<Self>, ws: &WebSocket, clean: bool) {
+        self.gone(ws);
+        if clean {
+            // The runtime's own answer leaves no sooner than this object sleeps.
+            let _ = ws.close(Some(1000), None::<&str>);
+        }
+    }
+
+    fn gone(self: &Rc<Self>, socket: &WebSocket) {
+        if self.load().is_ok()
+            && let Some(id) = self.number(socket)
+        {
+            self.handle_queue_of(id);
+            self.numbers.delete(socket.as_ref());
+            // A socket that the room closed may end late, and its number be another one's by then.
+            let ended: &JsValue = socket.as_ref();
+            let is_another = |held: &WebSocket| {
+                let held: &JsValue = held.as_ref();
+                !js_sys::Object::is(held, ended)
+            };
+            if self.sockets.borrow().get(&id).is_some_and(is_another) {
+                return;
+            }
+            self.sockets.borrow_mut().remove(&id);
+            let _ = self.step(|host, at| ((), host.closed(at, id)));
+        }
+    }
+}
+
+/// Says goodbye where the room cannot.
+pub(super) fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
+    // A socket that is gone says so by its close event.
+    let _ = socket.send_with_str(goodbye(error, true, after_ms));
+    let _ = socket.close(Some(error.code.close()), Some(close_reason(true, after_ms)));
+}
+
+fn caller(req: &Request) -> std::result::Result<Caller, ChatError> {
+    let header = req.headers().get(CALLER_HEADER).ok().flatten().unwrap_or_default();
+    serde_json::from_str(&header).map_err(|e| broken("caller", json_fault(&e)))
+}
