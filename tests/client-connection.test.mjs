@@ -118,14 +118,60 @@ test("a refused join ends with its own code", async (t) => {
   assert.equal(states.at(-1), "ended: room_not_found");
 });
 
-test("a goodbye leads to the shard that it names", async (t) => {
-  const { wire } = await connected(t);
+const elsewhere = (more = {}) => ({ event: "goodbye", data: { code: "elsewhere", reason: "elsewhere", retry: true, after_ms: 0, ...more } });
+
+test("a goodbye leads to the shard that it names, also where the join was refused first", async (t) => {
+  const { wire, states } = await connected(t);
   wire().onopen();
-  wire().says({ event: "goodbye", data: { code: "elsewhere", reason: "elsewhere", retry: true, after_ms: 0, shard_key: "k1" } });
-  wire().onclose({ code: 1000, reason: "" });
+  wire().says({ reply: 1, error: { code: "elsewhere", message: "elsewhere" } });
+  wire().says(elsewhere({ shard_key: "k1" }));
+  wire().onclose({ code: 4409, reason: '{"retry":true,"after_ms":0}' });
   t.mock.timers.tick(1);
   await settled();
   assert.equal(wire().url, "wss://chat.example/api/rooms/r/ws?k=k1");
+  wire().joins();
+  assert.deepEqual(states, ["connecting", "connecting", "connecting", "online"]);
+});
+
+test("V4: who is sent to another shard is there when it said, resumes, and repeats what is unanswered; it is no trouble", async (t) => {
+  const { chat, wire, heard, states } = await connected(t, { token: null });
+  wire().joins({ self: { user_id: null, role: "guest", guest_id: "0123456789012345678901", can: [] } });
+  wire().says(event(11));
+  const asked = chat.request("report_message", { message_id: "m1" });
+  const unanswered = wire().last("report_message");
+  wire().says(elsewhere({ shard_key: "0123456789abcdef", after_ms: 700 }));
+  wire().onclose({ code: 4409, reason: '{"retry":true,"after_ms":700}' });
+  t.mock.timers.tick(699);
+  await settled();
+  assert.equal(Wire.open.length, 1, "not before its time");
+  t.mock.timers.tick(1);
+  await settled();
+  assert.equal(wire().url, "wss://chat.example/api/rooms/r/ws?k=0123456789abcdef");
+  assert.deepEqual(wire().protocols, ["chat.v1", "guest.0123456789012345678901"]);
+  wire().joins({ resumed: true, seq: 13, events: [event(12), event(13)], messages: undefined });
+  assert.deepEqual(wire().sent[0].data.resume, { epoch: EPOCH, seq: 11 });
+  assert.deepEqual(wire().sent[1], unanswered);
+  wire().says({ reply: unanswered.id, data: {} });
+  await asked;
+  assert.deepEqual(heard.filter(Boolean), [11, 12, 13]);
+  assert.deepEqual(states, ["connecting", "online", "connecting", "connecting", "online"]);
+  // The next socket is led by the token or the guest's id again.
+  wire().onclose({ code: 1006, reason: "" });
+  t.mock.timers.tick(1_000);
+  await settled();
+  assert.equal(wire().url, "wss://chat.example/api/rooms/r/ws");
+});
+
+test("where a room sends a viewer from shard to shard, that is a failure in the end", async (t) => {
+  const { wire, states } = await connected(t);
+  for (let round = 0; round < 6; round += 1) {
+    wire().onopen();
+    wire().onclose({ code: 4409, reason: '{"retry":true,"after_ms":0}' });
+    t.mock.timers.tick(1);
+    await settled();
+  }
+  assert.equal(Wire.open.length, 6);
+  assert.equal(states.at(-1), "waiting: elsewhere");
 });
 
 test("the token is renewed on the socket before it ends", async (t) => {

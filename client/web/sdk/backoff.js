@@ -42,12 +42,16 @@ export function closeCodeOf(errorCode) {
   return 4429;
 }
 
+/** The close code of a room that serves this viewer in another of its parts. */
+export const ELSEWHERE = 4409;
+
 const CODE_OF_CLOSE = {
   4400: "bad_frame",
   4401: "token_invalid",
   4403: "forbidden",
   4404: "room_not_found",
   4408: "too_slow",
+  [ELSEWHERE]: "elsewhere",
   4413: "frame_too_large",
   4429: "overloaded",
 };

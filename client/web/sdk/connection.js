@@ -1,6 +1,6 @@
 // One connection to one room: it joins, resumes, catches up, comes back, and repeats what is unanswered.
 
-import { closeCodeOf, codeOfClose, delay, verdict } from "./backoff.js";
+import { closeCodeOf, codeOfClose, delay, ELSEWHERE, verdict } from "./backoff.js";
 import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
 import { isPositional, parseFrame, PING } from "./frame.js";
@@ -22,6 +22,8 @@ const REPLY_WITHIN_MS = 15_000;
 const STABLE_MS = 10_000;
 // setTimeout cannot wait longer than 2^31 ms.
 const LONGEST_TIMER_MS = 2_000_000_000;
+// So often in a row another part of the room may be named; then it counts as a failure.
+const MOST_MOVES = 5;
 const FIRST_RECONNECT = { base_ms: 500, spread_ms: 1_000 };
 
 /**
@@ -42,6 +44,7 @@ export class Connection extends Emitter {
   #failures = 0;
   #joinedAt = null;
   #shardKey = null;
+  #moves = 0;
   #goodbye = null;
   #banEndsAt = undefined;
   #error = null;
@@ -155,6 +158,8 @@ export class Connection extends Emitter {
   }
 
   #joined({ data, error }) {
+    // The goodbye that follows says where to.
+    if (error?.code === "elsewhere") return;
     this.#timers.cancel("join");
     this.#joinId = null;
     if (error) {
@@ -166,6 +171,7 @@ export class Connection extends Emitter {
     this.#joinedAt ??= Date.now();
     this.#token.accepted();
     this.#shardKey = null;
+    this.#moves = 0;
     this.#reconnect = data.reconnect ?? FIRST_RECONNECT;
     const before = this.self?.user_id;
     // What one user asked for is never another's.
@@ -346,10 +352,15 @@ export class Connection extends Emitter {
     const renews = token && this.#token.refused(now);
     if (!renews && !(goodbye?.retry ?? retry)) return void this.#end(why);
     if (renews && !asked) return void this.#open();
-    const elsewhere = goodbye?.shard_key && this.#failures === 0;
+    if ((goodbye?.code === "elsewhere" || code === ELSEWHERE) && (this.#moves += 1) <= MOST_MOVES) {
+      // Nothing went wrong: another part of the room serves this viewer now.
+      this.#tryAfter(asked ?? 0);
+      this.#setState("connecting");
+      return;
+    }
     const base = { ...this.#reconnect, base_ms: asked ?? this.#reconnect.base_ms };
     // Who signed out everywhere is told when a new token is late enough.
-    const wait = elsewhere || renews ? (asked ?? 0) : delay(base, this.#failures);
+    const wait = renews ? (asked ?? 0) : delay(base, this.#failures);
     this.#failures += 1;
     this.#notBefore = asked > 0 ? now + wait : 0;
     this.#tryAfter(wait);
