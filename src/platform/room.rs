@@ -4,6 +4,7 @@ mod alarm;
 mod effects;
 mod follow;
 mod lead;
+mod queue;
 mod sockets;
 mod storage;
 
@@ -62,6 +63,7 @@ pub(super) struct Inner {
     /// The platform is about to end this object; nothing happens in it any more.
     ended: Cell<bool>,
     lookup: RefCell<Option<Lookup>>,
+    queue: RefCell<queue::Queue>,
     /// A shard that begins.
     beginning: RefCell<Option<Beginning>>,
     /// When it began last, ms.
@@ -97,6 +99,7 @@ impl Inner {
             absent_until: Cell::new(0),
             ended: Cell::new(false),
             lookup: RefCell::default(),
+            queue: RefCell::default(),
             beginning: RefCell::default(),
             began_at: Cell::new(0),
         })

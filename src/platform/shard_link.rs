@@ -29,7 +29,7 @@ fn answered<T>(name: &str, answer: Result<Answer<T>, String>) -> Option<T> {
         Ok(Answer::Elsewhere(_)) => "it is not asked for this".into(),
         Err(error) => error,
     };
-    log::error(&[("object", name)], format_args!("call to {name}: {why}"));
+    log::error(&[("room", name)], format_args!("call to {name}: {why}"));
     None
 }
 

@@ -14,7 +14,7 @@ use worker::{Delay, WebSocket};
 impl Inner {
     /// A line about this room, and about a socket where it is not 0.
     fn log(&self, socket: SocketId, msg: std::fmt::Arguments<'_>) {
-        let room = self.state.id().name().unwrap_or_default();
+        let room = self.name();
         let socket = if socket == 0 { String::new() } else { socket.to_string() };
         log::error(&[("room", &room), ("socket", &socket)], format_args!("room {room}: {msg}"));
     }
@@ -58,7 +58,7 @@ impl Inner {
         if let Some(report) = effects.presence {
             let inner = self.clone();
             self.state.wait_until(async move {
-                let room = inner.state.id().name().unwrap_or_default();
+                let room = inner.name();
                 let Some((ticket, metrics)) = inner.report_metrics() else { return };
                 let arrived = drain_link::presence(&inner.env, &room, report, &metrics).await;
                 inner.reported(ticket, arrived);

@@ -1,7 +1,8 @@
 //! Frames of a busy room: those that arrive close together are one step, one transaction, one row of the log.
 
 use super::super::util::now;
-use super::{Inner, part};
+use super::Inner;
+use super::sockets::part;
 use crate::audience::SocketId;
 use crate::protocol::{ChatError, ClientFrame};
 use std::collections::BTreeSet;

@@ -69,14 +69,19 @@ impl Inner {
                 let parsed = ClientFrame::parse(&text);
                 // The platform gives an object one frame of a socket after the other: what is awaited here keeps order.
                 match self.begins_for(&parsed).await {
+                    Ok(()) if self.gathers(&parsed) => return self.queue(id, parsed, text.len()),
                     Ok(()) => {
+                        self.handle_queue_of(id);
                         self.ask_first(id, &parsed).await;
                         self.step_of(id, |host, at| host.parsed(at, id, parsed))
                     }
                     Err(error) => Err(error),
                 }
             }
-            WebSocketIncomingMessage::Binary(_) => self.step_of(id, |host, at| host.binary(at, id)),
+            WebSocketIncomingMessage::Binary(_) => {
+                self.handle_queue_of(id);
+                self.step_of(id, |host, at| host.binary(at, id))
+            }
         };
         if let Err(error) = done {
             part(ws, &error, 1_000);
@@ -106,6 +111,7 @@ impl Inner {
         if self.load().is_ok()
             && let Some(id) = self.number(socket)
         {
+            self.handle_queue_of(id);
             self.numbers.delete(socket.as_ref());
             // A socket that the room closed may end late, and its number be another one's by then.
             let ended: &JsValue = socket.as_ref();
@@ -123,7 +129,7 @@ impl Inner {
 }
 
 /// Says goodbye where the room cannot.
-fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
+pub(super) fn part(socket: &WebSocket, error: &ChatError, after_ms: u64) {
     // A socket that is gone says so by its close event.
     let _ = socket.send_with_str(goodbye(error, true, after_ms));
     let _ = socket.close(Some(error.code.close()), Some(close_reason(true, after_ms)));

@@ -250,7 +250,9 @@ impl Sim {
         };
         if self.mutant == Mutant::PushIsBelieved {
             let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() } };
-            answers.iter_mut().for_each(|answer| drop(answer.get_or_insert_with(taken)));
+            for answer in &mut answers {
+                answer.get_or_insert_with(taken);
+            }
         }
         self.step(|host, at| ((), host.pushed_to(at, &shards, answers)))?;
         Ok(())
