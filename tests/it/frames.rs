@@ -323,7 +323,7 @@ fn frames_that_come_together_are_one_row_of_the_log_and_each_is_answered() {
 }
 
 #[test]
-fn v6_what_was_replaced_or_deleted_in_the_row_of_its_message_is_gone() {
+fn v6_what_was_replaced_or_deleted_is_gone_from_rows_of_many() {
     let Hot { mut w, ada, bob, .. } = hot();
     let newest = |w: &mut World| w.page("ada", PageQuery::Page { page: 1, limit: 1 })["held"][0]["message_id"].clone();
     let frames = vec![(bob, send("between", 2)), (ada, send("said so", 1))];
@@ -333,7 +333,7 @@ fn v6_what_was_replaced_or_deleted_in_the_row_of_its_message_is_gone() {
     let frames = vec![edit("first edit", 3), (bob, send("more", 4)), edit("second edit", 5)];
     w.step(|host, at| ((), host.frames(at, frames)));
     assert!(!w.log.holds("said so") && !w.log.holds("first edit") && w.log.holds("second edit"));
-    // The edits lie in the row of another message, and then the message and its edit in one.
+    // The edits lie in the row of another message.
     w.step(|host, at| ((), host.frames(at, vec![edit("third edit", 6)])));
     assert!(!w.log.holds("second edit") && w.log.holds("third edit"));
     w.ask(ada, "delete_message", json!({"message_id": id})).unwrap();
