@@ -326,13 +326,6 @@ impl Host {
         self.finish(effects)
     }
 
-    /// The users and guests of the whole room, where it is split and only some of them are here, or none where all are.
-    pub fn set_total(&mut self, at: &Moment<'_>, total: Option<(usize, usize)>) -> Effects {
-        let effects = self.begin(at);
-        self.audience.set_total(total);
-        self.finish(effects)
-    }
-
     /// Time has passed.
     pub fn tick(&mut self, at: &Moment<'_>) -> Effects {
         let mut effects = self.begin(at);

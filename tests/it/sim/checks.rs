@@ -149,7 +149,8 @@ impl Sim {
             let recent = self.truth.events[it.base as usize..].iter();
             for event in recent.filter(|event| self.truth.sees(&who, event, u64::MAX) == Some(true)) {
                 if let Body::NewMessage(message) = &event.body {
-                    let there = it.page.contains_key(&message.message_id.to_string());
+                    let there =
+                        it.page.contains_key(&message.message_id.to_string()) || it.left_out.contains(&event.seq);
                     ensure!(there, "V4: {} never saw {}", it.user, message.message_id);
                 }
             }

@@ -35,6 +35,8 @@ pub(super) struct Client {
     /// Up to where a snapshot brought it: only what comes after has to have been shown.
     pub base: u64,
     pub seen: BTreeSet<u64>,
+    /// What it was told that it is not shown, for there is too much.
+    pub left_out: BTreeSet<u64>,
     pub page: BTreeMap<String, Shown>,
     /// Sent and not answered.
     pub outbox: Vec<Draft>,

@@ -1,5 +1,6 @@
 //! How a client follows the log: the rule for a cursor, and what V4 promises to whoever keeps to it.
 
+use super::edge::is_sampled;
 use super::event::Frame;
 use super::truth::{Looker, Shown};
 use super::{Checked, Sim, ensure, role_of};
@@ -19,6 +20,9 @@ impl Sim {
                     return self.gap(client, frame);
                 }
                 to = at["to"].as_u64();
+                if at["left_out"].as_u64() > Some(0) {
+                    self.not_all(client, frame, seq, to.unwrap_or(0));
+                }
                 continue;
             }
             let Some(next) = line["seq"].as_u64().filter(|next| *next > seq) else { continue };
@@ -30,6 +34,15 @@ impl Sim {
         let it = &mut self.clients[client];
         it.seq = it.seq.max(to.unwrap_or(0));
         self.nothing_is_missing(client, began)
+    }
+
+    /// What a sample may be without is not missed.
+    fn not_all(&mut self, client: usize, frame: &Frame, from: u64, to: u64) {
+        let who = self.steady(client);
+        let absent = |seq: &u64| frame.lines.iter().all(|line| line["seq"] != *seq);
+        let may = |seq: &u64| self.truth.at(*seq).is_some_and(|event| is_sampled(&who, event));
+        let left_out: Vec<_> = (from + 1..=to).filter(|seq| absent(seq) && may(seq)).collect();
+        self.clients[client].left_out.extend(left_out);
     }
 
     pub(super) fn gap(&mut self, client: usize, frame: &Rc<Frame>) -> Checked {
@@ -58,6 +71,7 @@ impl Sim {
         let it = &mut self.clients[client];
         (it.epoch, it.seq, it.base) = (number("epoch"), number("seq"), number("seq"));
         it.seen.clear();
+        it.left_out.clear();
         let shown = |data: &Value| (data["message_id"].as_str().unwrap_or_default().to_owned(), Shown::of(data));
         it.page = data["messages"].as_array().into_iter().flatten().map(shown).collect();
         Ok(())
@@ -115,7 +129,9 @@ impl Sim {
             let Some(event) = self.truth.at(seq) else {
                 return Err(format!("V2: {} is at {}, ahead of the log", it.user, it.seq));
             };
-            let wanted = !it.seen.contains(&seq) && self.truth.sees(&who, event, u64::MAX) == Some(true);
+            let wanted = !it.seen.contains(&seq)
+                && !it.left_out.contains(&seq)
+                && self.truth.sees(&who, event, u64::MAX) == Some(true);
             ensure!(
                 !wanted || self.truth.made_up(seq, it.seq),
                 "V4: {} at {} was not shown {seq}: {event:?}",

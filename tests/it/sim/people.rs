@@ -177,6 +177,12 @@ impl Sim {
                 let content = self.words("w");
                 self.act(client, "announce", &json!({"content": content}));
             }
+            12 | 13 if self.clients[client].user == "admin" => {
+                let above = if self.chance(80) { json!(1 + self.pick(3)) } else { Value::Null };
+                let patch = json!({"settings": {"sample_above": above}});
+                let patch = serde_json::from_value(patch).map_err(|e| e.to_string())?;
+                self.call(client, "", Ask::Patch(patch));
+            }
             _ => {
                 if let Some(held_id) = waiting.get(self.pick(waiting.len().max(1) as u64) as usize) {
                     let event = if self.chance(60) { "allow_message" } else { "deny_message" };
