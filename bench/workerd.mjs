@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { build as bundle } from "esbuild";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { root } from "../scripts/lib/database.mjs";
 import { Stop, atEnd, end, freePort, start } from "../scripts/lib/process.mjs";
@@ -56,18 +57,27 @@ function worker(name, files, more) {
 }
 
 /** The chat as it is built now; its settings are those of wrangler.toml, with limits that nothing here reaches. */
-export const chat = ({ secret, databaseUrl }) =>
-  worker("chat", { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
+export const chat = ({ name = "chat", secret, databaseUrl }) =>
+  worker(name, { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
     objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
     vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
-      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100",
-      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000" },
+      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100", RATE_LIMIT_WINDOW: "100",
+      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process" },
     databaseUrl,
   });
 
 /** The same work in plain JavaScript. */
-export const bare = () =>
-  worker("bare", { "bare.mjs": join(root, "bench/bare.mjs") }, { objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"]] });
+export const bare = (name = "bare") =>
+  worker(name, { "bare.mjs": join(root, "bench/peers/bare.mjs") }, {
+    objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"], ["ROOM", "Room"]],
+  });
+
+/** The same by partyserver. */
+export async function party(name = "party") {
+  const outfile = join(home, `${name}.mjs`);
+  await bundle({ entryPoints: [join(root, "bench/peers/party.mjs")], outfile, bundle: true, format: "esm", external: ["cloudflare:workers"] });
+  return worker(name, { "party.mjs": outfile }, { objects: [["PARTY", "Party"]] });
+}
 
 /** A Worker that answers, and nothing else. */
 export function empty() {
@@ -77,8 +87,8 @@ export function empty() {
 }
 
 /**
- * Starts a process for a Worker and waits for its first answer. The result: `url`, `pid`, `ms` from the start of the
- * process to that answer, `logged(pattern)`: how often a line matched, `stop()`.
+ * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
+ * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`.
  */
 export async function serve(worker) {
   const port = await freePort();
@@ -110,8 +120,9 @@ export async function serve(worker) {
   if (!answered.startsWith("200")) throw new Stop(`${worker.name} answers ${answered}:\n${log.trim()}`);
   return {
     url,
-    socketUrl: url.replace("http", "ws"),
+    host: `127.0.0.1:${port}`,
     pid: child.pid,
+    gone: child.gone,
     ms,
     logged: (pattern) => log.match(new RegExp(pattern, "g"))?.length ?? 0,
     log: () => log,
