@@ -38,11 +38,14 @@ export const alone = (what, unit, values, aim) =>
 /** What stands in the place of a row that could not be measured. */
 export const failed = (row, why) => ({ what: row, unit: "", ours: [], failed: why, aim: {}, met: false });
 
-/** `compared` of one figure over the rounds that `alternate` gives, ours beside each of `peers`. */
+/**
+ * `compared` of one figure over the rounds that `alternate` gives, ours beside each of `peers`; `phase` is which of the
+ * peer's measurements is taken.
+ */
 export const beside = (rounds, peers, what, unit, value, aims = {}, phase = 0) =>
   peers.map((peer) => {
-    const both = rounds.filter((round) => round.chat && round[peer]);
-    return compared(what, unit, titles[peer], both.map((round) => [value(round.chat[phase]), value(round[peer][phase])]), aims[peer]);
+    const both = rounds.filter((round) => round.chat && round[peer]?.[phase]);
+    return compared(what, unit, titles[peer], both.map((round) => [value(round.chat[0]), value(round[peer][phase])]), aims[peer]);
   });
 
 /** A figure of ours over the rounds. */

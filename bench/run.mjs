@@ -6,7 +6,7 @@ import { generator, server, settled, titles } from "./servers.mjs";
 /** Bytes of a message's content. */
 const BYTES = 200;
 /** A job that takes longer than this hangs, ms. */
-const ENDLESS = 240_000;
+const ENDLESS = 150_000;
 
 let rooms = 0;
 

@@ -70,8 +70,8 @@ async function saysPort(command, args, { input, ...options }) {
 export const chatWorker = async (name) => chat({ name, secret, databaseUrl: (await database()).pooled });
 
 const starts = {
-  async chat(name) {
-    const served = await serve(await chatWorker(name));
+  async chat(name, how) {
+    const served = await serve(await chatWorker(name), how);
     return { ...served, beside: (await database()).pids().slice(0, 1), dialect: "chat" };
   },
   bare: async (name) => ({ ...(await serve(bare(name))), beside: [], dialect: "chat" }),
@@ -89,10 +89,10 @@ const starts = {
 const running = {};
 
 /** The server of that kind; `fresh` starts one that nothing else uses and that its user stops. */
-export async function server(kind, { fresh } = {}) {
+export async function server(kind, { fresh, ...how } = {}) {
   const found = running[kind];
   if (!fresh && found && !found.ended) return found;
-  const started = await step(`starting ${titles[kind]}`, () => starts[kind](fresh ? `${kind}-${fresh}` : `${kind}-${Date.now()}`));
+  const started = await step(`starting ${titles[kind]}`, () => starts[kind](`${kind}-${fresh ?? Date.now()}`, how));
   const server = { kind, title: titles[kind], ...started };
   started.gone.then(() => (server.ended = true));
   if (!fresh) running[kind] = server;

@@ -88,14 +88,16 @@ export function empty() {
 
 /**
  * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
- * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`.
+ * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`;
+ * `inspector`, the port of V8's inspector, where it is to be `inspected`.
  */
-export async function serve(worker) {
+export async function serve(worker, { inspected = false } = {}) {
   const port = await freePort();
   const file = join(worker.folder, "config.capnp");
   writeFileSync(file, capnp({ ...worker, port }));
   const began = performance.now();
-  const child = start(program, ["serve", file], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
+  const inspector = inspected ? await freePort() : undefined;
+  const child = start(program, ["serve", file, ...(inspected ? [`--inspector-addr=127.0.0.1:${inspector}`] : [])], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log += chunk));
   let ended;
@@ -121,6 +123,7 @@ export async function serve(worker) {
   return {
     url,
     host: `127.0.0.1:${port}`,
+    inspector,
     pid: child.pid,
     gone: child.gone,
     ms,

@@ -4,6 +4,12 @@ use crate::lines::{Line, Viewer, read};
 use crate::wire::{Fault, Socket};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a join that was told to come again is repeated, and after which time.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// What the server speaks.
 #[derive(Clone, Copy, Deserialize, PartialEq)]
@@ -70,9 +76,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Opens a socket as the bearer of `token` and joins.
+    /// Opens a socket as the bearer of `token` and joins; who is told to come again does.
     pub(crate) async fn join(target: &Target, room: &str, token: &str) -> Result<Self, Fault> {
-        Self::come_back(target, room, token, None).await.map(|(client, _)| client)
+        let mut tries = 0;
+        loop {
+            match Self::come_back(target, room, token, None).await {
+                Ok((client, _)) => return Ok(client),
+                Err(fault) if tries < TRIES && fault.contains("\"unavailable\"") => tries += 1,
+                Err(fault) => return Err(fault),
+            }
+            sleep(AGAIN).await;
+        }
     }
 
     /// The same of somebody who was there before.

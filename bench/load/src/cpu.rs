@@ -1,6 +1,8 @@
 //! CPU time and memory of a process, from /proc.
 
 use crate::wire::Fault;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// Linux reports these times in hundredths of a second on every architecture.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -32,4 +34,19 @@ pub(crate) fn memory_kib(pid: u32) -> Result<u64, Fault> {
     let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(|| format!("{path} has no VmRSS"))
+}
+
+/// Waits until a process has been nearly idle for half a second: what joins and closed sockets caused is over. At most
+/// 20 s, since some never rest.
+pub(crate) async fn settle(pid: u32) -> Result<(), Fault> {
+    const LOOK: Duration = Duration::from_millis(250);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut calm, mut last) = (0, seconds(pid)?);
+    while calm < 2 && Instant::now() < deadline {
+        sleep(LOOK).await;
+        let now = seconds(pid)?;
+        calm = if now - last < 0.1 * LOOK.as_secs_f64() { calm + 1 } else { 0 };
+        last = now;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Fan-out: rooms with one sender each, at a fixed rate or as fast as they go, whose viewers must see every message once.
 
 use crate::client::{Client, Outbox, Target};
+use crate::cpu;
 use crate::lines::Line;
 use crate::measured::{Begun, Latencies, Measured};
 use crate::wire::Fault;
@@ -110,8 +111,8 @@ impl Fanout {
             progress: Rc::default(),
         }));
         let senders = self.join(&tally).await?;
-        // What the joins caused settles first.
-        sleep(Duration::from_millis(500)).await;
+        // What the joins caused is no part of it.
+        cpu::settle(self.target.pid).await?;
         let mut measured = Vec::new();
         let mut said = 0;
         for phase in &self.phases {

@@ -49,8 +49,8 @@ impl Idle {
                 failing.borrow_mut().push(fault);
             });
         }
-        // What the joins caused settles first.
-        sleep(Duration::from_secs(2)).await;
+        // What the joins caused is no part of it.
+        cpu::settle(self.target.pid).await?;
         let (begun, own) = (cpu::seconds(self.target.pid)?, cpu::seconds(std::process::id())?);
         sleep(Duration::from_secs_f64(self.seconds)).await;
         let used = cpu::seconds(self.target.pid)? - begun;
