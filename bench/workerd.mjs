@@ -1,6 +1,6 @@
 // Servers to measure: bare workerd processes, without Miniflare or wrangler in the path.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,18 +17,22 @@ export const version = execFileSync(program, ["--version"], { encoding: "utf8" }
 
 const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
 
-const home = mkdtempSync(join(tmpdir(), "edge-chat-bench-"));
-atEnd(() => rmSync(home, { recursive: true, force: true }));
+const scratch = (parent) => {
+  const made = mkdtempSync(join(parent, "edge-chat-bench-"));
+  atEnd(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+};
+const home = scratch(tmpdir());
 
 /** workerd's configuration for one Worker; `modules` are files of `folder`. */
-function capnp({ folder, modules, objects, vars = {}, databaseUrl, port }) {
+function capnp({ modules, objects, vars = {}, databaseUrl, port, storage }) {
   const list = (items) => `[${items.join(", ")}]`;
   const module = (file) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
   const bindings = [
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     ...objects.map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
   ];
-  const services = [`(name = "objects", disk = (path = ${text(join(folder, "objects"))}, writable = true))`];
+  const services = [`(name = "objects", disk = (path = ${text(storage)}, writable = true))`];
   if (databaseUrl) {
     const { host, pathname, username, password } = new URL(databaseUrl);
     services.push(`(name = "postgres", external = (address = ${text(host)}, tcp = ()))`);
@@ -89,12 +93,14 @@ export function empty() {
 /**
  * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
  * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`;
- * `inspector`, the port of V8's inspector, where it is to be `inspected`.
+ * `inspector`, the port of V8's inspector, where it is to be `inspected`. With `memory` the
+ * objects' SQLite lies in memory.
  */
-export async function serve(worker, { inspected = false } = {}) {
+export async function serve(worker, { inspected = false, memory = false } = {}) {
   const port = await freePort();
   const file = join(worker.folder, "config.capnp");
-  writeFileSync(file, capnp({ ...worker, port }));
+  const storage = memory && existsSync("/dev/shm") ? scratch("/dev/shm") : join(worker.folder, "objects");
+  writeFileSync(file, capnp({ ...worker, port, storage }));
   const began = performance.now();
   const inspector = inspected ? await freePort() : undefined;
   const child = start(program, ["serve", file, ...(inspected ? [`--inspector-addr=127.0.0.1:${inspector}`] : [])], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
