@@ -11,6 +11,9 @@ use tokio::time::sleep;
 const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_secs(3);
 
+/// The sign of life that a client of the chat owes.
+const PING: Duration = Duration::from_secs(15);
+
 /// What the server speaks.
 #[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +134,9 @@ impl Client {
                 .map_err(words)?;
         }
         let joined = joined.unwrap_or_default();
+        if joined.seq.is_some() {
+            socket.repeat("{\"event\":\"ping\"}", PING);
+        }
         let viewer = Viewer { next: 0, cursor: joined.seq };
         Ok((Self { socket, dialect, viewer }, joined))
     }

@@ -6,7 +6,9 @@ use std::io::{Cursor, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -140,6 +142,22 @@ impl Socket {
     /// Sends a text frame.
     pub(crate) fn send(&self, text: &str) -> Result<(), Fault> {
         self.frame(Data::Text, text.as_bytes())
+    }
+
+    /// Sends `text` each `every` while the socket is open, the first time somewhere within it.
+    pub(crate) fn repeat(&self, text: &'static str, every: Duration) {
+        let socket = Rc::downgrade(&self.0);
+        let port = self.0.stream.local_addr().map_or(0, |address| u32::from(address.port()));
+        tokio::task::spawn_local(async move {
+            // Ports come one after the other: evenly spread.
+            sleep(every * (port % 64 + 1) / 64).await;
+            while let Some(inner) = socket.upgrade() {
+                if Self(inner).send(text).is_err() {
+                    return;
+                }
+                sleep(every).await;
+            }
+        });
     }
 
     fn frame(&self, opcode: impl Opcode, payload: &[u8]) -> Result<(), Fault> {
