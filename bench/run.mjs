@@ -6,7 +6,7 @@ import { generator, server, settled, titles } from "./servers.mjs";
 /** Bytes of a message's content. */
 const BYTES = 200;
 /** A job that takes longer than this hangs, ms. */
-const ENDLESS = 150_000;
+const ENDLESS = process.argv.includes("--quick") ? 60_000 : 150_000;
 
 let rooms = 0;
 
@@ -47,12 +47,12 @@ export const cores = ({ server_cpu_s, beside_cpu_s, generator_cpu_s, seconds }) 
  * comes second may find the machine warmer. Gives the rounds: by kind, what was measured. A run that is void is said
  * and left out, and counted in `bench.void`.
  */
-export async function alternate(bench, label, count, kinds, jobOf, shown) {
+export async function alternate(bench, label, count, kinds, jobOf, shown, how = {}) {
   const rounds = [];
   for (let n = 0; n < count; n++) {
     const round = {};
     for (const kind of [...kinds.slice(n % kinds.length), ...kinds.slice(0, n % kinds.length)]) {
-      const target = await server(kind);
+      const target = await server(kind, how);
       const what = `  ${label} ${n + 1}/${count}, ${titles[kind]}:`;
       try {
         const measured = await load(target, await jobOf(kind));

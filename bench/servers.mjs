@@ -1,7 +1,7 @@
 // The servers to measure, started when a row asks for one and again where one has ended.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -74,7 +74,7 @@ const starts = {
     const served = await serve(await chatWorker(name), how);
     return { ...served, beside: (await database()).pids().slice(0, 1), dialect: "chat" };
   },
-  bare: async (name) => ({ ...(await serve(bare(name))), beside: [], dialect: "chat" }),
+  bare: async (name, how) => ({ ...(await serve(bare(name), how)), beside: [], dialect: "chat" }),
   party: async (name) => ({ ...(await serve(await party(name))), beside: [], dialect: "chat" }),
   async socketio() {
     const redis = await throwAwayRedis();
@@ -88,18 +88,24 @@ const starts = {
 
 const running = {};
 
-/** The server of that kind; `fresh` starts one that nothing else uses and that its user stops. */
+/**
+ * The server of that kind, its objects on `disk` or in memory; `fresh` starts one that nothing else uses and that its
+ * user stops.
+ */
 export async function server(kind, { fresh, ...how } = {}) {
-  const found = running[kind];
+  const key = how.disk ? `${kind} on disk` : kind;
+  const found = running[key];
   if (!fresh && found && !found.ended) return found;
   const started = await step(`starting ${titles[kind]}`, () => starts[kind](`${kind}-${fresh ?? Date.now()}`, how));
   const server = { kind, title: titles[kind], ...started };
   started.gone.then(() => (server.ended = true));
-  if (!fresh) running[kind] = server;
+  if (!fresh) running[key] = server;
   return server;
 }
 
+/** Hundredths of a second that a process has used; none where it is gone. */
 const ticks = (pid) => {
+  if (!existsSync(`/proc/${pid}/stat`)) return 0;
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
   return Number(fields[11]) + Number(fields[12]);
 };

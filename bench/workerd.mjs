@@ -93,13 +93,13 @@ export function empty() {
 /**
  * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
  * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`;
- * `inspector`, the port of V8's inspector, where it is to be `inspected`. With `memory` the
- * objects' SQLite lies in memory.
+ * `inspector`, the port of V8's inspector, where it is to be `inspected`. The objects' SQLite
+ * lies in memory, where the system has such a folder, unless it is to be on `disk`.
  */
-export async function serve(worker, { inspected = false, memory = false } = {}) {
+export async function serve(worker, { inspected = false, disk = false } = {}) {
   const port = await freePort();
   const file = join(worker.folder, "config.capnp");
-  const storage = memory && existsSync("/dev/shm") ? scratch("/dev/shm") : join(worker.folder, "objects");
+  const storage = !disk && existsSync("/dev/shm") ? scratch("/dev/shm") : join(worker.folder, "objects");
   writeFileSync(file, capnp({ ...worker, port, storage }));
   const began = performance.now();
   const inspector = inspected ? await freePort() : undefined;

@@ -5,7 +5,11 @@ import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const publisher = createClient({ socket: { host: "127.0.0.1", port: Number(process.env.REDIS_PORT) } });
+// Overloaded, it is late with its commands too; the default gives up on them.
+const publisher = createClient({
+  socket: { host: "127.0.0.1", port: Number(process.env.REDIS_PORT) },
+  commandOptions: { timeout: 120_000 },
+});
 const subscriber = publisher.duplicate();
 await Promise.all([publisher.connect(), subscriber.connect()]);
 

@@ -11,8 +11,7 @@ export async function drain(bench) {
   const { quick } = bench;
   const each = quick ? 200 : 1_000;
   const total = ROOMS * each;
-  // How the rooms came by their messages is no part of it.
-  const target = await server("chat", { fresh: "drain", memory: true });
+  const target = await server("chat");
   const rooms = Array.from({ length: ROOMS }, () => room("video_drain"));
   const service = await token("sender", ["service"]);
   const client = new pg.Client({ connectionString: (await database()).url });
@@ -42,6 +41,5 @@ export async function drain(bench) {
     return [alone(`drain: ${ROOMS} rooms to PostgreSQL, ${each.toLocaleString("en-US")} messages each`, "rows/s", rates, { least: 20_000 })];
   } finally {
     await client.end();
-    await target.stop();
   }
 }
