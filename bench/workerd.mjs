@@ -1,9 +1,10 @@
 // Servers to measure: bare workerd processes, without Miniflare or wrangler in the path.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { build as bundle } from "esbuild";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { root } from "../scripts/lib/database.mjs";
 import { Stop, atEnd, end, freePort, start } from "../scripts/lib/process.mjs";
@@ -16,18 +17,22 @@ export const version = execFileSync(program, ["--version"], { encoding: "utf8" }
 
 const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
 
-const home = mkdtempSync(join(tmpdir(), "edge-chat-bench-"));
-atEnd(() => rmSync(home, { recursive: true, force: true }));
+const scratch = (parent) => {
+  const made = mkdtempSync(join(parent, "edge-chat-bench-"));
+  atEnd(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+};
+const home = scratch(tmpdir());
 
 /** workerd's configuration for one Worker; `modules` are files of `folder`. */
-function capnp({ folder, modules, objects, vars = {}, databaseUrl, port }) {
+function capnp({ modules, objects, vars = {}, databaseUrl, port, storage }) {
   const list = (items) => `[${items.join(", ")}]`;
   const module = (file) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
   const bindings = [
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     ...objects.map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
   ];
-  const services = [`(name = "objects", disk = (path = ${text(join(folder, "objects"))}, writable = true))`];
+  const services = [`(name = "objects", disk = (path = ${text(storage)}, writable = true))`];
   if (databaseUrl) {
     const { host, pathname, username, password } = new URL(databaseUrl);
     services.push(`(name = "postgres", external = (address = ${text(host)}, tcp = ()))`);
@@ -56,18 +61,27 @@ function worker(name, files, more) {
 }
 
 /** The chat as it is built now; its settings are those of wrangler.toml, with limits that nothing here reaches. */
-export const chat = ({ secret, databaseUrl }) =>
-  worker("chat", { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
+export const chat = ({ name = "chat", secret, databaseUrl }) =>
+  worker(name, { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
     objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
     vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
-      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100",
-      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000" },
+      RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100", RATE_LIMIT_WINDOW: "100",
+      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process" },
     databaseUrl,
   });
 
 /** The same work in plain JavaScript. */
-export const bare = () =>
-  worker("bare", { "bare.mjs": join(root, "bench/bare.mjs") }, { objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"]] });
+export const bare = (name = "bare") =>
+  worker(name, { "bare.mjs": join(root, "bench/peers/bare.mjs") }, {
+    objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"], ["ROOM", "Room"]],
+  });
+
+/** The same by partyserver. */
+export async function party(name = "party") {
+  const outfile = join(home, `${name}.mjs`);
+  await bundle({ entryPoints: [join(root, "bench/peers/party.mjs")], outfile, bundle: true, format: "esm", external: ["cloudflare:workers"] });
+  return worker(name, { "party.mjs": outfile }, { objects: [["PARTY", "Party"]] });
+}
 
 /** A Worker that answers, and nothing else. */
 export function empty() {
@@ -77,15 +91,19 @@ export function empty() {
 }
 
 /**
- * Starts a process for a Worker and waits for its first answer. The result: `url`, `pid`, `ms` from the start of the
- * process to that answer, `logged(pattern)`: how often a line matched, `stop()`.
+ * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
+ * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`;
+ * `inspector`, the port of V8's inspector, where it is to be `inspected`. The objects' SQLite
+ * lies in memory, where the system has such a folder, unless it is to be on `disk`.
  */
-export async function serve(worker) {
+export async function serve(worker, { inspected = false, disk = false } = {}) {
   const port = await freePort();
   const file = join(worker.folder, "config.capnp");
-  writeFileSync(file, capnp({ ...worker, port }));
+  const storage = !disk && existsSync("/dev/shm") ? scratch("/dev/shm") : join(worker.folder, "objects");
+  writeFileSync(file, capnp({ ...worker, port, storage }));
   const began = performance.now();
-  const child = start(program, ["serve", file], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
+  const inspector = inspected ? await freePort() : undefined;
+  const child = start(program, ["serve", file, ...(inspected ? [`--inspector-addr=127.0.0.1:${inspector}`] : [])], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log += chunk));
   let ended;
@@ -110,8 +128,10 @@ export async function serve(worker) {
   if (!answered.startsWith("200")) throw new Stop(`${worker.name} answers ${answered}:\n${log.trim()}`);
   return {
     url,
-    socketUrl: url.replace("http", "ws"),
+    host: `127.0.0.1:${port}`,
+    inspector,
     pid: child.pid,
+    gone: child.gone,
     ms,
     logged: (pattern) => log.match(new RegExp(pattern, "g"))?.length ?? 0,
     log: () => log,

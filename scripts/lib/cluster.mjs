@@ -177,6 +177,7 @@ export async function throwAwayRedis(...args) {
   const redis = {
     port,
     home,
+    pid: () => server.pid,
     async start(...more) {
       const settings = ["--port", port, "--bind", "127.0.0.1", "--dir", home, "--save", "", "--loglevel", "warning"];
       server = start(program, [...settings, ...args, ...more].map(String), { cwd: home, stdio: ["ignore", "ignore", 2] });

@@ -1,124 +1,206 @@
-//! One client of a room: connects, joins, answers probes, hands on lines.
+//! One client of a room, in chat.v1 or as Socket.IO's.
 
-use crate::Target;
-use futures_util::{SinkExt, StreamExt};
+use crate::lines::{Line, Viewer, read};
+use crate::wire::{Fault, Socket};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, http::HeaderValue};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use std::time::Duration;
+use tokio::time::sleep;
 
-/// What went wrong, in words.
-pub(crate) type Fault = String;
+/// How often a join that was told to come again is repeated, and after which time.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(3);
 
-pub(crate) struct Client(WebSocketStream<TcpStream>);
+/// The sign of life that a client of the chat owes.
+const PING: Duration = Duration::from_secs(15);
+
+/// What the server speaks.
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Dialect {
+    /// `chat.v1`, or as much of it as the bare servers know.
+    Chat,
+    /// Socket.IO 4 over WebSocket alone.
+    SocketIo,
+}
+
+/// A server, and what is measured of it.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Target {
+    /// `address:port`.
+    pub(crate) host: String,
+    pub(crate) dialect: Dialect,
+    /// The server's process, whose CPU time is counted.
+    pub(crate) pid: u32,
+    /// What stands beside it: PostgreSQL's processes, Redis.
+    #[serde(default)]
+    pub(crate) beside: Vec<u32>,
+    /// Bytes of a message's content.
+    #[serde(default)]
+    pub(crate) bytes: usize,
+}
+
+/// Where a viewer who comes back was.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct Position {
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+}
+
+/// How long to wait before coming back, as the reply to a join hands it out.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct Reconnect {
+    pub(crate) base_ms: u64,
+    pub(crate) spread_ms: u64,
+}
+
+/// What a join is answered; nothing of it with servers that have no log.
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct Joined {
+    pub(crate) epoch: Option<u64>,
+    pub(crate) seq: Option<u64>,
+    #[serde(default)]
+    pub(crate) resumed: bool,
+    #[serde(default)]
+    pub(crate) events: Vec<serde::de::IgnoredAny>,
+    pub(crate) reconnect: Option<Reconnect>,
+}
+
+impl Joined {
+    pub(crate) fn position(&self) -> Option<Position> {
+        Some(Position { epoch: self.epoch?, seq: self.seq? })
+    }
+}
+
+pub(crate) struct Client {
+    socket: Socket,
+    dialect: Dialect,
+    viewer: Viewer,
+}
 
 impl Client {
-    /// Opens a socket as the bearer of `token` and joins.
-    pub(crate) async fn join(target: &Target, token: &str) -> Result<Self, Fault> {
-        let words = |error: &dyn std::fmt::Display| format!("joining {}: {error}", target.room);
-        let url = format!("{}/api/rooms/{}/ws", target.url, target.room);
-        let mut request = url.into_client_request().map_err(|e| words(&e))?;
-        let protocols = HeaderValue::from_str(&format!("chat.v1, bearer.{token}")).map_err(|e| words(&e))?;
-        request.headers_mut().insert("sec-websocket-protocol", protocols);
-
-        let host = target.url.trim_start_matches("ws://");
-        let stream = TcpStream::connect(host).await.map_err(|e| words(&e))?;
-        stream.set_nodelay(true).map_err(|e| words(&e))?;
-        // The default is 128 KiB a socket, which 500 of them would not leave in any cache.
-        let config = WebSocketConfig::default().read_buffer_size(4096);
-        let (socket, _) = client_async_with_config(request, stream, Some(config)).await.map_err(|e| words(&e))?;
-        let mut client = Self(socket);
-        let frame = json!({"id": 0, "event": "join_room", "data": {"room_id": target.room}});
-        client.0.send(Message::text(frame.to_string())).await.map_err(|e| words(&e))?;
+    /// Opens a socket as the bearer of `token` and joins; who is told to come again does.
+    pub(crate) async fn join(target: &Target, room: &str, token: &str) -> Result<Self, Fault> {
+        let mut tries = 0;
         loop {
-            let frame = client.frame().await.map_err(|e| words(&e))?;
-            match frame.lines().find(|line| line.starts_with("{\"reply\":0")) {
-                Some(line) if line.contains("\"error\":") => return Err(words(&line)),
-                Some(_) => return Ok(client),
-                None => {}
+            match Self::come_back(target, room, token, None).await {
+                Ok((client, _)) => return Ok(client),
+                Err(fault) if tries < TRIES && fault.contains("\"unavailable\"") => tries += 1,
+                Err(fault) => return Err(fault),
             }
+            sleep(AGAIN).await;
         }
     }
 
-    async fn frame(&mut self) -> Result<tokio_tungstenite::tungstenite::Utf8Bytes, Fault> {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(frame))) => return Err(format!("the server closed the socket: {frame:?}")),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.to_string()),
-                None => return Err("the socket ended".into()),
-            }
+    /// The same of somebody who was there before.
+    pub(crate) async fn come_back(
+        target: &Target,
+        room: &str,
+        token: &str,
+        resume: Option<Position>,
+    ) -> Result<(Self, Joined), Fault> {
+        let words = |error: Fault| format!("joining {room}: {error}");
+        let dialect = target.dialect;
+        let (path, protocols) = match dialect {
+            Dialect::Chat => (format!("/api/rooms/{room}/ws"), Some(format!("chat.v1, bearer.{token}"))),
+            Dialect::SocketIo => (format!("/socket.io/?EIO=4&transport=websocket&room={room}"), None),
+        };
+        let socket = Socket::open(&target.host, &path, protocols.as_deref()).await.map_err(words)?;
+        let mut data = json!({"room_id": room});
+        if let Some(Position { epoch, seq }) = resume {
+            data["resume"] = json!({"epoch": epoch, "seq": seq});
         }
+        let join = match dialect {
+            Dialect::Chat => json!({"id": 0, "event": "join_room", "data": data}).to_string(),
+            Dialect::SocketIo => "40".to_owned(),
+        };
+        socket.send(&join).map_err(words)?;
+        let mut joined = None;
+        while joined.is_none() {
+            socket
+                .frames(|frame| {
+                    for line in frame.split('\n') {
+                        if line.starts_with("40{") {
+                            joined = Some(Joined::default());
+                        } else if line.starts_with("{\"reply\":0,") && !line.contains("\"error\":") {
+                            joined = Some(reply(line)?);
+                        } else {
+                            read(line)?;
+                        }
+                    }
+                    Ok(())
+                })
+                .await
+                .map_err(words)?;
+        }
+        let joined = joined.unwrap_or_default();
+        if joined.seq.is_some() {
+            socket.repeat("{\"event\":\"ping\"}", PING);
+        }
+        let viewer = Viewer { next: 0, cursor: joined.seq };
+        Ok((Self { socket, dialect, viewer }, joined))
     }
 
-    /// Sends what comes through `outgoing` and gives each line received to `take`, until the socket or `take` fails or
-    /// the job is over and drops this.
-    pub(crate) async fn drive(
-        mut self,
-        mut outgoing: UnboundedReceiver<String>,
-        mut take: impl FnMut(&str) -> Result<(), Fault>,
-    ) -> Fault {
+    /// A way to send on this socket.
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox { socket: self.socket.clone(), dialect: self.dialect }
+    }
+
+    /// Gives each frame's lines and the numbers of the messages in it to `take`, until the socket or `take` fails or the
+    /// job is over and drops this.
+    pub(crate) async fn follow(mut self, mut take: impl FnMut(&[Line], &[u64]) -> Result<(), Fault>) -> Fault {
+        let mut shown = Vec::new();
         loop {
-            let done = tokio::select! {
-                biased;
-                frame = self.frame() => match frame {
-                    Ok(frame) => self.lines(&frame, &mut take).await,
-                    Err(fault) => Err(fault),
-                },
-                Some(text) = outgoing.recv() => self.send(text).await,
-            };
-            if let Err(fault) = done {
+            let (socket, viewer) = (&self.socket, &mut self.viewer);
+            let frames = socket.frames(|frame| {
+                let lines = read(frame)?;
+                shown.clear();
+                viewer.take(&lines, |n| shown.push(n))?;
+                for line in lines.iter() {
+                    if let Line::Echo(text) = line {
+                        socket.send(text)?;
+                    }
+                }
+                take(&lines, &shown)
+            });
+            if let Err(fault) = frames.await {
                 return fault;
             }
         }
     }
+}
 
-    async fn lines(&mut self, frame: &str, take: &mut impl FnMut(&str) -> Result<(), Fault>) -> Result<(), Fault> {
-        for line in frame.split('\n') {
-            if line.starts_with("{\"event\":\"probe\"") {
-                self.send(line.to_owned()).await?;
-            } else {
-                take(line)?;
-            }
-        }
-        Ok(())
+fn reply(line: &str) -> Result<Joined, Fault> {
+    #[derive(Deserialize)]
+    struct Reply {
+        data: Joined,
     }
+    serde_json::from_str(line).map(|Reply { data }| data).map_err(|error| format!("{line}: {error}"))
+}
 
-    async fn send(&mut self, text: String) -> Result<(), Fault> {
-        self.0.send(Message::text(text)).await.map_err(|error| error.to_string())
+/// Sends messages.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    socket: Socket,
+    dialect: Dialect,
+}
+
+impl Outbox {
+    /// Sends message `n`, its content of so many bytes. The id comes first, where an echo is looked at for it.
+    pub(crate) fn say(&self, n: u64, bytes: usize) -> Result<(), Fault> {
+        let content = Value::String(content(n, bytes));
+        self.socket.send(&match self.dialect {
+            Dialect::Chat => format!(r#"{{"id":{n},"event":"send_message","data":{{"content":{content}}}}}"#),
+            Dialect::SocketIo => format!(r#"42{n}["message",{{"content":{content}}}]"#),
+        })
     }
 }
 
-/// The frame of message `n`, its content of so many bytes. The id comes first, where an echo is looked at for it.
-pub(crate) fn message(n: u64, bytes: usize) -> String {
+fn content(n: u64, bytes: usize) -> String {
     let mut content = format!("bench:{n}: ");
-    content.extend(
-        "it was said in the room and everyone heard it ".chars().cycle().take(bytes.saturating_sub(content.len() + 1)),
-    );
+    let filler = "it was said in the room and everyone heard it ";
+    content.extend(filler.chars().cycle().take(bytes.saturating_sub(content.len() + 1)));
     // Spaces at the end would be trimmed.
     content.push('.');
-    format!(r#"{{"id":{n},"event":"send_message","data":{{"content":"{content}"}}}}"#)
-}
-
-/// The number of the message that a line shows; none for a line that shows none.
-pub(crate) fn shown(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once("bench:")?;
-    rest.split_once(':')?.0.parse().ok()
-}
-
-/// The id that a line acknowledges, as a reply of the chat's or as an echo of the frame itself.
-pub(crate) fn acknowledged(line: &str) -> Result<Option<u64>, Fault> {
-    let Some(rest) = line.strip_prefix("{\"reply\":").or_else(|| line.strip_prefix("{\"id\":")) else {
-        return Ok(None);
-    };
-    if line.contains("\"error\":") {
-        return Err(format!("refused: {line}"));
-    }
-    let end = rest.find([',', '}']).unwrap_or(rest.len());
-    let id: Value = rest.get(..end).and_then(|id| serde_json::from_str(id).ok()).unwrap_or_default();
-    id.as_u64().map(Some).ok_or_else(|| format!("a reply without a number: {line}"))
+    content
 }

@@ -6,43 +6,44 @@
 mod client;
 mod cpu;
 mod fanout;
+mod idle;
+mod join;
+mod lines;
 mod measured;
 mod send;
+mod serve;
+mod wire;
 
 use serde::Deserialize;
-
-/// What all jobs need to know.
-#[derive(Deserialize)]
-struct Target {
-    /// `ws://host:port`.
-    url: String,
-    /// The room; it is joined as `/api/rooms/{room}/ws`.
-    room: String,
-    /// The server's process, whose CPU time is counted.
-    pid: u32,
-    /// The sender's token.
-    token: String,
-    /// Bytes of a message's content.
-    bytes: usize,
-}
+use serde_json::{Value, to_value};
 
 #[derive(Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 enum Job {
     Fanout(fanout::Fanout),
     Send(send::Send),
+    Join(join::Join),
+    Idle(idle::Idle),
+    /// Be a server: the native one, which is the limit.
+    Serve,
+}
+
+impl Job {
+    async fn run(self) -> Result<Value, Box<dyn std::error::Error>> {
+        Ok(match self {
+            Self::Fanout(job) => to_value(job.run().await?)?,
+            Self::Send(job) => to_value(job.run().await?)?,
+            Self::Join(job) => to_value(job.run().await?)?,
+            Self::Idle(job) => to_value(job.run().await?)?,
+            Self::Serve => to_value(serve::serve().await?)?,
+        })
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tasks = tokio::task::LocalSet::new();
-    let measured = tasks.block_on(&runtime, async {
-        match job {
-            Job::Fanout(job) => job.run().await,
-            Job::Send(job) => job.run().await,
-        }
-    })?;
-    println!("{}", serde_json::to_string(&measured)?);
+    let measured = tokio::task::LocalSet::new().block_on(&runtime, job.run())?;
+    println!("{measured}");
     Ok(())
 }

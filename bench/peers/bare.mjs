@@ -1,4 +1,5 @@
-// What the platform costs by itself: a Durable Object in plain JavaScript that broadcasts, or inserts and echoes.
+// What the platform costs by itself: Durable Objects in plain JavaScript that broadcast, that insert and echo, and that
+// insert, reply and broadcast.
 import { DurableObject } from "cloudflare:workers";
 
 /** Sends to every socket what any of them sends. */
@@ -43,11 +44,29 @@ export class Echo extends Broadcast {
   }
 }
 
+/** Inserts what it is sent, replies with its number and sends it to every socket: the least that a chat room does. */
+export class Room extends Broadcast {
+  constructor(ctx, env) {
+    super(ctx, env);
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, event TEXT NOT NULL)");
+    this.seq = ctx.storage.sql.exec("SELECT coalesce(max(seq), 0) AS seq FROM log").one().seq;
+  }
+
+  webSocketMessage(socket, text) {
+    const { id, event, data } = JSON.parse(text);
+    if (event === "join_room") return socket.send(JSON.stringify({ reply: id, data: {} }));
+    const [seq, at, message_id] = [++this.seq, Date.now(), crypto.randomUUID()];
+    const shown = JSON.stringify({ seq, event: "new_message", data: { message_id, content: data.content, at } });
+    this.ctx.storage.sql.exec("INSERT INTO log (seq, at, event) VALUES (?, ?, ?)", seq, at, shown);
+    socket.send(JSON.stringify({ reply: id, data: { message_id, seq, at } }));
+    for (const each of this.sockets) each.send(shown);
+  }
+}
+
 export default {
   fetch(request, env) {
-    const [, kind, room] = new URL(request.url).pathname.match(/^\/api\/rooms\/(broadcast|echo)(.*)\/ws$/) ?? [];
+    const [, kind, room] = new URL(request.url).pathname.match(/^\/api\/rooms\/(broadcast|echo|room)(.*)\/ws$/) ?? [];
     if (!kind) return new Response("ok");
-    const objects = kind === "echo" ? env.ECHO : env.BROADCAST;
-    return objects.getByName(room).fetch(request);
+    return env[kind.toUpperCase()].getByName(room).fetch(request);
   },
 };

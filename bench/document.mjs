@@ -1,0 +1,49 @@
+// docs/bench.md, docs/bench.svg and the README's part: what a run measured.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../scripts/lib/database.mjs";
+import { plot } from "./plot.mjs";
+import { table } from "./report.mjs";
+
+const [begin, end] = ["<!-- figures: written by ./scripts/bench --docs -->", "<!-- /figures -->"];
+
+const intro = (result) => `# Figures
+
+Written by \`./scripts/bench --docs\`${result.quick ? ", in its quick form: fewer and shorter rounds, smaller rooms" : ""} on ${result.at.slice(0, 10)}: ${result.machine}. Servers, load generator, PostgreSQL and Redis shared this machine; trust the ratios.
+
+![edge-chat beside its peers](bench.svg)
+
+`;
+
+const method = `
+## How it is measured
+
+- **Rounds in turns.** Each server does the same job, one after the other, several times; a ratio is taken within a round. Shown are medians, and the range over the rounds in parentheses.
+- **Open loop.** Messages have the times at which they are meant to be sent, and latency counts from there to the read of the frame in the client. With *full tilt* and *send* a new message goes out as soon as there is room in the window.
+- **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal, a closed socket, or a generator that was the limit where latency counts makes the run void.
+- **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run.
+- The objects' SQLite lies in memory (/dev/shm), so that no disk is measured; that of *send* is on the disk.
+- Messages are 200 bytes and said by a \`service\`, so no filter looks at them. edge-chat writes each to its log, acknowledges it, and drains it to PostgreSQL through pgbouncer meanwhile.
+
+| beside | what it does |
+| --- | --- |
+| bare object | a JavaScript Durable Object on the same workerd, sockets kept in a set, hibernation API. *Broadcasts only*: sends what it is sent to all. *Inserts and echoes*: one row, then the echo. *Inserts, replies and broadcasts*: JSON parsed, one row, the reply, the event to all |
+| partyserver | \`broadcast()\` of partyserver with hibernation, on the same workerd; stores nothing |
+| Socket.IO + Redis | Socket.IO 4 in one Node process with @socket.io/redis-adapter and a Redis of its own; WebSocket only, messages acknowledged, nothing stored |
+| native tokio | tokio-tungstenite with a broadcast channel on one thread, one frame a message; stores nothing. The limit of sending each message by itself |
+`;
+
+/** Writes the documents; figures of single rows are in the output alone. */
+export async function document(result) {
+  const svg = await plot(result.lines);
+  if (svg) writeFileSync(join(root, "docs/bench.svg"), svg);
+  writeFileSync(join(root, "docs/bench.md"), `${intro(result)}${table(result.lines)}\n${method}`);
+  writeFileSync(join(root, "docs/bench.json"), `${JSON.stringify(result, null, 1)}\n`);
+  const readme = join(root, "README.md");
+  const text = readFileSync(readme, "utf8");
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error("README.md has no place for the figures.");
+  const aims = result.lines.filter((line) => line.aim?.of);
+  const short = `${begin}\n\n![edge-chat beside its peers](docs/bench.svg)\n\n${table(aims)}\n\n`;
+  writeFileSync(readme, text.slice(0, from) + short + text.slice(to));
+}

@@ -1,0 +1,87 @@
+// Where the Worker's time goes under a row's load: workerd's profiler, read over its inspector.
+import { parseArgs } from "node:util";
+import WebSocket from "ws";
+import { Stop, script, step } from "../scripts/lib/process.mjs";
+import { load, perMillion, room } from "./run.mjs";
+import { server, token, viewers } from "./servers.mjs";
+
+/** A few seconds of each row's load. */
+const jobs = {
+  steady: async () => fanout(1, 1000, { rate: 20 }),
+  hot: async () => fanout(1, 1000, { rate: 200 }),
+  many: async () => fanout(500, 10, { rate: 2 }),
+  send: async () => ({ job: "send", rooms: [room("video_profile")], window: 16, warm_up: 0.5, seconds: 6 }),
+  join: async () => ({ job: "join", room: room("video_profile"), viewers: await viewers(5000), missed: 50 }),
+};
+
+const fanout = async (rooms, each, pace) => ({
+  job: "fanout",
+  rooms: Array.from({ length: rooms }, () => room("video_profile")),
+  viewers: await viewers(rooms * each),
+  phases: [{ pace, warm_up: 1, seconds: 6 }],
+  patience: 60,
+});
+
+/** A session with the inspector: `call(method, params)`. */
+async function inspector(port) {
+  const [{ webSocketDebuggerUrl }] = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
+  const socket = new WebSocket(webSocketDebuggerUrl);
+  await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
+  const waiting = new Map();
+  socket.on("message", (text) => {
+    const { id, result, error } = JSON.parse(text);
+    const [resolve, reject] = waiting.get(id) ?? [];
+    waiting.delete(id);
+    if (error) reject?.(new Stop(`The inspector answers: ${error.message}`));
+    else resolve?.(result);
+  });
+  let ids = 0;
+  const call = (method, params = {}) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++ids, [resolve, reject]);
+      socket.send(JSON.stringify({ id: ids, method, params }));
+    });
+  return { call, close: () => socket.terminate() };
+}
+
+/** Samples by function: those that ended in it, and those that passed through it. */
+function summed({ nodes, samples, timeDeltas }) {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const parents = new Map(nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])));
+  const name = ({ callFrame: { functionName, url } }) => functionName || url || "(anonymous)";
+  const [own, all] = [new Map(), new Map()];
+  const add = (to, key, us) => to.set(key, (to.get(key) ?? 0) + us);
+  samples.forEach((id, n) => {
+    const us = timeDeltas[n];
+    add(own, name(byId.get(id)), us);
+    const seen = new Set();
+    for (let at = id; at !== undefined; at = parents.get(at)) seen.add(name(byId.get(at)));
+    for (const each of seen) add(all, each, us);
+  });
+  return { own, all, us: timeDeltas.reduce((sum, us) => sum + us, 0) };
+}
+
+await script(async (args) => {
+  const { positionals } = parseArgs({ args, allowPositionals: true });
+  const job = jobs[positionals[0]];
+  if (!job) throw new Stop(`Which row? ${Object.keys(jobs).join(", ")}.`);
+  const target = await server("chat", { fresh: "profile", inspected: true });
+  const { call, close } = await inspector(target.inspector);
+  await call("Profiler.enable");
+  await call("Profiler.setSamplingInterval", { interval: 500 });
+  await call("Profiler.start");
+  const [measured] = (await step("load", async () => load(target, { ...(await job()), token: await token("sender", ["service"]), saturating: true }))).slice(-1);
+  const { profile } = await call("Profiler.stop");
+  close();
+  const { own, all, us } = summed(profile);
+  const idle = own.get("(idle)") ?? 0;
+  console.log(`\n${perMillion(measured).toFixed(1)} CPU-s per million; ${((us - idle) / 1e6).toFixed(1)} s sampled as busy\n`);
+  const top = (title, map) => {
+    console.log(`| ${title} | share of busy time |\n| --- | --- |`);
+    const busy = [...map].filter(([name]) => !["(idle)", "(root)"].includes(name)).sort((a, b) => b[1] - a[1]).slice(0, 30);
+    for (const [name, each] of busy) console.log(`| \`${name.slice(0, 110)}\` | ${((100 * each) / (us - idle)).toFixed(1)} % |`);
+    console.log();
+  };
+  top("by itself", own);
+  top("with what it calls", all);
+});

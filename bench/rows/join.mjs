@@ -1,0 +1,25 @@
+// Everybody is cut off and comes back with a token and a position, having missed 50 messages.
+import { beside, ours } from "../report.mjs";
+import { alternate, ms, perSecond, room } from "../run.mjs";
+import { token, viewers } from "../servers.mjs";
+
+export async function join(bench) {
+  const { quick } = bench;
+  const count = quick ? 3_000 : 10_000;
+  const job = async (kind) => ({
+    job: "join",
+    room: room(kind === "bare" ? "broadcast" : "video_"),
+    token: await token("sender", ["service"]),
+    viewers: await viewers(count),
+    missed: kind === "bare" ? 0 : 50,
+    saturating: true,
+  });
+  const shown = (m) => `${perSecond(m).toFixed(0)} joins/s, p50 ${ms(m.p50_ms)}, p99 ${ms(m.p99_ms)}`;
+  const rounds = await alternate(bench, "join", quick ? 1 : 3, ["chat", "bare"], job, shown);
+  const what = `join: ${count.toLocaleString("en-US")} come back, token and resume of 50`;
+  return [
+    ours(rounds, `${what}: 100 at a time`, "joins/s", perSecond, { least: 1500 }),
+    ...beside(rounds, ["bare"], `${what} (bare object: accepts the socket, nothing else)`, "joins/s", perSecond),
+    ours(rounds, `${what}: p99 from the handed-out wait`, "ms", (m) => m.p99_ms, { most: 3000 }, 1),
+  ];
+}
