@@ -185,9 +185,8 @@ impl Sim {
         let to = data["seq"].as_u64().unwrap_or(u64::MAX);
         ensure!(to <= last, "V2: a reply says that {} is at {to}, and the log ends at {last}", who.user);
         // What is gathered, since the room is hot or large, comes live within a second.
-        let may_gather = self.truth.splits
-            || self.settings.frame_budget < FRAME_BUDGET
-            || self.settings.shard_sockets < TABS.len();
+        let may_gather =
+            self.truth.splits || self.settings.frame_budget < FRAME_BUDGET || self.settings.shard_sockets < TABS.len();
         let gathers = if may_gather { 1_000 } else { 0 };
         let is_left = |event: &&LogEvent| {
             event.seq > to
