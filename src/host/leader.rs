@@ -97,6 +97,15 @@ pub(super) struct Spread {
     pub(super) move_at: u64,
 }
 
+/// Where a shard stands, and whether it may stand further on, since a push was not answered.
+type Stands = (Option<u64>, bool);
+
+impl Lane {
+    fn stands(&self) -> Stands {
+        (self.cursor, self.failures > 0)
+    }
+}
+
 fn backoff((first, most): (u64, u64), failures: u32) -> u64 {
     first.saturating_mul(1 << failures.min(16)).min(most)
 }
@@ -175,7 +184,7 @@ impl Spread {
     }
 
     /// A push to a shard that stands at `cursor`; and from where it is.
-    fn body(&self, cursor: Option<u64>, last: u64, epoch: u64, shape: Shape, totals: &Totals) -> String {
+    fn body(&self, (cursor, doubted): Stands, last: u64, epoch: u64, shape: Shape, totals: &Totals) -> String {
         let writes: Vec<&str> = match cursor {
             Some(cursor) if self.reaches(cursor, last) => {
                 let after = self.shipped.iter().filter(|shipped| shipped.from >= cursor);
@@ -187,7 +196,7 @@ impl Spread {
         format!(
             r#"{{"v":{VERSION},"epoch":{epoch},"from":{},"to":{last},"acked":{},"shape":{},"totals":{},"writes":[{}]}}"#,
             known.unwrap_or(last),
-            known.is_some(),
+            known.is_some() && !doubted,
             json(&shape),
             json(totals),
             writes.join(",")
@@ -280,10 +289,10 @@ impl Host {
             return Vec::new();
         }
         let relays = self.spread.lanes.len() > DIRECT;
-        let mut bodies: BTreeMap<Option<u64>, Rc<str>> = BTreeMap::new();
-        let mut groups: BTreeMap<(u32, Option<u64>), Vec<u32>> = BTreeMap::new();
+        let mut bodies: BTreeMap<Stands, Rc<str>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u32, Stands), Vec<u32>> = BTreeMap::new();
         for n in due {
-            let Some(cursor) = self.spread.lanes.get(n).map(|lane| lane.cursor) else { continue };
+            let Some(cursor) = self.spread.lanes.get(n).map(Lane::stands) else { continue };
             let n = u32::try_from(n).unwrap_or(MOST_SHARDS);
             let body = || self.spread.body(cursor, last, position.epoch, shape, &totals).into();
             bodies.entry(cursor).or_insert_with(body);
