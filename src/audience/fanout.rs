@@ -83,6 +83,11 @@ impl Fanout {
         }
     }
 
+    /// The first event that waits.
+    pub fn first_waiting(&self) -> Option<u64> {
+        self.waiting.front().map(|event| event.seq)
+    }
+
     /// When something that waits leaves, as it is seen at `now`, ms.
     pub fn next(&self, audience: &Audience, now: u64) -> Option<u64> {
         let due = Class::APART.into_iter().filter_map(|class| self.due(class, audience.level())).min()?;

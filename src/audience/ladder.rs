@@ -91,6 +91,11 @@ impl Audience {
         }
     }
 
+    /// Whether the room is split, so that only some of its viewers are here.
+    pub(super) fn is_part(&self) -> bool {
+        self.ladder.total.is_some()
+    }
+
     /// Above how many messages a second the room wants a sample, once it is large.
     pub fn set_sample_above(&mut self, messages: Option<u32>) {
         self.ladder.sample_above = messages;

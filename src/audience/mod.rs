@@ -348,4 +348,8 @@ impl RoomPresent for Audience {
         let here = self.users.get(user_id).and_then(|present| present.sockets.iter().map(|id| self.role(*id)).max());
         here.max(self.staff_elsewhere.get(user_id).copied())
     }
+
+    fn is_split(&self) -> bool {
+        self.is_part()
+    }
 }

@@ -118,11 +118,15 @@ impl Host {
 
     /// Whether this frame comes from a viewer who has seen more of the log than this shard.
     pub fn is_behind(&self, event: &ClientEvent) -> bool {
-        let from = match event {
-            ClientEvent::JoinRoom(body) => body.resume,
-            ClientEvent::CatchUp(body) => Some(Position { epoch: body.epoch, seq: body.seq }),
-            _ => None,
-        };
+        match event {
+            ClientEvent::JoinRoom(body) => self.is_before(body.resume),
+            ClientEvent::CatchUp(body) => self.is_before(Some(Position { epoch: body.epoch, seq: body.seq })),
+            _ => false,
+        }
+    }
+
+    /// Whether this shard has not come as far as a viewer has.
+    pub(super) fn is_before(&self, from: Option<Position>) -> bool {
         let own = self.room.as_ref().map(Room::position);
         self.following.is_some()
             && from
@@ -156,10 +160,15 @@ impl Host {
                 let rows = at.log.rows_after(shown.seq, MOST_MISSED)?;
                 missed.extend(rows.into_iter().flat_map(|row| row.events).filter(|event| event.seq > shown.seq));
                 let first = missed.first().map_or(shown.seq + 1, |event| event.seq);
-                if known.is_none() || first > shown.seq + 1 {
+                let oldest = at.log.rows_after(0, 1)?.first().map_or(0, crate::room::Row::first);
+                let waits = self.fanout.first_waiting();
+                if known.is_none() || first > shown.seq + 1 || waits.is_some_and(|seq| seq < oldest) {
                     let mut waiting = room.waiting(at.log, self.now)?;
                     waiting.retain(|event| event.seq < first);
                     self.fanout = Fanout::begin(position.epoch, first.saturating_sub(1), waiting);
+                } else if let Some(seq) = waits {
+                    // What still waits may have been taken away meanwhile.
+                    self.fanout.rewritten(&at.log.rows_after(seq.saturating_sub(1), MOST_MISSED)?);
                 }
             }
             None => {
@@ -172,6 +181,7 @@ impl Host {
             (following.stale, following.shown) = (false, None);
         }
         self.reshaped(shape, Some(totals));
+        self.audience.stats_changed();
         self.review(&mut effects);
         self.show(missed, &mut effects);
         self.say_position(&mut effects);
@@ -234,20 +244,23 @@ impl Host {
         if !fits {
             following.stale = true;
         }
+        self.now = self.now.max(self.room.as_ref().map_or(0, Room::last_at));
         let Some(row) = &write.append else { return };
         let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
-        let people = row.events.iter().any(|event| about_people(&event.body));
         let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
         if said {
             self.audience.stats_changed();
         }
-        let events = row.events.clone();
+        let mut events = row.events.clone();
         self.fanout.rewritten(&write.rewrite);
         effects.write = write;
-        self.show(events, effects);
-        if people {
+        // Who was sent out, or is less than before, is not shown what came after that.
+        while let Some(n) = events.iter().position(|event| about_people(&event.body)) {
+            let later = events.split_off(n + 1);
+            self.show(std::mem::replace(&mut events, later), effects);
             self.review(effects);
         }
+        self.show(events, effects);
     }
 
     fn reshaped(&mut self, shape: Shape, totals: Option<Totals>) {
@@ -284,7 +297,14 @@ impl Host {
         }
         following.asking = true;
         (following.told, following.told_at) = (following.crowd.clone(), now);
-        Some(Up { v: VERSION, shard: following.index, crowd: following.crowd.clone(), commands, metrics })
+        Some(Up {
+            v: VERSION,
+            shard: following.index,
+            shape: following.shape,
+            crowd: following.crowd.clone(),
+            commands,
+            metrics,
+        })
     }
 
     /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
@@ -323,6 +343,12 @@ impl Host {
             }
         }
         self.finish(effects)
+    }
+
+    /// The room did not answer, and without it a viewer cannot be served.
+    pub(super) fn unanswered() -> ChatError {
+        let message = "The room does not answer now; try again in a moment.";
+        ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000)
     }
 
     /// Hands a viewer's command up.

@@ -51,6 +51,8 @@ struct Lane {
     /// It has to be told the shape or the totals.
     greet: bool,
     in_flight: bool,
+    /// It has begun since that push went out, so that its answer may be older.
+    begun: bool,
     sent_at: u64,
     not_before: u64,
     failures: u32,
@@ -87,6 +89,8 @@ pub(super) struct Spread {
     told_at: u64,
     /// Something that cannot wait was written.
     urgent: bool,
+    /// Less shards are right, once the shape has stayed for long enough.
+    shrinks: bool,
     /// The shape has changed: those whom a shard serves have to leave this object.
     pub(super) moving: bool,
     /// When the next of them go, ms.
@@ -121,6 +125,13 @@ impl Spread {
 
     pub(super) fn sockets(&self) -> usize {
         self.lanes.iter().map(|lane| lane.crowd.sockets).sum()
+    }
+
+    /// There are at least so many that may hold sockets, known or not: they are greeted.
+    fn know(&mut self, lanes: u32) {
+        while self.lane_count() < lanes.min(MOST_SHARDS) {
+            self.lanes.push(Lane { greet: true, ..Lane::default() });
+        }
     }
 
     /// Keeps a step's write for the shards.
@@ -189,8 +200,7 @@ impl Spread {
 
     /// When the object has to wake even after it died: some shard has not got everything.
     pub(super) fn alarm(&self, last: u64, now: u64) -> Option<u64> {
-        let shrinks =
-            (self.kept.shards > 0).then(|| self.changed_at.saturating_add(SETTLED).max(now.saturating_add(LOST)));
+        let shrinks = self.shrinks.then(|| self.changed_at.saturating_add(SETTLED).max(now.saturating_add(LOST)));
         self.is_behind(last).then(|| now.saturating_add(LOST)).into_iter().chain(shrinks).min()
     }
 }
@@ -212,6 +222,7 @@ impl Host {
             return following.shape();
         }
         let Kept { version, shards, .. } = self.spread.kept;
+        let version = version.saturating_add(self.mark().map_or(0, |at| at.epoch));
         Shape { version, shards, budget: self.frame_share(shards) }
     }
 
@@ -281,7 +292,7 @@ impl Host {
         }
         for lane in groups.values().flatten().filter_map(|n| usize::try_from(*n).ok()) {
             if let Some(lane) = self.spread.lanes.get_mut(lane) {
-                (lane.in_flight, lane.greet, lane.sent_at) = (true, false, now);
+                (lane.in_flight, lane.greet, lane.begun, lane.sent_at) = (true, false, false, now);
             }
         }
         self.spread.urgent = false;
@@ -309,8 +320,9 @@ impl Host {
                 continue;
             };
             lane.crowd = crowd;
-            lane.cursor =
-                at.filter(|(epoch, seq)| *epoch == position.epoch && *seq <= position.seq).map(|(_, seq)| seq);
+            let begun = lane.cursor.filter(|_| lane.begun);
+            let stands = at.filter(|(epoch, seq)| *epoch == position.epoch && *seq <= position.seq).map(|(_, seq)| seq);
+            lane.cursor = stands.max(begun);
             if lane.cursor.is_some() {
                 lane.failures = 0;
             } else if lane.crowd.sockets > 0 {
@@ -336,10 +348,11 @@ impl Host {
             let (shape, totals) = (self.shape(), self.spread.totals.clone());
             Ok(Begin { v: VERSION, seq: position.seq, shape, totals, state, rows, reactions })
         });
+        self.spread.know(shard.saturating_add(1));
         if let (Ok(begin), Some(lane)) =
             (&begin, usize::try_from(shard).ok().and_then(|n| self.spread.lanes.get_mut(n)))
         {
-            (lane.cursor, lane.failures) = (Some(begin.seq), 0);
+            (lane.cursor, lane.begun, lane.failures) = (Some(begin.seq), true, 0);
         }
         (begin, self.finish(effects))
     }
@@ -347,9 +360,12 @@ impl Host {
     /// What a shard hands up: its viewers' commands, in one step and one row of the log.
     pub fn up(&mut self, at: &Moment<'_>, up: Up) -> (Down, Effects) {
         let mut effects = self.begin(at);
+        self.spread.know(up.shard.saturating_add(1).max(up.shape.shards));
         let known = usize::try_from(up.shard).ok().and_then(|n| self.spread.lanes.get_mut(n));
         if let Some(lane) = known {
             lane.crowd = up.crowd;
+            // Somebody is there, and it is not known where the shard stands.
+            lane.greet |= lane.cursor.is_none() && !lane.in_flight && lane.crowd.sockets > 0;
             self.crowds_changed();
         }
         self.merge_metrics(&up.metrics);
@@ -434,6 +450,7 @@ impl Host {
         } else {
             now
         };
+        self.spread.shrinks = alive && less < shards;
         let mut kept = Kept { shards, ..self.spread.kept };
         if shards != now {
             kept.version += 1;

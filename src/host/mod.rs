@@ -361,7 +361,7 @@ impl Host {
                 self.retry_at = self.now.saturating_add(RETRY);
                 self.show(Vec::new(), &mut effects);
             }
-            None => {}
+            None => self.show(Vec::new(), &mut effects),
         }
         self.ask_again(&mut effects);
         self.report(&mut effects);
@@ -398,7 +398,8 @@ impl Host {
 
     /// Sends what is due, counts, and says when to come back.
     fn wind_up(&mut self, mut effects: Effects) -> Effects {
-        if self.room.is_some() && !self.fanout.holds(self.now) && self.audience.take_stats(self.now) {
+        let stands = self.room.is_some();
+        if !self.fanout.holds(self.now) && self.audience.take_stats(self.now) && stands {
             let line = self.stats_line();
             let all = To::Many(self.audience.list(Class::All));
             self.broadcast(all, line, &mut effects);

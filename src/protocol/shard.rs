@@ -31,7 +31,8 @@ pub const RELAY_DEGREE: u32 = 16;
 /// Into how many shards a room is split, and what each may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Counts the changes: of two the larger is the newer.
+    /// Counts the changes, from the log's incarnation on: of two the larger is the newer, also where a room that lost
+    /// its storage knows of none before.
     pub version: u64,
     /// How many; 0 where the room holds its sockets itself.
     pub shards: u32,
@@ -174,6 +175,9 @@ pub struct Up {
     pub v: u32,
     /// Which shard.
     pub shard: u32,
+    /// How the room is split, as far as the shard knows.
+    #[serde(default)]
+    pub shape: Shape,
     /// Who is there.
     pub crowd: Crowd,
     /// What its viewers want, in the order in which it came.

@@ -248,7 +248,7 @@ impl Room {
             let at = found.and_then(|found| found.message.deleted_at).unwrap_or(deleted_at);
             return Ok((Deleted { message_id, seq: None, deleted_at: rfc3339(at) }, step));
         }
-        let unseen = found.as_ref().is_some_and(|found| found.visible_at > deleted_at);
+        let unseen = !cx.present.is_split() && found.as_ref().is_some_and(|found| found.visible_at > deleted_at);
         if let Some(found) = found {
             let edited = found.message.edit_seq;
             step.write.rewrite.push(found.changed(|message| message.redact(deleted_at)));

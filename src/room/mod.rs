@@ -77,6 +77,11 @@ pub trait Present {
     fn by_id(&self, user_id: &str) -> Option<Mention>;
     /// What that user is here, if present.
     fn role_of(&self, user_id: &str) -> Option<Role>;
+    /// Whether others show the log too, who hear of each event later: what was taken away before it was to be seen may
+    /// have been seen.
+    fn is_split(&self) -> bool {
+        false
+    }
 }
 
 /// What a command is given beside itself.

@@ -304,7 +304,7 @@ impl Room {
                     }
                     deleted += 1;
                     let list = match &event.audience {
-                        _ if event.visible_at > deleted_at => &mut hidden,
+                        _ if event.visible_at > deleted_at && !cx.present.is_split() => &mut hidden,
                         Audience::All => &mut ids,
                         Audience::User(author) => own.entry(author.clone()).or_default(),
                         _ => &mut hidden,
