@@ -1,4 +1,4 @@
-//! The simulator: rooms, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
+//! The simulator: rooms and their shards, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
 //! time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves the room is held against a
 //! reference model and the clauses of docs/guarantees.md. Equal seeds give equal traces, to the byte.
 //!
@@ -17,6 +17,7 @@ mod heap;
 mod mutants;
 mod people;
 mod room;
+mod shard;
 mod sockets;
 mod trace;
 mod truth;
@@ -33,7 +34,7 @@ use event::{Conn, Event};
 use heap::Heap;
 use mutants::Mutant;
 use room::RoomNode;
-use serde_json::Value;
+use shard::Worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::rc::Rc;
@@ -66,7 +67,13 @@ struct Sim {
     mutant: Mutant,
     settings: Rc<Settings>,
     identities: BTreeMap<&'static str, Identity>,
+    /// The object in which things happen now: the room, or while something happens in a shard that shard.
     room: RoomNode,
+    shards: Vec<RoomNode>,
+    worker: Worker,
+    seed: u64,
+    lives: u64,
+    calls: u64,
     conns: Vec<Conn>,
     clients: Vec<Client>,
     drain: DrainNode,
@@ -75,8 +82,6 @@ struct Sim {
     truth: Truth,
     /// Acknowledged: (user, `client_id`) → (epoch, message).
     acked: BTreeMap<(&'static str, String), (u64, String)>,
-    /// The last `room_stats`.
-    stats: Option<Value>,
     ideas: u32,
     said: u64,
     /// The troubles are over.
@@ -117,7 +122,7 @@ impl Sim {
             ..Client::default()
         });
         let clients: Vec<_> = clients.collect();
-        let mut room = RoomNode::new(seed);
+        let mut room = RoomNode::new(seed, 0, 1);
         room.log.flaw.set(room::flaw(mutant));
         room.lists_closing = random(&mut rng).is_multiple_of(2);
         let mut bridge = BridgeNode { on: !random(&mut rng).is_multiple_of(4), ..BridgeNode::default() };
@@ -128,28 +133,39 @@ impl Sim {
         let moderation = bridge.moderation.then_some(("BRIDGE_MODERATION", "true"));
         let set: Vec<_> = limits.into_iter().chain(redis).chain(moderation).collect();
         let mut settings = world::settings(&set);
-        // Some rooms are hot all the time, others now and then.
-        if let (Some(budget), Some(own)) =
-            ([None, Some(5), None, Some(60)][seed as usize % 4], Rc::get_mut(&mut settings))
-        {
-            own.frame_budget = budget;
+        let splits = random(&mut rng).is_multiple_of(3);
+        let few = 1 + (random(&mut rng) % 4) as usize;
+        if let Some(own) = Rc::get_mut(&mut settings) {
+            // Some rooms are hot all the time, others now and then.
+            if let Some(budget) = [None, Some(5), None, Some(60)][seed as usize % 4] {
+                own.frame_budget = budget;
+            }
+            if splits {
+                own.shard_sockets = few;
+            }
         }
         let mut drain = DrainNode { whole: true, ..DrainNode::default() };
         drain.pg.flaw = drain::flaw(mutant);
+        let mut truth = Truth::default();
+        truth.splits = splits;
         Self {
             heap: Heap::new(START),
             mutant,
             settings,
             identities,
             room,
+            shards: Vec::new(),
+            worker: Worker::default(),
+            seed,
+            lives: 1,
+            calls: 0,
             conns: Vec::new(),
             clients,
             drain,
             bridge,
             users: USERS.into_iter().map(|user| (user, UserNode::default())).collect(),
-            truth: Truth::default(),
+            truth,
             acked: BTreeMap::new(),
-            stats: None,
             ideas: IDEAS,
             said: 0,
             calm: true,
@@ -197,18 +213,18 @@ impl Sim {
     fn happens(&mut self, event: Event) -> Checked {
         self.say(format_args!("{event:?}"));
         match event {
-            Event::Dial(conn) => self.accept(conn)?,
+            Event::Dial(conn) => self.dial(conn)?,
             Event::Opened(conn) => self.opened(conn),
             Event::Refused(conn, wait) => self.shut(conn, None, Some(wait)),
-            Event::Up(conn, text) => self.up(conn, &text)?,
+            Event::Up(conn, text) => self.at(self.conns[conn].node, |sim| sim.up(conn, &text))?,
             Event::Down(conn, frame) => self.down(conn, frame)?,
             Event::Shut(conn, _, retry, after_ms) => self.shut(conn, retry, after_ms),
-            Event::Gone(conn) => self.gone(conn)?,
+            Event::Gone(conn) => self.at(self.conns[conn].node, |sim| sim.gone(conn))?,
             Event::Rest(client, name, ask) => self.rest_arrives(client, name, *ask)?,
             Event::RestAnswer(client, name, answer) => self.rest_answered(client, &name, answer),
-            Event::Timer(life, at) => self.timer(life, at)?,
-            Event::Queue(life) => self.handle_queue(Some(life), None)?,
-            Event::Alarm(number, tries) => self.alarm(number, tries)?,
+            Event::Timer(life, at) => self.at(self.who_lives(life), |sim| sim.timer(life, at))?,
+            Event::Queue(life) => self.at(self.who_lives(life), |sim| sim.handle_queue(Some(life), None))?,
+            Event::Alarm(node, number, tries) => self.at(node, |sim| sim.alarm(number, tries))?,
             Event::Batch(call, body, answered) => self.batch(call, &body, answered)?,
             Event::Drained(call, drained) => self.drained(call, drained)?,
             Event::Append(call, body, answered) => self.append(call, &body, answered)?,
@@ -216,11 +232,16 @@ impl Sim {
             Event::LookUp(life) => self.looked_up(life),
             Event::Remembered(life, known) => self.remembered(life, known)?,
             Event::AskUser(life, asked) => self.asked_user(life, asked),
-            Event::Answered(life, asked, answer) => self.user_answered(life, *asked, answer)?,
-            Event::Entered(life, user) => self.entered(life, user),
-            Event::Told(life, user, standing) => self.told_of(life, &user, standing)?,
-            Event::Push(user, standing) => self.pushed_to_room(user, standing)?,
-            Event::Pushed(user, version, heard) => self.pushed(user, version, heard),
+            Event::Answered(life, asked, answer) => {
+                self.at(self.who_lives(life), |sim| sim.user_answered(life, *asked, answer))?;
+            }
+            Event::Entered(node, life, user) => self.entered(node, life, user),
+            Event::Told(life, user, standing) => {
+                self.at(self.who_lives(life), |sim| sim.told_of(life, &user, standing))?;
+            }
+            Event::Push(node, user, standing) => self.at(node, |sim| sim.pushed_to_room(user, standing))?,
+            Event::Pushed(node, user, version, heard) => self.pushed(node, user, version, heard),
+            Event::Shards(what) => self.between(what)?,
             Event::UserAlarm(user) => self.user_alarm(user),
             Event::Idea(client) => self.idea(client)?,
             Event::Connect(client, attempt) => self.connect(client, attempt),
@@ -358,4 +379,11 @@ noticed! {
     b1_v7_a_delayed_message_that_goes_out_early_is_noticed: BridgeIsEarly as "B1";
     b1_an_entry_that_is_skipped_is_noticed: BridgeSkipsOne as "B1";
     v8_an_old_close_that_ends_a_new_socket_is_noticed: OldCloseEndsNew as "V8";
+    v4_a_shard_that_takes_what_does_not_fit_is_noticed: ShardTakesAnything as "V4" | "V7" | "V10";
+    v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V10";
+    v2_a_command_that_is_believed_is_noticed: CommandIsBelieved as "V2";
+    v4_a_shard_that_goes_back_is_noticed: BeginGoesBack as "V4";
+    v9_a_move_without_a_word_is_noticed: MovesWithoutAWord as "V9";
+    v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
+    v6_a_text_that_stays_in_a_shard_is_noticed: ShardKeepsOldText as "V6" | "V4";
 }

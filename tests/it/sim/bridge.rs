@@ -225,8 +225,8 @@ impl Sim {
                 is("message_id", message_id) && data["content"].as_str() == Some(&said.now().content)
             }
             Body::MessageDeleted { message_id, .. } => is("message_id", message_id),
-            Body::MessagesDeleted { message_ids, .. } => {
-                let all = message_ids.iter().filter(|id| self.bridge.moderation || !self.truth.never_seen(**id));
+            Body::MessagesDeleted { message_ids, unseen, .. } => {
+                let all = message_ids.iter().skip(if self.bridge.moderation { 0 } else { *unseen });
                 data["message_ids"] == json!(all.collect::<Vec<_>>())
             }
             Body::Reaction { message_id, .. } => {

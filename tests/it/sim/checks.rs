@@ -1,6 +1,7 @@
 //! How a run ends: the troubles stop, all is told everywhere, and nothing may be left over.
 
-use super::event::Event;
+use super::event::{Conn, Event};
+use super::room::RoomNode;
 use super::{Checked, Sim, ensure, role_of};
 use edge_chat::auth::Role;
 use edge_chat::protocol::{Audience, Body};
@@ -69,6 +70,12 @@ impl Sim {
         self.run_for(120_000)?;
         let admin = self.clients.iter().position(|it| it.user == "admin").unwrap_or_default();
         ensure!(self.clients[admin].joined, "V9: the admin does not get back");
+        // All links are sound: a ban is everywhere within a second.
+        self.act(admin, "ban_user", &json!({"user_id": "bob"}));
+        self.run_for(1_000)?;
+        let bob = |it: &Conn| it.user == "bob" && it.joined && !it.closing && !it.room_knows_end;
+        let banned = self.truth.people.bans.get("bob").is_some_and(|ban| !ban.shadow);
+        ensure!(!banned || !self.conns.iter().any(bob), "V7: bob was banned a second ago and keeps a socket");
         for user in self.truth.people.bans.keys().cloned().collect::<Vec<_>>() {
             self.act(admin, "unban_user", &json!({"user_id": user}));
         }
@@ -147,19 +154,31 @@ impl Sim {
                 }
             }
         }
+        for shard in self.nodes_with_viewers().filter(|node| node.index > 0) {
+            let stands = shard.at == Some((self.truth.epoch, last));
+            ensure!(stands, "V4: {} stays at {:?} of {last}", shard.name(), shard.at);
+        }
         self.who_is_here()
+    }
+
+    fn nodes_with_viewers(&self) -> impl Iterator<Item = &RoomNode> {
+        std::iter::once(&self.room).chain(&self.shards).filter(|node| !node.sockets.is_empty())
     }
 
     /// V10: once all is quiet the room counts those who are here.
     fn who_is_here(&self) -> Checked {
         let mut users: Vec<_> = self.clients.iter().map(|it| it.user).filter(|user| !user.is_empty()).collect();
         users.dedup();
-        let stats = self.stats.as_ref().map(|stats| (stats["online_users"].as_u64(), stats["online_guests"].as_u64()));
         let guests = self.clients.iter().filter(|it| role_of(it.user) == Role::Guest).count() as u64;
-        ensure!(
-            stats == Some((Some(users.len() as u64), Some(guests))),
-            "V10: the room counts {stats:?}, and there are {users:?} and {guests} guests"
-        );
+        for node in self.nodes_with_viewers() {
+            let stats = node.stats.as_ref();
+            let stats = stats.map(|stats| (stats["online_users"].as_u64(), stats["online_guests"].as_u64()));
+            ensure!(
+                stats == Some((Some(users.len() as u64), Some(guests))),
+                "V10: {} counts {stats:?}, and there are {users:?} and {guests} guests",
+                node.name()
+            );
+        }
         Ok(())
     }
 

@@ -94,6 +94,7 @@ impl Sim {
 
     /// The room's storage is empty: what does PostgreSQL know?
     pub(super) fn look_up(&mut self) {
+        self.room.looking = true;
         let there = self.delay();
         self.heap.after(there, Event::LookUp(self.room.life));
     }
@@ -112,6 +113,7 @@ impl Sim {
         if life != self.room.life {
             return Ok(());
         }
+        self.room.looking = false;
         let knocking = std::mem::take(&mut self.room.knocking);
         let Some(known) = known else {
             return knocking.into_iter().try_for_each(|conn| self.refuse(conn, 3_000));

@@ -1,6 +1,7 @@
 //! What can happen in the simulated world, and the connections on which it does.
 
 use super::heap::Link;
+use super::shard::Between;
 use edge_chat::auth::Identity;
 use edge_chat::host::{AskUser, Drained};
 use edge_chat::protocol::ChatError;
@@ -32,6 +33,15 @@ impl Frame {
 #[derive(Debug, Default)]
 pub(super) struct Conn {
     pub client: usize,
+    /// Which object holds it: 0 is the room, n + 1 its n-th shard; and how often the Worker looked for it.
+    pub node: usize,
+    pub dials: u32,
+    /// By which key, and by which version of the room's shape, it was taken there.
+    pub route: (u64, u64),
+    /// It was told that it belongs elsewhere.
+    pub moves: bool,
+    /// The last event that it was shown live: epoch and seq.
+    pub live: (u64, u64),
     pub user: &'static str,
     pub identity: Option<Identity>,
     pub up: Link,
@@ -70,7 +80,7 @@ pub(super) enum Event {
     /// The room's timer and alarm, and the end of the wait of frames that are gathered.
     Timer(u64, u64),
     Queue(u64),
-    Alarm(u64, u32),
+    Alarm(usize, u64, u32),
     /// A batch reaches PostgreSQL, an answer the room.
     Batch(u64, Rc<str>, bool),
     Drained(u64, Drained),
@@ -82,10 +92,10 @@ pub(super) enum Event {
     /// Calls to users' objects, and back.
     AskUser(u64, Box<AskUser>),
     Answered(u64, Box<AskUser>, Result<Standing, ChatError>),
-    Entered(u64, String),
+    Entered(usize, u64, String),
     Told(u64, String, Option<Standing>),
-    Push(&'static str, Standing),
-    Pushed(&'static str, u64, Option<bool>),
+    Push(usize, &'static str, Standing),
+    Pushed(usize, &'static str, u64, Option<bool>),
     UserAlarm(&'static str),
     /// A client's own: its next idea, the time to connect, and the end of its patience with an answer or a connection.
     Idea(usize),
@@ -93,6 +103,8 @@ pub(super) enum Event {
     Patience(usize, usize, u64),
     Silence(usize, usize),
     Reads(usize, usize),
+    /// Between the room and its shards.
+    Shards(Between),
     /// The room's object ends.
     End,
     /// The next of the world's troubles.
@@ -113,7 +125,7 @@ impl fmt::Debug for Event {
             Self::RestAnswer(client, name, answer) => write!(f, "room → client {client}: {name} {answer:?}"),
             Self::Timer(life, at) => write!(f, "room: timer {at} of life {life}"),
             Self::Queue(life) => write!(f, "room: handles what waits, life {life}"),
-            Self::Alarm(number, tries) => write!(f, "room: alarm {number}, try {tries}"),
+            Self::Alarm(node, number, tries) => write!(f, "node {node}: alarm {number}, try {tries}"),
             Self::Batch(call, body, answered) => write!(f, "room → postgres: call {call} {answered} {body}"),
             Self::Drained(call, drained) => write!(f, "postgres → room: call {call} {drained:?}"),
             Self::Append(call, body, answered) => {
@@ -126,10 +138,11 @@ impl fmt::Debug for Event {
             Self::Remembered(life, what) => write!(f, "postgres → room: life {life} {what:?}"),
             Self::AskUser(_, asked) => write!(f, "room → user {}: {:?}", asked.user_id, asked.call),
             Self::Answered(_, asked, answer) => write!(f, "user {} → room: {answer:?}", asked.user_id),
-            Self::Entered(_, user) => write!(f, "room → user {user}: entered"),
+            Self::Entered(node, _, user) => write!(f, "node {node} → user {user}: entered"),
             Self::Told(_, user, standing) => write!(f, "user {user} → room: {standing:?}"),
-            Self::Push(user, standing) => write!(f, "user {user} → room: push {standing:?}"),
-            Self::Pushed(user, version, heard) => write!(f, "room → user {user}: {version} {heard:?}"),
+            Self::Push(node, user, standing) => write!(f, "user {user} → node {node}: push {standing:?}"),
+            Self::Pushed(node, user, version, heard) => write!(f, "node {node} → user {user}: {version} {heard:?}"),
+            Self::Shards(what) => what.fmt(f),
             Self::UserAlarm(user) => write!(f, "user {user}: alarm"),
             Self::Idea(client) => write!(f, "client {client}: an idea"),
             Self::Connect(client, _) => write!(f, "client {client}: connects"),

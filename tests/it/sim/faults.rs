@@ -38,6 +38,9 @@ impl Sim {
             self.redis_trouble();
             return Ok(());
         }
+        if self.truth.splits && self.chance(25) {
+            return self.trouble_below();
+        }
         let roll = self.pick(100);
         let roll = self.mutant.likely().filter(|_| self.chance(20)).unwrap_or(roll);
         match roll {
@@ -139,11 +142,13 @@ impl Sim {
     fn is_idle(&self) -> bool {
         self.room.handler.is_none()
             && self.room.asking == 0
+            && self.room.below.is_idle()
+            && self.room.following.is_idle()
             && self.room.knocking.is_empty()
-            && self.conns.iter().all(|conn| conn.unread < 200_000)
+            && self.conns.iter().all(|conn| conn.node != self.room.index || conn.unread < 200_000)
     }
 
-    fn evict_if_idle(&mut self) {
+    pub(super) fn evict_if_idle(&mut self) {
         if self.is_idle() {
             self.evict();
         }

@@ -55,6 +55,20 @@ pub(super) enum Mutant {
     BridgeSkipsOne,
     /// The late end of an old socket ends the one that has its number now.
     OldCloseEndsNew,
+    /// A shard says that it took a push that does not fit.
+    ShardTakesAnything,
+    /// A push that nobody answered counts as taken.
+    PushIsBelieved,
+    /// A command whose outcome nobody knows is answered as done.
+    CommandIsBelieved,
+    /// A shard begins with an older end of the log than it has.
+    BeginGoesBack,
+    /// Who is to move is not told where to.
+    MovesWithoutAWord,
+    /// Once a shard has begun it shows its first events twice.
+    BeginDoubles,
+    /// What is gone stays in a shard's memory.
+    ShardKeepsOldText,
 }
 
 impl Mutant {
@@ -81,6 +95,14 @@ impl Sim {
                 let to = frame.lines[frame.lines.len() - 1]["seq"].as_u64().unwrap_or_default();
                 let from = frame.lines[0]["seq"].as_u64().unwrap_or_default() - 1;
                 Frame::of(vec![json!({"at": {"epoch": self.truth.epoch, "from": from, "to": to, "left_out": 0}})])
+            }
+            Mutant::MovesWithoutAWord => {
+                let said = frame.lines.iter().filter(|line| line["data"]["code"] != "elsewhere").cloned().collect();
+                Frame::of(said)
+            }
+            Mutant::BeginDoubles if self.room.begins && frame.lines.iter().any(|line| line["seq"].is_u64()) => {
+                let events = frame.lines.iter().filter(|line| line["seq"].is_u64());
+                Frame::of(frame.lines.iter().chain(events).cloned().collect())
             }
             Mutant::FromTooLow if frame.lines[0]["at"]["from"].as_u64() > Some(1) => {
                 let mut lines = frame.lines.clone();

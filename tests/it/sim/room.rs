@@ -1,14 +1,18 @@
-//! The room's node: memory, storage and each step around the real [`Host`], as the object's adapter has them.
+//! A node that holds sockets, the room or a shard: memory, storage and each step around the real [`Host`], as the
+//! object's adapter has them.
 
 use super::event::{Event, Frame};
 use super::mutants::Mutant;
+use super::shard::{Below, Following};
 use super::{Checked, Sim, ensure};
 use crate::memory::{Flaw, MemoryLog};
 use crate::world::ROOM;
 use edge_chat::audience::{Attachment, Out, SocketId, To, gather};
 use edge_chat::host::{Effects, Host, Moment, Waking};
 use edge_chat::protocol::call::{RoomCall, Standing};
+use edge_chat::protocol::shard::shard_name;
 use edge_chat::protocol::{ChatError, ClientFrame, RoomId};
+use edge_chat::room::{Log, Replica, Write};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +27,22 @@ pub(super) struct Handler {
 
 #[derive(Default)]
 pub(super) struct RoomNode {
+    /// 0 is the room, n + 1 its n-th shard.
+    pub index: usize,
+    /// The storage; a shard keeps there whom those block who are in it, and nothing else.
     pub log: MemoryLog,
+    /// What a shard has of the room's log, and where that ends: epoch and event.
+    pub replica: Option<Replica>,
+    pub at: Option<(u64, u64)>,
+    /// It begins in this very step.
+    pub begins: bool,
+    /// When that changed last, ms.
+    pub grown_at: u64,
+    /// What is under way between the room and its shards.
+    pub below: Below,
+    pub following: Following,
+    /// The last `room_stats`.
+    pub stats: Option<Value>,
     pub host: Option<Host>,
     /// The memory's number: what was begun in an earlier one ends nowhere.
     pub life: u64,
@@ -54,15 +73,28 @@ pub(super) struct RoomNode {
     pub news: BTreeMap<String, Standing>,
     /// Upgrades that wait for what PostgreSQL remembers.
     pub knocking: Vec<usize>,
+    /// PostgreSQL is asked.
+    pub looking: bool,
     pub absent_until: u64,
     /// Frames that wait for others.
     pub queue: Vec<(SocketId, Result<ClientFrame, ChatError>)>,
     entropy: u64,
 }
 
+/// What users' objects know a node by.
+pub(super) fn name_of(node: usize) -> String {
+    node.checked_sub(1).map_or_else(|| ROOM.to_owned(), |shard| shard_name(ROOM, shard as u32))
+}
+
 impl RoomNode {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { entropy: seed ^ 0x0e17_0b1e, life: 1, ..Self::default() }
+    pub(super) fn new(seed: u64, index: usize, life: u64) -> Self {
+        let entropy = seed ^ 0x0e17_0b1e ^ ((index as u64) << 48);
+        Self { index, entropy, life, ..Self::default() }
+    }
+
+    /// What it is called where it is told of its users.
+    pub(super) fn name(&self) -> String {
+        name_of(self.index)
     }
 
     fn moment(&mut self, now: u64) -> (u64, [u8; 32]) {
@@ -87,7 +119,10 @@ impl Sim {
         let mut attachments: Vec<Attachment> = Vec::new();
         (self.room.sockets, self.room.numbers) = Default::default();
         for (conn, it) in self.conns.iter().enumerate() {
-            let listed = it.accepted && !it.room_knows_end && (!it.closing || self.room.lists_closing);
+            let listed = it.node == self.room.index
+                && it.accepted
+                && !it.room_knows_end
+                && (!it.closing || self.room.lists_closing);
             if listed && !it.attachment.is_empty() {
                 let attachment: Attachment = serde_json::from_str(&it.attachment).map_err(|e| e.to_string())?;
                 self.room.sockets.insert(attachment.id, conn);
@@ -102,13 +137,18 @@ impl Sim {
         let (now, entropy) = self.room.moment(self.heap.now);
         let at = Moment { now, entropy, log: &self.room.log };
         let id = RoomId::parse(ROOM).map_err(|e| e.to_string())?;
-        let host = Host::load(id, self.settings.clone(), &at, attachments, Waking::default());
+        let (settings, waking) = (self.settings.clone(), Waking::default());
+        let host = match self.room.index.checked_sub(1) {
+            Some(shard) => Host::follow(id, shard as u32, settings, &at, attachments, waking),
+            None => Host::load(id, settings, &at, attachments, waking),
+        };
         self.room.host = Some(host.map_err(|fault| fault.to_string())?);
         // The room's own time does not go back, whatever its clock does while it sleeps.
-        let last = if self.truth.lost { 0 } else { self.truth.events.last().map_or(0, |event| event.at) };
+        let begins = self.truth.lost || self.room.index > 0;
+        let last = if begins { 0 } else { self.truth.events.last().map_or(0, |event| event.at) };
         self.room.now = now.max(last);
-        let life = self.room.life;
-        self.say(format_args!("room: wakes, life {life}"));
+        let (name, life) = (self.room.name(), self.room.life);
+        self.say(format_args!("{name}: wakes, life {life}"));
         Ok(true)
     }
 
@@ -119,7 +159,11 @@ impl Sim {
         }
         let (now, entropy) = self.room.moment(self.heap.now);
         self.room.now = self.room.now.max(now);
-        let at = Moment { now, entropy, log: &self.room.log };
+        let log: &dyn Log = match &self.room.replica {
+            Some(replica) => replica,
+            None => &self.room.log,
+        };
+        let at = Moment { now, entropy, log };
         Ok(self.room.host.as_mut().map(|host| step(host, &at)))
     }
 
@@ -149,8 +193,14 @@ impl Sim {
             self.die()?;
             return Ok(false);
         }
-        let before = self.truth.last();
-        self.written(&effects)?;
+        let before = match self.room.index {
+            0 => self.truth.last(),
+            _ => self.room.at.map_or(0, |(_, seq)| seq),
+        };
+        match self.room.index {
+            0 => self.written(&effects)?,
+            _ => self.replicated(&effects),
+        }
         if fate < 8 {
             self.say(format_args!("room: dies after its write"));
             self.arm(effects.alarm);
@@ -159,6 +209,24 @@ impl Sim {
         }
         self.carry_out(effects, before)?;
         Ok(true)
+    }
+
+    /// As a shard's adapter: what the room wrote in memory, whom users block in its own storage.
+    fn replicated(&mut self, effects: &Effects) {
+        if let Some(replica) = &self.room.replica {
+            let rewrite = match self.mutant {
+                Mutant::ShardKeepsOldText => Vec::new(),
+                _ => effects.write.rewrite.clone(),
+            };
+            replica.write(&Write { rewrite, ..effects.write.clone() });
+        }
+        let own = effects.write.state.iter().filter(|(key, _)| key.starts_with("blocks:")).cloned().collect();
+        self.room.log.write(&Write { state: own, ..Write::default() });
+        if let (Some((_, seq)), Some(row)) = (&mut self.room.at, &effects.write.append) {
+            *seq = row.last;
+            self.room.now = self.room.now.max(row.events.last().map_or(0, |event| event.at));
+            self.room.grown_at = self.room.now;
+        }
     }
 
     /// The step's transaction.
@@ -182,9 +250,42 @@ impl Sim {
     }
 
     fn carry_out(&mut self, effects: Effects, before: u64) -> Checked {
+        let then = self.room.at.map(|at| self.truth.stand_at(at, before));
+        let shown = self.show(effects.out, before);
+        if let Some(then) = then {
+            self.truth.stand_again(then);
+        }
+        shown?;
+        for asked in effects.asks {
+            self.room.asking += 1;
+            let delay = self.delay();
+            self.heap.after(delay, Event::AskUser(self.room.life, Box::new(asked)));
+        }
+        for user in effects.entered {
+            self.room.asking += 1;
+            let delay = self.delay();
+            self.heap.after(delay, Event::Entered(self.room.index, self.room.life, user));
+        }
+        self.arm(effects.alarm);
+        if let Some(at) = effects.soon.filter(|at| self.room.timer == 0 || *at < self.room.timer) {
+            self.room.timer = at;
+            let wait = at.saturating_sub(self.heap.now.saturating_add_signed(self.room.skew)).clamp(1, 10_000);
+            self.heap.after(wait, Event::Timer(self.room.life, at));
+        }
+        if effects.push {
+            self.push_to_shards()?;
+        }
+        if effects.up {
+            self.hand_up()?;
+        }
+        Ok(())
+    }
+
+    /// What a step sends, in order, held against what may be sent.
+    fn show(&mut self, out: Vec<Out>, before: u64) -> Checked {
         // Frames of a step are made before what the step makes of people is looked at.
         let people = std::mem::replace(&mut self.truth.people, self.truth.people_before.clone());
-        for out in gather(effects.out) {
+        for out in gather(out) {
             match out {
                 Out::Send(to, line) => {
                     let frame = Frame::parse(&line)?;
@@ -207,42 +308,32 @@ impl Sim {
         }
         self.truth.people = people;
         self.truth.people_before = self.truth.people.clone();
-        self.nobody_banned_stays()?;
-        for asked in effects.asks {
-            self.room.asking += 1;
-            let delay = self.delay();
-            self.heap.after(delay, Event::AskUser(self.room.life, Box::new(asked)));
-        }
-        for user in effects.entered {
-            self.room.asking += 1;
-            let delay = self.delay();
-            self.heap.after(delay, Event::Entered(self.room.life, user));
-        }
-        self.arm(effects.alarm);
-        if let Some(at) = effects.soon.filter(|at| self.room.timer == 0 || *at < self.room.timer) {
-            self.room.timer = at;
-            let wait = at.saturating_sub(self.heap.now.saturating_add_signed(self.room.skew)).clamp(1, 10_000);
-            self.heap.after(wait, Event::Timer(self.room.life, at));
-        }
-        Ok(())
+        self.nobody_banned_stays()
     }
 
     /// The object sleeps: memory goes, sockets, storage and the alarm stay.
     pub(super) fn evict(&mut self) {
         // That somebody blocks nobody is not kept.
         self.room.told.retain(|_, (_, blocks)| !blocks.is_empty());
-        self.say(format_args!("room: sleeps"));
+        let name = self.room.name();
+        self.say(format_args!("{name}: sleeps"));
         self.forget();
     }
 
     fn forget(&mut self) {
         self.room.host = None;
-        self.room.life += 1;
+        self.lives += 1;
+        self.room.life = self.lives;
+        (self.room.replica, self.room.at) = (None, None);
+        (self.room.below, self.room.following) = Default::default();
         (self.room.timer, self.room.alarm, self.room.asking) = (0, 0, 0);
         self.room.now = 0;
-        self.bridge.running = None;
+        if self.room.index == 0 {
+            self.bridge.running = None;
+        }
         self.room.knocking.clear();
         self.room.queue.clear();
+        self.room.looking = false;
         self.room.news.clear();
         self.room.absent_until = 0;
         if let Some(handler) = self.room.handler.take() {
@@ -254,8 +345,9 @@ impl Sim {
     pub(super) fn die(&mut self) -> Checked {
         self.forget();
         for conn in 0..self.conns.len() {
-            if self.conns[conn].accepted && !self.conns[conn].room_knows_end {
-                self.conns[conn].room_knows_end = true;
+            let it = &mut self.conns[conn];
+            if it.node == self.room.index && it.accepted && !it.room_knows_end {
+                it.room_knows_end = true;
                 self.break_off(conn);
             }
         }

@@ -5,7 +5,7 @@ use super::mutants::Mutant;
 use super::{Checked, Sim, ensure};
 use edge_chat::audience::{Attachment, SocketId};
 use edge_chat::host::{Host, Moment};
-use edge_chat::protocol::ClientFrame;
+use edge_chat::protocol::{ClientFrame, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -20,6 +20,8 @@ impl Sim {
         if self.mutant == Mutant::BanLeavesATab && code == 4403 && self.tabs_of(self.conns[conn].user) > 1 {
             return Ok(());
         }
+        let moves = self.conns[conn].moves || code != ErrorCode::Elsewhere.close();
+        ensure!(moves, "V9: {} has to move and is not told", self.conns[conn].user);
         self.room.sockets.remove(&id);
         self.room.numbers.remove(&conn);
         self.conns[conn].closing = true;
@@ -47,12 +49,17 @@ impl Sim {
         if !self.load()? {
             return self.refuse(conn, 1_000);
         }
-        if self.room.host.as_ref().is_some_and(Host::is_empty) && self.room.absent_until <= self.heap.now {
-            if self.room.knocking.is_empty() {
+        let empty = self.room.index == 0 && self.room.host.as_ref().is_some_and(Host::is_empty);
+        if empty && self.room.absent_until <= self.heap.now {
+            if !self.room.looking {
                 self.look_up();
             }
             self.room.knocking.push(conn);
             return Ok(());
+        }
+        let (key, version) = self.conns[conn].route;
+        if let Some(Err(shape)) = self.room.host.as_ref().map(|host| host.serves(key, version)) {
+            return self.is_elsewhere(conn, shape);
         }
         let user = self.conns[conn].user;
         let standing = self.standing_in_time(user);
@@ -88,6 +95,13 @@ impl Sim {
             self.heap.at(at, Event::Shut(conn, 4429, Some(true), Some(5_000)));
             return Ok(());
         }
+        if self.room.index > 0 && self.waits(conn, text) {
+            return Ok(());
+        }
+        self.heard(conn, text)
+    }
+
+    pub(super) fn heard(&mut self, conn: usize, text: &str) -> Checked {
         let Some(id) = self.number(conn) else { return Ok(()) };
         let joins = text.contains("\"join_room\"");
         if joins {
@@ -162,7 +176,8 @@ impl Sim {
         self.room.sockets.remove(&id);
         self.room_lost(conn);
         self.step(|host, at| ((), host.closed(at, id)))?;
-        let open = |it: &Conn| it.accepted && !it.closing && !it.room_knows_end;
+        let node = self.room.index;
+        let open = |it: &Conn| it.node == node && it.accepted && !it.closing && !it.room_knows_end;
         let mut open = self.conns.iter().enumerate().filter(|(_, it)| open(it)).map(|(conn, _)| conn);
         let here: BTreeSet<_> = self.room.sockets.values().collect();
         let lost = open.find(|conn| self.room.host.is_some() && !here.contains(conn));

@@ -84,6 +84,19 @@ impl Looker<'_> {
     }
 }
 
+/// The log of an incarnation.
+#[derive(Default)]
+struct Held {
+    events: Vec<LogEvent>,
+    folds: Vec<(u64, People, Vec<MessageId>)>,
+}
+
+/// What stands elsewhere while a shard is looked at.
+pub(super) struct Then {
+    epoch: u64,
+    people: (People, People),
+}
+
 #[derive(Default)]
 pub(super) struct Truth {
     pub epoch: u64,
@@ -109,6 +122,14 @@ pub(super) struct Truth {
     pub folds: Vec<(u64, People, Vec<MessageId>)>,
     pub pinned: Vec<MessageId>,
     pub settings: RoomSettings,
+    /// What earlier incarnations held: shards that have not heard of a newer one still stand there.
+    past: BTreeMap<u64, Held>,
+    /// Every name and message that there ever was.
+    pub ever: BTreeSet<(String, String, MessageId)>,
+    /// The room may be split.
+    pub splits: bool,
+    /// The log's end as the shard has it that is looked at.
+    end: Option<u64>,
     /// Words that were edited away, deleted or denied.
     pub gone: Vec<String>,
     last_no: u64,
@@ -138,7 +159,45 @@ pub(super) fn name_of(body: &Body) -> &'static str {
 
 impl Truth {
     pub(super) fn last(&self) -> u64 {
+        self.end.unwrap_or_else(|| self.written())
+    }
+
+    /// The last event of the room's own log.
+    pub(super) fn written(&self) -> u64 {
         self.events.last().map_or(0, |event| event.seq)
+    }
+
+    /// Looks at the log as a shard has it that stands there; before its step it stood at `before`.
+    pub(super) fn stand_at(&mut self, (epoch, seq): (u64, u64), before: u64) -> Then {
+        let then = Then { epoch: self.epoch, people: (self.people.clone(), self.people_before.clone()) };
+        self.turn_to(epoch);
+        let people = |seq: u64| self.people_at(seq).cloned().unwrap_or_default();
+        let (now, earlier) = (people(seq), people(before));
+        (self.people, self.people_before, self.end) = (now, earlier, Some(seq));
+        then
+    }
+
+    /// Who was what after an event.
+    pub(super) fn people_at(&self, seq: u64) -> Option<&People> {
+        let index = self.folds.partition_point(|(at, ..)| *at <= seq);
+        index.checked_sub(1).and_then(|index| self.folds.get(index)).map(|(_, people, _)| people)
+    }
+
+    /// Looks at the room's own log again.
+    pub(super) fn stand_again(&mut self, then: Then) {
+        self.turn_to(then.epoch);
+        ((self.people, self.people_before), self.end) = (then.people, None);
+    }
+
+    fn turn_to(&mut self, epoch: u64) {
+        if epoch != self.epoch {
+            let other = self.past.remove(&epoch).unwrap_or_default();
+            let own = Held {
+                events: std::mem::replace(&mut self.events, other.events),
+                folds: std::mem::replace(&mut self.folds, other.folds),
+            };
+            self.past.insert(std::mem::replace(&mut self.epoch, epoch), own);
+        }
     }
 
     pub(super) fn at(&self, seq: u64) -> Option<&LogEvent> {
@@ -150,10 +209,8 @@ impl Truth {
         if !self.epochs.insert(epoch) || self.epochs.last() != Some(&epoch) {
             return Err(format!("V1: the epoch {epoch} is not newer than those before, {:?}", self.epochs));
         }
-        self.epoch = epoch;
-        self.events.clear();
+        self.turn_to(epoch);
         self.named.clear();
-        self.folds.clear();
         let (bans, pinned, settings) = std::mem::take(&mut self.inherited);
         (self.pinned, self.settings) = (pinned, settings);
         self.people = People { bans, roles: BTreeMap::new() };
@@ -200,9 +257,8 @@ impl Truth {
                 self.messages.get(message_id).map(|said| said.audience.clone())
             }
             // One event for what everybody sees, one for each who said something under a shadow ban.
-            Body::MessagesDeleted { message_ids, .. } => {
-                let all = message_ids.iter().filter(|id| !self.is_early(**id, event.at));
-                let said = all.filter_map(|id| self.messages.get(id)).next();
+            Body::MessagesDeleted { message_ids, unseen, .. } => {
+                let said = message_ids.iter().skip(*unseen).filter_map(|id| self.messages.get(id)).next();
                 Some(said.map_or(Audience::All, |said| said.audience.clone()))
             }
             Body::Banned { .. } | Body::Pinned { .. } => Some(Audience::All),
@@ -258,8 +314,12 @@ impl Truth {
                     self.gone.push(said.change(*seq, |shown| shown.content.clone_from(content)));
                 }
             }
-            Body::MessageDeleted { message_id, .. } => self.delete(*message_id, *seq, *at),
-            Body::MessagesDeleted { message_ids, .. } => {
+            Body::MessageDeleted { message_id, unseen, .. } => {
+                self.early(&[*message_id], usize::from(*unseen), *at)?;
+                self.delete(*message_id, *seq, *at);
+            }
+            Body::MessagesDeleted { message_ids, unseen, .. } => {
+                self.early(message_ids, *unseen, *at)?;
                 message_ids.iter().for_each(|id| self.delete(*id, *seq, *at));
             }
             Body::Reaction { message_id, user_id, reaction, remove, .. } => {
@@ -307,6 +367,7 @@ impl Truth {
     fn name(&mut self, user: &str, client_id: Option<&String>, id: MessageId) -> Result<(), String> {
         // What waited when the storage was lost waits anew, and its name is not known any more.
         let Some(client_id) = client_id.filter(|_| !self.restoring) else { return Ok(()) };
+        self.ever.insert((user.to_owned(), client_id.clone(), id));
         match self.named.insert((user.to_owned(), client_id.clone()), id) {
             Some(first) => Err(format!("V3: {user} said {client_id} twice: {first} and {id}")),
             None => Ok(()),
@@ -320,6 +381,15 @@ impl Truth {
         }
     }
 
+    /// Who was not shown a message yet is not told that it is gone, unless shards may have shown it already.
+    fn early(&self, ids: &[MessageId], unseen: usize, at: u64) -> Result<(), String> {
+        let early = ids.iter().filter(|id| self.is_early(**id, at)).count();
+        match early == unseen || (self.splits && unseen == 0) {
+            true => Ok(()),
+            false => Err(format!("V7: of {ids:?} {unseen} were not seen, not {early}")),
+        }
+    }
+
     /// Whether at `now` only moderators see this message yet.
     fn is_early(&self, id: MessageId, now: u64) -> bool {
         self.messages.get(&id).is_some_and(|said| said.visible_at > now)
@@ -327,7 +397,10 @@ impl Truth {
 
     /// Whether others than moderators may never see this message, nor what becomes of it.
     pub(super) fn never_seen(&self, id: MessageId) -> bool {
-        self.messages.get(&id).is_some_and(|said| said.deleted_at.is_some_and(|at| at < said.visible_at))
+        let end = self.end.unwrap_or(u64::MAX);
+        let deleted = |said: &Said| said.since(end.max(1))[0].1.deleted || said.epoch != self.epoch;
+        let said = self.messages.get(&id).filter(|said| deleted(said));
+        said.is_some_and(|said| said.deleted_at.is_some_and(|at| at < said.visible_at))
     }
 
     /// Whether `who` may see this event at `now` (ms, the room's clock). None where it depends on what is not known.
@@ -342,8 +415,8 @@ impl Truth {
         };
         let hidden = match &event.body {
             Body::NewMessage(message) => self.never_seen(message.message_id),
-            Body::MessageDeleted { message_id, .. } => self.never_seen(*message_id),
-            Body::MessagesDeleted { message_ids, .. } => message_ids.iter().all(|id| self.never_seen(*id)),
+            Body::MessageDeleted { unseen, .. } => *unseen,
+            Body::MessagesDeleted { message_ids, unseen, .. } => *unseen == message_ids.len(),
             body => name_of(body) == "nothing",
         };
         if !mine || hidden || event.visible_at > now {

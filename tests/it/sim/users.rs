@@ -1,11 +1,13 @@
 //! The nodes of users: whom they block, that they signed out, and the rooms that have to hear of it.
 
 use super::event::Event;
+use super::room::name_of;
 use super::{Checked, Sim};
 use crate::world::ROOM;
 use edge_chat::host::AskUser;
 use edge_chat::protocol::ChatError;
 use edge_chat::protocol::call::{Standing, UserAsk, UserCall, VERSION};
+use edge_chat::protocol::shard::parse_shard;
 use edge_chat::user::{Step, User};
 use std::collections::BTreeMap;
 
@@ -62,13 +64,15 @@ impl Sim {
         let now = self.heap.now;
         let pushes = self.user(user).map(|user| user.pushes(now)).unwrap_or_default();
         for (room, standing) in pushes {
-            assert_eq!(room, ROOM);
+            let shard = parse_shard(&room).map(|(_, shard)| shard as usize + 1);
+            let node = shard.unwrap_or_default();
+            assert!(shard.is_some() || room == ROOM);
             let version = standing.version;
             if !self.calm && self.chance(10) {
-                self.heap.after(5_000, Event::Pushed(user, version, None));
+                self.heap.after(5_000, Event::Pushed(node, user, version, None));
             } else {
                 let delay = self.delay();
-                self.heap.after(delay, Event::Push(user, standing));
+                self.heap.after(delay, Event::Push(node, user, standing));
             }
         }
     }
@@ -79,13 +83,14 @@ impl Sim {
         self.news(user, &standing);
         let here = self.step(|host, at| host.user(at, user, standing))?;
         let delay = self.delay();
-        self.heap.after(delay, Event::Pushed(user, version, here));
+        self.heap.after(delay, Event::Pushed(self.room.index, user, version, here));
         Ok(())
     }
 
-    pub(super) fn pushed(&mut self, user: &'static str, version: u64, heard: Option<bool>) {
+    pub(super) fn pushed(&mut self, node: usize, user: &'static str, version: u64, heard: Option<bool>) {
         let now = self.heap.now;
-        if let Some(step) = self.user(user).map(|user| user.pushed(ROOM, version, heard, now)) {
+        let room = name_of(node);
+        if let Some(step) = self.user(user).map(|user| user.pushed(&room, version, heard, now)) {
             self.kept(user, step);
             self.push(user);
         }
@@ -126,8 +131,8 @@ impl Sim {
     }
 
     /// The room has let a user in; the user's object hears of it, or not.
-    pub(super) fn entered(&mut self, life: u64, user: String) {
-        let call = UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room: Some(ROOM.into()) } };
+    pub(super) fn entered(&mut self, node: usize, life: u64, user: String) {
+        let call = UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room: Some(name_of(node)) } };
         let standing = self.call_user(super::known(&user), call).and_then(Result::ok);
         let delay = self.delay();
         self.heap.after(delay, Event::Told(life, user, standing));
