@@ -118,11 +118,15 @@ impl Host {
 
     /// Whether this frame comes from a viewer who has seen more of the log than this shard.
     pub fn is_behind(&self, event: &ClientEvent) -> bool {
-        let from = match event {
-            ClientEvent::JoinRoom(body) => body.resume,
-            ClientEvent::CatchUp(body) => Some(Position { epoch: body.epoch, seq: body.seq }),
-            _ => None,
-        };
+        match event {
+            ClientEvent::JoinRoom(body) => self.is_before(body.resume),
+            ClientEvent::CatchUp(body) => self.is_before(Some(Position { epoch: body.epoch, seq: body.seq })),
+            _ => false,
+        }
+    }
+
+    /// Whether this shard has not come as far as a viewer has.
+    pub(super) fn is_before(&self, from: Option<Position>) -> bool {
         let own = self.room.as_ref().map(Room::position);
         self.following.is_some()
             && from
@@ -243,18 +247,20 @@ impl Host {
         self.now = self.now.max(self.room.as_ref().map_or(0, Room::last_at));
         let Some(row) = &write.append else { return };
         let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
-        let people = row.events.iter().any(|event| about_people(&event.body));
         let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
         if said {
             self.audience.stats_changed();
         }
-        let events = row.events.clone();
+        let mut events = row.events.clone();
         self.fanout.rewritten(&write.rewrite);
         effects.write = write;
-        self.show(events, effects);
-        if people {
+        // Who was sent out, or is less than before, is not shown what came after that.
+        while let Some(n) = events.iter().position(|event| about_people(&event.body)) {
+            let later = events.split_off(n + 1);
+            self.show(std::mem::replace(&mut events, later), effects);
             self.review(effects);
         }
+        self.show(events, effects);
     }
 
     fn reshaped(&mut self, shape: Shape, totals: Option<Totals>) {
@@ -337,6 +343,12 @@ impl Host {
             }
         }
         self.finish(effects)
+    }
+
+    /// The room did not answer, and without it a viewer cannot be served.
+    pub(super) fn unanswered() -> ChatError {
+        let message = "The room does not answer now; try again in a moment.";
+        ChatError::new(ErrorCode::Unavailable, message).retry_after(1_000)
     }
 
     /// Hands a viewer's command up.

@@ -286,6 +286,13 @@ impl Host {
             },
             false => event,
         };
+        if self.following.is_some() && (self.room.is_none() || self.is_behind(&event)) {
+            let error = Self::unanswered();
+            if matches!(event, ClientEvent::CatchUp(_)) {
+                self.close(socket, &error, true, 1_000, effects);
+            }
+            return Err(error.into());
+        }
         let identity = self.audience.attachment(socket).and_then(|attachment| attachment.identity.clone());
         let role = self.audience.role(socket);
         let sender = Sender { identity: identity.as_ref(), role };

@@ -77,7 +77,12 @@ impl Host {
                 None => Ok(Some(newer)),
             }),
         };
+        let behind = self.is_before(body.resume);
         let admitted = identity.and_then(|identity| {
+            // It would be taken back to what it has seen already.
+            if self.following.is_some() && behind {
+                return Err(Self::unanswered());
+            }
             let standing = match &identity {
                 Some(who) => {
                     self.count_join("u", &who.user_id)?;
@@ -140,8 +145,7 @@ impl Host {
     /// Whether this viewer may come in, as what; makes the room where a signed-in join does.
     fn admit(&mut self, identity: Option<&Identity>, again: bool, effects: &mut Effects) -> Result<Role, ChatError> {
         if self.room.is_none() && self.following.is_some() {
-            let error = ChatError::new(ErrorCode::Unavailable, "The room does not answer now; try again in a moment.");
-            return Err(error.retry_after(1_000));
+            return Err(Self::unanswered());
         }
         if self.room.is_none() {
             let Some(who) = identity.filter(|_| self.settings.auto_create_rooms) else {

@@ -1,4 +1,4 @@
-//! The simulator: rooms, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
+//! The simulator: rooms and their shards, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
 //! time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves the room is held against a
 //! reference model and the clauses of docs/guarantees.md. Equal seeds give equal traces, to the byte.
 //!

@@ -1,7 +1,7 @@
 //! What leaves the room, held against the reference model before anything can happen to it on its way.
 
 use super::event::{Event, Frame};
-use super::truth::{Looker, name_of};
+use super::truth::{Looker, People, name_of};
 use super::{Checked, Sim, TABS, ensure, role_of};
 use edge_chat::audience::{FRAME_BUDGET, SocketId};
 use edge_chat::auth::Role;
@@ -18,7 +18,11 @@ const HISTORY: usize = 100;
 impl Sim {
     /// Who looks through a connection.
     pub(super) fn looker(&self, user: &'static str) -> Looker<'_> {
-        let given = self.truth.people.roles.get(user).copied();
+        self.looker_among(user, &self.truth.people)
+    }
+
+    fn looker_among(&self, user: &'static str, people: &People) -> Looker<'_> {
+        let given = people.roles.get(user).copied();
         let role = given.into_iter().chain([role_of(user)]).max().unwrap_or(role_of(user));
         let blocks = self.room.told.get(user).map(|(_, blocks)| blocks);
         let nobody = if super::USERS.contains(&user) { None } else { Some(&self.nobody) };
@@ -61,14 +65,33 @@ impl Sim {
                 ensure!(number("to") <= self.truth.last(), "V2: {} is told of {at} ahead of the log", who.user);
                 covered = Some((number("from"), number("to")));
                 left_out = number("left_out");
-            } else if line["seq"].is_u64() {
-                self.check_event(&who, line, before)?;
+            } else if let Some(seq) = line["seq"].as_u64() {
+                // Of what a shard takes at once, later parts are for whoever its viewers have become meanwhile.
+                let shard = self.room.index > 0;
+                let since = [seq.saturating_sub(1), self.truth.last()].map(|seq| self.truth.people_at(seq));
+                let since = since.into_iter().flatten().filter(|_| shard);
+                let since: Vec<_> = since.map(|people| self.looker_among(self.conns[conn].user, people)).collect();
+                let any = since.iter().any(|who| self.check_event(who, line, before).is_ok());
+                if !any {
+                    self.check_event(since.first().unwrap_or(&who), line, before)?;
+                }
+                // Who was let in again meanwhile stays.
+                let people = self.truth.people_at(self.truth.last());
+                let people = people.filter(|people| people.bans.get(who.user).is_some_and(|ban| !ban.shadow));
+                let banned = people
+                    .and(self.truth.people_at(seq.saturating_sub(1)))
+                    .and_then(|people| people.bans.get(who.user));
+                let at = self.truth.at(seq).map_or(0, |event| event.at);
+                let out = banned.filter(|ban| self.room.index > 0 && !ban.shadow && ban.holds(at));
+                ensure!(out.is_none(), "V7: {} was banned before {seq} and is shown it", who.user);
             } else if line["event"] == "goodbye" {
                 let told = line["data"]["retry"].is_boolean() && line["data"]["after_ms"].is_u64();
                 ensure!(told, "V9: a goodbye does not say whether to come back: {line}");
             }
         }
         // Everything in (from, to] that is for this viewer is in this frame, but for what was sampled away.
+        let now = self.truth.people_at(self.truth.last()).filter(|_| self.room.index > 0);
+        let now = now.map(|people| self.looker_among(self.conns[conn].user, people));
         if let Some((from, to)) = covered {
             let (mut surely, mut perhaps) = (0, 0);
             for seq in from + 1..=to {
@@ -76,13 +99,14 @@ impl Sim {
                 let there = frame.lines.iter().any(|line| line["seq"] == seq);
                 // What is for this viewer alone came apart, and left the others where they were.
                 let apart = matches!(event.audience, Audience::User(_));
-                let sees = self.truth.sees(&who, event, self.room.now);
+                let sees = |who: &Looker<'_>| self.truth.sees(who, event, self.room.now);
                 if left_out > 0 && !there && is_sampled(&who, event) {
-                    surely += u64::from(sees == Some(true));
-                    perhaps += u64::from(sees != Some(false));
+                    surely += u64::from(sees(&who) == Some(true));
+                    perhaps += u64::from(sees(&who) != Some(false));
                     continue;
                 }
-                let missing = !there && !apart && sees == Some(true);
+                let both = sees(&who) == Some(true) && now.as_ref().is_none_or(|who| sees(who) == Some(true));
+                let missing = !there && !apart && both;
                 ensure!(
                     !missing || self.truth.made_up(seq, self.truth.last()),
                     "V4: a frame says that it holds {from} to {to}, and {} does not get {seq} in it",

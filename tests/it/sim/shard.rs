@@ -250,9 +250,7 @@ impl Sim {
         };
         if self.mutant == Mutant::PushIsBelieved {
             let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() } };
-            for answer in &mut answers {
-                answer.get_or_insert_with(taken);
-            }
+            answers.iter_mut().for_each(|answer| *answer = answer.take().or_else(|| Some(taken())));
         }
         self.step(|host, at| ((), host.pushed_to(at, &shards, answers)))?;
         Ok(())

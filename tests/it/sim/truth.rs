@@ -171,13 +171,16 @@ impl Truth {
     pub(super) fn stand_at(&mut self, (epoch, seq): (u64, u64), before: u64) -> Then {
         let then = Then { epoch: self.epoch, people: (self.people.clone(), self.people_before.clone()) };
         self.turn_to(epoch);
-        let people = |seq: u64| {
-            let index = self.folds.partition_point(|(at, ..)| *at <= seq);
-            index.checked_sub(1).and_then(|index| self.folds.get(index)).map(|(_, people, _)| people.clone())
-        };
-        let (now, earlier) = (people(seq).unwrap_or_default(), people(before).unwrap_or_default());
+        let people = |seq: u64| self.people_at(seq).cloned().unwrap_or_default();
+        let (now, earlier) = (people(seq), people(before));
         (self.people, self.people_before, self.end) = (now, earlier, Some(seq));
         then
+    }
+
+    /// Who was what after an event.
+    pub(super) fn people_at(&self, seq: u64) -> Option<&People> {
+        let index = self.folds.partition_point(|(at, ..)| *at <= seq);
+        index.checked_sub(1).and_then(|index| self.folds.get(index)).map(|(_, people, _)| people)
     }
 
     /// Looks at the room's own log again.
