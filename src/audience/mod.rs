@@ -265,9 +265,13 @@ impl Audience {
         staff.filter(|(_, role)| role.at_least(Role::Moderator)).take(most).collect()
     }
 
-    /// All sockets, each with the key that decides which object of the room serves it.
-    pub fn keys(&self) -> impl Iterator<Item = (SocketId, u64)> + '_ {
-        self.sockets.iter().map(|(id, socket)| (*id, hash(socket.user_id().unwrap_or(&socket.attachment.guest))))
+    /// All sockets, each with the key that decides which object of the room serves it; and whether that stands: who has
+    /// not joined yet may still bring a token.
+    pub fn keys(&self) -> impl Iterator<Item = (SocketId, u64, bool)> + '_ {
+        self.sockets.iter().map(|(id, socket)| {
+            let Attachment { joined, identity, guest, .. } = &socket.attachment;
+            (*id, hash(socket.user_id().unwrap_or(guest)), *joined || identity.is_some())
+        })
     }
 
     /// Takes a closed socket away.

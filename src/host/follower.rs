@@ -437,10 +437,10 @@ impl Host {
         }
         let all = self.audience.socket_count();
         let part = (all / MOVE_PART).max(MOVE_LEAST);
-        let strays: Vec<(SocketId, u64)> =
-            self.audience.keys().filter(|(_, key)| self.is_stray(*key)).take(part + 1).collect();
-        let left = strays.len() > part;
-        for (n, (socket, key)) in strays.into_iter().take(part).enumerate() {
+        let strays: Vec<_> = self.audience.keys().filter(|(_, key, _)| self.is_stray(*key)).collect();
+        let (strays, undecided): (Vec<_>, Vec<_>) = strays.into_iter().partition(|(_, _, stands)| *stands);
+        let left = strays.len() > part || !undecided.is_empty();
+        for (n, (socket, key, _)) in strays.into_iter().take(part).enumerate() {
             let error = ChatError::new(ErrorCode::Elsewhere, "The room has been split anew; come back at once.");
             let after_ms = super::count(n) * MOVE_EVERY / super::count(part);
             let line = wire::goodbye_to(&error, true, after_ms, Some(format!("{key:016x}")));
