@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a join that was told to come again is repeated, and after which time.
+/// How often a join that was told to come again is repeated, by which codes, and after which time.
 const TRIES: u32 = 5;
+const AGAIN_CODES: [&str; 2] = ["\"unavailable\"", "\"elsewhere\""];
 const AGAIN: Duration = Duration::from_secs(3);
 
 /// The sign of life that a client of the chat owes.
@@ -85,7 +86,7 @@ impl Client {
         loop {
             match Self::come_back(target, room, token, None).await {
                 Ok((client, _)) => return Ok(client),
-                Err(fault) if tries < TRIES && fault.contains("\"unavailable\"") => tries += 1,
+                Err(fault) if tries < TRIES && AGAIN_CODES.iter().any(|code| fault.contains(code)) => tries += 1,
                 Err(fault) => return Err(fault),
             }
             sleep(AGAIN).await;
