@@ -44,6 +44,6 @@ export async function document(result) {
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error("README.md has no place for the figures.");
   const aims = result.lines.filter((line) => line.aim?.of);
-  const short = `${begin}\n\n![edge-chat beside its peers](docs/bench.svg)\n\n${table(aims)}\n\n`;
+  const short = `${begin}\n\n![edge-chat beside its peers](docs/bench.svg)\n\n${table(aims)}\n\nEvery line, and how it is measured: [docs/bench.md](docs/bench.md).\n\n`;
   writeFileSync(readme, text.slice(0, from) + short + text.slice(to));
 }

@@ -69,8 +69,8 @@ await script(async (args) => {
   const { call, close } = await inspector(target.inspector);
   await call("Profiler.enable");
   await call("Profiler.setSamplingInterval", { interval: 500 });
-  await call("Profiler.start");
-  const [measured] = (await step("load", async () => load(target, { ...(await job()), token: await token("sender", ["service"]), saturating: true }))).slice(-1);
+  const measuring = () => call("Profiler.start");
+  const [measured] = (await step("load", async () => load(target, { ...(await job()), token: await token("sender", ["service"]), saturating: true, measuring }))).slice(-1);
   const { profile } = await call("Profiler.stop");
   close();
   const { own, all, us } = summed(profile);

@@ -17,6 +17,9 @@ const ranged = (values) => {
   return all.length > 1 ? `${digits(median(all))} (${digits(all[0])}–${digits(all.at(-1))})` : digits(all[0]);
 };
 
+/** Why a line has no figure: each of its runs was void, as was said when it was. */
+const NONE = "no round stands";
+
 const within = (value, { most, least }) => (least === undefined || value >= least) && (most === undefined || value <= most);
 
 /**
@@ -25,15 +28,18 @@ const within = (value, { most, least }) => (least === undefined || value >= leas
  * or with `above: true` of how much ours is above theirs; without it the line is for information.
  */
 export function compared(what, unit, peer, pairs, aim) {
-  if (!pairs.length) return { what, unit, peer, ours: [], theirs: [], failed: "no round stands", aim, met: aim && false };
+  const bound = aim && { ...aim, of: aim.above ? "difference" : "ratio" };
+  if (!pairs.length) return { what, unit, peer, ours: [], theirs: [], failed: NONE, aim: bound, met: aim && false };
   const ratios = pairs.map(([ours, theirs]) => ours / theirs);
   const value = aim?.above ? median(pairs.map(([ours, theirs]) => ours - theirs)) : median(ratios);
-  return { what, unit, peer, ours: pairs.map(([ours]) => ours), theirs: pairs.map(([, theirs]) => theirs), ratios, aim: aim && { ...aim, of: aim.above ? "difference" : "ratio" }, met: aim && within(value, aim) };
+  return { what, unit, peer, ours: pairs.map(([ours]) => ours), theirs: pairs.map(([, theirs]) => theirs), ratios, aim: bound, met: aim && within(value, aim) };
 }
 
 /** A line with a figure of ours alone; `aim` is `{most}` or `{least}` of its median. */
-export const alone = (what, unit, values, aim) =>
-  ({ what, unit, ours: values, aim: aim && { ...aim, of: "figure" }, met: aim && within(median(values), aim) });
+export const alone = (what, unit, values, aim) => ({
+  what, unit, ours: values, failed: values.length ? undefined : NONE,
+  aim: aim && { ...aim, of: "figure" }, met: aim && values.length > 0 && within(median(values), aim),
+});
 
 /** What stands in the place of a row that could not be measured. */
 export const failed = (row, why) => ({ what: row, unit: "", ours: [], failed: why, aim: {}, met: false });

@@ -15,13 +15,14 @@ export const room = (prefix) => `${prefix}${++rooms}`;
 
 /**
  * Runs a job against a server and gives the list of what was measured; throws a `Stop` where the run is void. The
- * generator may be the limit only in a `saturating` job.
+ * generator may be the limit only in a `saturating` job; `measuring()` is called when its measured part begins.
  */
-export async function load(server, { saturating = false, ...job }) {
+export async function load(server, { saturating = false, measuring = () => {}, ...job }) {
   const child = start(generator, [], { stdio: ["pipe", "pipe", "pipe"] });
   const { host, dialect, pid, beside } = server;
   child.stdin.on("error", () => {});
   child.stdin.end(JSON.stringify({ host, dialect, pid, beside, bytes: BYTES, ...job }));
+  child.stderr.on("data", (text) => text.includes("measuring") && measuring());
   const overdue = setTimeout(() => end(child, "SIGKILL"), ENDLESS);
   const [out, error, how] = await Promise.all([textOf(child.stdout), textOf(child.stderr), child.gone]);
   clearTimeout(overdue);
@@ -60,14 +61,14 @@ export async function alternate(bench, label, count, kinds, jobOf, shown, how = 
         for (const each of measured) say(`${what} ${shown(each)}; ${cores(each)}`);
       } catch (error) {
         if (!(error instanceof Stop)) throw error;
-        say(`${what} ✗ void: ${error.message}`);
+        const last = target.log?.().trim().split("\n").at(-1) ?? "";
+        say(`${what} ✗ void: ${error.message}${target.ended ? "; the server ended" : ""}${last && `; its log ends with: ${last.slice(0, 300)}`}`);
         bench.void.push(`${label}, ${titles[kind]}: ${error.message}`);
       }
       if (!target.ended) await settled(target);
     }
     rounds.push(round);
   }
-  if (!rounds.some((round) => round[kinds[0]])) throw new Stop(`No round of "${label}" stands.`);
   return rounds;
 }
 

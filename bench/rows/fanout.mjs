@@ -29,7 +29,7 @@ const CPU = "CPU-s per million deliveries";
 export async function steady(bench) {
   const { quick } = bench;
   const peers = quick ? ["bare", "socketio"] : ["bare", "party", "socketio", "native"];
-  const phase = { pace: { rate: 20 }, warm_up: quick ? 1 : 2, seconds: quick ? 3 : 6 };
+  const phase = { pace: { rate: 20 }, warm_up: 1, seconds: quick ? 3 : 5 };
   const rounds = await alternate(bench, "steady", quick ? 2 : 5, ["chat", ...peers], oneRoom(1000, phase), shown);
   const what = "steady: 1,000 viewers, 20 messages/s";
   return [
@@ -47,7 +47,7 @@ export async function hot(bench) {
   // Who cannot keep up is given the time to send what gathered, and its CPU counts until then.
   const more = { patience: 60, saturating: true };
   const job = (kind) => oneRoom(1000, phase, { ...more, phases: kind === "chat" ? [phase] : [easy, phase] })(kind);
-  const rounds = await alternate(bench, "hot", quick ? 2 : 5, ["chat", ...peers], job, shown);
+  const rounds = await alternate(bench, "hot", quick ? 2 : 4, ["chat", ...peers], job, shown);
   const what = "hot: 1,000 viewers, 200 messages/s";
 
   const rivals = quick ? ["bare", "socketio"] : ["bare", "party", "socketio", "native"];
@@ -73,7 +73,7 @@ export async function many(bench) {
     const phase = { pace: { rate: 2 }, warm_up: quick ? 1 : 2, seconds: quick ? 3 : 6 };
     return { job: "fanout", rooms, token: await sender, viewers: await viewers(5000), phases: [phase], patience: 10 };
   };
-  const rounds = await alternate(bench, "many", quick ? 2 : 5, ["chat", "bare"], job, shown);
+  const rounds = await alternate(bench, "many", quick ? 2 : 4, ["chat", "bare"], job, shown);
   const what = "many: 500 rooms × 10 viewers × 2 messages/s (bare object: inserts, replies and broadcasts)";
   return [
     ...beside(rounds, ["bare"], `${what}: CPU`, CPU, perMillion, { bare: { most: 1.25 } }),

@@ -1,30 +1,46 @@
 // Sockets on which nothing is said: memory of a process of their own, beside the bare object's.
-import { say } from "../../scripts/lib/process.mjs";
-import { compared } from "../report.mjs";
+import { Stop, say } from "../../scripts/lib/process.mjs";
+import { alone, compared } from "../report.mjs";
 import { load, room } from "../run.mjs";
-import { server, viewers } from "../servers.mjs";
+import { server, token, viewers } from "../servers.mjs";
 
 export async function idle(bench) {
   const { quick } = bench;
   const count = quick ? 3_000 : 10_000;
-  const tokens = await viewers(count);
-  const pairs = [];
-  for (let round = 1; round <= (quick ? 1 : 3); round++) {
-    const pair = {};
-    for (const kind of round % 2 ? ["chat", "bare"] : ["bare", "chat"]) {
-      const own = await server(kind, { fresh: `idle${round}` });
-      const job = { job: "idle", room: room(kind === "bare" ? "broadcast" : "video_"), viewers: tokens, seconds: quick ? 3 : 10 };
-      [pair[kind]] = await load(own, job);
-      const { kib_each, cpu_us_each } = pair[kind];
-      say(`  idle ${round}, ${own.title}: ${kib_each.toFixed(1)} KiB and ${cpu_us_each.toFixed(1)} µs/s a socket`);
+  // A signed-in viewer has an object of their own, which lies in this process too; in production it is elsewhere.
+  const crowds = { guests: Array(count).fill(""), users: await viewers(count) };
+  const measure = async (kind, crowd, round) => {
+    const own = await server(kind, { fresh: `idle-${crowd}-${round}` });
+    try {
+      const name = room(kind === "bare" ? "broadcast" : "video_");
+      if (kind === "chat") await create(own, name);
+      const [memory] = await load(own, { job: "idle", room: name, viewers: crowds[crowd], seconds: quick ? 3 : 10 });
+      say(`  idle ${round}, ${own.title}, ${crowd}: ${memory.kib_each.toFixed(1)} KiB and ${memory.cpu_us_each.toFixed(1)} µs/s a socket`);
+      return memory;
+    } finally {
       await own.stop();
     }
-    pairs.push([pair.chat, pair.bare]);
+  };
+  const rounds = [];
+  for (let round = 1; round <= (quick ? 1 : 3); round++) {
+    const turns = [["chat", "guests"], ["bare", "guests"], ["chat", "users"]];
+    const measured = [];
+    for (const turn of round % 2 ? turns : turns.toReversed()) measured.push(await measure(...turn, round));
+    rounds.push(round % 2 ? measured : measured.toReversed());
   }
-  const of = (value) => pairs.map((pair) => pair.map(value));
-  const what = `idle: ${count.toLocaleString("en-US")} sockets (bare object: broadcasts only)`;
+  const beside = (which, value) => rounds.map((round) => [value(round[which]), value(round[1])]);
+  const what = `idle: ${count.toLocaleString("en-US")} sockets`;
+  const memory = ({ kib_each }) => kib_each;
   return [
-    compared(`${what}: memory of the process`, "KiB each", "bare object", of((m) => m.kib_each), { most: 3, above: true }),
-    compared(`${what}: CPU`, "µs/s each", "bare object", of((m) => m.cpu_us_each)),
+    compared(`${what} of guests (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
+    compared(`${what} of as many users, an object of each user's included`, "KiB each", "bare object", beside(2, memory)),
+    alone(`${what} of guests: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
   ];
+}
+
+/** Guests never make a room. */
+async function create({ url }, name) {
+  const headers = { authorization: `Bearer ${await token("sender", ["service"])}`, "content-type": "application/json" };
+  const answer = await fetch(`${url}/api/rooms`, { method: "POST", headers, body: JSON.stringify({ room_id: name, name, type: "video" }) });
+  if (!answer.ok) throw new Stop(`The room is not made: ${answer.status}.`);
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a join that was told to come again is repeated, and after which time.
+/// How often a join that was told to come again is repeated, by which codes, and after which time.
 const TRIES: u32 = 5;
+const AGAIN_CODES: [&str; 2] = ["\"unavailable\"", "\"elsewhere\""];
 const AGAIN: Duration = Duration::from_secs(3);
 
 /// The sign of life that a client of the chat owes.
@@ -79,13 +80,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Opens a socket as the bearer of `token` and joins; who is told to come again does.
+    /// Opens a socket as the bearer of `token`, or as a guest where it is empty, and joins; who is told to come again does.
     pub(crate) async fn join(target: &Target, room: &str, token: &str) -> Result<Self, Fault> {
         let mut tries = 0;
         loop {
             match Self::come_back(target, room, token, None).await {
                 Ok((client, _)) => return Ok(client),
-                Err(fault) if tries < TRIES && fault.contains("\"unavailable\"") => tries += 1,
+                Err(fault) if tries < TRIES && AGAIN_CODES.iter().any(|code| fault.contains(code)) => tries += 1,
                 Err(fault) => return Err(fault),
             }
             sleep(AGAIN).await;
@@ -102,6 +103,7 @@ impl Client {
         let words = |error: Fault| format!("joining {room}: {error}");
         let dialect = target.dialect;
         let (path, protocols) = match dialect {
+            Dialect::Chat if token.is_empty() => (format!("/api/rooms/{room}/ws"), Some("chat.v1".to_owned())),
             Dialect::Chat => (format!("/api/rooms/{room}/ws"), Some(format!("chat.v1, bearer.{token}"))),
             Dialect::SocketIo => (format!("/socket.io/?EIO=4&transport=websocket&room={room}"), None),
         };

@@ -132,6 +132,10 @@ impl Fanout {
 
     /// Joins everybody, viewers first, and gives the senders by room.
     async fn join(&self, tally: &Rc<RefCell<Tally>>) -> Result<Vec<Outbox>, Fault> {
+        // The first join makes a room, and the others need not wait for it all at once.
+        for room in &self.rooms {
+            Client::join(&self.target, room, &self.token).await?;
+        }
         let share = self.viewers.len() / self.rooms.len().max(1);
         let viewers = self.rooms.iter().enumerate().zip(self.viewers.chunks(share.max(1)));
         let mut joins = viewers.flat_map(|(room, tokens)| tokens.iter().map(move |token| (room, token)));
@@ -140,17 +144,21 @@ impl Fanout {
             while under_way.len() < JOINING
                 && let Some(((n, room), token)) = joins.next()
             {
-                under_way.push(async move { (n, Client::join(&self.target, room, token).await) });
+                under_way.push(async move {
+                    (n, Client::join(&self.target, room, token).await.map(|client| (client, token)))
+                });
             }
             let Some((n, client)) = under_way.next().await else { break };
-            follow(client?, n, tally);
+            let (client, token) = client?;
+            let room = self.rooms.get(n).cloned().unwrap_or_default();
+            follow(client, n, tally, Some((self.target.clone(), room, token.clone())));
         }
         drop(under_way);
         let mut senders = Vec::new();
         for (n, room) in self.rooms.iter().enumerate() {
             let client = Client::join(&self.target, room, &self.token).await?;
             senders.push(client.outbox());
-            follow(client, n, tally);
+            follow(client, n, tally, None);
         }
         Ok(senders)
     }
@@ -266,14 +274,25 @@ fn first_fault(tally: &Rc<RefCell<Tally>>, otherwise: Fault) -> Fault {
     tally.borrow().faults.first().cloned().unwrap_or(otherwise)
 }
 
-fn follow(client: Client, room: usize, tally: &Rc<RefCell<Tally>>) {
-    let (counting, failing) = (tally.clone(), tally.clone());
+/// Has a client count what it sees. Where a room that is split sends it `elsewhere` before anything is said, it goes
+/// there as who it is: `again`.
+fn follow(mut client: Client, room: usize, tally: &Rc<RefCell<Tally>>, again: Option<(Target, String, String)>) {
+    let tally = tally.clone();
     spawn_local(async move {
-        let take = |lines: &[Line], shown: &[u64]| {
-            counting.borrow_mut().take(room, lines, shown);
-            Ok(())
-        };
-        let fault = client.follow(take).await;
-        failing.borrow_mut().faults.push(fault);
+        loop {
+            let take = |lines: &[Line], shown: &[u64]| {
+                tally.borrow_mut().take(room, lines, shown);
+                Ok(())
+            };
+            let fault = client.follow(take).await;
+            let moved = fault.contains("\"elsewhere\"") && tally.borrow().starts.is_empty();
+            client = match &again {
+                Some((target, room, token)) if moved => match Client::join(target, room, token).await {
+                    Ok(client) => client,
+                    Err(fault) => return tally.borrow_mut().faults.push(fault),
+                },
+                _ => return tally.borrow_mut().faults.push(fault),
+            };
+        }
     });
 }

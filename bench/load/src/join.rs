@@ -51,6 +51,8 @@ impl Join {
 
     /// The first join of all; gives what the last one was answered.
     async fn first(&self) -> Result<(Vec<Client>, Joined), Fault> {
+        // It makes the room, and the others need not wait for it all at once.
+        Client::join(&self.target, &self.room, &self.token).await?;
         let mut tokens = self.viewers.iter();
         let mut under_way = FuturesUnordered::new();
         let mut clients = Vec::new();
