@@ -179,9 +179,9 @@ impl Fanout {
         let level = audience.level();
         let is_due = |class: Class| self.due(class, level).is_some_and(|due| due <= now);
         let ready = if is_due(Class::Plain) { self.ready(now) } else { 0 };
-        // What others are shown moderators are shown too, also where it would wait for them.
-        let moderators_too = is_due(Class::Moderators) || ready > self.unshown();
-        let new = if moderators_too { self.unshown() } else { self.waiting.len() };
+        // What leaves for the others does not wait here any longer, so moderators are shown it by then.
+        let unshown = self.unshown();
+        let new = if is_due(Class::Moderators) || unshown < ready { unshown } else { self.waiting.len() };
 
         let plain_to = ready.checked_sub(1).and_then(|last| self.waiting.get(last)).map(|event| event.seq);
         // Whoever has an event of their own among these, or does not want to hear an author of one, gets a frame of

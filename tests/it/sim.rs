@@ -1,6 +1,7 @@
-//! The simulator: rooms and their shards, clients, users' objects, PostgreSQL, Redis and the links between them in one world with a
-//! time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves the room is held against a
-//! reference model and the clauses of docs/guarantees.md. Equal seeds give equal traces, to the byte.
+//! The simulator: rooms and their shards, clients, users' objects, PostgreSQL, Redis and the links between them in one
+//! world with a time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves a
+//! room or a shard is held against a reference model and the clauses of docs/guarantees.md. Equal seeds give equal
+//! traces, to the byte.
 //!
 //! `SIM_SEEDS` (how many), `SIM_FROM` (the first), `SIM_SEED` (one alone), `SIM_TRACE=1` (every line); `./scripts/sim`.
 

@@ -40,6 +40,10 @@ impl Sim {
         self.check_frame(conn, &frame, before)?;
         let it = &mut self.conns[conn];
         it.moves |= frame.lines.iter().any(|line| line["data"]["code"] == "elsewhere");
+        if self.room.begins {
+            // It slept, and does not know how much of this it had shown before; a client drops what it has.
+            it.live = (0, 0);
+        }
         for seq in frame.lines.iter().filter_map(|line| line["seq"].as_u64()) {
             let epoch = self.room.at.map_or(self.truth.epoch, |(epoch, _)| epoch);
             ensure!((epoch, seq) > it.live, "V4: {} is shown {seq} once more", it.user);
@@ -77,7 +81,9 @@ impl Sim {
                 }
                 // Who was let in again meanwhile stays.
                 let people = self.truth.people_at(self.truth.last());
-                let people = people.filter(|people| people.bans.get(who.user).is_some_and(|ban| !ban.shadow));
+                let people = people.filter(|people| {
+                    people.bans.get(who.user).is_some_and(|ban| !ban.shadow && ban.holds(self.room.now))
+                });
                 let banned = people
                     .and(self.truth.people_at(seq.saturating_sub(1)))
                     .and_then(|people| people.bans.get(who.user));

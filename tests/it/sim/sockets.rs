@@ -20,7 +20,8 @@ impl Sim {
         if self.mutant == Mutant::BanLeavesATab && code == 4403 && self.tabs_of(self.conns[conn].user) > 1 {
             return Ok(());
         }
-        let moves = self.conns[conn].moves || code != ErrorCode::Elsewhere.close();
+        let it = &self.conns[conn];
+        let moves = it.moves || it.closing || code != ErrorCode::Elsewhere.close();
         ensure!(moves, "V9: {} has to move and is not told", self.conns[conn].user);
         self.room.sockets.remove(&id);
         self.room.numbers.remove(&conn);
