@@ -40,8 +40,6 @@ pub(super) struct Conn {
     pub route: (u64, u64),
     /// It was told that it belongs elsewhere.
     pub moves: bool,
-    /// The last event that it was shown live: epoch and seq.
-    pub live: (u64, u64),
     pub user: &'static str,
     pub identity: Option<Identity>,
     pub up: Link,

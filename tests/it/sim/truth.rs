@@ -162,6 +162,12 @@ impl Truth {
         self.end.unwrap_or_else(|| self.written())
     }
 
+    /// The last event of the longest log: an answer from above may be of a newer one than the shard has.
+    pub(super) fn longest(&self) -> u64 {
+        let past = self.past.values().filter_map(|held| held.events.last());
+        past.map(|event| event.seq).fold(self.written(), u64::max)
+    }
+
     /// The last event of the room's own log.
     pub(super) fn written(&self) -> u64 {
         self.events.last().map_or(0, |event| event.seq)
