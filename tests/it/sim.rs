@@ -383,7 +383,6 @@ noticed! {
     v4_a_shard_that_takes_what_does_not_fit_is_noticed: ShardTakesAnything as "V4" | "V7" | "V10";
     v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V10";
     v2_a_command_that_is_believed_is_noticed: CommandIsBelieved as "V2";
-    v4_a_shard_that_goes_back_is_noticed: BeginGoesBack as "V4" | "V2" | "V1";
     v9_a_move_without_a_word_is_noticed: MovesWithoutAWord as "V9";
     v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
     v6_a_text_that_stays_in_a_shard_is_noticed: ShardKeepsOldText as "V6" | "V4";
