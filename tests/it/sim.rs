@@ -357,7 +357,7 @@ macro_rules! noticed {
 }
 
 noticed! {
-    v6_a_text_that_is_not_redacted_is_noticed: KeepsOldText as "V6" | "V4" | "P1" | "V2";
+    v6_a_text_that_is_not_redacted_is_noticed: KeepsOldText as "V6" | "V4" | "P1" | "V2" | "B1";
     v3_a_forgotten_client_id_is_noticed: ForgetsSent as "V3";
     p1_a_fold_without_its_cursor_is_noticed: NoCursor as "P1";
     p1_a_cursor_ahead_of_its_rows_is_noticed: CursorFirst as "P1";
@@ -369,7 +369,7 @@ noticed! {
     v4_a_position_that_is_off_by_one_is_noticed: FromTooLow as "V4";
     v7_a_tab_that_outlives_a_ban_is_noticed: BanLeavesATab as "V7";
     v6_a_deleted_text_in_a_resume_is_noticed: ResumeShowsDeleted as "V6";
-    v7_a_leaked_held_message_is_noticed: LeaksHeld as "V7";
+    v7_a_leaked_held_message_is_noticed: LeaksHeld as "V7" | "V4";
     v7_a_delayed_message_that_is_early_is_noticed: ShowsDelayed as "V7" | "V4" | "V5";
     v1_an_epoch_kept_after_a_loss_is_noticed: KeepsEpoch as "V1";
     p2_an_alarm_that_is_not_set_again_is_noticed: AlarmNotSetAgain as "P2";
@@ -383,7 +383,6 @@ noticed! {
     v4_a_shard_that_takes_what_does_not_fit_is_noticed: ShardTakesAnything as "V4" | "V7" | "V10";
     v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V10";
     v2_a_command_that_is_believed_is_noticed: CommandIsBelieved as "V2";
-    v4_a_shard_that_goes_back_is_noticed: BeginGoesBack as "V4";
     v9_a_move_without_a_word_is_noticed: MovesWithoutAWord as "V9";
     v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
     v6_a_text_that_stays_in_a_shard_is_noticed: ShardKeepsOldText as "V6" | "V4";

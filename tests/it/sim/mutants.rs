@@ -61,8 +61,6 @@ pub(super) enum Mutant {
     PushIsBelieved,
     /// A command whose outcome nobody knows is answered as done.
     CommandIsBelieved,
-    /// A shard begins with an older end of the log than it has.
-    BeginGoesBack,
     /// Who is to move is not told where to.
     MovesWithoutAWord,
     /// Once a shard has begun it shows its first events twice.

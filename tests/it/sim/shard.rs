@@ -295,8 +295,7 @@ impl Sim {
         let begin = self.step(|host, at| host.begin_for(at, shard))?;
         if let Some(begin) = begin.filter(|_| answered) {
             let begin = begin.ok().map(|begin| json(&begin)).transpose()?;
-            let slow = if self.mutant == Mutant::BeginGoesBack { 2_000 + self.pick(2_500) } else { 0 };
-            let delay = slow + self.delay();
+            let delay = self.delay();
             self.later(delay, Between::Begun { life, call, begin });
         }
         Ok(())
@@ -311,8 +310,7 @@ impl Sim {
             let Begin { seq, shape, totals, state, rows, reactions, .. } = read(&text)?;
             let epoch = state.iter().find(|(key, _)| key == "epoch").and_then(|(_, epoch)| epoch.parse().ok());
             let epoch = epoch.ok_or("a log's end without its epoch")?;
-            let back = self.mutant == Mutant::BeginGoesBack;
-            if back || self.room.host.as_ref().is_some_and(|host| host.is_news(epoch, seq)) {
+            if self.room.host.as_ref().is_some_and(|host| host.is_news(epoch, seq)) {
                 let (before, name) = (self.room.at, self.room.name());
                 ensure!(before <= Some((epoch, seq)), "V4: {name} goes back from {before:?} to {seq}");
                 let last = rows.last().and_then(|row| row.events.last()).map_or(0, |event| event.at);
