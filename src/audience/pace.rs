@@ -10,6 +10,9 @@ pub const FRAME_BUDGET: u64 = 24_000;
 const PER_SOCKET: u64 = FRAME_BUDGET / 20;
 const WINDOW: (u64, u64) = (50, 1_000);
 const SECOND: u64 = 1_000;
+/// A timer that comes so late says that the object does not keep up, and it is believed for so long, ms.
+const LATE: u64 = 100;
+const BEHIND: u64 = 3_000;
 
 /// How many frames a second the events would take if each left alone, and what follows from it.
 #[derive(Debug)]
@@ -21,13 +24,15 @@ pub(super) struct Pace {
     frames: u64,
     before: u64,
     hot: bool,
+    /// The object does not keep up, until then, ms.
+    behind_until: u64,
     /// When events left last, ms.
     left_at: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { budget: FRAME_BUDGET, second: 0, frames: 0, before: 0, hot: false, left_at: 0 }
+        Self { budget: FRAME_BUDGET, second: 0, frames: 0, before: 0, hot: false, behind_until: 0, left_at: 0 }
     }
 }
 
@@ -52,9 +57,11 @@ impl Pace {
         self.hot = self.is_hot(now) || self.rate(now) > self.budget;
     }
 
-    /// Once above the budget, until below two thirds of it.
+    /// Once above the budget, until below two thirds of it; where the object does not keep up, from a quarter on.
     fn is_hot(&self, now: u64) -> bool {
-        self.hot && self.rate(now).saturating_mul(3) >= self.budget.saturating_mul(2)
+        let rate = self.rate(now);
+        let behind = now < self.behind_until && rate.saturating_mul(4) >= self.budget;
+        behind || (self.hot && rate.saturating_mul(3) >= self.budget.saturating_mul(2))
     }
 
     fn window(&self, sockets: u64) -> u64 {
@@ -73,6 +80,13 @@ impl Audience {
     pub fn count_frames(&mut self, events: usize, sockets: usize, now: u64) {
         let frames = u64::try_from(events.saturating_mul(sockets)).unwrap_or(u64::MAX);
         self.pace.add(frames, now);
+    }
+
+    /// A timer came so late, ms: a process that is short of time counts fewer frames than want to leave.
+    pub fn timer_was_late(&mut self, ms: u64, now: u64) {
+        if ms >= LATE {
+            self.pace.behind_until = now.saturating_add(BEHIND);
+        }
     }
 
     /// Whether events are gathered at `now` (ms).
@@ -108,6 +122,19 @@ mod tests {
 
     fn pace(budget: u64) -> Pace {
         Pace { budget, ..Pace::default() }
+    }
+
+    #[test]
+    fn who_does_not_keep_up_gathers_below_the_budget_but_not_where_little_is_said() {
+        let mut audience = Audience { pace: pace(1_200), ..Audience::default() };
+        audience.count_frames(1, 400, 10_000);
+        audience.timer_was_late(99, 10_000);
+        assert!(!audience.is_hot(10_000));
+        audience.timer_was_late(100, 10_000);
+        assert!(audience.is_hot(10_000));
+        assert!(!audience.is_hot(11_500), "a quarter of the budget is not reached any more");
+        audience.count_frames(1, 400, 13_100);
+        assert!(!audience.is_hot(13_100), "that was long ago");
     }
 
     #[test]

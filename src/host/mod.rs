@@ -189,6 +189,8 @@ pub struct Host {
     following: Option<follower::Following>,
     /// After a fault, what an alarm did not get done waits until then, ms.
     retry_at: u64,
+    /// When the next timer was asked for, ms.
+    timer_at: Option<u64>,
     /// State that the next step writes.
     state: Vec<(String, Option<String>)>,
 }
@@ -230,6 +232,7 @@ impl Host {
             spread: leader::Spread::default(),
             following: None,
             retry_at: 0,
+            timer_at: None,
             state: Vec::new(),
             room: None,
         };
@@ -329,6 +332,9 @@ impl Host {
     /// Time has passed.
     pub fn tick(&mut self, at: &Moment<'_>) -> Effects {
         let mut effects = self.begin(at);
+        if let Some(due) = self.timer_at.take_if(|due| *due <= self.now) {
+            self.audience.timer_was_late(self.now - due, self.now);
+        }
         for (socket, code) in self.audience.overdue(self.now) {
             let message = match code {
                 ErrorCode::TokenExpired => "Your token's time is over; come back with a newer one.",
@@ -424,6 +430,7 @@ impl Host {
         effects.up = self.has_up();
         let parts = parts.into_iter().chain(self.follows_soon()).filter(|due| *due > now);
         effects.soon = soon.chain(self.bridge_soon()).chain(parts).min();
+        self.timer_at = self.timer_at.into_iter().chain(effects.soon).min();
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
