@@ -69,6 +69,10 @@ export const chat = ({ secret, databaseUrl }) =>
 export const bare = () =>
   worker("bare", { "bare.mjs": join(root, "bench/bare.mjs") }, { objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"]] });
 
+/** What `scripts/spike-cloudflare` deploys; `key` is the first part of its paths. */
+export const spike = (key) =>
+  worker("spike", { "worker.mjs": join(root, "bench/spike/worker.mjs") }, { objects: [["SPIKE", "Spike"]], vars: { KEY: key } });
+
 /** A Worker that answers, and nothing else. */
 export function empty() {
   const source = join(home, "empty.mjs");
