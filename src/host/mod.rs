@@ -361,7 +361,7 @@ impl Host {
                 self.retry_at = self.now.saturating_add(RETRY);
                 self.show(Vec::new(), &mut effects);
             }
-            None => {}
+            None => self.show(Vec::new(), &mut effects),
         }
         self.ask_again(&mut effects);
         self.report(&mut effects);
