@@ -221,7 +221,7 @@ impl Tree {
 
     /// Every tenth viewer is signed in.
     fn caller(&self, n: u64) -> Caller {
-        let identity = (n % 10 == 0).then(|| Identity { user_id: format!("user-{n}"), ..self.identity.clone() });
+        let identity = n.is_multiple_of(10).then(|| Identity { user_id: format!("user-{n}"), ..self.identity.clone() });
         Caller { identity, guest: format!("guest-{n:016}"), shape: self.shape.version, ..Caller::default() }
     }
 
