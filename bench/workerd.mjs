@@ -83,6 +83,10 @@ export async function party(name = "party") {
   return worker(name, { "party.mjs": outfile }, { objects: [["PARTY", "Party"]] });
 }
 
+/** What `scripts/spike-cloudflare` deploys; `key` is the first part of its paths. */
+export const spike = (key) =>
+  worker("spike", { "worker.mjs": join(root, "bench/spike/worker.mjs") }, { objects: [["SPIKE", "Spike"]], vars: { KEY: key } });
+
 /** A Worker that answers, and nothing else. */
 export function empty() {
   const source = join(home, "empty.mjs");
