@@ -334,3 +334,16 @@ fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
     };
     assert_eq!(state(&together), state(&apart));
 }
+
+#[test]
+fn q1_a_split_room_in_which_nothing_happens_lets_its_objects_sleep() {
+    let mut it = split(12);
+    it.advance(120_000);
+    assert!(it.shape().shards > 0);
+    let now = it.room.now;
+    assert_eq!(it.room.soon, None, "the room has no timer");
+    assert!(it.room.alarm.is_none_or(|at| at >= now + 50_000), "{:?} at {now}", it.room.alarm);
+    for (n, shard) in &it.shards {
+        assert_eq!(shard.soon, None, "shard {n} has no timer");
+    }
+}

@@ -18,7 +18,7 @@ pub struct Shard {
     pub replica: Replica,
     kept: MemoryLog,
     pub wires: BTreeMap<SocketId, Wire>,
-    soon: Option<u64>,
+    pub soon: Option<u64>,
     /// How often it asked for the log's end.
     pub begins: u32,
 }
