@@ -117,6 +117,11 @@ export class Follower {
       return;
     }
     const waiting = this.#outbox.get(reply);
+    if (error?.code === "unavailable" && waiting) {
+      // Nobody knows whether it was done; repeated, it is done once.
+      setTimeout(() => this.online && this.#outbox.has(reply) && this.#write(waiting.frame), error.retry_after_ms ?? 1_000);
+      return;
+    }
     this.#outbox.delete(reply);
     if (error) waiting?.reject(Object.assign(new Error(`${error.code}: ${error.message}`), { code: error.code, data: error }));
     else waiting?.resolve(data);

@@ -23,7 +23,7 @@ export function dice(seed) {
 const ANSWERS = ["message_not_found", "too_many_reactions", "user_not_found"];
 const REACTIONS = ["👍", "🎉", "❤️", "😂"];
 
-/** A room with its people and what they did. `acts`: `{event, data, user, reply}` of what was acknowledged. */
+/** A room with its people and what they did; told to expect so many viewers, it is split for them. `acts`: `{event, data, user, reply}` of what was acknowledged. */
 export class Room {
   clients = [];
   acts = [];
@@ -34,8 +34,8 @@ export class Room {
   #working = [];
   #stop = false;
 
-  constructor(id, server, random) {
-    Object.assign(this, { id, server, random });
+  constructor(id, server, random, expected = 0) {
+    Object.assign(this, { id, server, random, expected });
   }
 
   /** The text of a message, by its sender's name for it. */
@@ -49,6 +49,7 @@ export class Room {
     this.#add("mod", new Follower({ url, protocols: [`bearer.${owner}`], random }), { moderator: true });
     // So that the room is there when a guest comes.
     while (!this.clients[0].online) await sleep(20);
+    if (this.expected) await this.#split();
     for (const user of ["raw-1", "raw-2"]) {
       this.#add(user, new Follower({ url, protocols: [`bearer.${await bearer(user)}`], random }));
     }
@@ -56,6 +57,16 @@ export class Room {
     for (const user of ["sdk-1", "sdk-2"]) this.#add(user, sdk(server, id, await bearer(user)));
     this.troll = await bearer("troll");
     while (!this.clients.every(({ online }) => online)) await sleep(20);
+  }
+
+  async #split() {
+    const admin = await token({ sub: "admin", roles: ["admin"], username: "admin" });
+    const response = await fetch(`${this.server.url}/api/rooms/${this.id}`, {
+      method: "PATCH",
+      headers: { authorization: `Bearer ${admin}`, "content-type": "application/json" },
+      body: JSON.stringify({ settings: { expect_viewers: this.expected } }),
+    });
+    if (!response.ok) throw new Error(`${this.id} cannot be split: ${response.status} ${await response.text()}`);
   }
 
   #add(user, client, more = {}) {

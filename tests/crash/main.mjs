@@ -11,6 +11,7 @@ const options = {
   seed: { type: "string" },
   previous: { type: "string" },
   herd: { type: "string" },
+  split: { type: "boolean", default: false },
 };
 
 function read(args) {
@@ -49,13 +50,13 @@ ${faults.length} faults`);
 }
 
 await script(async (args) => {
-  const { rounds, seed, previous, sockets } = read(args);
-  const command = sockets ? `scripts/crash --herd ${sockets}` : `scripts/crash --rounds ${rounds} --seed ${seed}${previous ? ` --previous ${previous}` : ""}`;
+  const { rounds, seed, previous, sockets, split } = read(args);
+  const command = sockets ? `scripts/crash --herd ${sockets}` : `scripts/crash --rounds ${rounds} --seed ${seed}${previous ? ` --previous ${previous}` : ""}${split ? " --split" : ""}`;
   say(`• ${command}`);
   const builds = previous ? await buildOf(previous) : undefined;
   const figures = sockets
     ? await step(`a herd of ${sockets}`, () => herd({ sockets }))
-    : await step(`${rounds} rounds`, () => crash({ rounds, seed, builds, say: (line) => say(`  ${line}`) }));
+    : await step(`${rounds} rounds`, () => crash({ rounds, seed, builds, split, say: (line) => say(`  ${line}`) }));
   (sockets ? reportHerd : report)(figures);
   for (const fault of figures.faults) say(`✗ ${fault}`);
   if (figures.kept) say(`✗ again with: ${command}; the objects' storage is kept in ${figures.kept}`);

@@ -8,6 +8,8 @@ import { Room, dice } from "./load.mjs";
 import { startServers } from "./servers.mjs";
 
 const ROOMS = 4;
+/** How many viewers the rooms are told to expect where they are split: three shards, and nine with relays above them. */
+const EXPECTED = [20, 70];
 /** So many rounds happen to the same people in the same rooms. */
 const ROUNDS_OF_A_ROOM = 3;
 const BACK_MS = 60_000;
@@ -23,13 +25,13 @@ export const percentile = (values, p) => {
 class Failed extends Error {}
 
 /**
- * Plays `rounds` rounds with the dice of `seed`; `say` gets a line a round. Gives the figures; `faults` of it is empty
+ * Plays `rounds` rounds with the dice of `seed`, in rooms that are `split` into shards or not; `say` gets a line a round. Gives the figures; `faults` of it is empty
  * where everything held, and else the storage is kept in the folder `kept`, with what the last rooms' clients saw.
  */
-export async function crash({ rounds, seed, builds, say = () => {} }) {
+export async function crash({ rounds, seed, builds, split = false, say = () => {} }) {
   // The talk takes from dice of its own: how often it does depends on the machine.
   const [random, chance] = [dice(seed), dice(seed + 1)];
-  const servers = await startServers({ builds });
+  const servers = await startServers({ builds, vars: split ? { SHARD_SOCKETS: "10" } : {} });
   const figures = {
     rounds: 0, kills: Object.fromEntries(servers.names.map((name) => [name, 0])), acts: 0, acknowledged: 0, refusals: {},
     events: 0, resumed: 0, anew: 0, catchUps: 0, back: [], drained: [], faults: [],
@@ -39,7 +41,8 @@ export async function crash({ rounds, seed, builds, say = () => {} }) {
     for (let round = 0; round < rounds; round++) {
       if (round % ROUNDS_OF_A_ROOM === 0) {
         close(rooms, figures);
-        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance));
+        const expected = (n) => (split ? EXPECTED[n % EXPECTED.length] : 0);
+        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance, expected(n)));
         await Promise.all(rooms.map((room) => room.enter()));
       }
       const began = performance.now();
