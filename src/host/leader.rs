@@ -97,12 +97,12 @@ pub(super) struct Spread {
     pub(super) move_at: u64,
 }
 
-/// Where a shard stands, and whether it may stand further on, since a push was not answered.
-type Stands = (Option<u64>, bool);
+/// Where a shard stands, whether it may stand further on, since a push was not answered, and whether it is greeted.
+type Stands = (Option<u64>, bool, bool);
 
 impl Lane {
     fn stands(&self) -> Stands {
-        (self.cursor, self.failures > 0)
+        (self.cursor, self.failures > 0, self.greet)
     }
 }
 
@@ -184,7 +184,7 @@ impl Spread {
     }
 
     /// A push to a shard that stands at `cursor`; and from where it is.
-    fn body(&self, (cursor, doubted): Stands, last: u64, epoch: u64, shape: Shape, totals: &Totals) -> String {
+    fn body(&self, (cursor, doubted, greeted): Stands, last: u64, epoch: u64, shape: Shape, totals: &Totals) -> String {
         let writes: Vec<&str> = match cursor {
             Some(cursor) if self.reaches(cursor, last) => {
                 let after = self.shipped.iter().filter(|shipped| shipped.from >= cursor);
@@ -198,7 +198,7 @@ impl Spread {
             known.unwrap_or(last),
             known.is_some() && !doubted,
             json(&shape),
-            json(totals),
+            json(&greeted.then_some(totals)),
             writes.join(",")
         )
     }
@@ -325,7 +325,8 @@ impl Host {
             let Some(Pushed { at, crowd }) = answer else {
                 lane.not_before = now.saturating_add(backoff(RETRY, lane.failures));
                 lane.failures = lane.failures.saturating_add(1);
-                lane.greet |= lane.cursor.is_none_or(|cursor| cursor >= position.seq);
+                // What was to be told besides did not arrive either.
+                lane.greet = true;
                 continue;
             };
             lane.crowd = crowd;
