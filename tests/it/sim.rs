@@ -349,7 +349,7 @@ macro_rules! noticed {
     ($($name:ident: $mutant:ident as $($clause:literal)|+;)+) => {
         $(#[test]
         fn $name() {
-            let found = (0..120).find_map(|seed| run(seed, Mutant::$mutant).err());
+            let found = (0..300).find_map(|seed| run(seed, Mutant::$mutant).err());
             let found = found.unwrap_or_else(|| panic!("{:?} is not noticed", Mutant::$mutant));
             assert!([$($clause),+].iter().any(|clause| found.starts_with(clause)), "{:?}: {found}", Mutant::$mutant);
         })+
