@@ -21,6 +21,7 @@ function read(args) {
   for (const name of positionals) {
     if (!rows[name]) throw new Stop(`There is no row "${name}"; there are ${Object.keys(rows).join(", ")}.`);
   }
+  if (values.docs && positionals.length) throw new Stop("The documents are of all rows: --docs takes no names.");
   return { ...values, names: positionals.length ? positionals : Object.keys(rows) };
 }
 

@@ -7,13 +7,11 @@ import { table } from "./report.mjs";
 
 const [begin, end] = ["<!-- figures: written by ./scripts/bench --docs -->", "<!-- /figures -->"];
 
-const intro = (result) => `# Figures
+const intro = (result, svg) => `# Figures
 
 Written by \`./scripts/bench --docs\`${result.quick ? ", in its quick form: fewer and shorter rounds, smaller rooms" : ""} on ${result.at.slice(0, 10)}: ${result.machine}. Servers, load generator, PostgreSQL and Redis shared this machine; trust the ratios.
 
-![edge-chat beside its peers](bench.svg)
-
-`;
+${svg ? "![edge-chat beside its peers](bench.svg)\n\n" : ""}`;
 
 const method = `
 ## How it is measured
@@ -37,13 +35,13 @@ const method = `
 export async function document(result) {
   const svg = await plot(result.lines);
   if (svg) writeFileSync(join(root, "docs/bench.svg"), svg);
-  writeFileSync(join(root, "docs/bench.md"), `${intro(result)}${table(result.lines)}\n${method}`);
+  writeFileSync(join(root, "docs/bench.md"), `${intro(result, svg)}${table(result.lines)}\n${method}`);
   writeFileSync(join(root, "docs/bench.json"), `${JSON.stringify(result, null, 1)}\n`);
   const readme = join(root, "README.md");
   const text = readFileSync(readme, "utf8");
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error("README.md has no place for the figures.");
-  const aims = result.lines.filter((line) => line.aim?.of);
-  const short = `${begin}\n\n![edge-chat beside its peers](docs/bench.svg)\n\n${table(aims)}\n\nEvery line, and how it is measured: [docs/bench.md](docs/bench.md).\n\n`;
+  const aims = result.lines.filter((line) => line.failed || line.aim?.of);
+  const short = `${begin}\n\n${svg ? "![edge-chat beside its peers](docs/bench.svg)\n\n" : ""}${table(aims)}\n\nEvery line, and how it is measured: [docs/bench.md](docs/bench.md).\n\n`;
   writeFileSync(readme, text.slice(0, from) + short + text.slice(to));
 }

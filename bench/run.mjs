@@ -53,19 +53,20 @@ export async function alternate(bench, label, count, kinds, jobOf, shown, how = 
   for (let n = 0; n < count; n++) {
     const round = {};
     for (const kind of [...kinds.slice(n % kinds.length), ...kinds.slice(0, n % kinds.length)]) {
-      const target = await server(kind, how);
       const what = `  ${label} ${n + 1}/${count}, ${titles[kind]}:`;
+      let target;
       try {
+        target = await server(kind, how);
         const measured = await load(target, await jobOf(kind));
         round[kind] = measured;
         for (const each of measured) say(`${what} ${shown(each)}; ${cores(each)}`);
       } catch (error) {
         if (!(error instanceof Stop)) throw error;
-        const last = target.log?.().trim().split("\n").at(-1) ?? "";
-        say(`${what} ✗ void: ${error.message}${target.ended ? "; the server ended" : ""}${last && `; its log ends with: ${last.slice(0, 300)}`}`);
+        const last = target?.log?.().trim().split("\n").at(-1) ?? "";
+        say(`${what} ✗ void: ${error.message}${target?.ended ? "; the server ended" : ""}${last && `; its log ends with: ${last.slice(0, 300)}`}`);
         bench.void.push(`${label}, ${titles[kind]}: ${error.message}`);
       }
-      if (!target.ended) await settled(target);
+      if (target && !target.ended) await settled(target);
     }
     rounds.push(round);
   }

@@ -57,7 +57,6 @@ describe("a split room in trouble", () => {
       await sleep(400);
     }
     assert.ok(evicted.includes("Room") && evicted.includes("Shard"), `${evicted}`);
-    await sleep(2_000);
     assert.notEqual((await stats()).instance, instance, "the room was another one in the end");
     await allSaw(viewers, await done(), 20_000);
     for (const [n, one] of viewers.entries()) assert.deepEqual([one.seen.trouble, one.seen.moves], [[], 0], `viewer ${n} kept its socket`);
@@ -125,7 +124,7 @@ describe("a split room in trouble", () => {
     [back, fresh, again].forEach((socket) => socket.close());
   });
 
-  test("V5: who has seen more than a shard knows of waits for it, and a position that never was is answered by a list", async () => {
+  test("V5: a position that never was is answered by a list", async () => {
     const room = "video_ahead";
     const { join, viewers, done } = await talked(room, { people: 2 });
     const said = await done();

@@ -356,7 +356,7 @@ export class EdgeChat extends HTMLElement {
     }
     this.#drawModes();
     this.#notShown.hidden = model.notShown === 0;
-    this.#notShown.textContent = `${count(model.notShown, "message")} not shown, there are too many at once`;
+    this.#notShown.textContent = `${count(model.notShown, "message")} not shown: there were too many at once`;
     this.#typing.render(model);
     this.#drawJump();
   }

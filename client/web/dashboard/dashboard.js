@@ -109,8 +109,9 @@ async function watch(token) {
         seen = new Date();
         say(`as of ${seen.toLocaleTimeString("en-GB")}`);
       }
-    } catch {
-      say(seen ? `no answer; this is as of ${seen.toLocaleTimeString("en-GB")}` : "no answer", true);
+    } catch (error) {
+      const why = error instanceof TypeError ? "no answer" : error.message;
+      say(seen ? `${why}; this is as of ${seen.toLocaleTimeString("en-GB")}` : why, true);
     }
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, EVERY_MS - (performance.now() - began))));
   }

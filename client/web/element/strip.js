@@ -30,7 +30,9 @@ export class Strip {
   }
 
   /** A `state` event of the connection; `known`: it was there before. Returns whether a loss is over by it. */
-  show({ state, error, retry_in_ms, asked }, known) {
+  show({ state, error, retry_in_ms, asked, moving }, known) {
+    // Nothing is wrong.
+    if (moving) return false;
     clearInterval(this.#ticking);
     this.#text.setAttribute("aria-live", state === "ended" ? "polite" : "off");
     const until = Date.now() + (retry_in_ms ?? 0);

@@ -355,7 +355,7 @@ export class Connection extends Emitter {
     if ((goodbye?.code === "elsewhere" || code === ELSEWHERE) && (this.#moves += 1) <= MOST_MOVES) {
       // Nothing went wrong: another part of the room serves this viewer now.
       this.#tryAfter(asked ?? 0);
-      this.#setState("connecting");
+      this.#setState("connecting", { moving: true });
       return;
     }
     const base = { ...this.#reconnect, base_ms: asked ?? this.#reconnect.base_ms };
@@ -421,6 +421,6 @@ export class Connection extends Emitter {
 
   #setState(state, details = {}) {
     this.state = state;
-    this.emit("state", { state, error: null, retry_in_ms: null, asked: false, away_ms: null, ...details });
+    this.emit("state", { state, error: null, retry_in_ms: null, asked: false, away_ms: null, moving: false, ...details });
   }
 }

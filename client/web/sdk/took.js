@@ -8,6 +8,7 @@ const MOST = 32;
  * was measured goes with the next message. What a lost connection is to blame for is not measured.
  */
 export class Took {
+  /** By `client_id`: when it went out, and which of the two is not known yet. */
   #sent = new Map();
   #measured = {};
 
@@ -15,7 +16,7 @@ export class Took {
   sent(client_id, now) {
     // A repeat says nothing of how long the first took.
     if (this.#sent.has(client_id)) return;
-    this.#sent.set(client_id, now);
+    this.#sent.set(client_id, { at: now, open: new Set(["ack_ms", "shown_ms"]) });
     if (this.#sent.size > MOST) this.#sent.delete(this.#sent.keys().next().value);
   }
 
@@ -28,7 +29,6 @@ export class Took {
   /** It was seen among the events. */
   shown(client_id, now) {
     this.#note("shown_ms", client_id, now);
-    this.#sent.delete(client_id);
   }
 
   /** What was measured since this was asked last; undefined where that is nothing. */
@@ -44,7 +44,9 @@ export class Took {
   }
 
   #note(name, client_id, now) {
-    const at = this.#sent.get(client_id);
-    if (at !== undefined) this.#measured[name] = Math.max(0, Math.round(now - at));
+    const sent = this.#sent.get(client_id);
+    if (!sent?.open.delete(name)) return;
+    this.#measured[name] = Math.max(0, Math.round(now - sent.at));
+    if (sent.open.size === 0) this.#sent.delete(client_id);
   }
 }
