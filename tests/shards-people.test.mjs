@@ -23,7 +23,7 @@ const expect = (room, viewers) => rest("PATCH", `/rooms/${room}`, { as: ADMIN, b
 /** A room that is split for so many from its beginning; all of its settings. */
 async function split(room, viewers = 30, settings = {}) {
   const body = { room_id: room, name: "Split", type: "video", settings: { expect_viewers: viewers, ...settings } };
-  assert.equal((await rest("POST", "/rooms", { as: { sub: "owner", username: "Owner" }, body })).status, 201);
+  assert.equal((await rest("POST", "/rooms", { as: { sub: "owner", username: "Owner", roles: ["service"] }, body })).status, 201);
   assert.ok((await stats(room)).shards > 1);
 }
 

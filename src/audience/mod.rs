@@ -258,11 +258,14 @@ impl Audience {
         self.mentioned = mentioned;
     }
 
-    /// Those who are here with a role above member, at most so many.
+    /// Those who are here with a role above member, at most so many, the highest first.
     pub fn staff(&self, most: usize) -> Vec<(UserId, Role)> {
         let role = |present: &Present| present.sockets.iter().map(|id| self.role(*id)).max();
         let staff = self.users.iter().filter_map(|(user, present)| Some((user.clone(), role(present)?)));
-        staff.filter(|(_, role)| role.at_least(Role::Moderator)).take(most).collect()
+        let mut staff: Vec<_> = staff.filter(|(_, role)| role.at_least(Role::Moderator)).collect();
+        staff.sort_by_key(|(_, role)| std::cmp::Reverse(*role));
+        staff.truncate(most);
+        staff
     }
 
     /// All sockets, each with the key that decides which object of the room serves it; and whether that stands: who has

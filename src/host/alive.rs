@@ -22,6 +22,8 @@ pub(super) struct Reported {
     at: u64,
     /// Somebody came or went since then.
     changed: bool,
+    /// The room is split, and was said to be empty: of one nobody is kept, as of any large one.
+    split: bool,
 }
 
 #[derive(Serialize)]
@@ -90,7 +92,10 @@ impl Host {
 
     /// When PostgreSQL is told next who is here, where somebody came or went, ms.
     pub(super) fn report_due(&mut self) -> Option<u64> {
-        self.room.as_ref().filter(|_| self.following.is_none() && !self.spread.has_lanes())?;
+        self.room.as_ref().filter(|_| self.following.is_none())?;
+        if self.spread.has_lanes() {
+            return (!self.reported.split).then(|| self.now.saturating_add(GATHER));
+        }
         self.reported.changed |= self.audience.take_people_changed();
         let wait = if self.audience.online().0 == 0 { 0 } else { REPORT_EVERY };
         self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))
@@ -99,23 +104,22 @@ impl Host {
     /// Who is here, for PostgreSQL: after somebody came or went, and every minute while something happens in the room.
     /// The last to leave do not wait for the minute.
     pub(super) fn report(&mut self, effects: &mut Effects) {
-        if self.following.is_some() {
+        if self.room.is_none() || self.following.is_some() {
             return;
         }
         self.reported.changed |= self.audience.take_people_changed();
         let (online, _) = self.audience.online();
-        let is_time = online == 0 || self.reported.at + REPORT_EVERY <= self.now;
-        // Of a room that is split nobody is kept, as of any large one.
-        if self.room.is_none()
-            || self.following.is_some()
-            || self.spread.has_lanes()
-            || !is_time
-            || (online == 0 && !self.reported.changed)
-        {
+        let split = self.spread.has_lanes();
+        let is_time = match split {
+            true => !self.reported.split,
+            false if online == 0 => self.reported.changed,
+            false => self.reported.at + REPORT_EVERY <= self.now,
+        };
+        if !is_time {
             return;
         }
-        self.reported = Reported { at: self.now, changed: false };
-        let here = self.audience.here().filter(|_| online <= MOST_REPORTED);
+        self.reported = Reported { at: self.now, changed: false, split };
+        let here = self.audience.here().filter(|_| online <= MOST_REPORTED && !split);
         effects.presence = Some(sinks::presence(self.id.as_str(), self.now, here));
     }
 }

@@ -15,8 +15,9 @@ use crate::user::{Blocks, hash};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Commands that wait for the room at most, and how many go up at once, with how many bytes of text.
+/// Commands that wait for the room at most, of all and of one socket, and how many go up at once, with how many bytes of text.
 const MOST_WAITING: usize = 2_000;
+const MOST_OF_ONE: usize = 32;
 const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: usize = 128 << 10;
 /// How often the room is told who is here, where it is not asked, ms.
@@ -62,6 +63,8 @@ pub(super) struct Following {
     counted_at: u64,
     moving: bool,
     move_at: u64,
+    /// Who is here is to be counted anew.
+    recount: bool,
 }
 
 impl Following {
@@ -105,6 +108,7 @@ impl Host {
             counted_at: at.now,
             moving: false,
             move_at: 0,
+            recount: true,
         });
         host.audience.set_total(Some((0, 0)));
         host.count_crowd();
@@ -128,8 +132,10 @@ impl Host {
     /// Whether this shard has not come as far as a viewer has.
     pub(super) fn is_before(&self, from: Option<Position>) -> bool {
         let own = self.room.as_ref().map(Room::position);
+        // An epoch is a time: nobody has seen one that is to come.
         self.following.is_some()
             && from
+                .filter(|from| from.epoch <= self.now)
                 .zip(own)
                 .is_some_and(|(from, own)| from.epoch > own.epoch || (from.epoch == own.epoch && from.seq > own.seq))
     }
@@ -183,6 +189,7 @@ impl Host {
         self.reshaped(shape, Some(totals));
         self.audience.stats_changed();
         self.review(&mut effects);
+        self.roles_changed();
         self.show(missed, &mut effects);
         self.say_position(&mut effects);
         Ok(self.finish(effects))
@@ -357,28 +364,52 @@ impl Host {
     /// `overloaded` where too many wait.
     pub(super) fn hand_up(&mut self, socket: SocketId, id: Option<FrameId>, ask: Ask) -> Result<(), ChatError> {
         let identity = self.audience.attachment(socket).and_then(|attachment| attachment.identity.clone());
+        if identity.is_none() {
+            let message = "Sign in to do this; without a token one can only read.";
+            return Err(ChatError::new(ErrorCode::TokenRequired, message));
+        }
+        let Some(following) = &self.following else { return Ok(()) };
+        let own = following.queue.iter().filter(|waiting| waiting.socket == socket).count();
+        if following.queue.len() >= MOST_WAITING || own >= MOST_OF_ONE {
+            let message = "More is said in this room than it can take; try again in a moment.";
+            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));
+        }
         let mut present = Vec::new();
         let mut bytes = 200;
+        if let Ask::Edit { content, .. } = &ask {
+            bytes += content.len();
+        }
         if let Ask::Send(body) = &ask {
-            bytes += body.content.len();
+            bytes += body.content.len() + body.metadata.as_ref().map_or(0, |metadata| metadata.to_string().len());
             present.extend(body.mentions.iter().take(20).filter_map(|id| self.audience.by_id(id)));
             present.extend(content::mention_names(&body.content).iter().flat_map(|name| self.audience.by_name(name)));
         }
         let Some(following) = &mut self.following else { return Ok(()) };
-        if following.queue.len() >= MOST_WAITING {
-            let message = "More is said in this room than it can take; try again in a moment.";
-            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));
-        }
         let caller = Caller { identity, ..Caller::default() };
         let command = Command { call: RoomCall { v: VERSION, caller, ask }, present };
         following.queue.push_back(Waiting { socket, id, command, bytes });
         Ok(())
     }
 
+    /// What a socket wanted that is closed against its will does not go up any more.
+    pub(super) fn drop_queued(&mut self, socket: SocketId) {
+        if let Some(following) = &mut self.following {
+            following.queue.retain(|waiting| waiting.socket != socket);
+        }
+    }
+
+    /// Roles may have changed, though nobody came or went.
+    pub(super) fn roles_changed(&mut self) {
+        if let Some(following) = &mut self.following {
+            following.recount = true;
+        }
+    }
+
     /// Who is here, for the room.
     fn count_crowd(&mut self) {
         let people = self.audience.take_people_changed();
         let Some(following) = &mut self.following else { return };
+        let people = std::mem::take(&mut following.recount) || people;
         let (users, guests) = self.audience.here_count();
         let crowd = &mut following.crowd;
         (crowd.guests, crowd.sockets) = (guests, self.audience.socket_count());
@@ -476,6 +507,6 @@ impl Host {
             Some(following) => following.moving.then_some(following.move_at),
             None => self.spread.moving.then_some(self.spread.move_at),
         };
-        moving.into_iter().chain(self.tells_at()).min()
+        moving.map(|at| at.max(self.now + 1)).into_iter().chain(self.tells_at()).min()
     }
 }

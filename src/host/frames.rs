@@ -193,7 +193,9 @@ impl Host {
             Ok(Done::Later(ask)) => self.ask_user(socket, id, ask, effects),
             Ok(Done::Up(ask)) => {
                 if let Err(error) = self.hand_up(socket, id.clone(), ask) {
+                    self.refuse(error.code);
                     self.send(socket, refusal(id.as_ref(), &error), effects);
+                    self.count_refusal(socket, &error, effects);
                 }
             }
             Ok(Done::Silence | Done::Closed) => {}
@@ -211,7 +213,11 @@ impl Host {
     pub(super) fn count_refusal(&mut self, socket: SocketId, error: &ChatError, effects: &mut Effects) {
         let limited = matches!(
             error.code,
-            ErrorCode::RateLimited | ErrorCode::SlowMode | ErrorCode::ContentRejected | ErrorCode::RoomMode
+            ErrorCode::RateLimited
+                | ErrorCode::SlowMode
+                | ErrorCode::ContentRejected
+                | ErrorCode::RoomMode
+                | ErrorCode::Overloaded
         );
         if limited && self.audience.refused(socket, self.now) {
             let message = "You go on although you are told to wait; come back later.";
@@ -278,6 +284,9 @@ impl Host {
                 return Ok(data(&serde_json::Map::new()));
             }
             _ => {}
+        }
+        if let (true, ClientEvent::SendMessage(body)) = (self.following.is_some(), &event) {
+            self.counted.took(body.took);
         }
         let event = match self.following.is_some() {
             true => match for_the_room(event) {
@@ -403,6 +412,7 @@ impl Host {
         let reply = Refreshed { expires_at: rfc3339(newer.exp_ms), role, roles: Rc::from([role]) };
         effects.entered.push(newer.user_id.clone());
         self.audience.refresh(socket, newer, role);
+        self.roles_changed();
         self.attach(socket, effects);
         Ok(data(&reply))
     }

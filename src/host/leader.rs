@@ -24,6 +24,8 @@ const TOTALS_EVERY: u64 = 2_000;
 /// The waits after a shard did not answer, and after one stood nowhere, ms.
 const RETRY: (u64, u64) = (100, 5_000);
 const GREET: (u64, u64) = (500, 10_000);
+/// How long a shard that begins is given to take the answer in, ms.
+const AFTER_BEGIN: u64 = 50;
 /// Where a shard is behind and the object dies, it wakes again after so many ms.
 const LOST: u64 = 10_000;
 /// Writes that are kept for shards which are behind, bytes; who is further behind begins anew.
@@ -56,7 +58,9 @@ struct Lane {
     sent_at: u64,
     not_before: u64,
     failures: u32,
+    /// Who is there, once it has said so in this object's life.
     crowd: Crowd,
+    heard: bool,
 }
 
 #[derive(Debug)]
@@ -73,6 +77,9 @@ struct Kept {
     shards: u32,
     /// So many may still hold sockets.
     lanes: u32,
+    /// Since when, ms.
+    #[serde(default)]
+    changed_at: u64,
 }
 
 /// What the leader knows of its shards.
@@ -82,7 +89,6 @@ pub(super) struct Spread {
     lanes: Vec<Lane>,
     shipped: VecDeque<Shipped>,
     bytes: usize,
-    changed_at: u64,
     /// Who is online in the whole room; as shards were told last, and when, ms.
     totals: Totals,
     told: Totals,
@@ -111,12 +117,13 @@ fn backoff((first, most): (u64, u64), failures: u32) -> u64 {
 }
 
 impl Spread {
-    /// What the storage says; every shard is greeted, since nobody knows where it stands.
-    pub(super) fn load(text: Option<&str>, now: u64) -> Self {
+    /// What the storage says. Every shard is greeted: most stand at `seq`, where the log ended when it was loaded, but a
+    /// room that died may have told less.
+    pub(super) fn load(text: Option<&str>, seq: u64) -> Self {
         let kept: Kept = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let lane = || Lane { greet: true, ..Lane::default() };
+        let lane = || Lane { cursor: Some(seq), failures: 1, greet: true, ..Lane::default() };
         let lanes = (0..kept.lanes.min(MOST_SHARDS)).map(|_| lane()).collect();
-        Self { kept, lanes, changed_at: now, moving: kept.shards > 0, ..Self::default() }
+        Self { kept, lanes, moving: kept.shards > 0, ..Self::default() }
     }
 
     pub(super) fn is_split(&self) -> bool {
@@ -209,7 +216,7 @@ impl Spread {
 
     /// When the object has to wake even after it died: some shard has not got everything.
     pub(super) fn alarm(&self, last: u64, now: u64) -> Option<u64> {
-        let shrinks = self.shrinks.then(|| self.changed_at.saturating_add(SETTLED).max(now.saturating_add(LOST)));
+        let shrinks = self.shrinks.then(|| self.kept.changed_at.saturating_add(SETTLED).max(now.saturating_add(LOST)));
         self.is_behind(last).then(|| now.saturating_add(LOST)).into_iter().chain(shrinks).min()
     }
 }
@@ -329,7 +336,7 @@ impl Host {
                 lane.greet = true;
                 continue;
             };
-            lane.crowd = crowd;
+            (lane.crowd, lane.heard) = (crowd, true);
             let begun = lane.cursor.filter(|_| lane.begun);
             let stands = at.filter(|(epoch, seq)| *epoch == position.epoch && *seq <= position.seq).map(|(_, seq)| seq);
             lane.cursor = stands.max(begun);
@@ -363,6 +370,8 @@ impl Host {
             (&begin, usize::try_from(shard).ok().and_then(|n| self.spread.lanes.get_mut(n)))
         {
             (lane.cursor, lane.begun, lane.failures) = (Some(begin.seq), true, 0);
+            // The answer has to arrive ahead of what comes next.
+            lane.not_before = self.now.saturating_add(AFTER_BEGIN);
         }
         (begin, self.finish(effects))
     }
@@ -373,7 +382,7 @@ impl Host {
         self.spread.know(up.shard.saturating_add(1).max(up.shape.shards));
         let known = usize::try_from(up.shard).ok().and_then(|n| self.spread.lanes.get_mut(n));
         if let Some(lane) = known {
-            lane.crowd = up.crowd;
+            (lane.crowd, lane.heard) = (up.crowd, true);
             // Somebody is there, and it is not known where the shard stands.
             lane.greet |= lane.cursor.is_none() && !lane.in_flight && lane.crowd.sockets > 0;
             self.crowds_changed();
@@ -392,6 +401,8 @@ impl Host {
             effects.absorb(later);
             answers.push(answer);
             if effects.broken {
+                // Nothing is written, so nothing that came before is acknowledged either.
+                answers.clear();
                 break;
             }
         }
@@ -448,11 +459,12 @@ impl Host {
         let viewers = self.audience.socket_count() + self.spread.sockets();
         let now = self.spread.kept.shards;
         let holds = usize::try_from(now.max(1)).unwrap_or(1).saturating_mul(each);
-        let settled = self.spread.changed_at.saturating_add(SETTLED) <= self.now;
+        let settled = self.spread.kept.changed_at.saturating_add(SETTLED) <= self.now
+            && self.spread.lanes.iter().all(|lane| lane.heard);
         let more = wanted(expected, each).max(if viewers > holds { wanted(viewers, each) } else { 0 });
         let less = wanted(expected.max(viewers.saturating_mul(2)), each);
         let shards = if !alive {
-            now
+            0
         } else if more > now {
             more
         } else if less < now && settled {
@@ -464,14 +476,16 @@ impl Host {
         let mut kept = Kept { shards, ..self.spread.kept };
         if shards != now {
             kept.version += 1;
-            self.spread.changed_at = self.now;
+            kept.changed_at = self.now;
             self.spread.moving = true;
         }
         while self.spread.lanes.len() < usize::try_from(shards).unwrap_or(0) {
             // A shard that was there before may still be: it is asked.
             self.spread.lanes.push(Lane::default());
         }
-        let idle = |lane: &Lane| !lane.in_flight && !lane.greet && lane.crowd.sockets == 0;
+        let last = room.position().seq;
+        let told = |lane: &Lane| !lane.in_flight && !lane.greet && lane.cursor.is_none_or(|cursor| cursor >= last);
+        let idle = |lane: &Lane| told(lane) && lane.heard && lane.crowd.sockets == 0;
         while self.spread.lanes.len() > usize::try_from(shards).unwrap_or(0) && shards == now {
             if !self.spread.lanes.last().is_some_and(idle) {
                 break;
@@ -496,7 +510,7 @@ impl Host {
     /// The object's storage, at a wake.
     pub(super) fn load_spread(&mut self, at: &Moment<'_>) -> crate::room::Read<()> {
         let text = at.log.value(KEY_SHARDS)?;
-        self.spread = Spread::load(text.as_deref(), self.now);
+        self.spread = Spread::load(text.as_deref(), self.mark().map_or(0, |at| at.seq));
         self.recount();
         Ok(())
     }

@@ -388,8 +388,10 @@ impl Host {
         if effects.broken {
             effects.write = Write::default();
         }
-        if let Some(room) = &mut self.room {
+        if self.room.is_some() || self.following.is_some() {
             effects.write.state.append(&mut self.state);
+        }
+        if let Some(room) = &mut self.room {
             room.follow(&effects.write, self.now);
             self.spread.ship(&effects.write);
         }
@@ -523,6 +525,7 @@ impl Host {
     /// Says why, and closes.
     fn close(&mut self, socket: SocketId, error: &ChatError, retry: bool, after_ms: u64, effects: &mut Effects) {
         part(socket, error, retry, after_ms, effects);
+        self.drop_queued(socket);
         self.audience.closed(socket, self.now);
     }
 

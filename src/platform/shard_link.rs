@@ -16,7 +16,7 @@ use worker::Env;
 
 /// ms; a relay answers for its shards in time.
 const WITHIN: u64 = 5_000;
-const BELOW_RELAY: u64 = 4_000;
+const BELOW_RELAY: u64 = 1_000;
 const MEMBERS_WITHIN: u64 = 2_000;
 
 const SHARD: &str = "SHARD";

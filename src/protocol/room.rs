@@ -101,7 +101,7 @@ pub struct RoomSettings {
     pub history_limit: Option<u32>,
     /// Messages a second above which viewers of a large room get a sample of them: 1–10,000; null: they get all.
     pub sample_above: Option<u32>,
-    /// So many viewers are expected: the room is split for them ahead of time; 1–1,000,000.
+    /// So many viewers are expected: the room is split for them ahead of time; 1–1,000,000, set by services and admins.
     pub expect_viewers: Option<u32>,
 }
 

@@ -118,8 +118,8 @@ pub struct Push {
     pub from: u64,
     /// The last event of `writes`; `from` where there are none.
     pub to: u64,
-    /// Whether the shard itself said that it stands at `from`: one that has slept since then has shown its viewers
-    /// everything up to there.
+    /// Whether the shard's viewers were shown nothing beyond `from`, as far as it said: one that has slept since then goes
+    /// on there.
     pub acked: bool,
     /// How the room is split.
     pub shape: Shape,

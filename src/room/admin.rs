@@ -48,6 +48,7 @@ pub fn check_create(
     let mut info = new_info(check_name(&body.name)?, kind, Some(who.user_id.clone()), now);
     if let Some(patch) = &body.settings {
         info.settings = merge_settings(&info.settings, patch)?.0;
+        expects(&info.settings, None, back_end)?;
     }
     let mut roles = BTreeMap::new();
     match (kind, &body.members) {
@@ -73,6 +74,15 @@ pub fn check_create(
         (_, None) => {}
     }
     Ok((info, roles))
+}
+
+/// That viewers are expected costs the deployment objects, so only who runs it says so.
+fn expects(settings: &RoomSettings, before: Option<u32>, back_end: bool) -> Result<(), ChatError> {
+    if back_end || settings.expect_viewers.is_none() || settings.expect_viewers == before {
+        return Ok(());
+    }
+    let message = "Only services and admins say how many viewers are expected.";
+    Err(ChatError::new(ErrorCode::Forbidden, message).field("settings.expect_viewers"))
 }
 
 fn two_members() -> ChatError {
@@ -101,6 +111,8 @@ impl Room {
         }
         if let Some(settings) = &patch.settings {
             let (settings, names) = merge_settings(&info.settings, settings)?;
+            let back_end = matches!(sender.role, Role::Service | Role::Admin);
+            expects(&settings, info.settings.expect_viewers, back_end)?;
             if info.kind == RoomType::Direct && settings.visibility != Visibility::Private {
                 let message = "A direct room is always private.";
                 let error = ChatError::new(ErrorCode::InvalidSettings, message).field("settings.visibility");

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 const KEPT: usize = 500;
 /// So much of them is given at once, bytes of their JSON.
 const MOST_BYTES: usize = 1 << 20;
-/// Rows that are looked at for them.
-const ROWS: u32 = 500;
+/// Rows that are read at once for them: those of a hot room hold many events.
+const ROWS: (u32, u32) = (8, 128);
 
 #[derive(Debug, Default)]
 struct Tables {
@@ -47,13 +47,20 @@ impl Tail {
     /// The log cannot be read.
     pub fn of(log: &dyn Log) -> Read<Self> {
         let (mut rows, mut events, mut bytes) = (Vec::new(), 0, 0);
-        for row in log.rows_before(u64::MAX, ROWS)? {
-            events += row.events.len();
-            bytes += row.events_json().map_or(0, |json| json.len());
-            if !rows.is_empty() && (events > KEPT || bytes > MOST_BYTES) {
-                break;
+        let (mut before, (mut limit, most)) = (u64::MAX, ROWS);
+        'read: loop {
+            let batch = log.rows_before(before, limit)?;
+            let Some(oldest) = batch.last() else { break };
+            before = oldest.first();
+            for row in batch {
+                events += row.events.len();
+                bytes += row.events_json().map_or(0, |json| json.len());
+                if !rows.is_empty() && (events > KEPT || bytes > MOST_BYTES) {
+                    break 'read;
+                }
+                rows.push(row);
             }
-            rows.push(row);
+            limit = limit.saturating_mul(2).min(most);
         }
         rows.reverse();
         let first = rows.first().map_or(0, Row::first);
@@ -102,7 +109,10 @@ impl Replica {
                 held.into_iter().for_each(|held| held.clone_from(event));
             }
         }
-        for (key, value) in &write.state {
+        // Of what was said before the rows that are kept nothing is shown.
+        let oldest = reaction_key(tables.rows.first_key_value().map_or(0, |(_, row)| row.first()));
+        let is_kept = |key: &str| is_shipped(key) && !(key.starts_with("react:") && key < oldest.as_str());
+        for (key, value) in write.state.iter().filter(|(key, _)| is_kept(key)) {
             match value {
                 Some(value) => tables.state.insert(key.clone(), value.clone()),
                 None => tables.state.remove(key),

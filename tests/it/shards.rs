@@ -3,9 +3,9 @@
 use crate::split::Split;
 use crate::world::{ROOM, World};
 use edge_chat::metrics::Metrics;
-use edge_chat::protocol::LogEvent;
 use edge_chat::protocol::call::{Ask, RoomCall, SendBody, VERSION};
 use edge_chat::protocol::shard::{Command, Crowd, Shape, Up};
+use edge_chat::protocol::{ErrorCode, LogEvent};
 use edge_chat::room::Log;
 use edge_chat::user::hash;
 use serde_json::value::RawValue;
@@ -137,7 +137,11 @@ fn v4_a_room_that_slept_finds_its_shards_where_they_stand() {
     }
     all_seen(&mut it);
     let again: u32 = it.shards.values().map(|shard| shard.begins).sum();
-    assert!(again - begins <= 10 * it.shards.len() as u32, "only who missed something begins anew");
+    assert!(
+        again - begins <= 10 * it.shards.len() as u32,
+        "only who missed something begins anew: {begins} {again} {}",
+        it.shards.len()
+    );
 }
 
 #[test]
@@ -346,4 +350,55 @@ fn q1_a_split_room_in_which_nothing_happens_lets_its_objects_sleep() {
     for (n, shard) in &it.shards {
         assert_eq!(shard.soon, None, "shard {n} has no timer");
     }
+}
+
+#[test]
+fn q1_a_room_that_sleeps_between_its_alarms_is_put_together_again_when_the_show_is_over() {
+    let mut it = split(40);
+    for tab in std::mem::take(&mut it.tabs) {
+        let Some(n) = tab.shard else { continue };
+        it.step(n, |host, at| ((), host.closed(at, tab.socket)));
+        it.shards.get_mut(&n).unwrap().wires.remove(&tab.socket);
+    }
+    for _ in 0..60 {
+        it.advance(5_000);
+        it.room.evict_unless_busy();
+    }
+    assert_eq!(it.shape().shards, 0);
+    it.advance(60_000);
+    assert!(it.room.alarm.is_none_or(|at| at > it.room.now + 600_000), "{:?} at {}", it.room.alarm, it.room.now);
+}
+
+#[test]
+fn one_who_floods_a_shard_keeps_nobody_else_waiting_and_is_closed() {
+    let mut it = split(40);
+    let (shard, socket) = (it.tabs[0].shard.unwrap(), it.tabs[0].socket);
+    for n in 0..80 {
+        let text = json!({"id": n, "event": "send_message", "data": {"content": format!("flood {n}")}}).to_string();
+        it.step(shard, |host, at| ((), host.frame(at, socket, &text)));
+    }
+    let wire = &it.shards[&shard].wires[&socket];
+    assert_eq!(wire.closed.as_ref().unwrap().0, 4429);
+    assert!(wire.frames.iter().any(|frame| frame.contains("overloaded")));
+    it.shards.get_mut(&shard).unwrap().wires.get_mut(&socket).unwrap().frames.clear();
+    it.tabs.remove(0);
+    it.advance(1_000);
+    assert!(!it.room.log.holds("flood 0"), "what waited goes with who was closed");
+    let other = it.tabs.iter().position(|tab| tab.shard == Some(shard)).unwrap();
+    say(&mut it, other, "in peace");
+    let guest = it.join("");
+    let refused = it.ask(guest, "send_message", json!({"content": "x"})).unwrap_err();
+    assert_eq!(refused["code"], "token_required");
+}
+
+#[test]
+fn only_who_runs_the_service_says_how_many_are_expected() {
+    let mut it = small();
+    it.join("ada");
+    let patch = |it: &mut Split, user: &str, viewers: Value| {
+        it.room.call(user, Ask::Patch(serde_json::from_value(patch_body(&viewers)).unwrap()))
+    };
+    assert_eq!(patch(&mut it, "mod", json!(1_000_000)).unwrap_err().code, ErrorCode::Forbidden);
+    patch(&mut it, "svc", json!(30)).unwrap();
+    assert_eq!(it.shape().shards, 4);
 }

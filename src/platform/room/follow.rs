@@ -31,6 +31,13 @@ impl Inner {
         if self.with_host(|host, _| host.needs_begin())? { self.begin().await } else { Ok(()) }
     }
 
+    /// The same for who was sent here by a shape that this shard may not know yet.
+    pub(super) async fn begins_by(self: &Rc<Self>, shape: u64) -> Result<(), ChatError> {
+        self.begins().await?;
+        let is_shard = parse_shard(&self.name()).is_some();
+        if is_shard && self.with_host(|host, _| host.shape().version < shape)? { self.begin().await } else { Ok(()) }
+    }
+
     /// The same for this frame, whose sender may have seen more of the log than this shard.
     pub(super) async fn begins_for(self: &Rc<Self>, parsed: &Result<ClientFrame, ChatError>) -> Result<(), ChatError> {
         self.begins().await?;

@@ -33,7 +33,7 @@ impl Inner {
     async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Answer<Response>, ChatError> {
         let caller = caller(req)?;
         self.remember().await?;
-        self.begins().await?;
+        self.begins_by(caller.shape).await?;
         if let Err(shape) = self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape))? {
             return Ok(Answer::Elsewhere(shape));
         }
