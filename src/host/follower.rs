@@ -31,6 +31,8 @@ const MOVE_PART: usize = 20;
 const MOVE_LEAST: usize = 10;
 /// Users with a role above member of whom the room is told.
 const MOST_STAFF: usize = 100;
+/// How many events a viewer can have seen more than a shard; a position beyond that never was.
+const MOST_AHEAD: u64 = 1_000;
 /// How much of what it missed a shard shows; beyond it viewers catch up themselves.
 const MOST_MISSED: u32 = 500;
 
@@ -132,12 +134,12 @@ impl Host {
     /// Whether this shard has not come as far as a viewer has.
     pub(super) fn is_before(&self, from: Option<Position>) -> bool {
         let own = self.room.as_ref().map(Room::position);
-        // An epoch is a time: nobody has seen one that is to come.
+        // An epoch is a time: nobody has seen one that is to come; nor so much more than a shard that lags by moments.
+        let ahead = |from: u64, own: u64| from > own && from - own <= MOST_AHEAD;
         self.following.is_some()
-            && from
-                .filter(|from| from.epoch <= self.now)
-                .zip(own)
-                .is_some_and(|(from, own)| from.epoch > own.epoch || (from.epoch == own.epoch && from.seq > own.seq))
+            && from.filter(|from| from.epoch <= self.now).zip(own).is_some_and(|(from, own)| {
+                from.epoch > own.epoch || (from.epoch == own.epoch && ahead(from.seq, own.seq))
+            })
     }
 
     /// Whether the log's end that the room gave is newer than what this shard has.
