@@ -290,7 +290,6 @@ impl Host {
     /// The next that goes up, if nothing is on its way; then [`Host::came_down`].
     pub fn next_up(&mut self, at: &Moment<'_>) -> Option<Up> {
         self.begin(at);
-        self.count_crowd();
         if !self.has_up() {
             return None;
         }
@@ -408,7 +407,10 @@ impl Host {
     }
 
     /// Who is here, for the room.
-    fn count_crowd(&mut self) {
+    pub(super) fn count_crowd(&mut self) {
+        if self.following.is_none() {
+            return;
+        }
         let people = self.audience.take_people_changed();
         let Some(following) = &mut self.following else { return };
         let people = std::mem::take(&mut following.recount) || people;

@@ -427,6 +427,7 @@ impl Host {
         let stats = self.audience.stats_due().filter(|_| !self.fanout.holds(self.now));
         let next = self.fanout.next(&self.audience, self.now);
         let soon = self.audience.next_soon().into_iter().chain(stats).chain(next).chain(self.unheard.due);
+        self.count_crowd();
         let (now, parts) = (self.now, self.leads_soon());
         effects.push = parts.is_some_and(|due| due <= now);
         effects.up = self.has_up();
