@@ -1,4 +1,5 @@
 // The servers to measure, started when a row asks for one and again where one has ended.
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -102,6 +103,24 @@ export async function server(kind, { fresh, ...how } = {}) {
   if (!fresh) running[key] = server;
   return server;
 }
+
+/** Makes a room, so that guests find it. */
+export async function create({ url }, name) {
+  const headers = { authorization: `Bearer ${await token("sender", ["service"])}`, "content-type": "application/json" };
+  const answer = await fetch(`${url}/api/rooms`, { method: "POST", headers, body: JSON.stringify({ room_id: name, name, type: "video" }) });
+  if (!answer.ok) throw new Stop(`The room is not made: ${answer.status}.`);
+}
+
+/** Starts anew: what earlier rows opened, and their objects' files, count against this process's descriptors no more. */
+export async function renew() {
+  for (const [name, server] of Object.entries(running)) {
+    delete running[name];
+    await server.stop();
+  }
+}
+
+/** Open files that a process may have here; a socket takes two of workerd, an object that was woken three. */
+export const files = Number(execFileSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" })) || 1_024;
 
 /** Hundredths of a second that a process has used; none where it is gone. */
 const ticks = (pid) => {

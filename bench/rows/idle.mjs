@@ -1,8 +1,8 @@
 // Sockets on which nothing is said: memory of a process of their own, beside the bare object's.
-import { Stop, say } from "../../scripts/lib/process.mjs";
+import { say } from "../../scripts/lib/process.mjs";
 import { alone, compared } from "../report.mjs";
 import { load, room } from "../run.mjs";
-import { server, token, viewers } from "../servers.mjs";
+import { create, server, viewers } from "../servers.mjs";
 
 export async function idle(bench) {
   const { quick } = bench;
@@ -39,8 +39,3 @@ export async function idle(bench) {
 }
 
 /** Guests never make a room. */
-async function create({ url }, name) {
-  const headers = { authorization: `Bearer ${await token("sender", ["service"])}`, "content-type": "application/json" };
-  const answer = await fetch(`${url}/api/rooms`, { method: "POST", headers, body: JSON.stringify({ room_id: name, name, type: "video" }) });
-  if (!answer.ok) throw new Stop(`The room is not made: ${answer.status}.`);
-}

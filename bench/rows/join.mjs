@@ -1,11 +1,12 @@
 // Everybody is cut off and comes back with a token and a position, having missed 50 messages.
 import { beside, ours } from "../report.mjs";
 import { alternate, ms, perSecond, room } from "../run.mjs";
-import { token, viewers } from "../servers.mjs";
+import { files, renew, token, viewers } from "../servers.mjs";
 
 export async function join(bench) {
   const { quick } = bench;
-  const count = quick ? 3_000 : 10_000;
+  await renew();
+  const count = Math.min(quick ? 2_000 : 10_000, Math.floor((files - 2_000) / 5_000) * 1_000);
   const job = async (kind) => ({
     job: "join",
     room: room(kind === "bare" ? "broadcast" : "video_"),

@@ -111,7 +111,7 @@ impl Room {
         }
         if let Some(settings) = &patch.settings {
             let (settings, names) = merge_settings(&info.settings, settings)?;
-            let back_end = matches!(sender.role, Role::Service | Role::Admin);
+            let back_end = sender.identity.is_some_and(Identity::makes_rooms_freely);
             expects(&settings, info.settings.expect_viewers, back_end)?;
             if info.kind == RoomType::Direct && settings.visibility != Visibility::Private {
                 let message = "A direct room is always private.";

@@ -401,4 +401,8 @@ fn only_who_runs_the_service_says_how_many_are_expected() {
     assert_eq!(patch(&mut it, "mod", json!(1_000_000)).unwrap_err().code, ErrorCode::Forbidden);
     patch(&mut it, "svc", json!(30)).unwrap();
     assert_eq!(it.shape().shards, 4);
+    // Also where it owns the room, which is a role of its own.
+    let mut it = small();
+    it.join("svc");
+    patch(&mut it, "svc", json!(30)).unwrap();
 }
