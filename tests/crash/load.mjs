@@ -71,7 +71,7 @@ export class Room {
 
   #add(user, client, more = {}) {
     const name = `${user ?? "a guest"} in ${this.id}`;
-    this.clients.push(Object.assign(client, { user, name, ...more }));
+    this.clients.push(Object.assign(client, { user, name, gathers: this.expected > 0, ...more }));
   }
 
   /** Everybody who may begins to talk. */
