@@ -1,5 +1,6 @@
 //! Rooms that are split: they grow and shrink, shards die and sleep, and every tab sees every event once, in order.
 
+use crate::memory::Flaw;
 use crate::split::Split;
 use crate::world::{ROOM, World};
 use edge_chat::metrics::Metrics;
@@ -405,4 +406,30 @@ fn only_who_runs_the_service_says_how_many_are_expected() {
     let mut it = small();
     it.join("svc");
     patch(&mut it, "svc", json!(30)).unwrap();
+}
+
+#[test]
+fn v2_where_a_command_of_a_batch_breaks_the_room_none_is_acknowledged() {
+    let mut w = World::new();
+    let (bob, moderator) = (w.join("bob"), w.join("mod"));
+    let terms = json!({"blocked": ["hush"], "allowed": [], "action": "hold"});
+    w.ask(moderator, "set_terms", terms).unwrap();
+    for text in ["hush one", "hush two"] {
+        assert_eq!(w.say(bob, text)["held"], true);
+    }
+    let send = || Ask::Send(SendBody { content: "lost".into(), ..SendBody::default() });
+    let ban = serde_json::from_value(json!({"ask": "act", "with": {"event": "ban_user", "data": {"user_id": "bob"}}}));
+    let asks = [("ada", send()), ("mod", ban.unwrap()), ("ada", send())];
+    let command = |(user, ask): (&str, Ask)| Command {
+        call: RoomCall { v: VERSION, caller: w.caller(user), ask },
+        present: vec![],
+    };
+    let commands = asks.into_iter().map(command).collect();
+    // The first of what waits is taken, the second cannot be read.
+    w.log.flaw.set(Flaw::SecondRow);
+    let (crowd, metrics, shape) = (Crowd::default(), Metrics::default(), Shape::default());
+    let up = Up { v: VERSION, shard: 0, shape, crowd, commands, metrics };
+    let (down, effects) = w.compute(|host, at| host.up(at, up));
+    assert!(effects.broken && effects.write.is_empty() && effects.out.is_empty());
+    assert!(down.answers.is_empty(), "{:?}", down.answers);
 }
