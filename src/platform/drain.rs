@@ -7,11 +7,11 @@ use super::drain_link::within;
 use super::log;
 use super::postgres::{connect, one};
 use super::presence::Reports;
-use super::room::answered;
+use super::room::{answered, number_in};
 use super::util::{entropy, now};
 use crate::metrics::{Report, Totals};
 use crate::protocol::call::{
-    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
+    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
 };
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{APPLY, Applied, Halving, Next, Sink, history, read_applied};
@@ -242,16 +242,30 @@ impl Inner {
         Ok(())
     }
 
-    async fn room(self: &Rc<Self>, id: &str) -> std::result::Result<Option<Remembered>, ChatError> {
-        // Should this arrive late, the room may have begun anew: its epoch is later than this.
-        let asked_at = i64::try_from(now()).unwrap_or(i64::MAX);
+    async fn epoch(self: &Rc<Self>, id: &str) -> std::result::Result<Option<u64>, ChatError> {
         let read = async {
             let client = self.client(LOOK_UP_WITHIN).await?;
-            one(&client, history::CLOSE, &[(&id, Type::TEXT), (&asked_at, Type::INT8)]).await?;
+            let epoch = one(&client, history::EPOCH, &[(&id, Type::TEXT)]).await?;
+            epoch.map(|epoch| epoch.parse().map_err(|error| format!("epoch: {error}"))).transpose()
+        };
+        self.looked_up(within(LOOK_UP_WITHIN, read).await.flatten())
+    }
+
+    async fn room(self: &Rc<Self>, id: &str, epoch: u64) -> std::result::Result<Option<Remembered>, ChatError> {
+        let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        let read = async {
+            let client = self.client(LOOK_UP_WITHIN).await?;
+            let closed = one(&client, history::CLOSE, &[(&id, Type::TEXT), (&epoch, Type::INT8)]).await?;
+            if closed.as_deref() != Some("true") {
+                return Err(format!("room {id}: epoch {epoch} is not its last any more"));
+            }
             let answer = one(&client, history::ROOM, &[(&id, Type::TEXT)]).await?;
             answer.map(|answer| history::read_room(&answer)).transpose()
         };
-        let found = within(LOOK_UP_WITHIN, read).await.flatten();
+        self.looked_up(within(LOOK_UP_WITHIN, read).await.flatten())
+    }
+
+    fn looked_up<T>(self: &Rc<Self>, found: std::result::Result<T, String>) -> std::result::Result<T, ChatError> {
         if found.is_err() {
             self.client.borrow_mut().take();
         }
@@ -309,9 +323,13 @@ impl DurableObject for Drain {
                 let report = req.text().await?;
                 answered(self.inner.presence(report))
             }
+            DRAIN_EPOCH => answered(async { self.inner.epoch(&number_in::<String>(&req, "room")?).await }.await),
             DRAIN_ROOM => {
-                let id = req.url()?.query_pairs().find(|(key, _)| key == "room").map(|(_, id)| id.into_owned());
-                answered(self.inner.room(&id.unwrap_or_default()).await)
+                let asked = async {
+                    let (id, epoch): (String, u64) = (number_in(&req, "room")?, number_in(&req, "epoch")?);
+                    self.inner.room(&id, epoch).await
+                };
+                answered(asked.await)
             }
             _ => Response::error("no such call", 404),
         }

@@ -5,7 +5,8 @@ use super::util::settings;
 use crate::host::Drained;
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER,
+    Remembered,
 };
 use crate::protocol::{ChatError, ErrorCode, json_fault};
 use crate::sinks::{Applied, Sink, drain_name, drain_of};
@@ -121,14 +122,24 @@ pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
     None
 }
 
-/// What PostgreSQL remembers of a room.
+/// What PostgreSQL remembers of a room, whose drained epoch is closed with that.
+///
+/// The room says which epoch it closes, as it has just been told: a call that arrives after the room has died and has
+/// begun anew closes nothing.
 ///
 /// # Errors
-/// `unavailable` where it does not answer.
+/// `unavailable` where it does not answer, or something else closed that epoch meanwhile.
 pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
-    let path = format!("{DRAIN_ROOM}?room={}", utf8_percent_encode(room, NON_ALPHANUMERIC));
-    let why = match ask::<Option<Remembered>>(env, room, &path, Load::default(), ROOM_WITHIN).await {
-        Ok(Answer::Ok(remembered)) => return Ok(remembered),
+    let id = utf8_percent_encode(room, NON_ALPHANUMERIC);
+    let Some(epoch) = look_up::<Option<u64>>(env, room, &format!("{DRAIN_EPOCH}?room={id}")).await? else {
+        return Ok(None);
+    };
+    look_up(env, room, &format!("{DRAIN_ROOM}?room={id}&epoch={epoch}")).await
+}
+
+async fn look_up<T: DeserializeOwned>(env: &Env, room: &str, path: &str) -> std::result::Result<T, ChatError> {
+    let why = match ask::<T>(env, room, path, Load::default(), ROOM_WITHIN).await {
+        Ok(Answer::Ok(found)) => return Ok(found),
         Ok(Answer::Error(error)) => return Err(error),
         Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
         Err(error) => error,

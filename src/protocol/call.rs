@@ -27,7 +27,9 @@ pub const DRAIN_APPLY: &str = "/apply";
 pub const DRAIN_BRIDGE: &str = "/bridge";
 /// Where a drain takes who is in a room, as JSON text: an [`Answer`] of nothing, before PostgreSQL has it.
 pub const DRAIN_PRESENCE: &str = "/presence";
-/// Where a drain answers what PostgreSQL knows of a room: `?room=<id>`, a [`Remembered`] or null.
+/// Where a drain answers up to which epoch PostgreSQL has a room: `?room=<id>`, a number, or null for one it does not know.
+pub const DRAIN_EPOCH: &str = "/epoch";
+/// Where a drain closes that epoch and answers what PostgreSQL knows of the room: `?room=<id>&epoch=<n>`, a [`Remembered`].
 pub const DRAIN_ROOM: &str = "/room";
 
 /// Where a room takes a [`UserPush`] as JSON, and answers a [`Heard`].

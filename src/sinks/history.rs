@@ -72,10 +72,18 @@ pub const REPORT: &str = concat!(
 from reports r left join messages m on m.id = r.message_id where r.room_id = $1 and r.id = $2::text::uuid"
 );
 
-/// Closes what was drained of room `$1` so far, before [`ROOM`] is asked: its object has lost its storage and goes on in
-/// a new epoch, and a batch of the old one that is still under way must not write what the new one does not know of.
-pub const CLOSE: &str =
-    "update room_cursor set epoch = epoch + 1, seq = 0 where room_id = $1 and epoch < $2 returning epoch::text";
+/// Up to which epoch room `$1` was drained, 0 where nothing was; no row where the room is not known.
+pub const EPOCH: &str = "
+select coalesce((select epoch from room_cursor where room_id = rooms.id), 0)::text from rooms where id = $1";
+
+/// Closes epoch `$2` of room `$1`, before [`ROOM`] is asked, and says whether it was the one: the room's object has lost
+/// its storage and goes on in a new epoch, and a batch of the old one that is still under way must not write what the
+/// new one does not know of. One that names an older epoch comes from an earlier life of the object, too late.
+pub const CLOSE: &str = "
+with closed as (
+  update room_cursor set epoch = epoch + 1, seq = 0 where room_id = $1 and epoch = $2 returning 1
+)
+select (exists (select from closed) or not exists (select from room_cursor where room_id = $1))::text";
 
 /// What is remembered of room `$1`.
 pub const ROOM: &str = concat!(

@@ -180,9 +180,18 @@ impl Postgres {
         self.messages.get(id).is_some_and(|row| row["deleted_at"].is_null())
     }
 
-    /// What was drained so far is closed: no batch of that epoch is written any more.
-    pub fn close(&mut self) {
-        self.cursor = self.cursor.map(|(epoch, _)| (epoch + 1, 0));
+    /// Up to which epoch the room was drained; none where it is not known.
+    pub fn epoch(&self) -> Option<u64> {
+        self.room.as_ref().map(|_| self.cursor.map_or(0, |(epoch, _)| epoch))
+    }
+
+    /// Closes this epoch, if it is the last: no batch of it is written any more.
+    pub fn close(&mut self, epoch: u64) -> bool {
+        let last = self.cursor.is_none_or(|(last, _)| last == epoch);
+        if last {
+            self.cursor = self.cursor.map(|(epoch, _)| (epoch + 1, 0));
+        }
+        last
     }
 
     /// What is remembered of the room, as the query of a waking room has it.

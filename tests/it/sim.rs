@@ -230,7 +230,8 @@ impl Sim {
             Event::Drained(call, drained) => self.drained(call, drained)?,
             Event::Append(call, body, answered) => self.append(call, &body, answered)?,
             Event::Bridged(call, drained) => self.bridged(call, drained)?,
-            Event::LookUp(life) => self.looked_up(life),
+            Event::LookUp(life, closes) => self.looked_up(life, closes),
+            Event::EpochIs(life, known) => self.epoch_is(life, known)?,
             Event::Remembered(life, known) => self.remembered(life, known)?,
             Event::AskUser(life, asked) => self.asked_user(life, asked),
             Event::Answered(life, asked, answer) => {
@@ -375,6 +376,7 @@ noticed! {
     p2_an_alarm_that_is_not_set_again_is_noticed: AlarmNotSetAgain as "P2";
     p2_an_alarm_that_replaces_the_running_one_is_noticed: AlarmReplaced as "P2";
     p1_a_late_batch_from_before_a_loss_is_noticed: NoFence as "P1" | "P2";
+    p2_a_late_close_that_closes_what_came_since_is_noticed: ClosesWhatever as "P2" | "P1";
     b1_a_bridge_that_believes_itself_is_noticed: BridgeBelievesItself as "B1";
     b1_a_redis_that_is_not_told_again_is_noticed: RedisIsNotToldAgain as "B1";
     b1_v7_a_delayed_message_that_goes_out_early_is_noticed: BridgeIsEarly as "B1";

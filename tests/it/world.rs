@@ -387,7 +387,7 @@ impl World {
         self.log.wipe();
         self.wires.clear();
         self.alarm = None;
-        self.pg.close();
+        self.pg.close(self.pg.epoch().unwrap_or(0));
         if let Some(remembered) = self.pg.remembered() {
             let remembered = history::read_room(&remembered).unwrap();
             self.step(|host, at| ((), host.remembered(at, remembered)));

@@ -136,7 +136,8 @@ impl Sim {
             return Ok(());
         }
         let went_on = matches!(drained, Drained::Cursor { .. });
-        self.drain.unnoticed &= !went_on;
+        // What the server that is no more has answered tells nothing of the one that is restored.
+        self.drain.unnoticed &= !went_on || call <= self.drain.cut_off;
         let life = self.room.life;
         self.step(|host, at| ((), host.drained(at, Sink::Postgres, drained)))?;
         if life != self.room.life {

@@ -96,17 +96,44 @@ impl Sim {
     pub(super) fn look_up(&mut self) {
         self.room.looking = true;
         let there = self.delay();
-        self.heap.after(there, Event::LookUp(self.room.life));
+        self.heap.after(there, Event::LookUp(self.room.life, None));
     }
 
-    pub(super) fn looked_up(&mut self, life: u64) {
+    /// The question arrives: which epoch has PostgreSQL, or with that one closed, what else?
+    pub(super) fn looked_up(&mut self, life: u64, closes: Option<u64>) {
         let there = self.drain.down_until <= self.heap.now;
-        if there && self.mutant != Mutant::NoFence {
-            self.drain.pg.close();
-        }
-        let known = there.then(|| self.drain.pg.remembered());
         let back = self.delay();
+        let Some(epoch) = closes else {
+            let known = there.then(|| self.drain.pg.epoch());
+            return self.heap.after(back, Event::EpochIs(life, known));
+        };
+        let last = match self.mutant {
+            Mutant::NoFence => true,
+            Mutant::ClosesWhatever => self.drain.pg.close(self.drain.pg.epoch().unwrap_or(0)),
+            _ => there && self.drain.pg.close(epoch),
+        };
+        let known = (there && last).then(|| self.drain.pg.remembered());
         self.heap.after(back, Event::Remembered(life, known));
+    }
+
+    pub(super) fn epoch_is(&mut self, life: u64, known: Option<Option<u64>>) -> Checked {
+        if life != self.room.life {
+            return Ok(());
+        }
+        match known {
+            Some(Some(epoch)) => {
+                let there = self.delay();
+                if !self.chance(10) {
+                    self.heap.after(there, Event::LookUp(life, Some(epoch)));
+                    return Ok(());
+                }
+                // It arrives when the room has died, and has perhaps begun anew.
+                let late = self.pick(5_000);
+                self.heap.after(there + late, Event::LookUp(life, Some(epoch)));
+                self.die()
+            }
+            known => self.remembered(life, known.map(|_| None)),
+        }
     }
 
     pub(super) fn remembered(&mut self, life: u64, known: Option<Option<String>>) -> Checked {

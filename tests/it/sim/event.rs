@@ -85,7 +85,8 @@ pub(super) enum Event {
     /// The same to and from Redis.
     Append(u64, Rc<str>, bool),
     Bridged(u64, Drained),
-    LookUp(u64),
+    LookUp(u64, Option<u64>),
+    EpochIs(u64, Option<Option<u64>>),
     Remembered(u64, Option<Option<String>>),
     /// Calls to users' objects, and back.
     AskUser(u64, Box<AskUser>),
@@ -132,7 +133,9 @@ impl fmt::Debug for Event {
                 write!(f, "room → redis: call {call} {answered} {}", words.replace("\r\n", " "))
             }
             Self::Bridged(call, drained) => write!(f, "redis → room: call {call} {drained:?}"),
-            Self::LookUp(life) => write!(f, "room → postgres: what is known, life {life}"),
+            Self::LookUp(life, None) => write!(f, "room → postgres: which epoch, life {life}"),
+            Self::LookUp(life, Some(epoch)) => write!(f, "room → postgres: what is known, {epoch} closed, life {life}"),
+            Self::EpochIs(life, epoch) => write!(f, "postgres → room: life {life} epoch {epoch:?}"),
             Self::Remembered(life, what) => write!(f, "postgres → room: life {life} {what:?}"),
             Self::AskUser(_, asked) => write!(f, "room → user {}: {:?}", asked.user_id, asked.call),
             Self::Answered(_, asked, answer) => write!(f, "user {} → room: {answer:?}", asked.user_id),

@@ -45,6 +45,8 @@ pub(super) enum Mutant {
     AlarmReplaced,
     /// What was drained before a loss is not closed when PostgreSQL is asked.
     NoFence,
+    /// Whatever epoch PostgreSQL has when it is asked is closed, also where an earlier life of the room asked.
+    ClosesWhatever,
     /// What was sent is believed to be Redis's cursor, whatever it answers.
     BridgeBelievesItself,
     /// A Redis that lost its data takes what comes next, and nobody hears of the loss.
@@ -73,7 +75,7 @@ impl Mutant {
     /// The trouble without which the fault does not show; it comes more often then.
     pub(super) fn likely(self) -> Option<u64> {
         match self {
-            Self::KeepsEpoch | Self::NoFence => Some(88),
+            Self::KeepsEpoch | Self::NoFence | Self::ClosesWhatever => Some(88),
             Self::OldCloseEndsNew => Some(0),
             _ => None,
         }
