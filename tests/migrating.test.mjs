@@ -1,12 +1,18 @@
 // From the service that this replaces: its tables with rows in them, taken over, served, and given back.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join as path } from "node:path";
 import { describe, test } from "node:test";
+import { createAdapter } from "@socket.io/redis-adapter";
 import pg from "pg";
+import { createClient } from "redis";
+import { Server } from "socket.io";
+import { WebSocket } from "ws";
 import { migrations, root } from "../scripts/lib/database.mjs";
-import { chat, embeddedDatabase, startServer, testDatabase, until } from "./harness/index.mjs";
+import { chat, embeddedDatabase, startServer, testDatabase, throwAwayRedis, token, until } from "./harness/index.mjs";
 
 // As its documentation has them.
 const TABLES = `
@@ -16,7 +22,7 @@ const TABLES = `
   create table presence (user_id varchar(255), room_id varchar(255), socket_id varchar(255), last_seen timestamp,
     primary key (user_id, room_id));`;
 
-const id = (n) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+const id = (n) => `f4c1b2a3-0000-4000-8000-${String(n).padStart(12, "0")}`;
 const at = (minute) => `2026-03-01 12:${String(minute).padStart(2, "0")}:00.123`;
 const said = (n, room, user, content, minute, { type = "text", metadata = null, edited = null, deleted = null } = {}) =>
   [id(n), room, user, content, type, metadata === null ? null : JSON.stringify(metadata), minute === null ? null : at(minute), edited, deleted];
@@ -199,7 +205,7 @@ describe("beside the service in use", () => {
       const { join, rest } = chat(server);
       await take(query, "public");
       // What the old tables have no place for is set before the room opens.
-      await query("update rooms set settings = settings || '{\"slow_s\": 1}', pinned = $1 where id = 'video_1'", [JSON.stringify([id(1)])]);
+      await query("update rooms set settings = settings || '{\"history_limit\": 7}', pinned = $1 where id = 'video_1'", [JSON.stringify([id(1)])]);
       await query("insert into room_roles values ('video_1', 'mod', 'moderator', 'Mod', now()), ('team', 'ada', 'member', 'Ada', now())");
       await query("insert into bans values ('video_1', 'eve', 'Eve', 'spam', false, 'mod', now(), null)");
       await query("insert into reactions values ($1, 'bob', '👍', now())", [id(1)]);
@@ -223,7 +229,7 @@ describe("beside the service in use", () => {
 
       const ada = await join("video_1", "ada");
       const { room, self, messages } = ada.joined;
-      assert.deepEqual([room.name, room.type, room.settings.slow_s, room.message_count, room.pinned, self.role], ["Match of the day", "video", 1, 8, [id(1)], "member"]);
+      assert.deepEqual([room.name, room.type, room.settings.history_limit, room.message_count, room.pinned, self.role], ["Match of the day", "video", 7, 8, [id(1)], "member"]);
       assert.deepEqual(messages, [], "the log begins here; what was before is history's");
       assert.equal((await join("video_1", "mod")).joined.self.role, "moderator");
       await assert.rejects(join("video_1", "eve"), { code: "banned" });
@@ -243,7 +249,6 @@ describe("beside the service in use", () => {
       assert.equal((await rest("POST", `/messages/${id(5)}/report`, { as: "ada", body: { reason: "spam" } })).status, 201);
       assert.equal((await rest("DELETE", `/messages/${id(3)}?room_id=video_1`, { as: "mod" })).status, 200);
       assert.equal((await ada.next("message_deleted")).data.message_id, id(3));
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
       const edited = await rest("PATCH", `/messages/${id(2)}`, { as: "ada", body: { content: "edited here" } });
       assert.equal(edited.status, 200, JSON.stringify(edited.body));
       assert.equal((await rest("DELETE", `/messages/${id(99)}`, { as: "mod" })).status, 404);
@@ -271,4 +276,97 @@ describe("beside the service in use", () => {
       await drop();
     }
   });
+
+  test("scripts/side-by-side: what is said in one service is shown in the other, once, though it is killed", { timeout: 120_000 }, async () => {
+    const { old, query, url, role, drop } = await sideBySide();
+    const redis = await throwAwayRedis();
+    const server = await startServer({ databaseUrl: url, vars: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port) } });
+    const service = await theirs(redis.port);
+    let script;
+    try {
+      const { join, rest } = chat(server);
+      await old(`grant insert, update on messages to ${role}`);
+      await take(query, "public");
+      const env = {
+        ...process.env, DATABASE_URL: url, REDIS_URL: `redis://127.0.0.1:${redis.port}`, OLD_REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+        CHAT_URL: server.url, CHAT_TOKEN: await token({ sub: "bridge", username: "Bridge", roles: ["service"] }),
+      };
+      let errors = "";
+      const begin = () => {
+        script = spawn(process.execPath, [path(root, "scripts/lib/side-by-side.mjs")], { env, stdio: ["ignore", "ignore", "pipe"] });
+        script.stderr.on("data", (chunk) => (errors += chunk));
+      };
+      begin();
+      const theirViewer = await service.viewer("video_1");
+      const ada = await join("video_1", "ada");
+
+      const tenth = await ada.request("send_message", { content: "here < there", metadata: { k: 1 } });
+      assert.ok(await until(10_000, () => theirViewer.heard.length > 0), errors);
+      const [[event, data]] = theirViewer.heard;
+      assert.deepEqual([event, data.message_id, data.user.user_id, data.content, typeof data.timestamp, data.reactions], ["new_message", tenth.message_id, "ada", "here &lt; there", "string", {}]);
+      const sayThere = (n, content) => old("insert into messages values ($1, 'video_1', 'bob', $2, 'text', null, now() at time zone 'UTC')", [id(n), content]);
+      await sayThere(40, "there > here");
+      const seen = () => ada.lines.filter(({ event }) => event === "new_message").map(({ data }) => data);
+      assert.ok(await until(10_000, () => seen().length >= 2), errors);
+      assert.deepEqual([seen()[1].text, seen()[1].user.user_id, seen()[1].client_id], ["there > here", "bob", `replaced:${id(40)}`]);
+
+      for (let i = 0; i < 5; i++) {
+        script.kill("SIGKILL");
+        await sayThere(50 + i, `there ${i}`);
+        await ada.request("send_message", { content: `here ${i}` });
+        begin();
+        assert.ok(await until(15_000, () => seen().some(({ content }) => content === `there ${i}`)), errors);
+        assert.ok(await until(15_000, () => theirViewer.heard.some(([, said]) => said.content === `here ${i}`)), errors);
+      }
+      const twice = seen()[1].message_id;
+      await ada.request("edit_message", { message_id: tenth.message_id, content: "edited" });
+      assert.equal((await rest("DELETE", `/messages/${twice}?room_id=video_1`, { as: { sub: "mod", roles: ["moderator"] } })).status, 200);
+      assert.ok(await until(10_000, async () => (await old("select from messages where id = $1 and deleted_at is not null", [id(40)]))[0]), errors);
+      assert.equal((await old("select content from messages where id = $1", [tenth.message_id]))[0].content, "edited");
+
+      const both = [...Array(5).keys()].flatMap((i) => [`here ${i}`, `there ${i}`]).sort();
+      assert.deepEqual(seen().map(({ content }) => content).slice(2).sort(), both);
+      const [{ n }] = await old("select count(*)::int as n from messages where room_id = 'video_1'");
+      assert.equal(n, 8 + 12, "each once in their table");
+      const { body } = await rest("GET", "/rooms/video_1/messages?after=8&limit=100");
+      assert.equal(body.messages.length, 12, "and in ours");
+      await old(`grant insert, update on rooms to ${role}`);
+      assert.deepEqual((await query("select chat_give_back('public') as did"))[0].did, { rooms: 1, changed: 0, messages: 0 });
+    } finally {
+      script?.kill("SIGKILL");
+      await service.stop();
+      await server.stop();
+      await redis.stop();
+      await drop();
+    }
+  });
 });
+
+/** A stand-in for the replaced service: Socket.IO with its Redis adapter. A viewer's `heard` are events as [name, data]. */
+async function theirs(port) {
+  const clients = [0, 1].map(() => createClient({ socket: { host: "127.0.0.1", port } }).on("error", () => {}));
+  await Promise.all(clients.map((client) => client.connect()));
+  const http = createServer();
+  const io = new Server(http, { transports: ["websocket"], adapter: createAdapter(...clients) });
+  io.on("connection", (socket) => socket.on("join_room", ({ room_id }, done) => done(socket.join(room_id))));
+  await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
+  return {
+    async viewer(room) {
+      const socket = new WebSocket(`ws://127.0.0.1:${http.address().port}/socket.io/?EIO=4&transport=websocket`);
+      const heard = [];
+      await new Promise((resolve) => socket.on("message", (data) => {
+        const text = String(data);
+        if (text.startsWith("0{")) socket.send("40");
+        if (text.startsWith("40{")) socket.send(`420["join_room",${JSON.stringify({ room_id: room })}]`);
+        if (text.startsWith("430")) resolve();
+        if (text.startsWith("42[")) heard.push(JSON.parse(text.slice(2)));
+        if (text === "2") socket.send("3");
+      }));
+      return { heard };
+    },
+    async stop() {
+      await io.close();
+      await Promise.all(clients.map((client) => client.close()));
+    },
+  };
+}
