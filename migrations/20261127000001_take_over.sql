@@ -4,11 +4,12 @@
 -- often as it is called; and by chat_give_back what was said here goes into its tables, for the way back.
 -- docs/migrating.md says when. Columns are read as JSON, by name: one that is not there is null, whatever its type.
 
-create function chat_old_rows(source text, name text) returns setof jsonb
+create function chat_old_rows(source text, name text, since timestamptz default null) returns setof jsonb
 language plpgsql stable as $$
 begin
   if to_regclass(format('%I.%I', source, name)) is not null then
-    return query execute format('select to_jsonb(o) from %I.%I o', source, name);
+    return query execute format('select to_jsonb(o) from %I.%I o', source, name)
+      || case when since is null then '' else ' where greatest(created_at, edited_at, deleted_at) >= $1' end using since;
   end if;
 end
 $$;
@@ -38,9 +39,10 @@ language sql immutable parallel safe as $$
 $$;
 
 -- Copies what is new since the last call, or changed; nothing that is here is lost or numbered anew. `zone` is the time
--- zone of columns that have none. Rooms that have been opened here are left alone: their log says what is in them.
--- The answer is how many rows came, how many new ones were left alone for that (`open`), and how many are of no room.
-create function chat_take_over(source text, zone text default 'UTC') returns jsonb
+-- zone of columns that have none. With `since` only messages written, edited or deleted from then on are looked at.
+-- Rooms that have been opened here are left alone: their log says what is in them. The answer is how many rows came, how
+-- many new ones were left alone for that (`open`), and how many are of no room.
+create function chat_take_over(source text, zone text default 'UTC', since timestamptz default null) returns jsonb
 language plpgsql set timezone = 'UTC' as $$
 declare
   n bigint;
@@ -60,7 +62,7 @@ begin
       coalesce(chat_old_time(coalesce(j ->> 'created_at', j ->> 'edited_at', j ->> 'deleted_at')), 'epoch') as created_at,
       chat_old_time(j ->> 'edited_at') as edited_at, chat_old_time(j ->> 'deleted_at') as deleted_at,
       j ->> 'username' as username, exists (select from room_cursor c where c.room_id = j ->> 'room_id') as open
-    from chat_old_rows(source, 'messages') j;
+    from chat_old_rows(source, 'messages', since) j;
   create index on old_messages (id);
   analyze old_messages;
   select did || jsonb_build_object('without_room', count(*)) into did from old_messages where room_id is null;
@@ -213,9 +215,9 @@ $$;
 -- migrate:down
 
 drop function chat_give_back(text, text);
-drop function chat_take_over(text, text);
+drop function chat_take_over(text, text, timestamptz);
 drop function chat_old_content(text);
 drop function chat_old_plain(text);
 drop function chat_old_time(text);
 drop function chat_old_id(text);
-drop function chat_old_rows(text, text);
+drop function chat_old_rows(text, text, timestamptz);

@@ -170,7 +170,11 @@ describe("beside the service in use", () => {
       await old("update messages set deleted_at = $2 where id = $1", [id(4), at(30)]);
       assert.deepEqual(await take(query, "public"), { ...NOTHING, messages: 1, changed: 2 });
       assert.deepEqual(await take(query, "public"), NOTHING);
-      const rows = await query("select id, no::int, content from messages where room_id = 'video_1' order by no");
+      await old("insert into messages values ($1, 'video_1', 'bob', 'of today', 'text', null, now() at time zone 'UTC'), ($2, 'video_1', 'bob', 'of then', 'text', null, $3)", [id(21), id(22), at(2)]);
+      const [{ did }] = await query("select chat_take_over('public', since => now() - interval '1 hour') as did");
+      assert.deepEqual(did, { ...NOTHING, messages: 1, without_room: 0 });
+      await old("delete from messages where id = any($1)", [[id(21), id(22)]]);
+      const rows = await query("select id, no::int, content from messages where room_id = 'video_1' order by no limit 9");
       assert.deepEqual(rows.slice(3).map(({ no, content }) => [no, content]),
         [[4, "third &lt;b&gt;"], [5, ""], [6, "escaped: 1 &lt; 2 &amp;&amp; it's"], [7, ""], [8, "https://a.example/cat.png"], [9, "since"]]);
 
@@ -185,7 +189,7 @@ describe("beside the service in use", () => {
         where query like '%chat_take_over(%' and state = 'active' and pid <> pg_backend_pid() and datname = current_database()`;
       assert.ok(await until(5_000, async () => (await old(stop)).length));
       await assert.rejects(cut);
-      assert.equal((await query("select count(*)::int as n from messages"))[0].n, 12);
+      assert.equal((await query("select count(*)::int as n from messages"))[0].n, 13);
       const begun = performance.now();
       assert.equal((await take(query, "public")).messages, 100_000);
       const seconds = (performance.now() - begun) / 1000;
