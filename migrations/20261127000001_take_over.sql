@@ -105,8 +105,8 @@ begin
   insert into messages (id, room_id, no, user_id, username, avatar, roles, content, text, type, metadata, visible_at,
     created_at, edited_at, deleted_at, epoch, seq)
   select f.id, f.room_id, f.no, f.user_id,
-    left(chat_old_content(chat_old_plain(coalesce(nullif(trim(f.username), ''), nullif(trim(names.username), ''),
-      nullif(f.user_id, ''), 'unknown'))), 255),
+    chat_old_content(left(chat_old_plain(coalesce(nullif(trim(f.username), ''), nullif(trim(names.username), ''),
+      nullif(f.user_id, ''), 'unknown')), 64)),
     case when names.avatar like 'https://%' and length(names.avatar) <= 512 then names.avatar end, '["member"]',
     case when deleted_at is null then chat_old_content(plain) else '' end,
     case when deleted_at is null and plain <> chat_old_content(plain) then plain end,
@@ -150,7 +150,7 @@ begin
 
   insert into bans (room_id, user_id, username, reason, banned_by, created_at, ends_at)
   select j ->> 'room_id', j ->> 'user_id', j ->> 'username', j ->> 'reason', coalesce(j ->> 'banned_by', ''),
-    coalesce(chat_old_time(j ->> 'created_at'), now()), coalesce(j ->> 'ends_at', j ->> 'expires_at')::timestamptz
+    coalesce(chat_old_time(j ->> 'created_at'), now()), nullif(coalesce(j ->> 'ends_at', j ->> 'expires_at'), 'infinity')::timestamptz
   from chat_old_rows(source, 'bans') j
   where j ->> 'room_id' is not null and j ->> 'user_id' is not null
     and not exists (select from room_cursor c where c.room_id = j ->> 'room_id')

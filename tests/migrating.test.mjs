@@ -71,7 +71,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       await query("create table reactions (message_id varchar(255), user_id varchar(255), reaction text, created_at timestamp)");
       await query(`insert into reactions values ($1, 'ada', '👍', null), ($1, 'bob', '👍', now()), ($2, 'bob', '👍', now()), ('gone', 'bob', '👍', now())`, [id(1), id(6)]);
       await query("create table bans (room_id text, user_id text, reason text, expires_at timestamp)");
-      await query("insert into bans values ('video_1', 'eve', 'spam', null), ('video_1', 'dan', null, '2999-01-01 00:00')");
+      await query("insert into bans values ('video_1', 'eve', 'spam', 'infinity'), ('video_1', 'dan', null, '2999-01-01 00:00')");
       const old = await query("select * from messages order by id");
 
       await migrations("migrate", url);
