@@ -265,6 +265,7 @@ describe("beside the service in use", () => {
       await old("insert into messages values ($1, 'video_1', 'bob', 'too late', 'text', null, now())", [id(30)]);
       assert.deepEqual(await take(query, "public"), { ...NOTHING, open: 1 });
 
+      assert.ok(await until(5_000, async () => (await query("select from rooms where id = 'video_fresh'"))[0]));
       await old(`grant insert, update on rooms, messages to ${role}`);
       const back = async () => (await query("select chat_give_back('public') as did"))[0].did;
       assert.deepEqual(await back(), { rooms: 2, changed: 2, messages: 1 });
