@@ -98,7 +98,8 @@ impl Room {
     fn find_any(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
         let Some(id) = MessageId::parse(id) else { return Ok(Err(not_found())) };
         let too_old = || {
-            let message = "This message has left the room's log; it can be edited, deleted and reported over REST only.";
+            let message =
+                "This message has left the room's log; it can be edited, deleted and reported over REST only.";
             Ok(Err(ChatError::new(ErrorCode::MessageTooOld, message).field("message_id")))
         };
         if !id.is_of_a_room() {
