@@ -11,10 +11,11 @@ const needed = (name) => {
   return process.env[name];
 };
 
-/** How often both are looked at, ms, and how far back in its table: at the very first, and from then on for what is late. */
+/** How often both are looked at, ms, and how far back in its table, for what is late. */
 const EVERY = 500;
-const FIRST = 3_600_000;
-const AGAIN = 60_000;
+const BACK = 60_000;
+/** The same where a room was not known to be open, since what it said after it was taken over is not here: an hour. */
+const BACK_AT_FIRST = 3_600_000;
 
 await script(async () => {
   const [database, old, ours, chat, token] = ["DATABASE_URL", "OLD_REDIS_URL", "REDIS_URL", "CHAT_URL", "CHAT_TOKEN"].map(needed);
@@ -70,17 +71,23 @@ await script(async () => {
 
   const names = new Map((await rows("select j ->> 'id' as id, coalesce(j ->> 'username', j ->> 'name') as name from chat_old_rows($1, 'users') j",
     [process.env.OLD_SCHEMA ?? "public"])).map(({ id, name }) => [id, name]));
-  let said = new Set();
-  let since = Number((await reader.get(`${places}:since`)) ?? Date.now() - FIRST);
+  let known = [];
+  let since = Number((await reader.get(`${places}:since`)) ?? Date.now());
+  // edge-chat remembers for 24 hours what was said; a longer pause is covered by this.
+  const carried = "select substr(client_id, 10) as id from messages where client_id like 'replaced:%' and created_at > $1";
+  let said = new Set((await rows(carried, [new Date(since - BACK_AT_FIRST)])).map(({ id }) => id));
 
   async function sayHere() {
     const began = Date.now();
+    const rooms = await openRooms();
+    const first = Math.min(since, began - BACK_AT_FIRST);
     const fresh = await rows(
       `select chat_old_id(o.id::text) as id, o.room_id, o.user_id, chat_old_plain(o.content) as content
-       from room_cursor c join ${table} o on o.room_id = c.room_id
-       where o.created_at > $1::timestamptz at time zone 'UTC' and o.deleted_at is null and o.user_id <> '' and o.content <> ''
+       from unnest($1::text[]) open(id) join ${table} o on o.room_id = open.id
+       where o.created_at > case when open.id = any ($2) then $3::timestamptz else $4 end at time zone 'UTC'
+         and o.deleted_at is null and o.user_id <> '' and o.content <> ''
          and (o.metadata -> 'edge_chat') is null and not exists (select from messages m where m.id = chat_old_id(o.id::text))
-       order by o.created_at, o.id`, [new Date(since).toISOString()]);
+       order by o.created_at, o.id`, [rooms, known, new Date(since), new Date(first)]);
     for (const { id, room_id, user_id, content } of fresh) {
       if (said.has(id)) continue;
       const answer = await fetch(`${chat}/api/rooms/${encodeURIComponent(room_id)}/messages`, {
@@ -96,7 +103,8 @@ await script(async () => {
     }
     // All that the next look finds again is in this one's.
     said = new Set(fresh.map(({ id }) => id));
-    since = began - AGAIN;
+    known = rooms;
+    since = began - BACK;
     await reader.set(`${places}:since`, String(since));
   }
 
