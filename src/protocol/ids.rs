@@ -81,6 +81,11 @@ impl MessageId {
         (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
     }
 
+    /// Whether a room may have made it. One that was taken over from another service has any UUID.
+    pub fn is_of_a_room(&self) -> bool {
+        self.0.get_version_num() == 7
+    }
+
     /// The `seq` that the id claims.
     pub fn seq(&self) -> u64 {
         let [.., s0, s1, s2, s3, s4] = *self.0.as_bytes();

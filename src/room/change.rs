@@ -2,6 +2,7 @@
 
 use super::filters::Judged;
 use super::message::signed_in;
+use super::page::first_held_no;
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
 use super::{Context, Failure, Room, Row, Sender, Step, Viewer, is_apart, view};
@@ -96,6 +97,15 @@ impl Room {
     /// The message with this id as the log holds it, tombstone or not. The inner error is the client's.
     fn find_any(&self, cx: &Context<'_>, id: &str) -> Result<Result<Found, ChatError>, Failure> {
         let Some(id) = MessageId::parse(id) else { return Ok(Err(not_found())) };
+        let too_old = || {
+            let message =
+                "This message has left the room's log; it can be edited, deleted and reported over REST only.";
+            Ok(Err(ChatError::new(ErrorCode::MessageTooOld, message).field("message_id")))
+        };
+        if !id.is_of_a_room() {
+            // Of the service that this replaces: where the log has all there is, it is not there.
+            return if first_held_no(cx.log)? > 1 { too_old() } else { Ok(Err(not_found())) };
+        }
         if let Some(row) = cx.log.row_with(id.seq())? {
             let held = row.events.iter().find(|event| event.seq == id.seq());
             if let Some((event, Body::NewMessage(message))) = held.map(|event| (event, &event.body))
@@ -117,8 +127,7 @@ impl Room {
         {
             return Ok(Err(not_found()));
         }
-        let message = "This message has left the room's log; over REST the act is still possible.";
-        Ok(Err(ChatError::new(ErrorCode::MessageTooOld, message).field("message_id")))
+        too_old()
     }
 
     /// The same, where it has not been deleted.

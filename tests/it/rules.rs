@@ -233,13 +233,21 @@ fn over_a_socket_what_the_log_has_lost_is_too_old() {
     let mut w = World::new();
     let ada = w.join("ada");
     let message = id(&w.say(ada, "one"));
+    // As the service that was replaced made them: neither a time nor a `seq` can be read out of it.
+    let taken_over = "f4c1b2a3-0d5e-4a6b-8c7d-9e0f1a2b3c4d".to_owned();
+    assert_eq!(w.code(ada, "delete_message", json!({"message_id": taken_over})), "message_not_found");
     w.advance(5_000);
     w.lose_storage();
     let ada = w.join("ada");
-    for event in ["edit_message", "delete_message", "react"] {
-        let data = json!({"message_id": message, "content": "x", "reaction": "👍"});
-        assert_eq!(w.code(ada, event, data), "message_too_old");
+    for message in [&message, &taken_over] {
+        for event in ["edit_message", "delete_message", "react"] {
+            let data = json!({"message_id": message, "content": "x", "reaction": "👍"});
+            assert_eq!(w.code(ada, event, data), "message_too_old");
+        }
     }
+    let (no, user_id) = (1, "ada".to_owned());
+    let known = KnownMessage { no, user_id, ..KnownMessage::default() };
+    w.call("ada", Ask::DeleteMessage { message_id: taken_over, known: Some(known) }).unwrap();
     assert_eq!(w.page("", edge_chat::protocol::call::PageQuery::Page { page: 1, limit: 10 })["total"], 1);
 }
 
