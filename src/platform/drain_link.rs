@@ -1,14 +1,14 @@
 //! Calls to the drains, from rooms; each with a time limit.
 
+use super::link::{self, Load};
 use super::log;
 use super::util::settings;
 use crate::host::Drained;
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER,
-    Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, Remembered,
 };
-use crate::protocol::{ChatError, ErrorCode, json_fault};
+use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{Applied, Sink, drain_name, drain_of};
 use futures::future::{Either, select};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use std::pin::pin;
 use std::time::Duration;
 use worker::*;
+
+const DRAIN: &str = "DRAIN";
 
 /// A batch may take this long, ms.
 const APPLY_WITHIN: u64 = 20_000;
@@ -36,13 +38,6 @@ pub(super) async fn within<T>(ms: u64, work: impl Future<Output = T>) -> std::re
     }
 }
 
-/// What a call to a drain brings.
-#[derive(Default)]
-struct Load<'a> {
-    body: Option<String>,
-    metrics: Option<&'a str>,
-}
-
 async fn ask<T: DeserializeOwned>(
     env: &Env,
     room: &str,
@@ -51,30 +46,7 @@ async fn ask<T: DeserializeOwned>(
     ms: u64,
 ) -> std::result::Result<Answer<T>, String> {
     let drains = settings(env).map_err(|error| error.message)?.drains;
-    ask_drain(env, &drain_of(room, drains), path, load, ms).await
-}
-
-async fn ask_drain<T: DeserializeOwned>(
-    env: &Env,
-    drain: &str,
-    path: &str,
-    Load { body, metrics }: Load<'_>,
-    ms: u64,
-) -> std::result::Result<Answer<T>, String> {
-    let call = async {
-        let stub = env.durable_object("DRAIN")?.get_by_name(drain)?;
-        let mut init = RequestInit::new();
-        if let Some(metrics) = metrics {
-            init.headers.set(METRICS_HEADER, metrics)?;
-        }
-        if let Some(body) = &body {
-            init.with_method(Method::Post).with_body(Some(body.into()));
-        }
-        let request = Request::new_with_init(&format!("https://drain{path}"), &init)?;
-        stub.fetch_with_request(request).await?.text().await
-    };
-    let text = within(ms, call).await?.map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| json_fault(&error))
+    link::ask(env, (DRAIN, &drain_of(room, drains)), path, load, ms).await
 }
 
 /// Hands one batch to the room's drain, and `metrics` beside it; whether these arrived.
@@ -83,7 +55,7 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String, metri
         Sink::Postgres => DRAIN_APPLY,
         Sink::Redis => DRAIN_BRIDGE,
     };
-    let answer = ask::<Applied>(env, room, path, Load { body: Some(body), metrics }, APPLY_WITHIN).await;
+    let answer = ask::<Applied>(env, room, path, Load { body: Some(&body), metrics }, APPLY_WITHIN).await;
     let arrived = answer.is_ok();
     let drained = match answer {
         Ok(Answer::Ok(Applied::Cursor { epoch, seq })) => Drained::Cursor { epoch, seq },
@@ -101,7 +73,7 @@ pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String, metri
 /// Hands on who is in a room, and `metrics` beside it; whether it arrived. Where it did not the next report makes up for
 /// it.
 pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &str) -> bool {
-    let load = Load { body: Some(report), metrics: Some(metrics) };
+    let load = Load { body: Some(&report), metrics: Some(metrics) };
     let told = ask::<()>(env, room, DRAIN_PRESENCE, load, PRESENCE_WITHIN).await;
     if let Err(error) = &told {
         log::error(&[("room", room)], format_args!("room {room}: presence: {error}"));
@@ -112,7 +84,7 @@ pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &st
 /// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.
 pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
     let name = drain_name(drain);
-    let error = match ask_drain(env, &name, DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
+    let error = match link::ask(env, (DRAIN, &name), DRAIN_METRICS, Load::default(), METRICS_WITHIN).await {
         Ok(Answer::Ok(state)) => return Some(state),
         Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
         Ok(Answer::Error(error)) => error.to_string(),

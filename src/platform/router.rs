@@ -17,6 +17,7 @@ use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, re
 use crate::rest::{self, Route, allowed_origin};
 use crate::room::check_create;
 use crate::settings::Settings;
+use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::cell::OnceCell;
@@ -79,23 +80,23 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         return asked.finish(preflight()?);
     }
     let route = match route {
-        Ok(Route::Socket(room)) => return socket::open(&req, &env, &room, &settings, &asked).await,
+        // What is boxed is compiled by itself, and by V8 only when it is first run.
+        Ok(Route::Socket(room)) => return socket::open(&req, &env, &room, &settings, &asked).boxed_local().await,
+        Ok(Route::Health) => return asked.finish(json(200, &raw(r#"{"status":"ok"}"#.into()))?),
         Ok(Route::MethodNotAllowed(allow)) => return asked.finish(not_allowed(allow, &asked)?),
         Ok(route) => route,
         Err(error) => return refuse(&asked, &error),
     };
     let claims = claims(&req, &settings);
-    if route != Route::Health
-        && let Some((quota, passes)) =
-            shield::count_request(&req, claims.as_ref().ok().and_then(Option::as_ref), &settings)
-    {
+    let known = claims.as_ref().ok().and_then(Option::as_ref);
+    if let Some((quota, passes)) = shield::count_request(&req, known, &settings) {
         asked.quota = Some(quota);
         if let Err(error) = passes {
             return asked.finish(asked.problem(&error)?);
         }
     }
     if route == Route::Metrics {
-        return match metrics::answer(&req, &env, &settings).await {
+        return match metrics::answer(&req, &env, &settings).boxed_local().await {
             Ok(Some(response)) => asked.finish(response),
             Ok(None) => asked.finish(not_found(&asked)?),
             Err(error) => asked.finish(asked.problem(&error)?),
@@ -103,7 +104,7 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     }
     let standing = OnceCell::new();
     let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims, standing };
-    match request.answer(route).await {
+    match request.answer(route).boxed_local().await {
         Ok((status, body)) => {
             let mut response = json(status, &body)?;
             if status == 201
@@ -218,7 +219,6 @@ impl Request_<'_> {
     async fn answer(&mut self, route: Route) -> Answered {
         let done = |body| Ok((200, body));
         match route {
-            Route::Health => done(raw(r#"{"status":"ok"}"#.into())),
             Route::DevToken => self.dev_token().await,
             Route::CreateRoom => self.create().await,
             Route::Room(room) => done(self.ask(&room, Ask::Get(Nothing {})).await?),
@@ -331,7 +331,7 @@ impl Request_<'_> {
                 done(self.on_message(&message_id, room_id, delete).await?)
             }
             // Answered before; named so that a new route is not forgotten.
-            Route::Socket(_) | Route::Metrics | Route::OpenApi | Route::Problem(_) => Err(fault()),
+            Route::Socket(_) | Route::Health | Route::Metrics | Route::OpenApi | Route::Problem(_) => Err(fault()),
             Route::NotFound | Route::MethodNotAllowed(_) => Err(fault()),
         }
     }

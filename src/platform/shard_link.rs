@@ -1,6 +1,6 @@
 //! Calls between a room, its relays and its shards; each with a time limit.
 
-use super::link::ask;
+use super::link::{Load, ask, body as load};
 use super::log;
 use crate::host::Outgoing;
 use crate::protocol::call::Answer;
@@ -35,7 +35,7 @@ fn answered<T>(name: &str, answer: Result<Answer<T>, String>) -> Option<T> {
 
 async fn push_to(env: &Env, room: &str, shard: u32, body: &str, ms: u64) -> Option<Pushed> {
     let name = shard_name(room, shard);
-    answered(&name, ask(env, (SHARD, &name), SHARD_PUSH, Some(body), ms).await)
+    answered(&name, ask(env, (SHARD, &name), SHARD_PUSH, load(body), ms).await)
 }
 
 /// Hands a push on: what each of its shards answers, in their order.
@@ -47,7 +47,7 @@ pub(super) async fn push(env: &Env, room: &str, outgoing: Outgoing) -> Vec<Optio
     let name = relay_name(room, relay);
     let Ok(push) = RawValue::from_string(body.to_string()) else { return Vec::new() };
     let body = json(&Relayed { shards, push });
-    answered(&name, ask(env, (SHARD, &name), RELAY_PUSH, Some(&body), WITHIN).await).unwrap_or_default()
+    answered(&name, ask(env, (SHARD, &name), RELAY_PUSH, load(&body), WITHIN).await).unwrap_or_default()
 }
 
 /// A relay's part of [`push`].
@@ -72,7 +72,7 @@ fn told<T>(room: &str, answer: Result<Answer<T>, String>) -> Result<T, ChatError
 /// What the room answers, or `unavailable`.
 pub(super) async fn begin(env: &Env, room: &str, shard: u32) -> Result<Begin, ChatError> {
     let path = format!("{ROOM_BEGIN}?shard={shard}");
-    told(room, ask(env, (ROOM, room), &path, None, WITHIN).await)
+    told(room, ask(env, (ROOM, room), &path, Load::default(), WITHIN).await)
 }
 
 /// Hands up what a shard's viewers want.
@@ -80,12 +80,12 @@ pub(super) async fn begin(env: &Env, room: &str, shard: u32) -> Result<Begin, Ch
 /// # Errors
 /// As [`begin`].
 pub(super) async fn up(env: &Env, room: &str, up: &Up) -> Result<Down, ChatError> {
-    told(room, ask(env, (ROOM, room), ROOM_UP, Some(&json(up)), WITHIN).await)
+    told(room, ask(env, (ROOM, room), ROOM_UP, load(&json(up)), WITHIN).await)
 }
 
 /// At most so many of those who are in a shard; none where it does not answer.
 pub(super) async fn members(env: &Env, room: &str, shard: u32, limit: usize) -> Vec<Member> {
     let name = shard_name(room, shard);
     let path = format!("{SHARD_MEMBERS}?limit={limit}");
-    answered(&name, ask(env, (SHARD, &name), &path, None, MEMBERS_WITHIN).await).unwrap_or_default()
+    answered(&name, ask(env, (SHARD, &name), &path, Load::default(), MEMBERS_WITHIN).await).unwrap_or_default()
 }

@@ -290,6 +290,8 @@ impl ClientEvent {
 ///
 /// # Errors
 /// `bad_frame`, or `bad_request` naming the field.
+// V8 compiles a function when it is first run: one that held the readers of all events would keep its first frame waiting.
+#[inline(never)]
 pub fn read<T: DeserializeOwned>(data: &str) -> Result<T, ChatError> {
     let mut json = serde_json::Deserializer::from_str(data);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
