@@ -104,7 +104,9 @@ pub struct Audience {
     mentioned: Vec<Mention>,
     /// Somebody came or went.
     people_changed: bool,
+    /// What `room_stats` tells has changed, the number of messages apart; and that number.
     stats_dirty: bool,
+    count_dirty: bool,
     stats_at: u64,
 }
 

@@ -8,6 +8,9 @@ const LINGER: u64 = 5_000;
 const TYPING_EVERY: u64 = 3_000;
 const STATS_EVERY: u64 = 1_000;
 const STATS_EVERY_LARGE: u64 = 5_000;
+/// How long a new number of messages waits for a frame that takes it along before it gets one of its own, ms: where
+/// people talk the next message does.
+const COUNT_WAITS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(super) struct Present {
@@ -136,25 +139,37 @@ impl Audience {
         self.stats_dirty = true;
     }
 
-    /// Whether `room_stats` is to be sent now; if so it counts as sent.
+    /// There is another number of messages.
+    pub fn count_changed(&mut self) {
+        self.count_dirty = true;
+    }
+
+    /// Whether `room_stats` may go with a frame that leaves now; if so it counts as sent.
     pub fn take_stats(&mut self, now: u64) -> bool {
-        let due = self.stats_due().is_some_and(|at| at <= now);
-        if due {
+        let may = (self.stats_dirty || self.count_dirty) && self.stats_from() <= now;
+        if may {
             self.stats_dirty = false;
+            self.count_dirty = false;
             self.stats_at = now;
             self.level_told();
         }
-        due
+        may
     }
 
-    /// When `room_stats` is due, ms.
+    /// When `room_stats` is due in a frame of its own, ms.
     pub fn stats_due(&self) -> Option<u64> {
+        let count = self.count_dirty.then(|| self.stats_from().saturating_add(COUNT_WAITS));
+        self.stats_dirty.then(|| self.stats_from()).or(count)
+    }
+
+    /// From when on there may be another `room_stats`, ms.
+    fn stats_from(&self) -> u64 {
         let every = match self.level() {
             _ if self.level_is_news() => 0,
             Level::Intimate => STATS_EVERY,
             Level::Busy | Level::Large => STATS_EVERY_LARGE,
         };
-        self.stats_dirty.then(|| self.stats_at.saturating_add(every))
+        self.stats_at.saturating_add(every)
     }
 
     /// Whether a user came or went since this was last asked.

@@ -8,6 +8,9 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeEmoji, Un
 /// after what they vary; the tags of a well-formed subdivision flag; single direction marks (U+200E, U+200F, U+061C),
 /// which right-to-left text needs and which, unlike overrides and isolates, reach no further than their place.
 pub fn scrub(raw: &str) -> String {
+    if raw.bytes().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~')) {
+        return raw.to_owned();
+    }
     let mut out = String::with_capacity(raw.len());
     let mut previous = None;
     let mut rest = raw.chars();

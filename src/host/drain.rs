@@ -1,11 +1,14 @@
 //! When and what of the log is handed to the drain: the room as the leader of PostgreSQL and Redis.
 
 use super::{Effects, Host, Moment};
-use crate::room::{Read, rows_with};
+use crate::room::{Read, Room, rows_with};
 use crate::sinks::{self, Sink};
 
 /// How long the log gathers before it is drained, ms: rows are in PostgreSQL within 2 s of being said.
 const GATHER: u64 = 500;
+/// A batch for PostgreSQL follows the one before no sooner than this, ms: where people talk, a call costs the same for
+/// the rows of a second as for one.
+const APART: u64 = 1_000;
 /// The longest wait between tries, ms: with viewers, and asleep.
 const CAP: u64 = 10_000;
 pub(super) const CAP_ASLEEP: u64 = 300_000;
@@ -46,6 +49,8 @@ pub enum Drained {
 #[derive(Debug, Default)]
 pub(super) struct Draining {
     due: Option<u64>,
+    /// When the last batch for PostgreSQL was read, ms.
+    read_at: u64,
     /// A batch is on its way: no alarm is due for the next one before its outcome is known. Should the object die
     /// meanwhile, the platform calls the unfinished alarm again.
     in_flight: bool,
@@ -62,7 +67,13 @@ const KEY_SET_BACK: &str = "set_back";
 impl Draining {
     /// Something was appended.
     pub(super) fn wanted(&mut self, now: u64) {
-        self.due.get_or_insert(now.saturating_add(GATHER));
+        let due = self.gathered(now);
+        self.due.get_or_insert(due);
+    }
+
+    /// When what was said at `now` has gathered for long enough, ms.
+    fn gathered(&self, now: u64) -> u64 {
+        now.saturating_add(GATHER).max(self.read_at.saturating_add(APART))
     }
 
     /// The log ended here when it was loaded.
@@ -87,7 +98,10 @@ impl Host {
             return Ok(None);
         }
         let (batch, later) = match sink {
-            Sink::Postgres => (self.postgres_batch(at)?, None),
+            Sink::Postgres => {
+                self.draining.read_at = now;
+                (self.postgres_batch(at)?, None)
+            }
             Sink::Redis => self.redis_batch(at)?,
         };
         let draining = self.draining(sink);
@@ -152,8 +166,10 @@ impl Host {
     pub fn drained(&mut self, at: &Moment<'_>, sink: Sink, drained: Drained) -> Effects {
         let mut effects = self.begin(at);
         self.draining(sink).in_flight = false;
-        // An answer to the question after a wake: what is to be told has waited long enough.
+        // An answer to the question after a wake, or PostgreSQL has less than it had: what is to be told has waited long
+        // enough.
         let asked = sink == Sink::Redis || self.draining.asked;
+        let had = self.room.as_ref().map_or(0, Room::drained);
         let asleep = self.audience.socket_count() == 0;
         let retry = match drained {
             Drained::Cursor { epoch, seq } => match sink {
@@ -189,9 +205,10 @@ impl Host {
                 });
                 let last = self.room.as_ref().map(|room| room.position().seq);
                 let left = last.unwrap_or(0).saturating_sub(done.unwrap_or(0));
-                let wait = if left > super::count(EVENTS) || !asked { 0 } else { GATHER };
-                let due = (left > 0).then(|| self.now.saturating_add(wait));
+                let lost = sink == Sink::Postgres && done.is_some_and(|done| done < had);
+                let (at_once, now) = (left > super::count(EVENTS) || !asked || lost, self.now);
                 let draining = self.draining(sink);
+                let due = (left > 0).then(|| if at_once { now } else { draining.gathered(now) });
                 (draining.due, draining.failures) = (due, 0);
             }
             Some(at_least) => {

@@ -258,7 +258,7 @@ impl Host {
         let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
         let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
         if said {
-            self.audience.stats_changed();
+            self.audience.count_changed();
         }
         let mut events = row.events.clone();
         self.fanout.rewritten(&write.rewrite);

@@ -400,7 +400,8 @@ impl Host {
     /// Sends what is due, counts, and says when to come back.
     fn wind_up(&mut self, mut effects: Effects) -> Effects {
         let stands = self.room.is_some();
-        if !self.fanout.holds(self.now) && self.audience.take_stats(self.now) && stands {
+        let due = self.audience.stats_due().is_some_and(|due| due <= self.now) && !self.fanout.holds(self.now);
+        if due && self.audience.take_stats(self.now) && stands {
             let line = self.stats_line();
             let all = To::Many(self.audience.list(Class::All));
             self.broadcast(all, line, &mut effects);
@@ -454,7 +455,7 @@ impl Host {
             self.counted.new.appended(&step.events);
             self.drains_wanted();
             if step.events.iter().any(|event| matches!(event.body, crate::protocol::Body::NewMessage(_))) {
-                self.audience.stats_changed();
+                self.audience.count_changed();
             }
         }
         self.show(step.events, effects);

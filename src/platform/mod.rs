@@ -31,6 +31,11 @@ mod util;
 mod entry {
     use worker::{Context, Env, Request, Response, Result, event};
 
+    #[event(start)]
+    fn start() {
+        super::util::wake_by_promises();
+    }
+
     #[event(fetch)]
     async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
         super::router::serve(req, env, ctx).await

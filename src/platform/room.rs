@@ -193,9 +193,9 @@ impl Inner {
         self: &Rc<Self>,
         step: impl FnOnce(&mut Host, &Moment<'_>) -> (T, Effects),
     ) -> std::result::Result<T, ChatError> {
-        let (value, effects) = self.with_host(step)?;
+        let (value, mut effects) = self.with_host(step)?;
         let storage = self.load()?;
-        if let Err(error) = storage.write(&self.raw, &effects.write) {
+        if let Err(error) = storage.write(&self.raw, std::mem::take(&mut effects.write)) {
             // End this object before anyone sees what is not written.
             self.end();
             return Err(broken("write", error));

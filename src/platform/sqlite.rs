@@ -1,10 +1,10 @@
 //! A room's log in its object's SQLite.
 
 use super::binding::{RawSql, RawState};
-use crate::room::{Log, Read, Row, StorageFault, Write};
+use crate::room::{Ends, Log, Read, Row, StorageFault, Write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use worker::{SqlStorage, SqlStorageValue};
 
 /// `log.last_seq` is a row's last event, `no` the number of the last message up to there, `dedupe` the hashes of what
@@ -24,6 +24,7 @@ pub(super) struct Sqlite {
     raw: RawSql,
     /// The size in bytes, and how many more asks it answers.
     size: Cell<(u64, u32)>,
+    ends: RefCell<Ends>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +54,7 @@ impl Sqlite {
         for table in SCHEMA {
             sql.exec(table, None).map_err(fault)?;
         }
-        Ok(Self { sql, raw, size: Cell::default() })
+        Ok(Self { sql, raw, size: Cell::default(), ends: RefCell::default() })
     }
 
     fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
@@ -80,21 +81,25 @@ impl Sqlite {
     }
 
     /// Carries a step's writes out, all or none.
-    pub(super) fn write(&self, raw: &RawState, write: &Write) -> Result<(), String> {
+    pub(super) fn write(&self, raw: &RawState, write: Write) -> Result<(), String> {
         if write.is_empty() {
             return Ok(());
         }
+        let events = write.append.as_ref().map(|row| serde_json::to_string(&row.events)).transpose();
+        let events = events.map_err(|error| error.to_string())?.unwrap_or_default();
         let alone = write.rewrite.is_empty() && write.state.is_empty();
         if let (Some(row), true, None) = (&write.append, alone, write.forget_to) {
             // One statement is a transaction by itself.
-            return self.append(row, &write.dedupe).map_err(|error| error.to_string());
+            self.append(row, &events, &write.dedupe).map_err(|error| error.to_string())?;
+        } else {
+            raw.transaction(|| self.write_all(&write, &events))?;
         }
-        raw.transaction(|| self.write_all(write))
+        self.ends.borrow_mut().follow(write, events.len());
+        Ok(())
     }
 
-    fn append(&self, row: &Row, dedupe: &[u64]) -> worker::Result<()> {
+    fn append(&self, row: &Row, events: &str, dedupe: &[u64]) -> worker::Result<()> {
         let at = row.events.last().map_or(0, |event| event.at);
-        let events = serde_json::to_string(&row.events)?;
         let dedupe = match dedupe {
             [] => SqlStorageValue::Null,
             hashes => hashes.iter().map(|hash| format!("{hash:016x}")).collect::<String>().into(),
@@ -103,7 +108,7 @@ impl Sqlite {
         self.sql.exec("INSERT INTO log VALUES (?, ?, ?, ?, ?)", values).map(|_| ())
     }
 
-    fn write_all(&self, write: &Write) -> worker::Result<()> {
+    fn write_all(&self, write: &Write, events: &str) -> worker::Result<()> {
         for row in &write.rewrite {
             let events = serde_json::to_string(&row.events)?;
             self.sql.exec("UPDATE log SET events = ? WHERE last_seq = ?", vec![events.into(), number(row.last)])?;
@@ -118,7 +123,7 @@ impl Sqlite {
             };
         }
         if let Some(row) = &write.append {
-            self.append(row, &write.dedupe)?;
+            self.append(row, events, &write.dedupe)?;
         }
         if let Some(seq) = write.forget_to {
             self.sql.exec("DELETE FROM log WHERE last_seq <= ?", vec![number(seq)])?;
@@ -131,10 +136,13 @@ impl Sqlite {
 impl Log for Sqlite {
     fn row_with(&self, seq: u64) -> Read<Option<Row>> {
         let query = "SELECT last_seq, no, events FROM log WHERE last_seq >= ? ORDER BY last_seq LIMIT 1";
-        Ok(self.rows(query, vec![number(seq)])?.pop())
+        self.ends.borrow_mut().row_with(seq, || Ok(self.rows(query, vec![number(seq)])?.pop()))
     }
 
     fn rows_after(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
+        if let Some(rows) = self.ends.borrow().rows_after(seq, limit) {
+            return Ok(rows);
+        }
         let query = "SELECT last_seq, no, events FROM log WHERE last_seq > ? ORDER BY last_seq LIMIT ?";
         self.rows(query, vec![number(seq), number(limit.into())])
     }

@@ -5,11 +5,18 @@ use crate::protocol::{ChatError, ErrorCode};
 use crate::settings::Settings;
 use std::cell::RefCell;
 use std::rc::Rc;
-use worker::{Date, Env};
+use wasm_bindgen::JsValue;
+use worker::{Date, Env, js_sys};
 
 /// ms since 1970.
 pub(super) fn now() -> u64 {
     Date::now().as_millis()
+}
+
+/// Has whoever awaits be woken by a promise: the platform's `queueMicrotask` makes a function template for each call, of
+/// which there is one a frame.
+pub(super) fn wake_by_promises() {
+    let _ = js_sys::Reflect::set(&js_sys::global(), &"queueMicrotask".into(), &JsValue::UNDEFINED);
 }
 
 /// Fresh random bytes from the platform.

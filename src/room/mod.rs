@@ -9,6 +9,7 @@ mod bridge;
 mod change;
 mod dedupe;
 mod edits;
+mod ends;
 mod filters;
 mod held;
 mod limits;
@@ -31,6 +32,7 @@ mod view;
 pub use admin::{check_create, new_info};
 pub use bridge::{BRIDGE_AGE, Bridged};
 pub use change::{Deleted, Edited};
+pub use ends::Ends;
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
 pub use limits::is_apart;
@@ -239,6 +241,12 @@ impl Room {
             }
         }
         Ok(blocks)
+    }
+
+    /// How far PostgreSQL has come, where that is written here.
+    pub(super) fn drained_in(write: &Write) -> Option<u64> {
+        let (_, seq) = write.state.iter().rev().find(|(key, _)| key == KEY_DRAINED)?;
+        seq.as_ref()?.parse().ok()
     }
 
     /// Whether a piece of state is of [`Room::blocks_state`].

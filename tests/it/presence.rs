@@ -201,8 +201,25 @@ fn room_stats_come_on_change_and_at_most_once_a_second() {
     }
     let first = w.events(ada, "room_stats");
     assert_eq!((first.len(), &first[0]["online_users"]), (1, &json!(2)));
-    w.advance(1_000);
+    w.advance(2_400);
+    assert!(w.events(ada, "room_stats").is_empty());
+    w.advance(100);
     assert_eq!(w.events(ada, "room_stats"), [json!({"online_users": 2, "online_guests": 0, "message_count": 5})]);
+}
+
+#[test]
+fn while_people_talk_the_number_of_messages_takes_no_frame_of_its_own() {
+    let mut w = World::new();
+    let (ada, bob) = (w.join("ada"), w.join("bob"));
+    w.advance(5_000);
+    w.take(ada);
+    for _ in 0..10 {
+        w.say(bob, "x");
+        w.advance(500);
+    }
+    assert_eq!(w.wires[&ada].frames.len(), 10);
+    let told: Vec<_> = w.events(ada, "room_stats").iter().map(|data| data["message_count"].clone()).collect();
+    assert_eq!(told, [1, 3, 5, 7, 9]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Storage {
     }
 
     /// Carries a step's writes out, all or none.
-    pub(super) fn write(&self, raw: &RawState, write: &Write) -> Result<(), String> {
+    pub(super) fn write(&self, raw: &RawState, write: Write) -> Result<(), String> {
         let (own, replica) = match self {
             Self::Room(own) => return own.write(raw, write),
             Self::Shard(own, replica) => (own, replica),
@@ -41,9 +41,9 @@ impl Storage {
             return Ok(());
         }
         let state = write.state.iter().filter(|(key, _)| Room::is_blocks_key(key)).cloned().collect();
-        own.write(raw, &Write { state, ..Write::default() })?;
+        own.write(raw, Write { state, ..Write::default() })?;
         if let Some(replica) = replica {
-            replica.write(write);
+            replica.write(&write);
         }
         Ok(())
     }
