@@ -99,11 +99,17 @@ fn plain_text(content: &str) -> String {
 /// What was typed, scrubbed already, without markup and with references resolved; those may bring forth what is to be
 /// scrubbed again.
 fn plain(typed: &str) -> String {
-    scrub::scrub(&plain_text(&NO_TAGS.clean(&markup::strip(typed)).to_string()))
+    scrub::scrub(&plain_text(&without_tags(&markup::strip(typed))))
 }
 
 fn html(text: &str) -> String {
-    NO_TAGS.clean(&text.replace('&', "&amp;").replace('<', "&lt;")).to_string()
+    without_tags(&text.replace('&', "&amp;").replace('<', "&lt;"))
+}
+
+/// What ammonia makes of a text without tags; it is spared one that it would leave as it is.
+fn without_tags(text: &str) -> String {
+    const CHANGED: [char; 7] = ['<', '>', '&', '\u{A0}', '\r', '\0', '\u{FEFF}'];
+    if text.contains(CHANGED) { NO_TAGS.clean(text).to_string() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -225,6 +231,11 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn what_ammonia_is_spared_it_would_not_change(text in "[^<>&\\u{A0}\\r\\x00\\u{FEFF}]{0,40}") {
+            prop_assert_eq!(NO_TAGS.clean(&text).to_string(), text);
+        }
 
         #[test]
         fn any_content_is_stable_and_has_no_tag(raw in soup()) {
