@@ -11,7 +11,7 @@ const jobs = {
   hot: async () => fanout(1, 1000, { rate: 200 }),
   many: async () => fanout(500, 10, { rate: 2 }),
   send: async () => ({ job: "send", rooms: [room("video_profile")], window: 16, warm_up: 0.5, seconds: 6 }),
-  join: async () => ({ job: "join", room: room("video_profile"), viewers: await viewers(5000), missed: 50 }),
+  join: async () => ({ job: "join", room: room("video_profile"), viewers: await viewers(2000), missed: 50 }),
 };
 
 const fanout = async (rooms, each, pace) => ({

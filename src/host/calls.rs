@@ -3,7 +3,7 @@
 use super::{Effects, Host, Moment, Stats, context};
 use crate::auth::Role;
 use crate::protocol::call::{Ask, Caller, RoomCall};
-use crate::protocol::wire::{Member, RoomData, json, raw};
+use crate::protocol::wire::{Member, RoomData, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
 use crate::room::{Action, BanData, Failure, Room, Sender, Step, Viewer, check_create};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Bans<'a> {
 type Answered = Result<Box<RawValue>, ChatError>;
 
 fn answer(value: &impl Serialize) -> Box<RawValue> {
-    raw(json(value))
+    raw_json(value)
 }
 
 impl Host {

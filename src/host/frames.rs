@@ -31,7 +31,7 @@ pub(super) enum Done {
 
 /// The reply's data for anything that serialises.
 pub(super) fn data(value: &impl Serialize) -> Done {
-    Done::Reply(wire::raw(wire::json(value)))
+    Done::Reply(wire::raw_json(value))
 }
 
 /// What was wrong: as a reply where the frame had an id, else as an `error` event.

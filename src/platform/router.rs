@@ -12,7 +12,7 @@ use crate::protocol::call::{
     Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
     UserCall, VERSION,
 };
-use crate::protocol::wire::{self, raw};
+use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
 use crate::room::check_create;
@@ -466,6 +466,6 @@ impl Request_<'_> {
         let claims = auth::verify(&token, &self.settings.keys, now())?;
         let expires_at = rfc3339(claims.exp_ms);
         let made = TokenData { token: &token, user_id: &claims.sub, username: &claims.username, expires_at };
-        Ok((200, raw(wire::json(&made))))
+        Ok((200, raw_json(&made)))
     }
 }

@@ -19,13 +19,25 @@ pub(super) fn wake_by_promises() {
     let _ = js_sys::Reflect::set(&js_sys::global(), &"queueMicrotask".into(), &JsValue::UNDEFINED);
 }
 
-/// Fresh random bytes from the platform.
+/// So many are fetched at once: a call to the platform costs more than the bytes.
+const FETCHED: usize = 32;
+
+thread_local! {
+    static RANDOM: RefCell<Vec<[u8; 32]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Fresh random bytes from the platform; none of them are given twice.
 pub(super) fn entropy() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    if let Err(error) = getrandom::getrandom(&mut bytes) {
-        log::error(&[], format_args!("entropy: {error}"));
-    }
-    bytes
+    RANDOM.with_borrow_mut(|random| {
+        if random.is_empty() {
+            let mut bytes = [[0; 32]; FETCHED];
+            if let Err(error) = getrandom::getrandom(bytes.as_flattened_mut()) {
+                log::error(&[], format_args!("entropy: {error}"));
+            }
+            random.extend(bytes);
+        }
+        random.pop().unwrap_or_default()
+    })
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! Reports: what a viewer tells moderators of a message, and what became of it.
 
-use super::wire::{json, raw};
+use super::wire::raw_json;
 use super::{MessageId, RoomId, UserId, rfc3339};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -184,7 +184,7 @@ pub fn report_page(room: &RoomId, mut held: Vec<Report>, stored: Vec<Report>, li
     held.sort_by_key(|report| std::cmp::Reverse(report.report_id));
     held.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let reports = held.iter().map(|report| ReportData::new(room.as_str(), report)).collect();
-    raw(json(&ReportPage { reports }))
+    raw_json(&ReportPage { reports })
 }
 
 /// The messages around a reported one, as the moderator sees them; oldest first.
@@ -230,5 +230,5 @@ pub fn opened_report(room: &RoomId, report: &Report, messages: Vec<Box<RawValue>
             context.after.push(message);
         }
     }
-    raw(json(&OpenedReport { report: ReportData::new(room.as_str(), report), context }))
+    raw_json(&OpenedReport { report: ReportData::new(room.as_str(), report), context })
 }

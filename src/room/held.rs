@@ -174,7 +174,7 @@ impl Room {
         for seq in self.held.0.keys() {
             let Some(row) = log.row_with(*seq)? else { continue };
             if let Some((at, message)) = held_in(&row, *seq) {
-                held.push(crate::protocol::wire::raw(json(&HeldData::new(self.id.as_str(), at, message, true))));
+                held.push(crate::protocol::wire::raw_json(&HeldData::new(self.id.as_str(), at, message, true)));
             }
         }
         Ok(HeldList { held })

@@ -5,7 +5,7 @@ use super::reactions;
 use super::{Context, Failure, KEY_BAN, KEY_ROLE, Room, Row, SCAN, Sender, Step};
 use crate::auth::{Identity, Role};
 use crate::protocol::act::{Act, Announcement, Ban, BanUser, Reasoned, SetRole, UserRef};
-use crate::protocol::wire::{json, raw};
+use crate::protocol::wire::{json, raw, raw_json};
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, UserId, rfc3339};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -158,13 +158,13 @@ impl Room {
             Act::Unpin(body) => self.pin(cx, sender, who, &body, true),
             Act::Announce(Announcement { content, .. }) => self.announce(cx, sender, content),
             Act::SetRole(body) => self.set_role(cx, sender, who, body),
-            Act::Allow(body) => self.allow(cx, &who.user_id, &body).map(|(allowed, step)| (raw(json(&allowed)), step)),
+            Act::Allow(body) => self.allow(cx, &who.user_id, &body).map(|(allowed, step)| (raw_json(&allowed), step)),
             Act::Deny(body) => {
                 let reason = checked_reason(body.reason.clone())?;
                 Ok((raw("{}".into()), self.deny(cx, &who.user_id, &body, reason)?))
             }
             Act::SetTerms(body) => {
-                self.set_terms(cx, sender, &who.user_id, body).map(|(terms, step)| (raw(json(&terms)), step))
+                self.set_terms(cx, sender, &who.user_id, body).map(|(terms, step)| (raw_json(&terms), step))
             }
             Act::Report(body) => self.report(cx, sender, &body, None).map(|(reported, step)| (reported.report, step)),
             Act::ResolveReport(body) => self.resolve(cx, sender.role, who, &body),
@@ -214,7 +214,7 @@ impl Room {
         step.write.state.push((format!("{KEY_BAN}{user_id}"), Some(json(&ban))));
         self.bans.insert(user_id, ban.clone());
         let audience = if shadow { Audience::Moderators } else { Audience::All };
-        let reply = raw(json(&self.ban_data(&ban)));
+        let reply = raw_json(&self.ban_data(&ban));
         self.append(&mut step, cx.now, audience, Body::Banned { ban: Box::new(ban), role: sender.role });
         self.seal(&mut step);
         Ok((reply, step))
@@ -326,7 +326,7 @@ impl Room {
         let unseen = hidden.len();
         let message_ids = [hidden, ids].concat();
         if deleted == 0 {
-            return Ok((raw(json(&DeletedData { deleted: 0, more, seq: None })), step));
+            return Ok((raw_json(&DeletedData { deleted: 0, more, seq: None }), step));
         }
         for seq in gone_edits {
             let Some(found) = cx.log.row_with(seq)? else { continue };
@@ -348,7 +348,7 @@ impl Room {
         }
         self.unpin_deleted(&mut step, cx.now, &message_ids, (by, role));
         self.seal(&mut step);
-        Ok((raw(json(&DeletedData { deleted, more, seq })), step))
+        Ok((raw_json(&DeletedData { deleted, more, seq }), step))
     }
 
     fn announce(
@@ -358,7 +358,7 @@ impl Room {
         content: String,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let (sent, step) = self.announced(cx, sender, content)?;
-        Ok((raw(json(&sent)), step))
+        Ok((raw_json(&sent), step))
     }
 
     fn set_role(
@@ -394,6 +394,6 @@ impl Room {
             self.seal(&mut step);
         }
         let data = RoleData { room_id: self.id.as_str(), user_id: &body.user_id, role: body.role };
-        Ok((raw(json(&data)), step))
+        Ok((raw_json(&data), step))
     }
 }

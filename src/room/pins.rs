@@ -3,7 +3,7 @@
 use super::{Context, Failure, KEY_PINNED, Room, Sender, Step};
 use crate::auth::{Identity, Role};
 use crate::protocol::act::PinRef;
-use crate::protocol::wire::{json, raw};
+use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -53,7 +53,7 @@ impl Room {
             self.append(&mut step, cx.now, Audience::All, Body::Pinned { message_id, unpinned, pinned, by, role });
             self.seal(&mut step);
         }
-        Ok((raw(json(&PinnedData { pinned: &self.pinned })), step))
+        Ok((raw_json(&PinnedData { pinned: &self.pinned }), step))
     }
 
     /// Takes deleted messages down from the pinned ones.

@@ -13,7 +13,7 @@ use crate::content::scrub;
 use crate::protocol::act::{ReportMessage, ResolveReport};
 use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
 use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
-use crate::protocol::wire::{json, raw};
+use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, Rate};
 use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
@@ -189,7 +189,7 @@ impl Room {
         policy::check(Action::Report, sender.role, false)?;
         let who = signed_in(sender)?;
         let message_id = MessageId::parse(&body.message_id).ok_or_else(no_message)?;
-        let data = |report: &Report| raw(json(&ReportedData::new(self.id.as_str(), report)));
+        let data = |report: &Report| raw_json(&ReportedData::new(self.id.as_str(), report));
         if let Some(report) = self.reports.of(message_id, &who.user_id).map(&data) {
             self.reports.repeats.take(&who.user_id, RATE, cx.now)?;
             return Ok((Reported { made: false, report }, Step::default()));
@@ -295,7 +295,7 @@ impl Room {
             self.seal(&mut step);
         }
         let report = Report { details, quoted, ..report };
-        Ok((raw(json(&ReportData::new(self.id.as_str(), &report))), step))
+        Ok((raw_json(&ReportData::new(self.id.as_str(), &report)), step))
     }
 
     /// The reports that the room keeps of one status, newest first.

@@ -5,7 +5,7 @@ use super::reactions::Reactions;
 use super::recent::Recent;
 use super::{Log, Read, Room, SCAN, Viewer, view};
 use crate::auth::Role;
-use crate::protocol::wire::{Counts, MessageData, json, raw};
+use crate::protocol::wire::{Counts, MessageData, raw_json};
 use crate::protocol::{Body, LogEvent, MessageId, Position};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
@@ -130,7 +130,7 @@ impl Room {
             if viewer.role.at_least(Role::Moderator) {
                 data.unmask(message);
             }
-            snapshot.messages.push(raw(json(&data)));
+            snapshot.messages.push(raw_json(&data));
             if let (Some(reactions), Some(user)) = (reactions, viewer.user_id) {
                 let mine: Vec<_> = reactions.by(user).into_iter().map(str::to_owned).collect();
                 if !mine.is_empty() {

@@ -4,7 +4,7 @@ use crate::auth::Role;
 use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
 use crate::protocol::report::Report;
-use crate::protocol::wire::{Counts, MessageData, json, raw};
+use crate::protocol::wire::{Counts, MessageData, raw_json};
 use crate::protocol::{
     Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
 };
@@ -210,7 +210,7 @@ pub fn read_page(answer: &str, room_id: &RoomId, viewer: Viewer<'_>, now: u64) -
         if viewer.role.at_least(Role::Moderator) {
             data.unmask(message);
         }
-        older.messages.push(raw(json(&data)));
+        older.messages.push(raw_json(&data));
         older.mine.extend(mine.map(|mine| (message.message_id.to_string(), mine)));
     }
     Ok(older)
