@@ -1,5 +1,6 @@
 //! Calls to the drains, from rooms; each with a time limit.
 
+use super::link::text;
 use super::log;
 use super::util::settings;
 use crate::host::Drained;
@@ -70,7 +71,7 @@ async fn ask_drain<T: DeserializeOwned>(
             init.with_method(Method::Post).with_body(Some(body.into()));
         }
         let request = Request::new_with_init(&format!("https://drain{path}"), &init)?;
-        stub.fetch_with_request(request).await?.text().await
+        text(stub.fetch_with_request(request).await?).await
     };
     let text = within(ms, call).await?.map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| json_fault(&error))

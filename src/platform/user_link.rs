@@ -1,6 +1,7 @@
 //! Calls to users' objects, from the Worker and from rooms; each with a time limit.
 
 use super::drain_link::within;
+use super::link::text;
 use super::log;
 use crate::protocol::call::{Answer, Standing, USER_CALL, USER_MAKES_ROOM, UserAsk, UserCall, VERSION};
 use crate::protocol::wire::json;
@@ -23,7 +24,7 @@ async fn ask_at<T: DeserializeOwned>(
         let stub = env.durable_object("USER")?.get_by_name(user_id)?;
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(body.into()));
-        stub.fetch_with_request(Request::new_with_init(&format!("https://user{path}"), &init)?).await?.text().await
+        text(stub.fetch_with_request(Request::new_with_init(&format!("https://user{path}"), &init)?).await?).await
     };
     let text = within(ms, call).await?.map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| error.to_string())
