@@ -90,7 +90,7 @@ async fn call<T: DeserializeOwned>(env: &Env, room: &RoomId, caller: Caller, ask
     let mut init = RequestInit::new();
     let call = RoomCall { v: VERSION, caller, ask };
     init.with_method(Method::Post).with_body(Some(json(&call).into()));
-    let text = fetch(env, room, None, ROOM_CALL, &init).await?.text().await.map_err(|e| unavailable(room, e))?;
+    let text = text(fetch(env, room, None, ROOM_CALL, &init).await?).await.map_err(|e| unavailable(room, e))?;
     serde_json::from_str(&text).map_err(|e| unavailable(room, json_fault(&e)))
 }
 
@@ -183,11 +183,11 @@ async fn open_at(
         Ok(())
     };
     prepare().map_err(|e| unavailable(room, e))?;
-    let mut response = fetch(env, room, shard, ROOM_SOCKET, &init).await?;
+    let response = fetch(env, room, shard, ROOM_SOCKET, &init).await?;
     if response.status_code() == 101 {
         return Ok(Answer::Ok(response));
     }
-    let text = response.text().await.map_err(|e| unavailable(room, e))?;
+    let text = text(response).await.map_err(|e| unavailable(room, e))?;
     match serde_json::from_str::<Answer<serde_json::Value>>(&text) {
         Ok(Answer::Error(error)) => Ok(Answer::Error(error)),
         Ok(Answer::Elsewhere(shape)) => Ok(Answer::Elsewhere(shape)),
