@@ -20,6 +20,7 @@ const method = `
 - **Open loop.** Messages have the times at which they are meant to be sent, and latency counts from there to the read of the frame in the client. With *full tilt* and *send* a new message goes out as soon as there is room in the window.
 - **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal, a closed socket, or a generator that was the limit where latency counts makes the run void.
 - **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run.
+- **Memory of idle sockets** is counted from the 501st on, of every server alike: the first 500 bring what a process needs once (compiled code, heaps), which has a line of its own.
 - The objects' SQLite lies in memory (/dev/shm), so that no disk is measured; that of *send* is on the disk.
 - Messages are 200 bytes and said by a \`service\`, so no filter looks at them. edge-chat writes each to its log, acknowledges it, and drains it to PostgreSQL through pgbouncer meanwhile.
 
