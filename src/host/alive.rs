@@ -62,6 +62,9 @@ impl Host {
             if self.audience.standing_of(&gone.user_id).is_some() {
                 self.keep_blocks(&gone.user_id, None);
             }
+            if gone.plain {
+                self.lately.keep(&gone.user_id, self.now);
+            }
             if self.audience.is_intimate() {
                 #[derive(Serialize)]
                 struct Left<'a> {
@@ -69,7 +72,7 @@ impl Host {
                     username: &'a str,
                     avatar: Option<&'a str>,
                 }
-                let Gone { user_id, username, avatar } = &gone;
+                let Gone { user_id, username, avatar, .. } = &gone;
                 let data = Left { user_id, username, avatar: avatar.as_deref() };
                 let others = To::Many(self.audience.list_without(user_id));
                 self.broadcast(others, wire::event(None, "user_left", &data), effects);
