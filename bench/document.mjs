@@ -30,6 +30,14 @@ const method = `
 | partyserver | \`broadcast()\` of partyserver with hibernation, on the same workerd; stores nothing |
 | Socket.IO + Redis | Socket.IO 4 in one Node process with @socket.io/redis-adapter and a Redis of its own; WebSocket only, messages acknowledged, nothing stored |
 | native tokio | tokio-tungstenite with a broadcast channel on one thread, one frame a message; stores nothing. The limit of sending each message by itself |
+
+## Where the time goes
+
+Of rows that miss their aim, or did for long; shares are of the Worker's own profile.
+
+- **history, p99**: a page is one question to the room and one to PostgreSQL, by a connection that the request makes for itself, since the platform lets no other have it. Of the 2 to 3 ms of CPU a page takes in workerd 27 % drive that connection, 13 % are its three writes, and 9 % take and give back the lock on its stream at each read. The middle is below 5 ms; V8 collects garbage for 3 ms and more once in some 100 pages, and the pages that meet it are most likely the p99. Connecting while the room is asked changed nothing that could be measured.
+- **join**: no part of it grows with the room: 500, 2,000 and 3,000 who come back take the same each. 480 to 560 µs of CPU, where the bare object takes 245 to 310 for its upgrade alone: two more promises and a second event a join, the reply of 25 KB, and the closing of the old socket, which falls into the same seconds.
+- **idle**: a socket more costs 2.2 KiB more than the bare object's, attachment and presence together. What the process takes once is V8's compiled wasm and the memory in which it compiled it: after a garbage collection the heap has 2 MB.
 `;
 
 /** Writes the documents; figures of single rows are in the output alone. */

@@ -33,8 +33,8 @@ pub const DRAIN_ROOM: &str = "/room";
 /// Where a room takes a [`UserPush`] as JSON, and answers a [`Heard`].
 pub const ROOM_USER: &str = "/user";
 /// Where a user's object answers what holds, a [`Coming`]: behind it stands the name of the room's object to
-/// which the user is on the way.
-pub const USER_COMES: &str = "/comes/";
+/// which the user is on the way. The `@` is there for rooms that are called `..`.
+pub const USER_COMES: &str = "/comes/@";
 /// Where a user's object takes a [`UserCall`] as JSON.
 pub const USER_CALL: &str = "/call";
 /// Where a user's object counts a room that its user wants to make: an [`Answer`] of nothing.
