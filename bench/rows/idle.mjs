@@ -7,6 +7,7 @@ import { create, server, viewers } from "../servers.mjs";
 export async function idle(bench) {
   const { quick } = bench;
   const count = quick ? 3_000 : 10_000;
+  const first = 500;
   // A signed-in viewer has an object of their own, which lies in this process too; in production it is elsewhere.
   const crowds = { guests: Array(count).fill(""), users: await viewers(count) };
   const measure = async (kind, crowd, round) => {
@@ -14,8 +15,8 @@ export async function idle(bench) {
     try {
       const name = room(kind === "bare" ? "broadcast" : "video_");
       if (kind === "chat") await create(own, name);
-      const [memory] = await load(own, { job: "idle", room: name, viewers: crowds[crowd], seconds: quick ? 3 : 10 });
-      say(`  idle ${round}, ${own.title}, ${crowd}: ${memory.kib_each.toFixed(1)} KiB and ${memory.cpu_us_each.toFixed(1)} µs/s a socket`);
+      const [memory] = await load(own, { job: "idle", room: name, viewers: crowds[crowd], first, seconds: quick ? 3 : 10 });
+      say(`  idle ${round}, ${own.title}, ${crowd}: ${memory.kib_each.toFixed(1)} KiB and ${memory.cpu_us_each.toFixed(1)} µs/s a socket, ${memory.once_mib.toFixed(1)} MiB once`);
       return memory;
     } finally {
       await own.stop();
@@ -33,6 +34,7 @@ export async function idle(bench) {
   const memory = ({ kib_each }) => kib_each;
   return [
     compared(`${what} of guests (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
+    compared(`idle: what a process takes once, with the first ${first} of them`, "MiB", "bare object", beside(0, ({ once_mib }) => once_mib)),
     compared(`${what} of as many users, an object of each user's included`, "KiB each", "bare object", beside(2, memory)),
     alone(`${what} of guests: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
   ];

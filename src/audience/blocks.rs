@@ -1,5 +1,6 @@
 //! Whom those who are here block. Nothing is kept of who blocks nobody, so that a room without blocks does no work.
 
+use super::presence::Present;
 use super::{Audience, SocketId};
 use crate::auth::Role;
 use crate::protocol::UserId;
@@ -18,6 +19,30 @@ impl Audience {
     /// The same, once.
     pub fn take_offer(&mut self, id: SocketId) -> Option<Standing> {
         self.sockets.get_mut(&id)?.offered.take()
+    }
+
+    /// Whether this object is told of what changes with the user of a socket that has not joined.
+    pub fn set_awaited(&mut self, id: SocketId, awaited: bool) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.awaited = awaited;
+        }
+    }
+
+    /// Whether it is, once.
+    pub fn take_awaited(&mut self, id: SocketId) -> bool {
+        self.sockets.get_mut(&id).is_some_and(|socket| std::mem::take(&mut socket.awaited))
+    }
+
+    /// Whether this object is told of what changes with a user who is here.
+    pub fn set_told(&mut self, user: &str, told: bool) {
+        if let Some(present) = self.users.get_mut(user) {
+            present.told = told;
+        }
+    }
+
+    /// Whether it is, and nothing ever did.
+    pub fn is_plain(&self, user: &str) -> bool {
+        self.users.get(user).is_some_and(Present::is_plain)
     }
 
     /// Whether something was said of that socket's user.

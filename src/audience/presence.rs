@@ -22,9 +22,18 @@ pub(super) struct Present {
     pub(super) role: Role,
     /// The version of what is known of the user.
     pub(super) known: Option<u64>,
+    /// Whether the user's object tells this one of what changes.
+    pub(super) told: bool,
     leaves_at: Option<u64>,
     typing: bool,
     typed_at: u64,
+}
+
+impl Present {
+    /// Whether the user never blocked anybody nor signed out, and this object would have been told.
+    pub(super) fn is_plain(&self) -> bool {
+        self.told && self.known == Some(0)
+    }
 }
 
 /// A user who has left.
@@ -36,6 +45,8 @@ pub struct Gone {
     pub username: String,
     /// The picture.
     pub avatar: Option<String>,
+    /// As [`Audience::is_plain`] has it.
+    pub plain: bool,
 }
 
 impl Audience {
@@ -58,6 +69,7 @@ impl Audience {
             avatar: None,
             role: socket.role,
             known: None,
+            told: false,
             leaves_at: None,
             typing: false,
             typed_at: 0,
@@ -110,7 +122,8 @@ impl Audience {
                 self.stats_dirty = true;
                 self.people_changed = true;
                 self.people += 1;
-                gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
+                let plain = present.is_plain();
+                gone.push(Gone { user_id, username: present.username, avatar: present.avatar, plain });
             }
         }
         self.assess();

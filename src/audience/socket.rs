@@ -48,6 +48,8 @@ pub(super) struct Socket {
     pub(super) life: Life,
     /// What its user's object said before it joined.
     pub(super) offered: Option<Standing>,
+    /// Whether that object tells this room of what changes.
+    pub(super) awaited: bool,
     /// The deadline under which the audience has it listed.
     pub(super) indexed: Option<u64>,
     bad: Vec<u64>,
@@ -62,6 +64,7 @@ impl Socket {
             role: Role::Guest,
             probes: Probes::new(sent),
             offered: None,
+            awaited: false,
             indexed: None,
             bad: Vec::new(),
             refused: Vec::new(),

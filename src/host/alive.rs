@@ -64,8 +64,11 @@ impl Host {
             if self.audience.standing_of(&gone.user_id).is_some() {
                 self.keep_blocks(&gone.user_id, None);
             }
+            if gone.plain {
+                self.lately.keep(&gone.user_id, self.now);
+            }
             if self.audience.is_intimate() {
-                let Gone { user_id, username, avatar } = &gone;
+                let Gone { user_id, username, avatar, .. } = &gone;
                 self.glimpse(Sight::Left, (user_id, username, avatar.as_deref()), effects);
             }
         }

@@ -4,6 +4,7 @@ use super::frames::{Done, data};
 use super::{Effects, Host, LeftOut, Mine, Moment, close_reason, is_nothing};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{Identity, Role};
+use crate::protocol::call::Standing;
 use crate::protocol::shard::Sight;
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
@@ -117,13 +118,19 @@ impl Host {
             }
         };
 
+        let known = identity.as_ref().is_some_and(|who| self.knows(&who.user_id, self.now));
+        let told = self.audience.take_awaited(socket) || known;
         self.counted.new.joins += u64::from(!again);
         let first = self.audience.join(socket, identity.clone(), role);
         if let Some(who) = &identity {
-            if let Some(standing) = standing {
+            if let Some(standing) = standing.or(known.then(Standing::default)) {
                 self.adopt_standing(&who.user_id, &standing);
             }
-            effects.entered.push(who.user_id.clone());
+            if told {
+                self.audience.set_told(&who.user_id, true);
+            } else {
+                effects.entered.push(who.user_id.clone());
+            }
         }
         self.attach(socket, effects);
         let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;

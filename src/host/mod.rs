@@ -40,7 +40,7 @@ use news::News;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use users::Unheard;
+use users::{Lately, Unheard};
 
 /// How long, ms, after it was due what an alarm did not get done is tried again.
 const RETRY: u64 = 60_000;
@@ -190,6 +190,7 @@ pub struct Host {
     typed: Rates,
     news: News,
     unheard: Unheard,
+    lately: Lately,
     reported: alive::Reported,
     spread: leader::Spread,
     following: Option<follower::Following>,
@@ -234,6 +235,7 @@ impl Host {
             typed: Rates::default(),
             news: News::default(),
             unheard: Unheard::default(),
+            lately: Lately::default(),
             reported: alive::Reported::default(),
             spread: leader::Spread::default(),
             following: None,
@@ -381,6 +383,7 @@ impl Host {
             None => self.show(Vec::new(), &mut effects),
         }
         self.ask_again(&mut effects);
+        self.lately.sweep(self.now);
         self.report(&mut effects);
         self.say_position(&mut effects);
         for rates in [&mut self.joins, &mut self.typed] {

@@ -6,7 +6,8 @@ use crate::audience::SocketId;
 use crate::protocol::call::{Standing, UserAsk, UserCall, VERSION};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, JoinRoom, RefreshToken, UserId, wire};
 use crate::room::{Read, Room};
-use std::collections::BTreeSet;
+use crate::user::hash;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// When a user's object that did not answer is asked again, ms, and how many are asked at once.
 const ASK_AGAIN: u64 = 5_000;
@@ -18,6 +19,48 @@ pub(super) struct Unheard {
     users: BTreeSet<UserId>,
     /// When they are asked again, ms.
     pub(super) due: Option<u64>,
+}
+
+/// How long somebody who left is remembered, ms, and how many are.
+const LATELY: u64 = 60_000;
+const MOST_LATELY: usize = 32_000;
+
+/// Those who left lately and were plain: see [`Host::knows`]. By the hash of their names, with when they left.
+#[derive(Debug, Default)]
+pub(super) struct Lately {
+    left: BTreeMap<u64, u64>,
+    order: VecDeque<(u64, u64)>,
+}
+
+impl Lately {
+    fn has(&self, user_id: &str, now: u64) -> bool {
+        !self.left.is_empty() && self.left.get(&hash(user_id)).is_some_and(|at| at.saturating_add(LATELY) > now)
+    }
+
+    pub(super) fn keep(&mut self, user_id: &str, now: u64) {
+        let user = hash(user_id);
+        self.left.insert(user, now);
+        self.order.push_back((now, user));
+        self.sweep(now);
+    }
+
+    fn forget(&mut self, user_id: &str) {
+        if !self.left.is_empty() {
+            self.left.remove(&hash(user_id));
+        }
+    }
+
+    /// Forgets those who left too long ago, and of too many the first.
+    pub(super) fn sweep(&mut self, now: u64) {
+        while let Some((at, user)) = self.order.front().copied()
+            && (at.saturating_add(LATELY) <= now || self.order.len() > MOST_LATELY)
+        {
+            self.order.pop_front();
+            if self.left.get(&user) == Some(&at) {
+                self.left.remove(&user);
+            }
+        }
+    }
 }
 
 /// A frame that its sender's own object has to answer; then [`Host::answered`].
@@ -47,11 +90,23 @@ impl Host {
             | ClientEvent::RefreshToken(RefreshToken { user_token: token, .. }) => token,
             ClientEvent::JoinRoom(_) => {
                 let attachment = self.audience.attachment(socket)?;
-                return attachment.identity.as_ref().map(|who| who.user_id.clone());
+                let user_id = attachment.identity.as_ref().map(|who| who.user_id.clone());
+                return user_id.filter(|user_id| !self.knows(user_id, self.now));
             }
             _ => return None,
         };
         self.verify(token).ok().map(|who| who.user_id)
+    }
+
+    /// Whether this room knows of a user without asking that nothing holds: who is here or was lately, never blocked
+    /// anybody nor signed out, and whose object tells this room of what changes. `now` in ms since 1970.
+    pub fn knows(&self, user_id: &str, now: u64) -> bool {
+        self.audience.is_plain(user_id) || self.lately.has(user_id, self.now.max(now))
+    }
+
+    /// That the object of the user behind a socket that has not joined tells this room of what changes.
+    pub fn awaits(&mut self, socket: SocketId, awaited: bool) {
+        self.audience.set_awaited(socket, awaited);
     }
 
     /// What the object of a socket's user says, ahead of the frame that needs it.
@@ -71,7 +126,10 @@ impl Host {
     pub fn entered(&mut self, at: &Moment<'_>, user_id: &str, standing: Option<Standing>) -> Effects {
         let mut effects = self.begin(at);
         match standing {
-            Some(standing) => drop(self.apply(user_id, &standing, &mut effects)),
+            Some(standing) => {
+                self.apply(user_id, &standing, &mut effects);
+                self.audience.set_told(user_id, true);
+            }
             None => {
                 self.unheard.users.insert(user_id.to_owned());
                 self.unheard.due.get_or_insert(self.now.saturating_add(ASK_AGAIN));
@@ -126,6 +184,9 @@ impl Host {
     }
 
     fn heard(&mut self, user_id: &str, standing: Standing, effects: &mut Effects) -> bool {
+        // The object may not think of this room again.
+        self.audience.set_told(user_id, false);
+        self.lately.forget(user_id);
         let here = self.apply(user_id, &standing, effects);
         self.news.keep(user_id, standing, self.now);
         here

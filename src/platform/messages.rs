@@ -7,7 +7,7 @@ use super::room_link;
 use super::util::now;
 use crate::auth::Role;
 use crate::protocol::call::{Ask, Caller, KnownMessage, Nothing, Page, PageQuery};
-use crate::protocol::wire::{History, json, raw};
+use crate::protocol::wire::{History, raw_json};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::room::Viewer;
 use crate::sinks::history::{self, Older};
@@ -64,7 +64,7 @@ pub(super) async fn page(
     let my_reactions = mine.then_some(my_reactions);
     let history =
         History { room_id: room.as_str(), messages, page: number, limit, total, has_more, epoch, my_reactions };
-    Ok(raw(json(&history)))
+    Ok(raw_json(&history))
 }
 
 /// What both know of a page.
@@ -160,5 +160,5 @@ pub(super) async fn audit(
     let arguments = [(&id as _, Type::TEXT), (&before as _, Type::INT8), (&limit as _, Type::INT8)];
     let answer = read(env, ctx, history::AUDIT, &arguments).await?;
     let audit = history::read_audit(&answer.unwrap_or_default()).map_err(unavailable)?;
-    Ok(raw(json(&audit)))
+    Ok(raw_json(&audit))
 }

@@ -1,6 +1,5 @@
 //! Calls from the Worker to rooms and their followers: each a request of our own, with one identity header.
 
-use super::drain_link::within;
 use super::shard_link::members;
 use super::util::now;
 use super::{link, log};
@@ -10,15 +9,15 @@ use crate::protocol::call::{
     UserPush, VERSION,
 };
 use crate::protocol::shard::{Follower, Shape, parse_gateway, parse_shard};
-use crate::protocol::wire::{json, raw};
-use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
+use crate::protocol::wire::{json, raw_json};
+use crate::protocol::{ChatError, ErrorCode, RoomId};
 use futures::future::join_all;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use worker::{Env, Method, Request, RequestInit, Response};
+use worker::{Env, Response};
 
 /// Longer than the 3 s that a room waits for PostgreSQL when it is first asked.
 const WITHIN: u64 = 5_000;
@@ -68,30 +67,18 @@ fn unavailable(room: &RoomId, error: impl std::fmt::Display) -> ChatError {
     ChatError::new(ErrorCode::Unavailable, "The room does not answer now; try again in a moment.").retry_after(1_000)
 }
 
-/// Calls a room, or its shard of this number.
-async fn fetch(
-    env: &Env,
-    room: &RoomId,
-    shard: Option<u32>,
-    path: &str,
-    init: &RequestInit,
-) -> Result<Response, ChatError> {
-    let call = async {
-        let stub = match shard.map(Follower::Shard) {
-            Some(shard) => env.durable_object("SHARD")?.get_by_name(&shard.name(room.as_str()))?,
-            None => env.durable_object("ROOM")?.get_by_name(room.as_str())?,
-        };
-        stub.fetch_with_request(Request::new_with_init(&format!("https://room{path}"), init)?).await
-    };
-    within(WITHIN, call).await.map_err(|e| unavailable(room, e))?.map_err(|e| unavailable(room, e))
+/// The class and name of a room's object, or of its shard of this number.
+fn object(room: &RoomId, shard: Option<u32>) -> (&'static str, String) {
+    match shard {
+        Some(n) => ("SHARD", Follower::Shard(n).name(room.as_str())),
+        None => ("ROOM", room.as_str().to_owned()),
+    }
 }
 
 async fn call<T: DeserializeOwned>(env: &Env, room: &RoomId, caller: Caller, ask: Ask) -> Result<Answer<T>, ChatError> {
-    let mut init = RequestInit::new();
-    let call = RoomCall { v: VERSION, caller, ask };
-    init.with_method(Method::Post).with_body(Some(json(&call).into()));
-    let text = text(fetch(env, room, None, ROOM_CALL, &init).await?).await.map_err(|e| unavailable(room, e))?;
-    serde_json::from_str(&text).map_err(|e| unavailable(room, json_fault(&e)))
+    let call = json(&RoomCall { v: VERSION, caller, ask });
+    let answer = link::ask(env, ("ROOM", room.as_str()), ROOM_CALL, link::body(&call), WITHIN).await;
+    answer.map_err(|e| unavailable(room, e))
 }
 
 /// Asks a room.
@@ -138,7 +125,7 @@ pub(super) async fn list_members(
     let followers: Vec<_> = (0..shape.shards).map(Follower::Shard).chain(own.gateways()).collect();
     let each = MOST_LISTED.div_ceil(followers.len().max(1));
     let there = join_all(followers.into_iter().map(|follower| members(env, room.as_str(), follower, each))).await;
-    Ok(raw(json(&own.with_followers(there, online_users, now(), (limit, skip)))))
+    Ok(raw_json(&own.with_followers(there, online_users, now(), (limit, skip))))
 }
 
 /// Opens a socket to the object of a room that serves `caller`; `protocol` is the subprotocol to answer with.
@@ -173,21 +160,16 @@ async fn open_at(
     caller: &Caller,
     protocol: Option<&str>,
 ) -> Result<Answer<Response>, ChatError> {
-    let init = RequestInit::new();
-    let prepare = || -> worker::Result<()> {
-        init.headers.set("upgrade", "websocket")?;
-        init.headers.set(CALLER_HEADER, &ascii(&json(caller)))?;
-        if let Some(protocol) = protocol {
-            init.headers.set("sec-websocket-protocol", protocol)?;
-        }
-        Ok(())
-    };
-    prepare().map_err(|e| unavailable(room, e))?;
-    let response = fetch(env, room, shard, ROOM_SOCKET, &init).await?;
+    let caller = ascii(&json(caller));
+    let mut headers = vec![("upgrade", "websocket"), (CALLER_HEADER, caller.as_str())];
+    headers.extend(protocol.map(|protocol| ("sec-websocket-protocol", protocol)));
+    let (class, name) = object(room, shard);
+    let opened = link::open(env, (class, &name), ROOM_SOCKET, &headers, WITHIN).await;
+    let mut response = opened.map_err(|e| unavailable(room, e))?;
     if response.status_code() == 101 {
         return Ok(Answer::Ok(response));
     }
-    let text = text(response).await.map_err(|e| unavailable(room, e))?;
+    let text = response.text().await.map_err(|e| unavailable(room, e))?;
     match serde_json::from_str::<Answer<serde_json::Value>>(&text) {
         Ok(Answer::Error(error)) => Ok(Answer::Error(error)),
         Ok(Answer::Elsewhere(shape)) => Ok(Answer::Elsewhere(shape)),
@@ -195,8 +177,8 @@ async fn open_at(
     }
 }
 
-/// Tells a room, a shard or a gateway by its name, what holds for a user from now on: whether the user is there, or none where
-/// there is no answer.
+/// Tells a room, a shard or a gateway by its name, what holds for a user from now on: whether the user is there, or none
+/// where there is no answer.
 pub(super) async fn tell(env: &Env, name: &str, user_id: String, standing: Standing) -> Option<bool> {
     let class = match (parse_gateway(name), parse_shard(name)) {
         (Some(_), _) => "GATEWAY",

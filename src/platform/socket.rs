@@ -1,8 +1,8 @@
-//! Upgrades: who asks is verified here, and a refusal is said before any room wakes.
+//! Upgrades: who asks is verified here, and what is no token is refused before any room wakes.
 
 use super::reply::Asked;
 use super::util::{entropy, now};
-use super::{room_link, shield, user_link};
+use super::{room_link, shield};
 use crate::audience::close_reason;
 use crate::auth::{self, Identity};
 use crate::protocol::call::Caller;
@@ -85,12 +85,7 @@ async fn try_open(
         Some(token) => Some(Identity::for_room(&auth::verify(token, &settings.keys, now())?, room.as_str())),
     };
     let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
-    let mut standing = None;
-    if let Some(who) = &identity {
-        standing = user_link::standing_in_time(env, &who.user_id).await;
-        standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
-    }
-    let caller = Caller { identity, guest: offer.guest(), address, standing, shape: 0, key: key(req) };
+    let caller = Caller { identity, guest: offer.guest(), address, key: key(req), ..Caller::default() };
     room_link::open(env, room, caller, offer.protocol()).await
 }
 

@@ -5,7 +5,7 @@ use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
 use super::{drain_link, log};
-use crate::protocol::call::{USER_CALL, USER_MAKES_ROOM, UserCall};
+use crate::protocol::call::{USER_CALL, USER_COMES, USER_MAKES_ROOM, UserCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, Rate};
 use crate::room::Window;
@@ -168,7 +168,11 @@ impl DurableObject for User {
     }
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {
-        match req.path().as_str() {
+        let path = req.path();
+        if let Some(room) = path.strip_prefix(USER_COMES) {
+            return answered(self.inner.step(|user, now| (user.comes(room, now), Step::default())));
+        }
+        match path.as_str() {
             USER_CALL => answered(self.inner.call(&mut req).await),
             USER_MAKES_ROOM => self.inner.makes_room().await,
             _ => Response::error("no such call", 404),

@@ -1,9 +1,10 @@
 //! Calls to users' objects, from the Worker and from rooms; each with a time limit.
 
-use super::drain_link::within;
-use super::link::{self, body};
+use super::link::{self, Load, body};
 use super::log;
-use crate::protocol::call::{Answer, Standing, USER_CALL, USER_MAKES_ROOM, UserAsk, UserCall, VERSION};
+use crate::protocol::call::{
+    Answer, Coming, Standing, USER_CALL, USER_COMES, USER_MAKES_ROOM, UserAsk, UserCall, VERSION,
+};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use serde::de::DeserializeOwned;
@@ -39,18 +40,33 @@ pub(super) async fn ask<T: DeserializeOwned>(env: &Env, user_id: &str, call: &Us
 /// # Errors
 /// As [`ask`].
 pub(super) async fn standing(env: &Env, user_id: &str, room: Option<String>) -> Result<Standing, ChatError> {
-    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room } }).await
+    ask(env, user_id, &standing_of(room)).await
+}
+
+const fn standing_of(room: Option<String>) -> UserCall {
+    UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room } }
 }
 
 /// The same, for who cannot wait: none, and a line in the log, where there is no answer in time.
 pub(super) async fn standing_in_time(env: &Env, user_id: &str) -> Option<Standing> {
-    match within(STANDING_WITHIN, standing(env, user_id, None)).await {
-        Ok(answer) => answer.ok(),
-        Err(error) => {
-            log::error(&[], format_args!("what holds for a user is not known yet: {error}"));
-            None
-        }
-    }
+    let call = json(&standing_of(None));
+    in_time(link::ask(env, (USER, user_id), USER_CALL, body(&call), STANDING_WITHIN).await)
+}
+
+/// The same for a user who is on the way to the room's object of this name.
+pub(super) async fn comes(env: &Env, user_id: &str, object: &str) -> Option<Coming> {
+    in_time(link::ask(env, (USER, user_id), &format!("{USER_COMES}{object}"), Load::default(), STANDING_WITHIN).await)
+}
+
+fn in_time<T>(answer: Result<Answer<T>, String>) -> Option<T> {
+    let why = match answer {
+        Ok(Answer::Ok(value)) => return Some(value),
+        Ok(Answer::Error(error)) => error.to_string(),
+        Ok(Answer::Elsewhere(_)) => "a user is not split".into(),
+        Err(error) => error,
+    };
+    log::error(&[], format_args!("what holds for a user is not known yet: {why}"));
+    None
 }
 
 /// Counts a room that this user wants to make.

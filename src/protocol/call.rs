@@ -34,6 +34,9 @@ pub const DRAIN_ROOM: &str = "/room";
 
 /// Where a room takes a [`UserPush`] as JSON, and answers a [`Heard`].
 pub const ROOM_USER: &str = "/user";
+/// Where a user's object answers what holds, a [`Coming`]: behind it stands the name of the room's object to
+/// which the user is on the way. The `@` is there for rooms that are called `..`.
+pub const USER_COMES: &str = "/comes/@";
 /// Where a user's object takes a [`UserCall`] as JSON.
 pub const USER_CALL: &str = "/call";
 /// Where a user's object counts a room that its user wants to make: an [`Answer`] of nothing.
@@ -103,6 +106,15 @@ impl Standing {
             _ => Ok(()),
         }
     }
+}
+
+/// What a user's object answers for one who is on the way to a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Coming {
+    /// What holds now.
+    pub standing: Standing,
+    /// Whether the room is told of what changes from now on, so that it need not ask once it has let the user in.
+    pub awaited: bool,
 }
 
 /// A call to a user's object.

@@ -9,8 +9,8 @@ mod outbox;
 pub use blocks::{Blocks, hash};
 
 use crate::host::{Batch, Drained};
-use crate::protocol::call::{Standing, UserAsk, UserCall};
-use crate::protocol::wire::{json, raw};
+use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
+use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
 use outbox::{Act, Outbox};
@@ -98,6 +98,9 @@ struct Visited {
     /// When it was entered last, as far as the memory goes back.
     #[serde(skip)]
     entered: u64,
+    /// Until when a socket may be on its way there of which the room knows nothing yet, ms.
+    #[serde(skip)]
+    awaited_until: u64,
     /// The version that the room knows.
     told: u64,
     /// How often it did not answer since the last change.
@@ -126,6 +129,8 @@ pub struct User {
     /// The same for rooms; made anew when it changes.
     packed: Blocks,
     rooms: BTreeMap<String, Visited>,
+    /// Rooms that are not remembered any more; they hear of it once, so that they ask when the user comes back.
+    unseen: Vec<String>,
     outbox: Outbox,
     changes: Window,
 }
@@ -140,7 +145,7 @@ impl User {
         let about = About { epoch: now, ..About::default() };
         let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
         let (packed, outbox, changes) = (Blocks::default(), Outbox::default(), Window::default());
-        let mut user = Self { id, about, blocks, packed, rooms, outbox, changes };
+        let mut user = Self { id, about, blocks, packed, rooms, unseen: Vec::new(), outbox, changes };
         for (key, value) in state {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
@@ -177,7 +182,7 @@ impl User {
                 if let Some(room) = room {
                     self.enter(room, now, &mut step);
                 }
-                Ok(raw(json(&self.standing())))
+                Ok(raw_json(&self.standing()))
             }
             ask => self.standing().check(iat_ms).and_then(|()| self.act(ask, now, &mut step)),
         };
@@ -189,7 +194,7 @@ impl User {
             UserAsk::Blocks(_) => {
                 let blocks = self.blocks.iter();
                 let blocks = blocks.map(|(user_id, at)| BlockData { user_id, created_at: rfc3339(*at) }).collect();
-                return Ok(raw(json(&BlockList { blocks })));
+                return Ok(raw_json(&BlockList { blocks }));
             }
             UserAsk::Block(user_id) => {
                 self.count_change(now)?;
@@ -203,11 +208,11 @@ impl User {
                 let at = self.about.signed_out_at.map_or(now, |before| now.max(before));
                 (self.about.signed_out_at, self.about.signed_out_in) = (Some(at), self.about.version + 1);
                 self.changed(Act::SignOut, now, step);
-                return Ok(raw(json(&SignedOut { signed_out_at: rfc3339(at) })));
+                return Ok(raw_json(&SignedOut { signed_out_at: rfc3339(at) }));
             }
             UserAsk::Standing { .. } => {}
         }
-        Ok(raw(json(&self.standing())))
+        Ok(raw_json(&self.standing()))
     }
 
     fn count_change(&mut self, now: u64) -> Result<(), ChatError> {
@@ -277,7 +282,21 @@ impl User {
             && let Some(oldest) = self.rooms.iter().min_by_key(|(_, visited)| visited.at).map(|(id, _)| id.clone())
         {
             self.forget(&oldest, step);
+            self.unseen.push(oldest);
         }
+    }
+
+    /// The user is on the way to a room. Where that was entered lately and knows all that changed, it is told of what
+    /// changes from now on, with nothing to write.
+    pub fn comes(&mut self, room: &str, now: u64) -> Coming {
+        let version = self.about.version;
+        let known = |visited: &&mut Visited| visited.told == version && visited.at.saturating_add(KNOWN) > now;
+        let visited = self.rooms.get_mut(room).filter(known);
+        let awaited = visited.is_some();
+        if let Some(visited) = visited {
+            (visited.entered, visited.awaited_until) = (now, now.saturating_add(ON_ITS_WAY));
+        }
+        Coming { standing: self.standing(), awaited }
     }
 
     fn forget(&mut self, room: &str, step: &mut Step) {
@@ -291,11 +310,11 @@ impl User {
         let about = &self.about;
         let is_due = |visited: &Visited| visited.is_behind(about) && !visited.in_flight && visited.retry_at <= now;
         let due = self.rooms.iter_mut().filter(|(_, visited)| is_due(visited));
-        due.map(|(room, visited)| {
+        let due = due.map(|(room, visited)| {
             visited.in_flight = true;
-            (room.clone(), standing.clone())
-        })
-        .collect()
+            room.clone()
+        });
+        due.chain(self.unseen.drain(..)).map(|room| (room, standing.clone())).collect()
     }
 
     /// A room was told this version: whether the user is there, or none where it did not answer.
@@ -306,12 +325,13 @@ impl User {
         visited.tries = visited.tries.saturating_add(1);
         match heard {
             Some(false) if visited.entered.saturating_add(ON_ITS_WAY) <= now => self.forget(room, &mut step),
-            None => {
+            // The room may lose its memory before that socket arrives, and does not ask then.
+            answer if answer.is_none() || (answer == Some(false) && now < visited.awaited_until) => {
                 let wait = (RETRY << (visited.tries - 1).min(16)).min(LONGEST);
                 visited.retry_at = if version == self.about.version { now.saturating_add(wait) } else { now };
                 step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));
             }
-            Some(_) => {
+            _ => {
                 visited.told = visited.told.max(version);
                 (visited.tries, visited.retry_at) = (0, now);
                 step.write.push((format!("{KEY_ROOM}{room}"), Some(json(visited))));

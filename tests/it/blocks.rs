@@ -330,6 +330,36 @@ fn only_a_room_that_let_the_user_in_says_so_and_hears_what_holds_then() {
 }
 
 #[test]
+fn who_comes_back_soon_and_never_blocked_anybody_is_not_asked_about_again() {
+    let mut w = World::new();
+    w.own("ada", UserAsk::Blocks(Nothing {})).unwrap();
+    let knows = |w: &mut World| w.compute(|host, at| host.knows("ada", at.now));
+    assert!(!knows(&mut w));
+    let ada = w.join("ada");
+    assert!(knows(&mut w));
+    w.close(ada);
+    w.advance(30_000);
+    assert!(knows(&mut w), "she left lately");
+    let caller = Caller { standing: None, ..w.caller("ada") };
+    let back = w.open_as(caller);
+    w.ask(back, "join_room", json!({})).unwrap();
+    assert_eq!(w.entries, ["ada"], "her object told what changes since she came first");
+    w.close(back);
+    w.advance(130_000);
+    assert!(!knows(&mut w), "that is over");
+
+    let ada = w.join("ada");
+    w.close(ada);
+    w.advance(10_000);
+    let old = w.caller("ada");
+    w.now += 1_000;
+    w.own("ada", UserAsk::SignOut(Nothing {})).unwrap();
+    assert!(!knows(&mut w));
+    let late = w.open_as(Caller { standing: None, ..old });
+    assert_eq!(w.code(late, "join_room", json!({})), "token_expired");
+}
+
+#[test]
 fn a_users_object_that_does_not_answer_is_asked_again_while_the_user_is_here() {
     let mut w = World::new();
     w.now = w.now / 1_000 * 1_000 + 500;

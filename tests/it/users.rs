@@ -75,6 +75,50 @@ impl Object {
     }
 }
 
+#[test]
+fn a_room_that_was_entered_lately_need_not_ask_again() {
+    let mut ada = Object::new();
+    assert!(!ada.user.comes("a", ada.now).awaited, "an upgrade is no visit");
+    assert!(ada.state.is_empty());
+    ada.enter("a");
+    assert!(ada.user.comes("a", ada.now).awaited);
+    ada.evict();
+    ada.now += 3_590_000;
+    let coming = ada.user.comes("a", ada.now);
+    assert_eq!((coming.awaited, coming.standing), (true, Standing::default()));
+    ada.block("bob").unwrap();
+    let pushes = ada.pushes();
+    assert_eq!(pushes.len(), 1);
+    // The socket has not arrived, and until it may have the room is told again.
+    ada.pushed("a", 1, Some(false));
+    assert!(ada.pushes().is_empty());
+    assert!(!ada.user.comes("a", ada.now).awaited, "it does not know all");
+    ada.now += 1_000;
+    assert_eq!(ada.pushes().len(), 1);
+    ada.pushed("a", 1, Some(true));
+    assert!(ada.user.comes("a", ada.now).awaited);
+    ada.now += 10_000;
+    assert!(!ada.user.comes("a", ada.now).awaited, "too long ago");
+}
+
+#[test]
+fn a_room_that_is_not_remembered_any_more_hears_of_it() {
+    let mut ada = Object::new();
+    for n in 0..64 {
+        ada.enter(&format!("room {n}"));
+        ada.now += 1;
+    }
+    assert!(ada.pushes().is_empty());
+    ada.enter("one more");
+    let told = ada.pushes();
+    assert_eq!(
+        told.iter().map(|(room, standing)| (room.as_str(), standing.version)).collect::<Vec<_>>(),
+        [("room 0", 0)]
+    );
+    ada.pushed("room 0", 0, Some(false));
+    assert!(ada.pushes().is_empty());
+}
+
 fn code(result: Result<Value, ChatError>) -> &'static str {
     result.unwrap_err().code.as_str()
 }

@@ -1,6 +1,7 @@
 //! Sockets of an object: accepted, heard, gone.
 
 use super::super::user_link;
+use super::super::util::now;
 use super::{Inner, broken};
 use crate::audience::{SocketId, close_reason};
 use crate::host::Effects;
@@ -31,7 +32,7 @@ impl Inner {
     }
 
     async fn accept(self: &Rc<Self>, req: &Request) -> std::result::Result<Answer<Response>, ChatError> {
-        let caller = caller(req)?;
+        let mut caller = caller(req)?;
         self.remember().await?;
         self.begins_by(caller.shape).await?;
         if let Err(shape) = self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape))? {
@@ -41,12 +42,14 @@ impl Inner {
             let message = "This room holds as many viewers as one object can; come back in a moment.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
         }
+        let awaited = self.asks_who_comes(&mut caller).await?;
         let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
         let server = pair.server;
         self.step(|host, at| match host.open(at, caller) {
             Ok((id, effects)) => {
                 self.state.accept_websocket_with_tags(&server, &["v1"]);
                 self.hold(id, server);
+                host.awaits(id, awaited);
                 (Ok(()), effects)
             }
             Err(error) => (Err(error), Effects::default()),
@@ -56,6 +59,20 @@ impl Inner {
             response.headers_mut().set("sec-websocket-protocol", &protocol).map_err(|e| broken("socket", e))?;
         }
         Ok(Answer::Ok(response))
+    }
+
+    /// Asks the object of a user who comes, unless what it would say is known here; whether that object tells of what
+    /// changes from now on.
+    async fn asks_who_comes(&self, caller: &mut Caller) -> std::result::Result<bool, ChatError> {
+        let Some(who) = caller.identity.as_ref().filter(|_| caller.standing.is_none()) else { return Ok(false) };
+        let known = self.host.borrow().as_ref().is_some_and(|host| host.knows(&who.user_id, now()));
+        if known {
+            return Ok(false);
+        }
+        let Some(coming) = user_link::comes(&self.env, &who.user_id, &self.name()).await else { return Ok(false) };
+        coming.standing.check(who.iat_ms)?;
+        caller.standing = Some(coming.standing);
+        Ok(coming.awaited)
     }
 
     /// A frame came in.

@@ -6,6 +6,7 @@ use super::shard::GATEWAYS;
 use super::{Checked, Sim, ensure};
 use edge_chat::audience::{Attachment, SocketId};
 use edge_chat::host::{Host, Moment};
+use edge_chat::protocol::call::Standing;
 use edge_chat::protocol::{ClientFrame, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -64,7 +65,9 @@ impl Sim {
             return self.is_elsewhere(conn, shape);
         }
         let user = self.conns[conn].user;
-        let standing = self.standing_in_time(user);
+        let coming = if self.knows(user) { None } else { self.comes_in_time(user) };
+        let awaited = coming.as_ref().is_some_and(|coming| coming.awaited);
+        let standing = coming.map(|coming| coming.standing);
         let mut caller = self.caller(user);
         caller.identity.clone_from(&self.conns[conn].identity);
         caller.guest.clone_from(&self.clients[self.conns[conn].client].guest);
@@ -78,6 +81,9 @@ impl Sim {
         let Some((id, effects)) = opened.and_then(Result::ok) else {
             return self.refuse(conn, 1_000);
         };
+        if let Some(host) = self.room.host.as_mut() {
+            host.awaits(id, awaited);
+        }
         self.conns[conn].accepted = true;
         self.conns[conn].offered = standing.map(|standing| (self.room.life, standing));
         self.room.sockets.insert(id, conn);
@@ -117,13 +123,14 @@ impl Sim {
             // It is in memory alone.
             let life = self.room.life;
             let offered = self.conns[conn].offered.take().filter(|(then, _)| *then == life).map(|(_, it)| it);
-            let standing = if offered.is_some() { None } else { self.standing_in_time(user) };
+            let known = self.knows(user);
+            let standing = if offered.is_some() || known { None } else { self.standing_in_time(user) };
             if let (Some(standing), Some(host)) = (standing.clone(), self.room.host.as_mut()) {
                 host.offer(id, standing);
             }
             // It counts once the join is let in.
             self.conns[conn].joined = true;
-            if let Some(standing) = offered.or(standing) {
+            if let Some(standing) = offered.or(standing).or(known.then(Standing::default)) {
                 let newer = self.room.news.get(user).filter(|news| news.version > standing.version).cloned();
                 self.told(user, &newer.unwrap_or(standing));
             }

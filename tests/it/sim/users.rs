@@ -7,7 +7,7 @@ use super::{Checked, Sim};
 use crate::world::ROOM;
 use edge_chat::host::AskUser;
 use edge_chat::protocol::ChatError;
-use edge_chat::protocol::call::{Standing, UserAsk, UserCall, VERSION};
+use edge_chat::protocol::call::{Coming, Standing, UserAsk, UserCall, VERSION};
 use edge_chat::protocol::shard::{Follower, parse_gateway, parse_shard};
 use edge_chat::user::{Step, User};
 use std::collections::BTreeMap;
@@ -59,6 +59,20 @@ impl Sim {
         }
         let call = UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Standing { room: None } };
         self.call_user(user, call)?.ok()
+    }
+
+    /// Whether the room need not ask.
+    pub(super) fn knows(&self, user: &str) -> bool {
+        self.room.host.as_ref().is_some_and(|host| host.knows(user, self.heap.now))
+    }
+
+    /// What the room hears of a user who is on the way to it.
+    pub(super) fn comes_in_time(&mut self, user: &'static str) -> Option<Coming> {
+        if user.is_empty() || (!self.calm && self.chance(20)) {
+            return None;
+        }
+        let (now, room) = (self.heap.now, name_of(self.room.index));
+        Some(self.user(user)?.comes(&room, now))
     }
 
     fn push(&mut self, user: &'static str) {
