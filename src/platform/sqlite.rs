@@ -9,11 +9,12 @@ use worker::{SqlStorage, SqlStorageValue};
 
 /// `log.last_seq` is a row's last event, `no` the number of the last message up to there, `dedupe` the hashes of what
 /// senders called their messages, each in 16 hex digits.
-const SCHEMA: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS log (last_seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, at_ms INTEGER NOT NULL, \
-     events TEXT NOT NULL, dedupe TEXT)",
-    "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-];
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS log (last_seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, \
+     at_ms INTEGER NOT NULL, events TEXT NOT NULL, dedupe TEXT); \
+     CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+
+/// What [`Log::state`] leaves out begins with these.
+const APART: [&str; 2] = ["quote:", "react:"];
 
 /// How many asks one reading of the size answers: it costs as much as an INSERT, and so many rows are at most a few MB
 /// of the hundreds that it is compared with.
@@ -25,7 +26,12 @@ pub(super) struct Sqlite {
     /// The size in bytes, and how many more asks it answers.
     size: Cell<(u64, u32)>,
     ends: RefCell<Ends>,
+    /// While the object begins, until it first writes: the state, once it was read. Several ask for it then, and each
+    /// statement keeps the frame waiting that woke the object.
+    begins: RefCell<Option<Option<State>>>,
 }
+
+type State = Vec<(String, String)>;
 
 #[derive(Deserialize)]
 struct LogRow {
@@ -51,10 +57,8 @@ fn fault(error: impl std::fmt::Display) -> StorageFault {
 impl Sqlite {
     /// Opens the storage, making the tables where it is empty.
     pub(super) fn open(sql: SqlStorage, raw: RawSql) -> Read<Self> {
-        for table in SCHEMA {
-            sql.exec(table, None).map_err(fault)?;
-        }
-        Ok(Self { sql, raw, size: Cell::default(), ends: RefCell::default() })
+        sql.exec(SCHEMA, None).map_err(fault)?;
+        Ok(Self { sql, raw, size: Cell::default(), ends: RefCell::default(), begins: RefCell::new(Some(None)) })
     }
 
     fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
@@ -74,6 +78,7 @@ impl Sqlite {
         struct Wakes {
             value: String,
         }
+        self.begins.take();
         let count = "INSERT INTO state VALUES ('wakes', '1') ON CONFLICT (key) DO UPDATE \
                      SET value = CAST(value AS INTEGER) + 1 RETURNING value";
         let wakes: Vec<Wakes> = self.query(count, Vec::new())?;
@@ -85,6 +90,7 @@ impl Sqlite {
         if write.is_empty() {
             return Ok(());
         }
+        self.begins.take();
         let events = write.append.as_ref().map(|row| serde_json::to_string(&row.events)).transpose();
         let events = events.map_err(|error| error.to_string())?.unwrap_or_default();
         let rows = write.rewrite.len() + write.state.len();
@@ -151,14 +157,26 @@ impl Log for Sqlite {
         self.rows(query, vec![number(seq.min(u64::MAX >> 11)), number(limit.into())])
     }
 
-    fn state(&self) -> Read<Vec<(String, String)>> {
+    fn state(&self) -> Read<State> {
+        if let Some(Some(known)) = &*self.begins.borrow() {
+            return Ok(known.clone());
+        }
         let query = "SELECT key, value FROM state WHERE NOT (key >= 'quote:' AND key < 'quote;') \
                      AND NOT (key >= 'react:' AND key < 'react;')";
         let pairs: Vec<Pair> = self.query(query, Vec::new())?;
-        Ok(pairs.into_iter().map(|pair| (pair.key, pair.value)).collect())
+        let state: State = pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+        if let Some(known) = &mut *self.begins.borrow_mut() {
+            *known = Some(state.clone());
+        }
+        Ok(state)
     }
 
     fn value(&self, key: &str) -> Read<Option<String>> {
+        if let Some(Some(known)) = &*self.begins.borrow()
+            && !APART.iter().any(|prefix| key.starts_with(prefix))
+        {
+            return Ok(known.iter().find(|(own, _)| own == key).map(|(_, value)| value.clone()));
+        }
         let pairs: Vec<Pair> = self.query("SELECT key, value FROM state WHERE key = ?", vec![key.into()])?;
         Ok(pairs.into_iter().next().map(|pair| pair.value))
     }

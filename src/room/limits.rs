@@ -8,6 +8,9 @@ use crate::settings::Settings;
 impl Room {
     pub(super) fn reload_rates(&mut self, log: &dyn Log, now: u64) -> Read<()> {
         let since = now.saturating_sub(self.longest_window());
+        if self.last_at <= since {
+            return Ok(());
+        }
         let (mut before, mut said) = (u64::MAX, Vec::new());
         let sent = |message: &Message, at| {
             let counts = message.sent_by.is_none() && !message.user.roles.iter().any(|role| is_apart(*role));
