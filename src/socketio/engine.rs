@@ -19,10 +19,12 @@ pub(super) enum Packet<'a> {
     /// It takes over.
     Upgrade,
     Noop,
+    /// Binary data, in base64.
+    Binary,
 }
 
 impl<'a> Packet<'a> {
-    /// None where it is no packet that a client sends: binary ones (`b…`) are none here.
+    /// None where it is no packet that a client sends.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let kind = text.chars().next()?;
         let rest = text.strip_prefix(kind)?;
@@ -33,6 +35,7 @@ impl<'a> Packet<'a> {
             '4' => Some(Self::Message(rest)),
             '5' => Some(Self::Upgrade),
             '6' => Some(Self::Noop),
+            'b' => Some(Self::Binary),
             _ => None,
         }
     }
@@ -111,7 +114,7 @@ mod tests {
         for (text, packet) in [("1", Packet::Close), ("3", Packet::Pong), ("5", Packet::Upgrade), ("6", Packet::Noop)] {
             assert_eq!(Packet::read(text), Some(packet));
         }
-        for bad in ["", "0", "2", "7", "bAAAA", "hello", "é", "{}"] {
+        for bad in ["", "0", "2", "7", "hello", "é", "{}"] {
             assert_eq!(Packet::read(bad), None, "{bad}");
         }
     }

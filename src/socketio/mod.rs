@@ -9,7 +9,7 @@ mod session;
 mod sid;
 
 pub use engine::{Refused, open_packet};
-pub use event::{Packets, Said, frame, packets, packets_of};
+pub use event::{Packets, Said, ack_of, frame, packets, packets_of};
 pub use offset::{MOST_ROOMS, Offset, offsets};
 pub use packet::{Auth, Incoming, Unreadable, connect, connect_error, disconnect, event, incoming};
 pub use session::{Beat, Closed, Given, Polled, Received, Session, Via};

@@ -10,6 +10,8 @@ use socketioxide_core::{Str, Value};
 use socketioxide_parser_common::CommonParser;
 
 const MAX_DEPTH: usize = 32;
+/// Pieces of binary data in one packet.
+const MOST_PIECES: u32 = 10;
 /// The largest number of an acknowledgement.
 const MAX_ACK: i64 = 1 << 53;
 
@@ -55,8 +57,9 @@ pub struct Auth {
 /// Why a packet cannot be read.
 #[derive(Debug)]
 pub enum Unreadable {
-    /// It holds binary data, which nothing here takes; the acknowledgement that it wanted.
-    Binary(Option<i64>),
+    /// It holds binary data, which nothing here takes: the acknowledgement that it wanted, and how many pieces of data
+    /// follow.
+    Binary(Option<i64>, u32),
     /// It is no packet: the connection ends.
     Malformed,
     /// An event whose arguments make no sense; the acknowledgement that it wanted.
@@ -70,16 +73,18 @@ pub enum Unreadable {
 pub fn incoming(text: &str) -> Result<Incoming, Unreadable> {
     // The parser keeps binary packets until their data comes, by a clock that is not there.
     if let Some(rest) = text.strip_prefix(['5', '6']) {
-        let rest =
-            rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('-').ok_or(Unreadable::Malformed)?;
+        let Some((pieces, rest)) = rest.split_once('-') else { return Err(Unreadable::Malformed) };
+        let pieces = pieces.parse().ok().filter(|pieces| *pieces <= MOST_PIECES).ok_or(Unreadable::Malformed)?;
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        return Err(Unreadable::Binary(digits.parse().ok().filter(|ack| text.starts_with('5') && *ack <= MAX_ACK)));
+        let ack = digits.parse().ok().filter(|ack| text.starts_with('5') && *ack <= MAX_ACK);
+        return Err(Unreadable::Binary(ack, pieces));
     }
     if !depth_within(text, MAX_DEPTH) {
         return Err(Unreadable::Malformed);
     }
-    let packet =
-        CommonParser.decode_str(&ParserState::default(), Str::from(text.to_owned())).map_err(|_| Unreadable::Malformed)?;
+    let packet = CommonParser
+        .decode_str(&ParserState::default(), Str::from(text.to_owned()))
+        .map_err(|_| Unreadable::Malformed)?;
     let text_of = |value: Value| match value {
         Value::Str(text, _) => Ok(text),
         Value::Bytes(_) => Err(Unreadable::Malformed),
@@ -190,9 +195,12 @@ mod tests {
 
     #[test]
     fn binary_packets_are_told_apart_before_they_are_parsed() {
-        assert!(matches!(incoming(r#"51-["x",{"_placeholder":true,"num":0}]"#), Err(Unreadable::Binary(None))));
-        assert!(matches!(incoming(r#"51-12["x",{"_placeholder":true,"num":0}]"#), Err(Unreadable::Binary(Some(12)))));
-        assert!(matches!(incoming(r#"61-12[{"_placeholder":true,"num":0}]"#), Err(Unreadable::Binary(None))));
+        assert!(matches!(incoming(r#"51-["x",{"_placeholder":true,"num":0}]"#), Err(Unreadable::Binary(None, 1))));
+        assert!(matches!(
+            incoming(r#"51-12["x",{"_placeholder":true,"num":0}]"#),
+            Err(Unreadable::Binary(Some(12), 1))
+        ));
+        assert!(matches!(incoming(r#"61-12[{"_placeholder":true,"num":0}]"#), Err(Unreadable::Binary(None, 1))));
     }
 
     #[test]

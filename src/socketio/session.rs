@@ -112,6 +112,8 @@ pub struct Session<P> {
     proofs: VecDeque<(u64, P)>,
     pinged_at: u64,
     ponged_at: u64,
+    /// Pieces of binary data that belong to a packet which was refused.
+    binary: u32,
 }
 
 impl<P> Session<P> {
@@ -130,6 +132,7 @@ impl<P> Session<P> {
             proofs: VecDeque::new(),
             pinged_at: now,
             ponged_at: now,
+            binary: 0,
         }
     }
 
@@ -231,9 +234,22 @@ impl<P> Session<P> {
                 self.proofs.iter_mut().for_each(|(mark, _)| *mark = now);
                 Received::Upgraded(self.kept.drain(..).collect())
             }
+            (_, Some(Packet::Binary)) if self.takes_binary() => Received::Nothing,
             (_, Some(Packet::Noop)) => Received::Nothing,
             _ => Received::End(Closed::Malformed),
         }
+    }
+
+    /// A packet was refused whose binary data is still to come, in so many pieces.
+    pub fn expect_binary(&mut self, pieces: u32) {
+        self.binary = pieces;
+    }
+
+    /// Whether a piece of binary data belongs to such a packet; else it comes out of turn.
+    pub fn takes_binary(&mut self) -> bool {
+        let expected = self.binary > 0;
+        self.binary = self.binary.saturating_sub(1);
+        expected
     }
 
     /// A WebSocket wants to take over. Whether it may.
@@ -400,6 +416,16 @@ mod tests {
         session.poll();
         assert!(session.proved(false).is_empty());
         assert_eq!(session.proved(true), [2]);
+    }
+
+    #[test]
+    fn binary_data_is_dropped_where_its_packet_was_refused() {
+        let mut session = polling();
+        assert_eq!(session.received(Via::Post, "bAAAA", 1), Received::End(Closed::Malformed));
+        session.expect_binary(2);
+        assert_eq!(session.received(Via::Post, "bAAAA", 1), Received::Nothing);
+        assert_eq!(session.received(Via::Post, "bAAAA", 1), Received::Nothing);
+        assert_eq!(session.received(Via::Post, "bAAAA", 1), Received::End(Closed::Malformed));
     }
 
     #[test]
