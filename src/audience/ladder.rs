@@ -60,8 +60,9 @@ pub(super) struct Ladder {
     level: Level,
     /// What they were told last.
     told: Level,
-    /// Users and guests of the whole room, where it is split and only some of them are here.
+    /// Users and guests of the whole room, where only some of them are here; and whether it is split.
     total: Option<(usize, usize)>,
+    split: bool,
     /// As the room sets it.
     sample_above: Option<u32>,
 }
@@ -77,22 +78,23 @@ impl Audience {
         self.ladder.total.unwrap_or(self.here_count())
     }
 
-    /// How many users and guests are here, which is not everybody where the room is split.
+    /// How many users and guests are here, which is not everybody where the room is split or has gateways.
     pub fn here_count(&self) -> (usize, usize) {
         (self.users.len(), self.guests.len())
     }
 
-    /// The users and guests of the whole room, where it is split and only some of them are here, or none where all are.
-    pub fn set_total(&mut self, total: Option<(usize, usize)>) {
-        if self.ladder.total != total {
-            self.ladder.total = total;
+    /// The users and guests of the whole room, where only some of them are here, or none where all are; and whether the
+    /// room is split.
+    pub fn set_total(&mut self, total: Option<(usize, usize)>, split: bool) {
+        if (self.ladder.total, self.ladder.split) != (total, split) {
+            (self.ladder.total, self.ladder.split) = (total, split);
             self.stats_dirty = true;
             self.assess();
         }
     }
 
-    /// Whether the room is split, so that only some of its viewers are here.
-    pub(super) fn is_part(&self) -> bool {
+    /// Whether only some of the room's viewers are here.
+    pub fn is_part(&self) -> bool {
         self.ladder.total.is_some()
     }
 
@@ -109,8 +111,8 @@ impl Audience {
     /// Somebody came or went.
     pub(super) fn assess(&mut self) {
         let (users, guests) = self.online();
-        let Ladder { level, total, .. } = &mut self.ladder;
-        *level = if total.is_some() { Level::Large } else { level.with(users.saturating_add(guests)) };
+        let Ladder { level, split, .. } = &mut self.ladder;
+        *level = if *split { Level::Large } else { level.with(users.saturating_add(guests)) };
     }
 
     /// Whether viewers have to be told of another level; that does not wait.
@@ -153,9 +155,11 @@ mod tests {
     #[test]
     fn a_room_that_is_split_is_large_whatever_its_numbers() {
         let mut audience = Audience::default();
-        audience.set_total(Some((20, 5)));
+        audience.set_total(Some((20, 5)), true);
         assert_eq!((audience.level(), audience.online()), (Large, (20, 5)));
-        audience.set_total(None);
+        audience.set_total(Some((90, 11)), false);
+        assert_eq!((audience.level(), audience.online()), (Busy, (90, 11)), "by its numbers where gateways hold some");
+        audience.set_total(None, false);
         assert_eq!((audience.level(), audience.online()), (Intimate, (0, 0)));
     }
 }

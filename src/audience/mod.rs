@@ -104,6 +104,8 @@ pub struct Audience {
     mentioned: Vec<Mention>,
     /// Somebody came or went.
     people_changed: bool,
+    /// Counts comings and goings.
+    people: u64,
     stats_dirty: bool,
     stats_at: u64,
 }

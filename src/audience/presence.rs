@@ -39,6 +39,7 @@ impl Audience {
     /// Counts a joined socket; whether its user was not here before.
     pub(super) fn enter(&mut self, id: SocketId) -> bool {
         self.lists = Lists::default();
+        self.people += 1;
         let Some(socket) = self.sockets.get(&id) else { return false };
         let Some(who) = &socket.attachment.identity else {
             *self.guests.entry(socket.attachment.guest.clone()).or_default() += 1;
@@ -73,6 +74,7 @@ impl Audience {
 
     pub(super) fn leave(&mut self, socket: &Socket, now: u64) {
         self.lists = Lists::default();
+        self.people += 1;
         let attachment = &socket.attachment;
         let Some(who) = &attachment.identity else {
             if let Some(count) = self.guests.get_mut(&attachment.guest) {
@@ -104,6 +106,7 @@ impl Audience {
             if let Some(present) = self.users.remove(&user_id) {
                 self.stats_dirty = true;
                 self.people_changed = true;
+                self.people += 1;
                 gone.push(Gone { user_id, username: present.username, avatar: present.avatar });
             }
         }
@@ -160,6 +163,16 @@ impl Audience {
     /// Whether a user came or went since this was last asked.
     pub fn take_people_changed(&mut self) -> bool {
         std::mem::take(&mut self.people_changed)
+    }
+
+    /// Counts comings and goings, of users and of guests.
+    pub fn people(&self) -> u64 {
+        self.people
+    }
+
+    /// All users who count as here, also those about to leave.
+    pub fn user_ids(&self) -> impl Iterator<Item = &UserId> {
+        self.users.keys()
     }
 
     /// Those who are here, each with one of their sockets; not those about to leave.

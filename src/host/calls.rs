@@ -31,6 +31,10 @@ pub struct Members {
     /// The `cursor` of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<usize>,
+    /// Between the room and the Worker alone: the gateways that know of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub(super) gateways: Vec<u32>,
 }
 
 /// Who is banned.
@@ -111,7 +115,7 @@ impl Host {
                 let viewer = Viewer { user_id, role, blocks };
                 return Ok(answer(&room.page(at.log, query, viewer, self.now)?));
             }
-            Ask::Members { limit, skip } => return Ok(self.members(limit, skip)),
+            Ask::Members { limit, skip } => return Ok(self.members(limit, skip, caller.shape > 0)),
             Ask::Stats(_) => {
                 room.may(Action::ReadStats, role)?;
                 return Ok(self.stats());
@@ -192,7 +196,7 @@ impl Host {
     }
 
     /// Those present first, then those who hold a role in the room.
-    fn members(&self, limit: usize, skip: usize) -> Box<RawValue> {
+    fn members(&self, limit: usize, skip: usize, apart: bool) -> Box<RawValue> {
         let now = rfc3339(self.now);
         let online = |member| MemberData { member, online: true, last_seen: Some(now.clone()) };
         let mut all: Vec<_> = self.audience.members().map(online).collect();
@@ -208,7 +212,8 @@ impl Host {
         let total = all.len();
         let members: Vec<_> = all.into_iter().skip(skip).take(limit).collect();
         let end = skip.saturating_add(members.len());
-        answer(&Members { members, total, next: (end < total).then_some(end) })
+        let gateways = if apart { self.gateways() } else { Vec::new() };
+        answer(&Members { members, total, next: (end < total).then_some(end), gateways })
     }
 
     fn stats(&self) -> Box<RawValue> {
@@ -227,6 +232,7 @@ impl Host {
             online_guests,
             sockets: self.audience.socket_count() + self.spread.sockets(),
             shards: self.shape().shards,
+            gateways: self.spread.gateway_count(),
             counters: self.counters,
             postgres_lag_ms: self.lag_ms(Some(gauges.postgres)),
             redis_lag_ms: self.lag_ms(gauges.redis),

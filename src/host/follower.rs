@@ -1,17 +1,16 @@
-//! A shard: follows its room's log, serves its own viewers from it, and hands their commands up.
+//! A follower, a shard or a gateway: follows its room's log, serves its own viewers from it, and hands their commands up.
 
 use super::frames::refusal;
-use super::{Effects, Host, Moment, Waking, close_reason};
-use crate::audience::{Attachment, Fanout, Out, SocketId, To};
+use super::{Effects, Host, Moment, Waking};
+use crate::audience::{Attachment, Fanout, SocketId};
 use crate::content;
 use crate::metrics::Metrics;
-use crate::protocol::call::{Ask, Caller, RoomCall, VERSION};
-use crate::protocol::shard::{Command, Crowd, Down, Push, Pushed, Shape, Totals, Up};
-use crate::protocol::wire::{self, Member};
-use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId};
+use crate::protocol::call::{Ask, Caller, RoomCall, Standing, VERSION};
+use crate::protocol::shard::{Command, Crowd, Down, Follower, Push, Pushed, Shape, Totals, Up};
+use crate::protocol::wire;
+use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId, UserId};
 use crate::room::{Present as _, Read, Room, Write};
 use crate::settings::Settings;
-use crate::user::{Blocks, hash};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -24,54 +23,75 @@ const BYTES_AT_ONCE: usize = 128 << 10;
 const CROWD_EVERY: u64 = 2_000;
 /// How often it is told what was counted, ms.
 const METRICS_EVERY: u64 = 10_000;
-/// How often some of those who belong elsewhere are sent away, ms, and their part of all sockets: 5 %.
-const MOVE_EVERY: u64 = 1_000;
-const MOVE_PART: usize = 20;
-/// Of so few all go at once.
-const MOVE_LEAST: usize = 10;
-/// Users with a role above member of whom the room is told.
-const MOST_STAFF: usize = 100;
 /// How many events a viewer can have seen more than a shard; a position beyond that never was.
 const MOST_AHEAD: u64 = 1_000;
 /// How much of what it missed a shard shows; beyond it viewers catch up themselves.
 const MOST_MISSED: u32 = 500;
 
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     socket: SocketId,
     id: Option<FrameId>,
     command: Command,
     bytes: usize,
 }
 
-/// What a shard knows of its room beside the log.
+/// What a follower knows of its room beside the log.
 #[derive(Debug)]
 pub(super) struct Following {
-    index: u32,
+    me: Follower,
     shape: Shape,
-    totals: Totals,
-    /// The room has gone on without this shard: it has to begin anew.
-    stale: bool,
+    pub(super) totals: Totals,
+    /// Frames a second that this object has left for this room, where it serves others too.
+    cap: u64,
+    /// The room has gone on without this follower: it has to begin anew.
+    pub(super) stale: bool,
+    /// Somebody was here since it began.
+    pub(super) served: bool,
     /// In an object that was built anew: its viewers were shown everything up to here.
     shown: Option<Position>,
-    queue: VecDeque<Waiting>,
+    pub(super) queue: VecDeque<Waiting>,
     in_flight: Vec<(SocketId, Option<FrameId>)>,
-    asking: bool,
-    crowd: Crowd,
-    told: Crowd,
-    told_at: u64,
+    pub(super) asking: bool,
+    pub(super) crowd: Crowd,
+    pub(super) told: Crowd,
+    pub(super) told_at: u64,
     /// What was counted and is on its way up.
     counted: Metrics,
     counted_at: u64,
-    moving: bool,
-    move_at: u64,
+    pub(super) moving: bool,
+    pub(super) move_at: u64,
     /// Who is here is to be counted anew.
-    recount: bool,
+    pub(super) recount: bool,
 }
 
 impl Following {
-    pub(super) fn index(&self) -> u32 {
-        self.index
+    fn new(me: Follower, now: u64) -> Self {
+        Self {
+            me,
+            shape: Shape::default(),
+            totals: Totals::default(),
+            cap: u64::MAX,
+            stale: false,
+            served: false,
+            shown: None,
+            queue: VecDeque::new(),
+            in_flight: Vec::new(),
+            asking: false,
+            crowd: Crowd::default(),
+            told: Crowd::default(),
+            told_at: 0,
+            counted: Metrics::default(),
+            counted_at: now,
+            moving: false,
+            move_at: 0,
+            recount: true,
+        }
+    }
+
+    /// Which one it is.
+    pub(super) fn me(&self) -> Follower {
+        self.me
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -94,27 +114,46 @@ impl Host {
         waking: Waking,
     ) -> Read<Self> {
         let mut host = Self::load(id, settings, at, sockets, waking)?;
-        host.following = Some(Following {
-            index,
-            shape: Shape::default(),
-            totals: Totals::default(),
-            stale: false,
-            shown: None,
-            queue: VecDeque::new(),
-            in_flight: Vec::new(),
-            asking: false,
-            crowd: Crowd::default(),
-            told: Crowd::default(),
-            told_at: 0,
-            counted: Metrics::default(),
-            counted_at: at.now,
-            moving: false,
-            move_at: 0,
-            recount: true,
-        });
-        host.audience.set_total(Some((0, 0)));
-        host.count_crowd();
+        host.follows(Follower::Shard(index));
         Ok(host)
+    }
+
+    /// What the `number`-th gateway has of a room, while sessions of its own are in it; these were before it lost its
+    /// memory, and so much is known of their users. The log is an empty one until it has [`Host::begun`], and all of it
+    /// is in memory: of what [`Effects::write`] says nothing has to be kept longer.
+    ///
+    /// # Errors
+    /// As [`Host::load`].
+    pub fn gateway(
+        id: RoomId,
+        number: u32,
+        settings: Rc<Settings>,
+        at: &Moment<'_>,
+        sockets: Vec<Attachment>,
+        standings: Vec<(UserId, Standing)>,
+    ) -> Read<Self> {
+        let mut host = Self::load(id, settings, at, sockets, Waking::default())?;
+        for (user_id, standing) in standings {
+            if host.audience.is_newer(&user_id, standing.version) {
+                host.audience.set_blocks(&user_id, (!standing.blocks.is_empty()).then_some(standing));
+            }
+        }
+        host.follows(Follower::Gateway(number));
+        Ok(host)
+    }
+
+    fn follows(&mut self, me: Follower) {
+        self.following = Some(Following::new(me, self.now));
+        self.audience.set_total(Some((0, 0)), !me.is_gateway());
+        self.count_crowd();
+    }
+
+    /// So many frames a second this object has left for this room, since it sends to others too.
+    pub fn cap_frames(&mut self, budget: u64) {
+        if let Some(following) = &mut self.following {
+            following.cap = budget;
+            self.audience.set_frame_budget(following.shape.budget.min(budget));
+        }
     }
 
     /// Whether the room has to be asked for the log's end before anybody is served; then [`Host::begun`].
@@ -207,13 +246,9 @@ impl Host {
             self.apply_push(own, push.epoch, push.from, push.acked, push.writes, &mut effects);
         }
         self.count_crowd();
-        let Some(following) = &mut self.following else {
-            return (Pushed { at: None, crowd: Crowd::default() }, self.finish(effects));
-        };
-        (following.told, following.told_at) = (following.crowd.clone(), self.now);
-        let stands = self.room.as_ref().map(Room::position).filter(|_| !following.stale);
-        let pushed = Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd: following.crowd.clone() };
-        (pushed, self.finish(effects))
+        let crowd = self.tell_crowd();
+        let stands = self.mark().filter(|_| !self.needs_begin());
+        (Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd }, self.finish(effects))
     }
 
     fn apply_push(
@@ -277,14 +312,16 @@ impl Host {
         if let Some(totals) = totals
             && totals != following.totals
         {
-            self.audience.set_total(Some((totals.users, totals.guests)));
             following.totals = totals;
         }
         if shape.version >= following.shape.version && shape != following.shape {
-            following.moving |= shape.version > following.shape.version;
+            following.moving |= shape.version > following.shape.version && !following.me.is_gateway();
             following.shape = shape;
-            self.audience.set_frame_budget(shape.budget);
+            self.audience.set_frame_budget(shape.budget.min(following.cap));
         }
+        let Totals { users, guests, .. } = following.totals;
+        let split = following.shape.shards > 0 || !following.me.is_gateway();
+        self.audience.set_total(Some((users, guests)), split);
     }
 
     /// The next that goes up, if nothing is on its way; then [`Host::came_down`].
@@ -304,15 +341,8 @@ impl Host {
             following.in_flight.push((waiting.socket, waiting.id));
         }
         following.asking = true;
-        (following.told, following.told_at) = (following.crowd.clone(), now);
-        Some(Up {
-            v: VERSION,
-            shard: following.index,
-            shape: following.shape,
-            crowd: following.crowd.clone(),
-            commands,
-            metrics,
-        })
+        let (from, shape) = (following.me, following.shape);
+        Some(Up { v: VERSION, from, shape, crowd: self.tell_crowd(), commands, metrics })
     }
 
     /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
@@ -396,97 +426,6 @@ impl Host {
     pub(super) fn drop_queued(&mut self, socket: SocketId) {
         if let Some(following) = &mut self.following {
             following.queue.retain(|waiting| waiting.socket != socket);
-        }
-    }
-
-    /// Roles may have changed, though nobody came or went.
-    pub(super) fn roles_changed(&mut self) {
-        if let Some(following) = &mut self.following {
-            following.recount = true;
-        }
-    }
-
-    /// Who is here, for the room.
-    pub(super) fn count_crowd(&mut self) {
-        if self.following.is_none() {
-            return;
-        }
-        let people = self.audience.take_people_changed();
-        let Some(following) = &mut self.following else { return };
-        let people = std::mem::take(&mut following.recount) || people;
-        let (users, guests) = self.audience.here_count();
-        let crowd = &mut following.crowd;
-        (crowd.guests, crowd.sockets) = (guests, self.audience.socket_count());
-        let elsewhere = &following.totals.strays;
-        if !people && !following.moving && elsewhere.is_empty() && crowd.users == users {
-            return;
-        }
-        crowd.staff = self.audience.staff(MOST_STAFF);
-        if !following.moving && elsewhere.is_empty() {
-            (crowd.users, crowd.strays) = (users, Blocks::default());
-            return;
-        }
-        let own = Some(following.index);
-        let (shape, moving) = (following.shape, following.moving);
-        let is_stray = |key: u64| moving && shape.shard_of(key) != own;
-        let mut strays = Vec::new();
-        let mut counted = 0;
-        for (user, _) in self.audience.here() {
-            let key = hash(user);
-            if is_stray(key) {
-                strays.push(key);
-            } else if !elsewhere.has_hash(key) {
-                counted += 1;
-            }
-        }
-        crowd.users = counted;
-        crowd.strays = Blocks::of_hashes(strays);
-    }
-
-    /// Those who are here, at most so many.
-    pub fn members_here(&self, limit: usize) -> Vec<Member> {
-        self.audience.members().take(limit).collect()
-    }
-
-    /// Whether a viewer with this key is served by another object of the room.
-    fn is_stray(&self, key: u64) -> bool {
-        let index = self.following.as_ref().map(Following::index);
-        self.shape().shard_of(key) != index
-    }
-
-    /// Where a viewer who signs in belongs, if that is not here: the key for the next upgrade.
-    pub(super) fn belongs_elsewhere(&self, user: &str) -> Option<String> {
-        let key = hash(user);
-        let shaped = self.following.as_ref().is_none_or(|following| following.shape.version > 0);
-        (shaped && self.is_stray(key)).then(|| format!("{key:016x}"))
-    }
-
-    /// Sends some of those away whom another object serves since the shape has changed: a part each second.
-    pub(super) fn move_on(&mut self, effects: &mut Effects) {
-        let moving = match &self.following {
-            Some(following) => following.moving.then_some(following.move_at),
-            None => self.spread.moving.then_some(self.spread.move_at),
-        };
-        if moving.is_none_or(|due| due > self.now) {
-            return;
-        }
-        let all = self.audience.socket_count();
-        let part = (all / MOVE_PART).max(MOVE_LEAST);
-        let strays: Vec<_> = self.audience.keys().filter(|(_, key, _)| self.is_stray(*key)).collect();
-        let (strays, undecided): (Vec<_>, Vec<_>) = strays.into_iter().partition(|(_, _, stands)| *stands);
-        let left = strays.len() > part || !undecided.is_empty();
-        for (n, (socket, key, _)) in strays.into_iter().take(part).enumerate() {
-            let error = ChatError::new(ErrorCode::Elsewhere, "The room has been split anew; come back at once.");
-            let after_ms = super::count(n) * MOVE_EVERY / super::count(part);
-            let line = wire::goodbye_to(&error, true, after_ms, Some(format!("{key:016x}")));
-            effects.out.push(Out::Send(To::One(socket), line));
-            effects.out.push(Out::Close(socket, error.code.close(), close_reason(true, after_ms)));
-            self.audience.closed(socket, self.now);
-        }
-        let at = self.now.saturating_add(MOVE_EVERY);
-        match &mut self.following {
-            Some(following) => (following.moving, following.move_at) = (left, at),
-            None => (self.spread.moving, self.spread.move_at) = (left, at),
         }
     }
 

@@ -148,15 +148,8 @@ impl Host {
             return Err(Self::unanswered());
         }
         if self.room.is_none() {
-            let Some(who) = identity.filter(|_| self.settings.auto_create_rooms) else {
-                return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
-            };
-            let id = self.id.as_str();
-            let info = new_info(id.to_owned(), RoomType::of_id(id), None, self.now);
-            let (room, step) = Room::create(&self.id, self.settings.clone(), info, BTreeMap::new(), self.now);
-            let role = room.role_of(Some(who));
-            self.adopt_new(room, step, effects);
-            return Ok(role);
+            self.make_for(identity, effects)?;
+            return Ok(self.room.as_ref().map_or(Role::Guest, |room| room.role_of(identity)));
         }
         let role = self.room.as_ref().map_or(Ok(Role::Guest), |room| room.may_read(identity, self.now))?;
         if let Some(who) = identity.filter(|_| !again)
@@ -166,6 +159,18 @@ impl Host {
             return Err(ChatError::new(ErrorCode::TooManySockets, message));
         }
         Ok(role)
+    }
+
+    /// Makes the room for whoever joins first, where that may be.
+    pub(super) fn make_for(&mut self, identity: Option<&Identity>, effects: &mut Effects) -> Result<(), ChatError> {
+        if identity.is_none() || !self.settings.auto_create_rooms {
+            return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
+        }
+        let id = self.id.as_str();
+        let info = new_info(id.to_owned(), RoomType::of_id(id), None, self.now);
+        let (room, step) = Room::create(&self.id, self.settings.clone(), info, BTreeMap::new(), self.now);
+        self.adopt_new(room, step, effects);
+        Ok(())
     }
 
     fn join_reply(

@@ -161,7 +161,7 @@ impl Host {
             users: count(users),
             guests: count(guests),
             sockets: count(self.audience.socket_count() + self.spread.sockets()),
-            shards: self.spread.lane_count().into(),
+            shards: self.spread.lanes.shards().into(),
             epoch: position.epoch,
             seq: position.seq,
             postgres: behind(room.drained(), &self.counted.postgres),

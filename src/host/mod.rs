@@ -6,19 +6,22 @@
 mod alive;
 mod bridge;
 mod calls;
+mod crowds;
 mod drain;
 mod follower;
 mod frames;
 mod join;
+mod lanes;
 mod leader;
 mod members;
 mod metrics;
+mod moves;
 mod news;
 mod users;
 
 pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
-pub use leader::Outgoing;
+pub use lanes::Outgoing;
 pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
@@ -70,7 +73,7 @@ pub struct Effects {
     pub presence: Option<String>,
     /// A fault came after memory was changed, so that it may be ahead of the log: end the object.
     pub broken: bool,
-    /// Shards have to be told: [`Host::next_pushes`].
+    /// Followers have to be told: [`Host::next_pushes`].
     pub push: bool,
     /// The room has to be told: [`Host::next_up`].
     pub up: bool,
@@ -119,10 +122,12 @@ pub struct Stats {
     message_count: u64,
     online_users: usize,
     online_guests: usize,
-    /// Open sockets, joined or not, those in shards with them.
+    /// Open sockets, joined or not, those in shards and at gateways with them.
     sockets: usize,
     /// How many shards serve the room's viewers; 0 where it does so itself.
     shards: u32,
+    /// How many gateways have sessions of Socket.IO clients in the room.
+    gateways: usize,
     counters: Counters,
     /// How long PostgreSQL and Redis have lacked some of the log, ms; 0 where they have it all.
     postgres_lag_ms: u64,
@@ -301,19 +306,31 @@ impl Host {
     /// `rate_limited` where too many sockets came from its address. One whose address is not known is let in: to count
     /// all of them as one would let anybody keep everybody out.
     pub fn open(&mut self, at: &Moment<'_>, caller: Caller) -> Result<(SocketId, Effects), ChatError> {
-        let mut effects = self.begin(at);
-        if !caller.address.is_empty() {
-            self.count_join("a", &caller.address)?;
-        }
         while self.audience.attachment(self.next_socket).is_some() {
             self.next_socket = next_number(self.next_socket);
         }
         let id = self.next_socket;
+        let effects = self.open_as(at, id, caller)?;
         self.next_socket = next_number(id);
+        Ok((id, effects))
+    }
+
+    /// The same under a number of the adapter's own. Nothing happens where it is open already.
+    ///
+    /// # Errors
+    /// As [`Host::open`].
+    pub fn open_as(&mut self, at: &Moment<'_>, id: SocketId, caller: Caller) -> Result<Effects, ChatError> {
+        let mut effects = self.begin(at);
+        if self.audience.attachment(id).is_some() {
+            return Ok(self.finish(effects));
+        }
+        if !caller.address.is_empty() {
+            self.count_join("a", &caller.address)?;
+        }
         let attachment = self.audience.open(id, caller.identity, caller.guest, self.now);
         self.audience.offer(id, caller.standing);
         effects.out.push(Out::Attach(id, wire::json(&attachment)));
-        Ok((id, self.finish(effects)))
+        Ok(self.finish(effects))
     }
 
     /// Counts a join by a user (`u`) or guest (`g`), or a socket from an address (`a`).

@@ -299,7 +299,11 @@ fn hex(bytes: &[u8; 32]) -> String {
 /// The body of a call.
 pub(super) async fn body<T: DeserializeOwned>(req: &mut Request) -> std::result::Result<T, ChatError> {
     let text = req.text().await.map_err(|e| broken("call", e))?;
-    serde_json::from_str(&text).map_err(|e| broken("call", json_fault(&e)))
+    parsed(&text)
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> std::result::Result<T, ChatError> {
+    serde_json::from_str(text).map_err(|e| broken("call", json_fault(&e)))
 }
 
 /// An object's answer to a call.
@@ -322,7 +326,7 @@ impl DurableObject for Room {
             ROOM_SOCKET => inner.opens(&req).await,
             ROOM_CALL => inner.call(&mut req).await,
             ROOM_USER => answered(inner.heard(&mut req).await),
-            ROOM_BEGIN => answered(inner.begin_for(&req).await),
+            ROOM_BEGIN => answered(inner.begin_for(&mut req).await),
             ROOM_UP => answered(inner.came_up(&mut req).await),
             _ => Response::error("no such call", 404),
         }

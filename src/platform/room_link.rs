@@ -1,15 +1,15 @@
-//! Calls from the Worker to rooms and their shards: each a request of our own, with one identity header.
+//! Calls from the Worker to rooms and their followers: each a request of our own, with one identity header.
 
 use super::drain_link::within;
-use super::log;
 use super::shard_link::members;
 use super::util::now;
+use super::{link, log};
 use crate::host::Members;
 use crate::protocol::call::{
     Answer, Ask, CALLER_HEADER, Caller, Heard, Nothing, ROOM_CALL, ROOM_SOCKET, ROOM_USER, RoomCall, Standing,
     UserPush, VERSION,
 };
-use crate::protocol::shard::{Shape, parse_shard, shard_name};
+use crate::protocol::shard::{Follower, Shape, parse_gateway, parse_shard};
 use crate::protocol::wire::{json, raw};
 use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use futures::future::join_all;
@@ -77,8 +77,8 @@ async fn fetch(
     init: &RequestInit,
 ) -> Result<Response, ChatError> {
     let call = async {
-        let stub = match shard {
-            Some(n) => env.durable_object("SHARD")?.get_by_name(&shard_name(room.as_str(), n))?,
+        let stub = match shard.map(Follower::Shard) {
+            Some(shard) => env.durable_object("SHARD")?.get_by_name(&shard.name(room.as_str()))?,
             None => env.durable_object("ROOM")?.get_by_name(room.as_str())?,
         };
         stub.fetch_with_request(Request::new_with_init(&format!("https://room{path}"), init)?).await
@@ -111,7 +111,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
     }
 }
 
-/// Who is in a room, and who has a role there; of a split one put together from all of its objects.
+/// Who is in a room, and who has a role there; put together from all objects that hold some of them.
 ///
 /// # Errors
 /// What the room answers, or `unavailable`.
@@ -134,10 +134,11 @@ pub(super) async fn list_members(
     believe(room, shape);
     caller.shape = shape.version;
     let Online { online_users } = ask(env, room, caller.clone(), Ask::Get(Nothing {})).await?;
-    let each = MOST_LISTED.div_ceil(usize::try_from(shape.shards).unwrap_or(1).max(1));
-    let shards = join_all((0..shape.shards).map(|n| members(env, room.as_str(), n, each))).await;
     let own: Members = ask(env, room, caller, Ask::Members { limit: usize::MAX, skip: 0 }).await?;
-    Ok(raw(json(&own.with_shards(shards, online_users, now(), (limit, skip)))))
+    let followers: Vec<_> = (0..shape.shards).map(Follower::Shard).chain(own.gateways()).collect();
+    let each = MOST_LISTED.div_ceil(followers.len().max(1));
+    let there = join_all(followers.into_iter().map(|follower| members(env, room.as_str(), follower, each))).await;
+    Ok(raw(json(&own.with_followers(there, online_users, now(), (limit, skip)))))
 }
 
 /// Opens a socket to the object of a room that serves `caller`; `protocol` is the subprotocol to answer with.
@@ -194,18 +195,22 @@ async fn open_at(
     }
 }
 
-/// Tells a room, or a shard by its name, what holds for a user from now on: whether the user is there, or none where
+/// Tells a room, a shard or a gateway by its name, what holds for a user from now on: whether the user is there, or none where
 /// there is no answer.
 pub(super) async fn tell(env: &Env, name: &str, user_id: String, standing: Standing) -> Option<bool> {
-    let (room, shard) = parse_shard(name).map_or((name, None), |(room, n)| (room, Some(n)));
-    let room = RoomId::parse(room).ok()?;
-    let mut init = RequestInit::new();
-    let push = UserPush { v: VERSION, user_id, standing };
-    init.with_method(Method::Post).with_body(Some(json(&push).into()));
-    let text = fetch(env, &room, shard, ROOM_USER, &init).await.ok()?.text().await.ok()?;
-    match serde_json::from_str(&text) {
+    let class = match (parse_gateway(name), parse_shard(name)) {
+        (Some(_), _) => "GATEWAY",
+        (None, Some(_)) => "SHARD",
+        (None, None) => "ROOM",
+    };
+    let push = json(&UserPush { v: VERSION, user_id, standing });
+    match link::ask(env, (class, name), ROOM_USER, Some(&push), WITHIN).await {
         Ok(Answer::Ok(Heard { here })) => Some(here),
-        _ => None,
+        Ok(_) => None,
+        Err(error) => {
+            log::error(&[("room", name)], format_args!("call to {name}: {error}"));
+            None
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod act;
 pub mod call;
 mod code;
 mod event;
+mod follower;
 mod frame;
 mod ids;
 pub mod report;

@@ -1,9 +1,13 @@
-//! What a room that is split and its shards say to each other: the log's writes go down, commands and counts come up.
+//! What a room and its followers say to each other: the log's writes go down, commands and counts come up.
 //!
-//! A shard keeps the end of the room's log as the room writes it, and answers joins and resumes from that. Bodies carry
-//! [`super::call::VERSION`] and tolerate unknown fields.
+//! A follower, a shard of the room or a gateway, keeps the end of the room's log as the room writes it, and answers joins
+//! and resumes from that. Bodies carry [`super::call::VERSION`] and tolerate unknown fields.
 
 use super::call::RoomCall;
+pub use super::follower::{
+    Follower, MOST_GATEWAYS, MOST_SHARDS, RELAY_DEGREE, gateway_name, parse_gateway, parse_relay, parse_shard,
+    relay_name,
+};
 use super::{ChatError, Mention, UserId};
 use crate::auth::Role;
 use crate::metrics::Metrics;
@@ -12,21 +16,18 @@ use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Where a shard takes a [`Push`] as JSON: an [`super::call::Answer`] of [`Pushed`].
+/// Where a follower takes a [`Push`] as JSON: an [`super::call::Answer`] of [`Pushed`]. A gateway's has `?room=<id>`.
 pub const SHARD_PUSH: &str = "/push";
-/// Where a shard tells of those who are there: `?limit=<n>`, an answer of [`super::wire::Member`]s.
+/// Where a follower tells of those who are there: `?limit=<n>`, of a gateway with `&room=<id>`; an answer of
+/// [`super::wire::Member`]s.
 pub const SHARD_MEMBERS: &str = "/members";
-/// Where a relay takes a [`Relayed`]: an answer of each shard's own, in their order, null of one that did not answer.
+/// Where a relay takes a [`Relayed`]: an answer of each follower's own, in their order, null of one that did not answer.
 pub const RELAY_PUSH: &str = "/relay";
-/// Where a room gives a shard all that it needs: `?shard=<n>`, an answer of [`Begin`].
+/// Where a room gives a follower all that it needs: `?` and [`Follower::query`], an answer of [`Begin`]. A
+/// gateway may send the [`super::call::Caller`] for whom it asks: who signs in makes the room where there is none.
 pub const ROOM_BEGIN: &str = "/begin";
 /// Where a room takes an [`Up`]: an answer of [`Down`].
 pub const ROOM_UP: &str = "/up";
-
-/// How many shards a room has at most; a relay stands above each 16.
-pub const MOST_SHARDS: u32 = 256;
-/// So many shards stand below one relay.
-pub const RELAY_DEGREE: u32 = 16;
 
 /// Into how many shards a room is split, and what each may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,28 +56,6 @@ impl Shape {
     }
 }
 
-/// The name of a room's `n`-th shard: `~` is in no room's id.
-pub fn shard_name(room: &str, n: u32) -> String {
-    format!("{room}~s{n}")
-}
-
-/// The name of a room's `n`-th relay.
-pub fn relay_name(room: &str, n: u32) -> String {
-    format!("{room}~r{n}")
-}
-
-/// The room and the number that a shard's name stands for; none for any other name.
-pub fn parse_shard(name: &str) -> Option<(&str, u32)> {
-    let (room, n) = name.rsplit_once("~s")?;
-    Some((room, n.parse().ok().filter(|n| *n < MOST_SHARDS)?))
-}
-
-/// The room whose relay has this name; none for any other name.
-pub fn parse_relay(name: &str) -> Option<&str> {
-    let (room, n) = name.rsplit_once("~r")?;
-    n.parse().ok().filter(|n: &u32| *n < MOST_SHARDS).map(|_| room)
-}
-
 /// How many are online in the whole room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -84,16 +63,16 @@ pub struct Totals {
     pub users: usize,
     /// Guests.
     pub guests: usize,
-    /// Users (hashes) who have a tab where they do not belong, since the shape has changed: their own shard does not
-    /// count them.
+    /// Users (hashes) who have a tab where they do not belong, since the shape has changed, or at a gateway: their own
+    /// shard does not count them.
     #[serde(default, skip_serializing_if = "Blocks::is_empty")]
     pub strays: Blocks,
 }
 
-/// Who is in one shard.
+/// Who is at one follower.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crowd {
-    /// Users who belong there, but those among [`Totals::strays`].
+    /// Users who belong there, but those among [`Totals::strays`]; nobody belongs to a gateway.
     pub users: usize,
     /// Guests.
     pub guests: usize,
@@ -105,6 +84,13 @@ pub struct Crowd {
     /// Who has a role above member by token, at most 100: nobody acts on their equal or better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staff: Vec<(UserId, Role)>,
+}
+
+impl Crowd {
+    /// Whether nobody is there, nor counts as there for a moment more.
+    pub fn is_nobody(&self) -> bool {
+        self.sockets == 0 && self.users == 0 && self.guests == 0 && self.strays.is_empty()
+    }
 }
 
 /// What the room wrote after `from`, for a shard.
@@ -131,10 +117,10 @@ pub struct Push {
     pub writes: Vec<Write>,
 }
 
-/// A shard's answer to a push.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A follower's answer to a push; the default of one where nobody is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
-    /// Where the shard stands now, if it stands anywhere: the log's incarnation and the last event.
+    /// Where it stands now, if it stands anywhere: the log's incarnation and the last event.
     pub at: Option<(u64, u64)>,
     /// Who is there.
     pub crowd: Crowd,
@@ -144,12 +130,36 @@ pub struct Pushed {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Relayed {
     /// To these shards.
+    #[serde(default)]
     pub shards: Vec<u32>,
+    /// And then to these gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<u32>,
     /// The [`Push`].
     pub push: Box<RawValue>,
 }
 
-/// All that a shard has to know to follow: the end of the log and the state that readers need.
+impl Relayed {
+    /// A push to these, shards first.
+    pub fn to(followers: &[Follower], push: Box<RawValue>) -> Self {
+        let (mut shards, mut gateways) = (Vec::new(), Vec::new());
+        for follower in followers {
+            match follower {
+                Follower::Shard(n) => shards.push(*n),
+                Follower::Gateway(n) => gateways.push(*n),
+            }
+        }
+        Self { shards, gateways, push }
+    }
+
+    /// To whom it goes, in the order of the answers.
+    pub fn followers(&self) -> impl Iterator<Item = Follower> + '_ {
+        let shards = self.shards.iter().map(|n| Follower::Shard(*n));
+        shards.chain(self.gateways.iter().map(|n| Follower::Gateway(*n)))
+    }
+}
+
+/// All that a follower has to know: the end of the log and the state that readers need.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Begin {
     /// The version of the room's build.
@@ -168,14 +178,15 @@ pub struct Begin {
     pub reactions: Vec<(u64, String)>,
 }
 
-/// What a shard hands up.
+/// What a follower hands up.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Up {
     /// The caller's version.
     pub v: u32,
-    /// Which shard.
-    pub shard: u32,
-    /// How the room is split, as far as the shard knows.
+    /// Which one.
+    #[serde(flatten)]
+    pub from: Follower,
+    /// How the room is split, as far as it knows.
     #[serde(default)]
     pub shape: Shape,
     /// Who is there.
@@ -194,7 +205,7 @@ pub struct Command {
     /// Who wants what, as verified.
     #[serde(flatten)]
     pub call: RoomCall,
-    /// Those that it may mention who are in the shard.
+    /// Those that it may mention who are there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub present: Vec<Mention>,
 }
@@ -233,14 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
-        assert_eq!(parse_shard(&shard_name("video_1:a", 7)), Some(("video_1:a", 7)));
-        for other in ["video_1", "video_1~r2", "video_1~s", "video_1~s256", "~"] {
-            assert_eq!(parse_shard(other), None, "{other}");
-        }
-        assert_eq!(parse_relay(&relay_name("video_1:a", 0)), Some("video_1:a"));
-        for other in ["video_1", "video_1~s2", "video_1~r"] {
-            assert_eq!(parse_relay(other), None, "{other}");
-        }
+    fn bodies_of_an_earlier_build_are_read() {
+        let up = r#"{"v":1,"shard":3,"crowd":{"users":1,"guests":0,"sockets":1},"commands":[]}"#;
+        let up: Up = serde_json::from_str(up).unwrap();
+        assert_eq!(up.from, Follower::Shard(3));
+        assert!(serde_json::to_string(&up).unwrap().contains(r#""shard":3"#), "and an earlier build reads ours");
+        let relayed: Relayed = serde_json::from_str(r#"{"shards":[4,5],"push":{}}"#).unwrap();
+        assert_eq!(relayed.followers().collect::<Vec<_>>(), [Follower::Shard(4), Follower::Shard(5)]);
+        assert!(!serde_json::to_string(&relayed).unwrap().contains("gateways"));
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a room's log in a shard's memory: as the room writes it, and as far back as those who come back ask.
+//! The end of a room's log in a follower's memory: as the room writes it, and as far back as those who come back ask.
 
 use super::reactions::key as reaction_key;
 use super::{KEY_BAN, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, Log, Read, Room, Row, Write};
@@ -11,8 +11,6 @@ use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Events that are kept.
-const KEPT: usize = 500;
 /// So much of them is given at once, bytes of their JSON.
 const MOST_BYTES: usize = 1 << 20;
 /// Rows that are read at once for them: those of a hot room hold many events.
@@ -22,14 +20,16 @@ const ROWS: (u32, u32) = (8, 128);
 struct Tables {
     rows: BTreeMap<u64, Row>,
     events: usize,
+    /// So many events are kept.
+    most: usize,
     state: BTreeMap<String, String>,
 }
 
-/// A room's log as a shard has it.
+/// A room's log as a follower has it.
 #[derive(Debug, Default)]
 pub struct Replica(RefCell<Tables>);
 
-/// The part of a room's log that a shard begins with.
+/// The part of a room's log that a follower begins with.
 #[derive(Debug)]
 pub struct Tail {
     /// The newest rows, oldest first.
@@ -41,13 +41,13 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The end of a room's log.
+    /// The end of a room's log: so many events, or a few less.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn of(log: &dyn Log) -> Read<Self> {
+    pub fn of(log: &dyn Log, most: usize) -> Read<Self> {
         let (mut rows, mut events, mut bytes) = (Vec::new(), 0, 0);
-        let (mut before, (mut limit, most)) = (u64::MAX, ROWS);
+        let (mut before, (mut limit, most_rows)) = (u64::MAX, ROWS);
         'read: loop {
             let batch = log.rows_before(before, limit)?;
             let Some(oldest) = batch.last() else { break };
@@ -55,12 +55,12 @@ impl Tail {
             for row in batch {
                 events += row.events.len();
                 bytes += row.events_json().map_or(0, |json| json.len());
-                if !rows.is_empty() && (events > KEPT || bytes > MOST_BYTES) {
+                if !rows.is_empty() && (events > most || bytes > MOST_BYTES) {
                     break 'read;
                 }
                 rows.push(row);
             }
-            limit = limit.saturating_mul(2).min(most);
+            limit = limit.saturating_mul(2).min(most_rows);
         }
         rows.reverse();
         let first = rows.first().map_or(0, Row::first);
@@ -85,11 +85,12 @@ fn is_shipped(key: &str) -> bool {
 }
 
 impl Replica {
-    /// One that begins with this.
-    pub fn begin(tail: Tail) -> Self {
+    /// One that begins with this, and keeps so many events.
+    pub fn begin(tail: Tail, most: usize) -> Self {
         let replica = Self::default();
         {
             let mut tables = replica.0.borrow_mut();
+            tables.most = most;
             tables.state.extend(tail.state);
             tables.state.extend(tail.reactions.into_iter().map(|(seq, text)| (reaction_key(seq), text)));
             tables.events = tail.rows.iter().map(|row| row.events.len()).sum();
@@ -122,7 +123,7 @@ impl Replica {
             tables.events += row.events.len();
             tables.rows.insert(row.last, row.clone());
         }
-        while tables.events > KEPT && tables.rows.len() > 1 {
+        while tables.events > tables.most && tables.rows.len() > 1 {
             let Some((_, row)) = tables.rows.pop_first() else { break };
             tables.events = tables.events.saturating_sub(row.events.len());
             let ends = reaction_key(row.first())..=reaction_key(row.last);

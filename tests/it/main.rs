@@ -17,6 +17,7 @@ mod decoders;
 mod drain;
 mod filters;
 mod frames;
+mod gateways;
 mod golden;
 mod history;
 mod ladder;

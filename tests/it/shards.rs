@@ -5,7 +5,7 @@ use crate::split::Split;
 use crate::world::{ROOM, World};
 use edge_chat::metrics::Metrics;
 use edge_chat::protocol::call::{Ask, RoomCall, SendBody, VERSION};
-use edge_chat::protocol::shard::{Command, Crowd, Shape, Up};
+use edge_chat::protocol::shard::{Command, Crowd, Follower, Shape, Up};
 use edge_chat::protocol::{ErrorCode, LogEvent};
 use edge_chat::room::Log;
 use edge_chat::user::hash;
@@ -312,7 +312,7 @@ fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
     let rows = together.log.stored().len();
     let up = Up {
         v: VERSION,
-        shard: 0,
+        from: Follower::Shard(0),
         shape: Shape::default(),
         crowd: Crowd::default(),
         commands: commands(&mut together, &id),
@@ -428,7 +428,7 @@ fn v2_where_a_command_of_a_batch_breaks_the_room_none_is_acknowledged() {
     // The first of what waits is taken, the second cannot be read.
     w.log.flaw.set(Flaw::SecondRow);
     let (crowd, metrics, shape) = (Crowd::default(), Metrics::default(), Shape::default());
-    let up = Up { v: VERSION, shard: 0, shape, crowd, commands, metrics };
+    let up = Up { v: VERSION, from: Follower::Shard(0), shape, crowd, commands, metrics };
     let (down, effects) = w.compute(|host, at| host.up(at, up));
     assert!(effects.broken && effects.write.is_empty() && effects.out.is_empty());
     assert!(down.answers.is_empty(), "{:?}", down.answers);

@@ -1,4 +1,5 @@
-//! A room with its shards and tabs that follow it wherever they are sent, driven until nothing more is to be done.
+//! A room with its shards and gateways and tabs that follow it wherever they are sent, driven until nothing more is to
+//! be done.
 
 use crate::memory::MemoryLog;
 use crate::world::{ROOM, Wire, World, random};
@@ -6,12 +7,19 @@ use edge_chat::audience::{Attachment, Out, SocketId, To};
 use edge_chat::host::{Effects, Host, Moment, Outgoing, Waking};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Caller;
-use edge_chat::protocol::shard::{Begin, Push, Pushed, Shape, Up};
+use edge_chat::protocol::shard::{Begin, Follower, Push, Pushed, Shape, Up};
 use edge_chat::room::{Replica, Tail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One shard.
+/// Among the shards, from this number on, are what gateways have of the room.
+pub const GATEWAYS: u32 = 1_000;
+
+fn follower(n: u32) -> Follower {
+    n.checked_sub(GATEWAYS).map_or(Follower::Shard(n), Follower::Gateway)
+}
+
+/// One shard, or one gateway's part of the room.
 #[derive(Default)]
 pub struct Shard {
     pub host: Option<Host>,
@@ -19,8 +27,17 @@ pub struct Shard {
     kept: MemoryLog,
     pub wires: BTreeMap<SocketId, Wire>,
     pub soon: Option<u64>,
-    /// How often it asked for the log's end.
+    /// How often it asked for the log's end, and was pushed to.
     pub begins: u32,
+    pub pushes: u32,
+    /// Calls to it get lost.
+    pub away: bool,
+}
+
+impl Shard {
+    fn has_open(&self) -> bool {
+        self.wires.values().any(|wire| wire.closed.is_none())
+    }
 }
 
 /// A viewer's tab: where it is, and what it has seen.
@@ -79,7 +96,12 @@ impl Split {
             let sockets: Vec<Attachment> = open.map(|wire| serde_json::from_str(&wire.attachment).unwrap()).collect();
             let at = Moment { now, entropy: bytes, log: &shard.kept };
             shard.replica = Replica::default();
-            Host::follow(RoomId::parse(ROOM).unwrap(), n, settings, &at, sockets, Waking::default()).unwrap()
+            let id = RoomId::parse(ROOM).unwrap();
+            let host = match follower(n) {
+                Follower::Shard(n) => Host::follow(id, n, settings, &at, sockets, Waking::default()),
+                Follower::Gateway(n) => Host::gateway(id, n, settings, &at, sockets, Vec::new()),
+            };
+            host.unwrap()
         });
         let (value, effects) = step(host, &Moment { now, entropy: bytes, log: &shard.replica });
         assert_eq!(effects.faults, [""; 0]);
@@ -103,7 +125,7 @@ impl Split {
 
     /// A shard asks the room for the log's end.
     pub fn begin(&mut self, n: u32) {
-        let begin = self.room.step(|host, at| host.begin_for(at, n)).unwrap();
+        let begin = self.room.step(|host, at| host.begin_for(at, follower(n), None)).unwrap();
         let begin: Begin = serde_json::from_str(&serde_json::to_string(&begin).unwrap()).unwrap();
         self.begun(n, begin);
     }
@@ -114,7 +136,8 @@ impl Split {
         let shard = self.shards.get_mut(&n).unwrap();
         shard.begins += 1;
         if is_news {
-            shard.replica = Replica::begin(Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions });
+            let tail = Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions };
+            shard.replica = Replica::begin(tail, follower(n).keeps());
             self.step(n, |host, at| ((), host.begun(at, begin.shape, begin.totals).unwrap()));
         }
     }
@@ -122,12 +145,22 @@ impl Split {
     fn push(&mut self, outgoing: &Outgoing) {
         self.relayed += u32::from(outgoing.relay.is_some());
         let mut answers = Vec::new();
-        for n in &outgoing.shards {
+        for follower in &outgoing.to {
+            let n = match follower {
+                Follower::Shard(n) => *n,
+                Follower::Gateway(n) => GATEWAYS + n,
+            };
             let push: Push = serde_json::from_str(&outgoing.body).unwrap();
-            let pushed: Option<Pushed> = (!self.cut).then(|| self.step(*n, |host, at| host.pushed(at, push)));
-            answers.push(pushed);
+            let shard = self.shards.entry(n).or_default();
+            shard.pushes += 1;
+            answers.push(match shard {
+                Shard { away, .. } if self.cut || *away => None,
+                // A gateway in which nobody is in this room says so.
+                Shard { host: None, .. } if n >= GATEWAYS && !shard.has_open() => Some(Pushed::default()),
+                _ => Some(self.step(n, |host, at| host.pushed(at, push))),
+            });
         }
-        self.room.step(|host, at| ((), host.pushed_to(at, &outgoing.shards, answers)));
+        self.room.step(|host, at| ((), host.pushed_to(at, &outgoing.to, answers)));
     }
 
     /// All that is to be done now.
@@ -139,10 +172,12 @@ impl Split {
                 idle = false;
             }
             for n in self.shards.keys().copied().collect::<Vec<_>>() {
+                if n >= GATEWAYS && (self.shards[&n].host.is_none() || self.shards[&n].away) {
+                    continue;
+                }
                 let (up, begins) =
                     self.step(n, |host, at| ((host.next_up(at), host.needs_begin()), Effects::default()));
-                let open = self.shards[&n].wires.values().any(|wire| wire.closed.is_none());
-                if begins && open && !self.cut {
+                if begins && self.shards[&n].has_open() && !self.cut {
                     self.begin(n);
                     idle = false;
                 }
@@ -277,6 +312,45 @@ impl Split {
         panic!("nobody serves {}", self.tabs[tab].user);
     }
 
+    /// A new tab whose session is at this gateway.
+    pub fn join_at(&mut self, gateway: u32, user: &'static str) -> usize {
+        let shard = Some(GATEWAYS + gateway);
+        self.tabs.push(Tab { user, shard, socket: 0, seen: vec![], at: (0, 0), lines: vec![], moves: 0, key: None });
+        self.enter(self.tabs.len() - 1);
+        self.tabs.len() - 1
+    }
+
+    /// The session of this tab enters the room, as a gateway's adapter lets it, and resumes.
+    pub fn enter(&mut self, tab: usize) -> Value {
+        let n = self.tabs[tab].shard.unwrap();
+        if self.step(n, |host, _| (host.needs_begin(), Effects::default())) {
+            self.begin(n);
+        }
+        // A session has the same number in all rooms.
+        let socket = 100 + tab as SocketId;
+        self.tabs[tab].socket = socket;
+        let caller = self.room.caller(self.tabs[tab].user);
+        self.shards.get_mut(&n).unwrap().wires.insert(socket, Wire::default());
+        self.step(n, |host, at| ((), host.open_as(at, socket, caller).unwrap()));
+        let (epoch, seq) = self.tabs[tab].at;
+        let resume = (epoch > 0).then(|| json!({"epoch": epoch, "seq": seq}));
+        let joined = self.ask(tab, "join_room", json!({"room_id": ROOM, "resume": resume})).unwrap();
+        self.take_over(tab, &joined);
+        joined
+    }
+
+    /// A tab closes.
+    pub fn leave(&mut self, tab: usize) {
+        let Tab { shard, socket, .. } = self.tabs[tab];
+        match shard {
+            None => self.room.close(socket),
+            Some(n) => {
+                self.shards.get_mut(&n).unwrap().wires.get_mut(&socket).unwrap().closed = Some((1000, Value::Null));
+                self.step(n, |host, at| ((), host.closed(at, socket)));
+            }
+        }
+    }
+
     /// A frame; the reply's data or its error.
     pub fn ask(&mut self, tab: usize, event: &str, data: Value) -> Result<Value, Value> {
         self.asked += 1;
@@ -328,6 +402,10 @@ impl Split {
                 if self.shards[&n].soon.is_some_and(|at| at <= now) {
                     self.shards.get_mut(&n).unwrap().soon = None;
                     self.step(n, |host, at| ((), host.tick(at)));
+                }
+                // As its adapter.
+                if n >= GATEWAYS && self.shards[&n].host.as_ref().is_some_and(Host::is_done) {
+                    self.evict(n);
                 }
             }
             self.pump();

@@ -11,7 +11,7 @@ use edge_chat::auth::Identity;
 use edge_chat::host::{Effects, Host, Moment, Outgoing, Waking};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::{Ask, Caller, Standing};
-use edge_chat::protocol::shard::{Begin, Crowd, Down, Push, Pushed, Shape, Up};
+use edge_chat::protocol::shard::{Begin, Crowd, Down, Follower, Push, Pushed, Shape, Up};
 use edge_chat::room::{Replica, Tail};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -239,9 +239,10 @@ impl Tree {
             let id = RoomId::parse(ROOM).unwrap();
             let index = u32::try_from(n).unwrap();
             let host = Host::follow(id, index, self.room.settings.clone(), &at, vec![], Waking::default()).unwrap();
-            let begin = self.room.step(|host, at| host.begin_for(at, index)).unwrap();
+            let begin = self.room.step(|host, at| host.begin_for(at, Follower::Shard(index), None)).unwrap();
             let begin: Begin = serde_json::from_str(&serde_json::to_string(&begin).unwrap()).unwrap();
-            let replica = Replica::begin(Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions });
+            let replica =
+                Replica::begin(Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions }, 500);
             let sockets = if n < self.model.full { viewers.len() } else { self.model.few.min(viewers.len()) };
             let (all, shown) = (viewers.len() as u64, begin.seq);
             self.shards.push(Shard {
@@ -411,7 +412,7 @@ impl Tree {
             self.confirmed_at = self.now + self.lognormal(self.model.confirmed);
         }
         for outgoing in self.room.compute(|host, at| host.next_pushes(at)) {
-            let left = outgoing.shards.len();
+            let left = outgoing.to.len();
             let relay = outgoing.relay.expect("so many shards stand below relays") as usize;
             let bytes = outgoing.body.len();
             self.order += 1;
@@ -454,10 +455,11 @@ impl Tree {
                 }
             }
             Event::Relayed(relay, call) => {
-                let (shards, body) = (self.calls[&call].outgoing.shards.clone(), self.calls[&call].outgoing.body.len());
+                let (shards, body) = (self.calls[&call].outgoing.to.clone(), self.calls[&call].outgoing.body.len());
                 self.take(1 + relay, body);
                 let at = self.work(1 + relay, self.model.taken + self.model.made * shards.len() as u64);
-                for n in shards {
+                for follower in shards {
+                    let Follower::Shard(n) = follower else { panic!("there is no gateway") };
                     self.call(1 + relay, at, Event::Push(n as usize, call), body);
                 }
             }
@@ -474,7 +476,7 @@ impl Tree {
             Event::PushedAtRoom(call) => {
                 self.answered(0);
                 let Call { outgoing, answers, .. } = self.calls.remove(&call).unwrap();
-                self.room.step(|host, at| ((), host.pushed_to(at, &outgoing.shards, answers)));
+                self.room.step(|host, at| ((), host.pushed_to(at, &outgoing.to, answers)));
                 self.after_room();
             }
             Event::Up(n, up) => {
@@ -521,9 +523,9 @@ impl Tree {
     }
 
     fn pushes(&mut self, n: usize, call: u64) {
-        let Outgoing { relay, shards, body } = &self.calls[&call].outgoing;
+        let Outgoing { relay, to, body } = &self.calls[&call].outgoing;
         let relay = relay.unwrap() as usize;
-        let slot = shards.iter().position(|shard| *shard as usize == n).unwrap();
+        let slot = to.iter().position(|follower| *follower == Follower::Shard(n as u32)).unwrap();
         let body: Rc<str> = body.clone();
         let mut push: Push = serde_json::from_str(&body).unwrap();
         push.shape = self.shards[n].share(push.shape);

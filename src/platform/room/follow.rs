@@ -4,7 +4,7 @@ use super::super::shard_link;
 use super::super::util::{entropy, now};
 use super::{Inner, broken};
 use crate::host::{Host, Moment};
-use crate::protocol::shard::{Begin, Push, Pushed, parse_shard};
+use crate::protocol::shard::{Begin, Follower, Push, Pushed, parse_shard};
 use crate::protocol::wire::Member;
 use crate::protocol::{ChatError, ClientFrame};
 use crate::room::{Replica, Tail};
@@ -74,8 +74,9 @@ impl Inner {
     async fn begin_alone(self: &Rc<Self>) -> Result<(), ChatError> {
         let name = self.name();
         let (room, shard) = parse_shard(&name).ok_or_else(|| broken("begin", "this is no shard"))?;
+        let follower = Follower::Shard(shard);
         let Begin { v: _, seq, shape, totals, state, rows, reactions } =
-            shard_link::begin(&self.env, room, shard).await?;
+            shard_link::begin(&self.env, room, follower, None).await?;
         self.began_at.set(now());
         let storage = self.load()?;
         let tail = Tail { rows, state, reactions };
@@ -83,7 +84,7 @@ impl Inner {
             let mut host = self.host.borrow_mut();
             let host = host.as_mut().filter(|host| host.is_news(tail.epoch(), seq));
             let Some(host) = host else { return Ok(()) };
-            let storage = storage.following(Replica::begin(tail));
+            let storage = storage.following(Replica::begin(tail, follower.keeps()));
             let at = Moment { now: now(), entropy: entropy(), log: storage.log() };
             let effects = host.begun(&at, shape, totals).map_err(|e| broken("begin", e))?;
             *self.storage.borrow_mut() = Some(Rc::new(storage));

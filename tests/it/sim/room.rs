@@ -10,7 +10,7 @@ use crate::world::ROOM;
 use edge_chat::audience::{Attachment, Out, SocketId, To, gather};
 use edge_chat::host::{Effects, Host, Moment, Waking};
 use edge_chat::protocol::call::{RoomCall, Standing};
-use edge_chat::protocol::shard::shard_name;
+use edge_chat::protocol::shard::Follower;
 use edge_chat::protocol::{ChatError, ClientFrame, RoomId};
 use edge_chat::room::{Log, Replica, Write};
 use serde_json::Value;
@@ -83,7 +83,7 @@ pub(super) struct RoomNode {
 
 /// What users' objects know a node by.
 pub(super) fn name_of(node: usize) -> String {
-    node.checked_sub(1).map_or_else(|| ROOM.to_owned(), |shard| shard_name(ROOM, shard as u32))
+    node.checked_sub(1).map_or_else(|| ROOM.to_owned(), |shard| Follower::Shard(shard as u32).name(ROOM))
 }
 
 impl RoomNode {

@@ -7,7 +7,7 @@ use super::room::RoomNode;
 use super::{Checked, Sim, ensure};
 use edge_chat::host::{Host, Outgoing};
 use edge_chat::protocol::call::{Ask, Caller, RoomCall, VERSION};
-use edge_chat::protocol::shard::{Begin, Crowd, Down, Push, Pushed, Shape, Up};
+use edge_chat::protocol::shard::{Begin, Crowd, Down, Follower, Push, Pushed, Shape, Up};
 use edge_chat::protocol::{ChatError, ClientFrame, ErrorCode, MessageId, PatchRoom};
 use edge_chat::room::{Log as _, Replica, Tail};
 use serde_json::value::RawValue;
@@ -42,7 +42,7 @@ impl Below {
 }
 
 struct Pushing {
-    shards: Vec<u32>,
+    to: Vec<Follower>,
     answers: Vec<Option<Pushed>>,
     /// Where who takes it stands then.
     stands: (u64, u64),
@@ -66,10 +66,10 @@ impl Following {
 
 /// What is on its way between the room and its shards. Who asks is known by a life and a call, so that late answers are.
 pub(super) enum Between {
-    Push { call: u64, shard: u32, body: Rc<str>, answered: bool },
-    Pushed { call: u64, shard: u32, pushed: Pushed },
+    Push { call: u64, shard: Follower, body: Rc<str>, answered: bool },
+    Pushed { call: u64, shard: Follower, pushed: Pushed },
     PushOver(u64),
-    Begin { shard: u32, life: u64, call: u64, answered: bool },
+    Begin { shard: Follower, life: u64, call: u64, answered: bool },
     Begun { life: u64, call: u64, begin: Option<Rc<str>> },
     Up { life: u64, call: u64, body: Rc<str>, answered: bool },
     Down { life: u64, call: u64, down: Option<Rc<str>> },
@@ -79,15 +79,22 @@ impl fmt::Debug for Between {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Push { call, shard, body, answered } => {
-                write!(f, "room → shard {shard}: push {call} {answered} {body}")
+                write!(f, "room → {shard:?}: push {call} {answered} {body}")
             }
-            Self::Pushed { call, shard, pushed } => write!(f, "shard {shard} → room: push {call} {pushed:?}"),
+            Self::Pushed { call, shard, pushed } => write!(f, "{shard:?} → room: push {call} {pushed:?}"),
             Self::PushOver(call) => write!(f, "room: waits no more for push {call}"),
-            Self::Begin { shard, call, answered, .. } => write!(f, "shard {shard} → room: begin {call} {answered}"),
+            Self::Begin { shard, call, answered, .. } => write!(f, "{shard:?} → room: begin {call} {answered}"),
             Self::Begun { life, call, begin } => write!(f, "room → life {life}: begin {call} {begin:?}"),
             Self::Up { life, call, body, answered } => write!(f, "life {life} → room: up {call} {answered} {body}"),
             Self::Down { life, call, down } => write!(f, "room → life {life}: down {call} {down:?}"),
         }
+    }
+}
+
+/// Which node it is.
+fn node_of(follower: Follower) -> usize {
+    match follower {
+        Follower::Shard(n) | Follower::Gateway(n) => n as usize + 1,
     }
 }
 
@@ -123,7 +130,7 @@ impl Sim {
     pub(super) fn between(&mut self, what: Between) -> Checked {
         match what {
             Between::Push { call, shard, body, answered } => {
-                self.at(shard as usize + 1, |sim| sim.push_arrives(call, shard, &body, answered))
+                self.at(node_of(shard), |sim| sim.push_arrives(call, shard, &body, answered))
             }
             Between::Pushed { call, shard, pushed } => self.push_answered(call, shard, pushed),
             Between::PushOver(call) => self.push_over(call),
@@ -187,29 +194,29 @@ impl Sim {
     /// As the room's adapter after a step that says so.
     pub(super) fn push_to_shards(&mut self) -> Checked {
         let outgoing = self.compute(|host, at| host.next_pushes(at))?.unwrap_or_default();
-        for Outgoing { relay, shards, body } in outgoing {
+        for Outgoing { relay, to, body } in outgoing {
             let call = self.next_call();
             // A relay dies before it has handed anything on, or after.
             let (there, relay_answers) = match relay {
                 Some(_) => self.fate().map_or((None, false), |(ms, answered)| (Some(ms), answered)),
                 None => (Some(0), true),
             };
-            for shard in &shards {
+            for shard in &to {
                 if let Some(((ms, answered), there)) = self.fate().zip(there) {
                     let answered = answered && relay_answers;
                     self.later(ms + there, Between::Push { call, shard: *shard, body: body.clone(), answered });
                 }
             }
-            let answers = vec![None; shards.len()];
+            let answers = vec![None; to.len()];
             let push: Push = read(&body)?;
             let stands = (push.epoch, push.to);
-            self.room.below.pushes.insert(call, Pushing { shards, answers, stands, relayed: relay.is_some() });
+            self.room.below.pushes.insert(call, Pushing { to, answers, stands, relayed: relay.is_some() });
             self.later(WITHIN, Between::PushOver(call));
         }
         Ok(())
     }
 
-    fn push_arrives(&mut self, call: u64, shard: u32, body: &str, answered: bool) -> Checked {
+    fn push_arrives(&mut self, call: u64, shard: Follower, body: &str, answered: bool) -> Checked {
         let push: Push = read(body)?;
         let stands = (push.epoch, push.to);
         let mut pushed = self.step(|host, at| host.pushed(at, push))?;
@@ -228,9 +235,9 @@ impl Sim {
         Ok(())
     }
 
-    fn push_answered(&mut self, call: u64, shard: u32, pushed: Pushed) -> Checked {
+    fn push_answered(&mut self, call: u64, shard: Follower, pushed: Pushed) -> Checked {
         let Some(pushing) = self.room.below.pushes.get_mut(&call) else { return Ok(()) };
-        if let Some(n) = pushing.shards.iter().position(|known| *known == shard) {
+        if let Some(n) = pushing.to.iter().position(|known| *known == shard) {
             pushing.answers[n] = Some(pushed);
         }
         if pushing.answers.iter().all(Option::is_some) {
@@ -245,14 +252,14 @@ impl Sim {
     }
 
     fn push_over(&mut self, call: u64) -> Checked {
-        let Some(Pushing { shards, mut answers, stands, .. }) = self.room.below.pushes.remove(&call) else {
+        let Some(Pushing { to, mut answers, stands, .. }) = self.room.below.pushes.remove(&call) else {
             return Ok(());
         };
         if self.mutant == Mutant::PushIsBelieved {
             let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() } };
             answers.iter_mut().for_each(|answer| *answer = answer.take().or_else(|| Some(taken())));
         }
-        self.step(|host, at| ((), host.pushed_to(at, &shards, answers)))?;
+        self.step(|host, at| ((), host.pushed_to(at, &to, answers)))?;
         Ok(())
     }
 
@@ -269,7 +276,7 @@ impl Sim {
         }
         let (life, call) = (self.room.life, self.next_call());
         self.room.following.beginning = Some(call);
-        let shard = self.room.index as u32 - 1;
+        let shard = Follower::Shard(self.room.index as u32 - 1);
         if let Some((ms, answered)) = self.fate() {
             self.later(ms, Between::Begin { shard, life, call, answered });
         }
@@ -288,11 +295,11 @@ impl Sim {
         Ok(!empty)
     }
 
-    fn begin_asked(&mut self, shard: u32, life: u64, call: u64, answered: bool) -> Checked {
+    fn begin_asked(&mut self, shard: Follower, life: u64, call: u64, answered: bool) -> Checked {
         if !self.is_there()? {
             return Ok(());
         }
-        let begin = self.step(|host, at| host.begin_for(at, shard))?;
+        let begin = self.step(|host, at| host.begin_for(at, shard, None))?;
         if let Some(begin) = begin.filter(|_| answered) {
             let begin = begin.ok().map(|begin| json(&begin)).transpose()?;
             let delay = self.delay();
@@ -314,7 +321,7 @@ impl Sim {
                 let (before, name) = (self.room.at, self.room.name());
                 ensure!(before <= Some((epoch, seq)), "V4: {name} goes back from {before:?} to {seq}");
                 let last = rows.last().and_then(|row| row.events.last()).map_or(0, |event| event.at);
-                self.room.replica = Some(Replica::begin(Tail { rows, state, reactions }));
+                self.room.replica = Some(Replica::begin(Tail { rows, state, reactions }, 500));
                 self.room.at = Some((epoch, seq));
                 self.room.now = self.room.now.max(last);
                 self.room.grown_at = self.room.now;
