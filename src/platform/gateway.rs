@@ -324,13 +324,12 @@ impl Inner {
         }
     }
 
-    /// Pings all sessions, and ends those that did not answer the last time.
+    /// Pings all sessions, where it is time, and ends those that did not answer the last time.
     fn beats(&self, at: u64) {
         if self.sessions.borrow().is_empty() || at < self.beat.get() + PING_INTERVAL {
             return;
         }
-        self.beat.set(at);
-        self.written(self.kept.set_beat(at));
+        self.beats_from(at);
         self.hear_pongs();
         for entry in self.sessions.borrow().values() {
             let beat = entry.session.borrow_mut().beat(at);
@@ -339,6 +338,11 @@ impl Inner {
                 Beat::End(closed) => entry.end(closed),
             }
         }
+    }
+
+    fn beats_from(&self, at: u64) {
+        self.beat.set(at);
+        self.written(self.kept.set_beat(at));
     }
 
     fn hear_pongs(&self) {

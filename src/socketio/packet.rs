@@ -1,4 +1,4 @@
-//! Socket.IO 5: what a message of Engine.IO's holds, read by the socketioxide project's parser.
+//! Socket.IO 5: what a message of Engine.IO's holds (written with the 4 that makes it one), read by the socketioxide project's parser.
 
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, depth_within};

@@ -112,9 +112,9 @@ impl Entry {
         self.held.borrow_mut().take().unwrap_or_default()
     }
 
-    /// Sends a message of Socket.IO's.
+    /// Sends a message of Socket.IO's, as it goes over Engine.IO.
     pub(super) fn say(&self, packet: &str) {
-        self.send(&format!("4{packet}").into(), None);
+        self.send(&packet.into(), None);
     }
 
     /// Sends a packet of Engine.IO's; `js` is the same as a string of JavaScript's, where that was made already.

@@ -40,6 +40,10 @@ impl Inner {
         if address && self.sessions.borrow().values().filter(under_way).count() >= MOST_HALF_OPEN {
             return Response::error("too many handshakes", 429);
         }
+        if self.sessions.borrow().is_empty() {
+            // Nobody was pinged lately, and nobody has to be at once.
+            self.beats_from(now());
+        }
         let number = self.next_number();
         let sid = sid(self.number(), &entropy());
         let who = Who { guest: caller.guest, ..Who::default() };

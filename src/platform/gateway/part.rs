@@ -458,7 +458,7 @@ fn hear(part: &Part, entry: &Entry, shout: &Shout<'_>) {
 }
 
 fn shared(packet: String) -> (Line, JsValue) {
-    let line: Line = format!("4{packet}").into();
+    let line: Line = packet.into();
     let js = JsValue::from_str(&line);
     (line, js)
 }
