@@ -102,6 +102,8 @@ pub struct Audience {
     /// may mention.
     staff_elsewhere: BTreeMap<UserId, Role>,
     mentioned: Vec<Mention>,
+    /// Users who are in other objects, where these are few.
+    elsewhere: Vec<Member>,
     /// Somebody came or went.
     people_changed: bool,
     /// Counts comings and goings.
@@ -255,6 +257,17 @@ impl Audience {
         self.staff_elsewhere = staff;
     }
 
+    /// Users who are in other objects, as far as they are known; also such as are here.
+    pub fn set_elsewhere(&mut self, members: Vec<Member>) {
+        self.elsewhere = members;
+    }
+
+    /// Those who are here, and those who are known to be elsewhere.
+    pub fn all_members(&self) -> impl Iterator<Item = Member> + '_ {
+        let elsewhere = self.elsewhere.iter().filter(|member| !self.users.contains_key(&member.user_id));
+        self.members().chain(elsewhere.cloned())
+    }
+
     /// Users in another object of the room whom the next command may mention.
     pub fn set_mentioned(&mut self, mentioned: Vec<Mention>) {
         self.mentioned = mentioned;
@@ -338,19 +351,25 @@ impl Audience {
     }
 }
 
+fn named(member: &Member) -> Mention {
+    Mention { user_id: member.user_id.clone(), username: member.username.clone() }
+}
+
 impl RoomPresent for Audience {
     fn by_name(&self, lowercase: &str) -> Vec<Mention> {
         let bearers = self.users.iter().filter(|(_, present)| present.lowercase == lowercase);
         let here = bearers.map(|(id, present)| Mention { user_id: id.clone(), username: present.username.clone() });
         let told = self.mentioned.iter().filter(|mention| mention.username.to_lowercase() == lowercase);
-        here.chain(told.cloned()).collect()
+        let elsewhere = self.elsewhere.iter().filter(|member| member.username.to_lowercase() == lowercase).map(named);
+        here.chain(told.cloned()).chain(elsewhere).collect()
     }
 
     fn by_id(&self, user_id: &str) -> Option<Mention> {
-        let told = || self.mentioned.iter().find(|mention| mention.user_id == user_id).cloned();
+        let told = self.mentioned.iter().find(|mention| mention.user_id == user_id).cloned();
+        let known = || self.elsewhere.iter().find(|member| member.user_id == user_id).map(named);
         let here = self.users.get(user_id);
         let here = here.map(|present| Mention { user_id: user_id.to_owned(), username: present.username.clone() });
-        here.or_else(told)
+        here.or(told).or_else(known)
     }
 
     fn role_of(&self, user_id: &str) -> Option<Role> {

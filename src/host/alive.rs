@@ -2,9 +2,11 @@
 
 use super::{Effects, Host, Moment, part};
 use crate::audience::{Gone, Out, Silent, SocketId, To};
+use crate::protocol::shard::{Sight, gateway_name};
 use crate::protocol::{ChatError, ErrorCode, wire};
 use crate::sinks;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// How often PostgreSQL is told who is here at most, ms.
 const REPORT_EVERY: u64 = 60_000;
@@ -22,7 +24,7 @@ pub(super) struct Reported {
     at: u64,
     /// Somebody came or went since then.
     changed: bool,
-    /// The room is split, and was said to be empty: of one nobody is kept, as of any large one.
+    /// Not everybody is known here, since the room is split or large, and it was said to be empty: nobody is kept of it.
     split: bool,
 }
 
@@ -63,16 +65,8 @@ impl Host {
                 self.keep_blocks(&gone.user_id, None);
             }
             if self.audience.is_intimate() {
-                #[derive(Serialize)]
-                struct Left<'a> {
-                    user_id: &'a str,
-                    username: &'a str,
-                    avatar: Option<&'a str>,
-                }
                 let Gone { user_id, username, avatar } = &gone;
-                let data = Left { user_id, username, avatar: avatar.as_deref() };
-                let others = To::Many(self.audience.list_without(user_id));
-                self.broadcast(others, wire::event(None, "user_left", &data), effects);
+                self.glimpse(Sight::Left, (user_id, username, avatar.as_deref()), effects);
             }
         }
     }
@@ -93,7 +87,10 @@ impl Host {
     /// When PostgreSQL is told next who is here, where somebody came or went, ms.
     pub(super) fn report_due(&mut self) -> Option<u64> {
         self.room.as_ref().filter(|_| self.following.is_none())?;
-        if self.spread.has_lanes() {
+        if self.waits_for_gateways() {
+            return None;
+        }
+        if self.named().is_none() {
             return (!self.reported.split).then(|| self.now.saturating_add(GATHER));
         }
         self.reported.changed |= self.audience.take_people_changed();
@@ -101,15 +98,21 @@ impl Host {
         self.reported.changed.then(|| (self.reported.at + wait).max(self.now.saturating_add(GATHER)))
     }
 
+    /// At gateways somebody may have come or gone.
+    pub(super) fn crowd_is_news(&mut self) {
+        self.reported.changed = true;
+    }
+
     /// Who is here, for PostgreSQL: after somebody came or went, and every minute while something happens in the room.
     /// The last to leave do not wait for the minute.
     pub(super) fn report(&mut self, effects: &mut Effects) {
-        if self.room.is_none() || self.following.is_some() {
+        if self.room.is_none() || self.following.is_some() || self.waits_for_gateways() {
             return;
         }
         self.reported.changed |= self.audience.take_people_changed();
         let (online, _) = self.audience.online();
-        let split = self.spread.has_lanes();
+        let named = self.named();
+        let split = named.is_none();
         let is_time = match split {
             true => !self.reported.split,
             false if online == 0 => self.reported.changed,
@@ -119,8 +122,12 @@ impl Host {
             return;
         }
         self.reported = Reported { at: self.now, changed: false, split };
-        let here = self.audience.here().filter(|_| online <= MOST_REPORTED && !split);
-        effects.presence = Some(sinks::presence(self.id.as_str(), self.now, here));
+        let here = self.audience.here().map(|(user, socket)| (user, socket.to_string()));
+        let there = self.named().unwrap_or_default();
+        let there = there.into_iter().map(|(member, n)| (&member.user_id, gateway_name(n)));
+        let all: BTreeMap<_, _> = there.chain(here).collect();
+        let all = all.into_iter().filter(|_| online <= MOST_REPORTED && !split);
+        effects.presence = Some(sinks::presence(self.id.as_str(), self.now, all));
     }
 }
 

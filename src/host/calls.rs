@@ -199,7 +199,7 @@ impl Host {
     fn members(&self, limit: usize, skip: usize, apart: bool) -> Box<RawValue> {
         let now = rfc3339(self.now);
         let online = |member| MemberData { member, online: true, last_seen: Some(now.clone()) };
-        let mut all: Vec<_> = self.audience.members().map(online).collect();
+        let mut all: Vec<_> = self.audience.all_members().map(online).collect();
         let roles = self.room.iter().flat_map(|room| room.roles());
         let owner = self.room.as_ref().and_then(|room| room.info().owner_id.as_ref());
         let away = owner.map(|id| (id, &Role::Owner)).into_iter().chain(roles);

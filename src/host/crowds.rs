@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 
 /// Users with a role above member of whom the room is told.
 const MOST_STAFF: usize = 100;
+/// Up to so many online a gateway tells the room who they are; and up to so many the room tells gateways.
+const MOST_NAMED: usize = 1_000;
+const MOST_TOLD_OF: usize = 100;
 /// Of so many users at gateways shards are told whom not to count; of more, who has tabs at both counts twice.
 const MOST_TOLD: usize = 10_000;
 /// Above so many users by hash they are counted no more often than this, ms.
@@ -30,9 +33,10 @@ pub(super) struct Count {
 impl super::leader::Spread {
     /// What a follower is told. A gateway's users are strays themselves.
     pub(super) fn totals_for(&self, gateway: bool) -> Totals {
-        let Totals { users, guests, strays } = &self.totals;
+        let Totals { users, guests, strays, members } = &self.totals;
         let strays = if gateway { Blocks::default() } else { strays.clone() };
-        Totals { users: *users, guests: *guests, strays }
+        let members = if gateway { members.clone() } else { Vec::new() };
+        Totals { users: *users, guests: *guests, strays, members }
     }
 }
 
@@ -41,8 +45,27 @@ impl Host {
     pub(super) fn crowds_changed(&mut self) {
         let lanes = self.spread.lanes.all.values();
         self.audience.set_staff_elsewhere(lanes.flat_map(|lane| lane.crowd.staff.iter().cloned()).collect());
+        self.crowd_is_news();
         self.spread.count.is_old = true;
         self.recount();
+    }
+
+    /// Whether some gateway has not said yet, since this object was built, who is there.
+    pub(super) fn waits_for_gateways(&self) -> bool {
+        self.spread.lanes.gateways().any(|(_, lane)| !lane.heard && !lane.lost)
+    }
+
+    /// Who is at gateways, with the gateway's number; none where the room does not know all of them, being split
+    /// or large.
+    pub(super) fn named(&self) -> Option<Vec<(&Member, u32)>> {
+        let mut all = Vec::new();
+        for (n, lane) in self.spread.lanes.gateways() {
+            if lane.crowd.members.len() != lane.crowd.strays.hashes().len() {
+                return None;
+            }
+            all.extend(lane.crowd.members.iter().map(|member| (member, n)));
+        }
+        (!self.is_split()).then_some(all)
     }
 
     fn is_recount_due(&self) -> bool {
@@ -62,6 +85,8 @@ impl Host {
         if self.recount_at().is_none_or(|at| at > self.now) {
             return;
         }
+        let members = self.named().into_iter().flatten().map(|(member, _)| member.clone()).collect();
+        self.audience.set_elsewhere(members);
         let has_lanes = self.spread.has_lanes();
         let hashed;
         (self.spread.totals, hashed) = if has_lanes { self.count_all() } else { Default::default() };
@@ -71,7 +96,7 @@ impl Host {
     }
 
     /// Whether the room is split, or some of its viewers are in shards still.
-    fn is_split(&self) -> bool {
+    pub(super) fn is_split(&self) -> bool {
         self.spread.is_split() || self.spread.lanes.shards() > 0
     }
 
@@ -86,20 +111,28 @@ impl Host {
         };
         let all: BTreeSet<u64> = strays_of(false).chain(strays_of(true)).collect();
         if all.is_empty() && !self.spread.is_split() {
-            return (Totals { users, guests, strays: Blocks::default() }, 0);
+            return (Totals { users, guests, strays: Blocks::default(), members: self.told_of(users) }, 0);
         }
         let here = self.audience.user_ids().map(|user| hash(user));
         if !self.spread.is_split() {
             // Whoever is elsewhere is the stray, and this object counts its own.
             let twice = here.filter(|user| all.contains(user)).count();
-            return (Totals { users: users + all.len() - twice, guests, strays: Blocks::default() }, users + all.len());
+            let hashed = users + all.len();
+            let users = hashed - twice;
+            return (Totals { users, guests, strays: Blocks::default(), members: self.told_of(users) }, hashed);
         }
         let own: Vec<u64> = here.collect();
         let strays = Blocks::of_hashes(all.iter().copied().chain(own.iter().copied()));
         let users = crowds().map(|(_, crowd)| crowd.users).sum::<usize>() + strays.hashes().len();
         let (hashed, at_gateways) = (strays.hashes().len(), strays_of(true).count());
         let told = if at_gateways > MOST_TOLD { Blocks::of_hashes(strays_of(false).chain(own)) } else { strays };
-        (Totals { users, guests, strays: told }, hashed)
+        (Totals { users, guests, strays: told, members: Vec::new() }, hashed)
+    }
+
+    /// Who is online, where these are few and all are known.
+    fn told_of(&self, users: usize) -> Vec<Member> {
+        let few = users <= MOST_TOLD_OF && self.spread.lanes.gateways().next().is_some() && !self.is_split();
+        self.audience.all_members().filter(|_| few).collect()
     }
 
     /// Roles may have changed, though nobody came or went.
@@ -127,6 +160,8 @@ impl Host {
                 // Nobody belongs here.
                 crowd.strays = Blocks::of_hashes(self.audience.user_ids().map(|user| hash(user)));
                 crowd.staff = self.audience.staff(MOST_STAFF);
+                let online = following.totals.users + following.totals.guests;
+                crowd.members = self.audience.members().filter(|_| online <= MOST_NAMED).collect();
             }
             return;
         };
@@ -160,10 +195,17 @@ impl Host {
         let now = self.now;
         let Some(following) = &mut self.following else { return Crowd::default() };
         (following.told, following.told_at) = (following.crowd.clone(), now);
+        (following.tellings, following.is_known) = (following.tellings + 1, false);
         if following.me().is_gateway() && following.served && following.crowd.is_nobody() {
             (following.stale, following.served) = (true, false);
         }
         following.crowd.clone()
+    }
+
+    /// Whether the room has taken in who is here now at a gateway: of a thousand users the list is long.
+    pub(super) fn is_crowd_known(&self) -> bool {
+        let known = |following: &super::follower::Following| following.is_known && following.crowd == following.told;
+        self.following.as_ref().is_some_and(|following| following.me().is_gateway() && known(following))
     }
 
     /// Those who are here, at most so many.

@@ -6,7 +6,7 @@ use crate::audience::{Attachment, Fanout, SocketId};
 use crate::content;
 use crate::metrics::Metrics;
 use crate::protocol::call::{Ask, Caller, RoomCall, Standing, VERSION};
-use crate::protocol::shard::{Command, Crowd, Down, Follower, Push, Pushed, Shape, Totals, Up};
+use crate::protocol::shard::{Command, Crowd, Down, Follower, Glimpse, Push, Pushed, Shape, Totals, Up};
 use crate::protocol::wire;
 use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId, UserId};
 use crate::room::{Present as _, Read, Room, Write};
@@ -56,6 +56,12 @@ pub(super) struct Following {
     pub(super) crowd: Crowd,
     pub(super) told: Crowd,
     pub(super) told_at: u64,
+    /// How often the room was told, and which of those went up last; and whether it has taken the last one in.
+    pub(super) tellings: u64,
+    telling_up: u64,
+    pub(super) is_known: bool,
+    /// What was seen here, for the rest of the room.
+    pub(super) glimpses: Vec<Glimpse>,
     /// What was counted and is on its way up.
     counted: Metrics,
     counted_at: u64,
@@ -81,6 +87,10 @@ impl Following {
             crowd: Crowd::default(),
             told: Crowd::default(),
             told_at: 0,
+            tellings: 0,
+            telling_up: 0,
+            is_known: false,
+            glimpses: Vec::new(),
             counted: Metrics::default(),
             counted_at: now,
             moving: false,
@@ -241,14 +251,18 @@ impl Host {
         let mut effects = self.begin(at);
         let own = self.room.as_ref().map(Room::position);
         let late = own.is_some_and(|own| push.epoch < own.epoch);
+        // Who greets may know nothing of what it was told before.
+        let greeted = push.totals.is_some();
         if !late {
             self.reshaped(push.shape, push.totals);
             self.apply_push(own, push.epoch, push.from, push.acked, push.writes, &mut effects);
+            self.glimpsed(&push.glimpses, &mut effects);
         }
         self.count_crowd();
-        let crowd = self.tell_crowd();
+        let same = !greeted && self.is_crowd_known();
+        let crowd = if same { Crowd::default() } else { self.tell_crowd() };
         let stands = self.mark().filter(|_| !self.needs_begin());
-        (Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd }, self.finish(effects))
+        (Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd, same }, self.finish(effects))
     }
 
     fn apply_push(
@@ -312,6 +326,9 @@ impl Host {
         if let Some(totals) = totals
             && totals != following.totals
         {
+            // Between few and many it is told who they are, or not any more.
+            following.recount = true;
+            self.audience.set_elsewhere(totals.members.clone());
             following.totals = totals;
         }
         if shape.version >= following.shape.version && shape != following.shape {
@@ -341,8 +358,12 @@ impl Host {
             following.in_flight.push((waiting.socket, waiting.id));
         }
         following.asking = true;
-        let (from, shape) = (following.me, following.shape);
-        Some(Up { v: VERSION, from, shape, crowd: self.tell_crowd(), commands, metrics })
+        let (from, shape, glimpses) = (following.me, following.shape, std::mem::take(&mut following.glimpses));
+        let crowd = self.tell_crowd();
+        if let Some(following) = &mut self.following {
+            following.telling_up = following.tellings;
+        }
+        Some(Up { v: VERSION, from, shape, crowd, commands, glimpses, metrics })
     }
 
     /// What the room answered, or that it did not: then nobody knows what became of the commands, and whoever repeats
@@ -355,6 +376,7 @@ impl Host {
         let counted = std::mem::take(&mut following.counted);
         let mut answers: VecDeque<_> = match down {
             Ok(down) => {
+                following.is_known = following.tellings == following.telling_up;
                 self.reshaped(down.shape, Some(down.totals));
                 down.answers.into()
             }
@@ -432,7 +454,8 @@ impl Host {
     /// Whether something is to go up now.
     pub(super) fn has_up(&self) -> bool {
         self.following.as_ref().is_some_and(|following| {
-            !following.asking && (!following.queue.is_empty() || self.tells_at().is_some_and(|at| at <= self.now))
+            let waits = !following.queue.is_empty() || !following.glimpses.is_empty();
+            !following.asking && (waits || self.tells_at().is_some_and(|at| at <= self.now))
         })
     }
 

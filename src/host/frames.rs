@@ -5,6 +5,7 @@ use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
 use crate::protocol::call::{Ask, UserAsk};
+use crate::protocol::shard::Sight;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
 use crate::room::{Failure, Overlay, Sender, Step, is_apart};
@@ -75,14 +76,6 @@ fn nth(entropy: &[u8; 32], n: usize) -> [u8; 32] {
         }
     }
     bytes
-}
-
-#[derive(Serialize)]
-struct Typist<'a> {
-    user_id: &'a str,
-    username: &'a str,
-    avatar: Option<&'a str>,
-    is_typing: bool,
 }
 
 impl Host {
@@ -376,10 +369,8 @@ impl Host {
         }
         let shown = self.room.as_ref().is_some_and(|room| room.is_shown(&who.user_id, self.now));
         if self.audience.typing(&who.user_id, is_typing, self.now) && shown {
-            let typist =
-                Typist { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref(), is_typing };
-            let line = wire::event(None, "user_typing", &typist);
-            self.broadcast(To::Many(self.audience.list_hearing(&who.user_id)), line, effects);
+            let sight = if is_typing { Sight::Types } else { Sight::Stopped };
+            self.glimpse(sight, (&who.user_id, &who.username, who.avatar.as_deref()), effects);
         }
         Ok(data(&serde_json::Map::new()))
     }

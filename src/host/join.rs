@@ -4,6 +4,7 @@ use super::frames::{Done, data};
 use super::{Effects, Host, LeftOut, Mine, Moment, close_reason, is_nothing};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{Identity, Role};
+use crate::protocol::shard::Sight;
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
 use crate::room::{Failure, Resumed, Room, Sender, Viewer, new_info};
@@ -127,15 +128,7 @@ impl Host {
         self.attach(socket, effects);
         let reply = self.join_reply(at, body.resume, identity.as_ref(), role, guest)?;
         if let Some(who) = identity.filter(|_| first && !again && self.audience.is_intimate()) {
-            #[derive(Serialize)]
-            struct UserJoined<'a> {
-                user_id: &'a str,
-                username: &'a str,
-                avatar: Option<&'a str>,
-            }
-            let data = UserJoined { user_id: &who.user_id, username: &who.username, avatar: who.avatar.as_deref() };
-            let others = self.audience.list_without(&who.user_id);
-            self.broadcast(To::Many(others), wire::event(None, "user_joined", &data), effects);
+            self.glimpse(Sight::Joined, (&who.user_id, &who.username, who.avatar.as_deref()), effects);
         }
         let stats = self.stats_line();
         self.send(socket, stats, effects);
@@ -199,7 +192,7 @@ impl Host {
             me,
             online_users: online.0,
             online_guests: online.1,
-            members: self.audience.is_intimate().then(|| self.audience.members().collect()),
+            members: self.audience.is_intimate().then(|| self.audience.all_members().collect()),
             left_out: self.audience.level().left_out(),
             reconnect: Reconnect { base_ms: RECONNECT_BASE, spread_ms: RECONNECT_SPREAD },
             seen,

@@ -5,7 +5,7 @@
 
 use super::{Effects, Host, Moment};
 use crate::protocol::call::VERSION;
-use crate::protocol::shard::{Crowd, Follower, MOST_SHARDS, Pushed, RELAY_DEGREE, Shape, Totals};
+use crate::protocol::shard::{Crowd, Follower, Glimpse, MOST_SHARDS, Pushed, RELAY_DEGREE, Shape, Totals};
 use crate::protocol::wire::json;
 use crate::room::Write;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +23,9 @@ const COMES_IN: u64 = 10_000;
 const KEPT: usize = 2 << 20;
 /// With more than so many shards, and gateways, a relay stands above each 16 of them.
 const DIRECT: (usize, usize) = (6, 16);
+/// What was seen is told for so long, ms, and so much of it.
+const GLIMPSE: u64 = 5_000;
+const MOST_GLIMPSES: usize = super::glimpses::MOST;
 /// A gateway that does not answer for so long, ms, is let go: who is there does not count, and it is tried again only
 /// while something happens in the room, after this.
 const LET_GO: u64 = 5 * 60_000;
@@ -58,6 +61,8 @@ pub(super) struct Lane {
     /// Who is there, once it has said so in this object's life.
     pub(super) crowd: Crowd,
     pub(super) heard: bool,
+    /// The glimpses before this one were handed on; of a shard's lane nothing is.
+    glimpsed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -73,12 +78,16 @@ pub(super) struct Lanes {
     pub(super) all: BTreeMap<Follower, Lane>,
     shipped: VecDeque<Shipped>,
     bytes: usize,
+    /// What was seen lately, when, ms, and how much of that there was before.
+    glimpses: VecDeque<(u64, Glimpse)>,
+    glimpses_before: u64,
     /// Something that cannot wait was written.
     urgent: bool,
 }
 
-/// Where a follower stands, whether it may stand further on, since a push was not answered, and whether it is greeted.
-type Stands = (Option<u64>, bool, bool);
+/// Where a follower stands, whether it may stand further on, since a push was not answered, whether it is greeted, and
+/// from which glimpse on it is told.
+type Stands = (Option<u64>, bool, bool, Option<u64>);
 
 /// Which followers get one push: a relay's number or none, of which kind they are, and where they stand.
 type Group = (Option<u32>, Option<Follower>, bool, Stands);
@@ -89,17 +98,17 @@ fn backoff((first, most): (u64, u64), failures: u32) -> u64 {
 
 impl Lane {
     /// One that was there before the room slept: it most likely stands where the log ended.
-    pub(super) fn of_before(seq: u64) -> Self {
-        Self { cursor: Some(seq), failures: 1, greet: true, ..Self::default() }
+    pub(super) fn of_before(follower: Follower, seq: u64) -> Self {
+        Self { cursor: Some(seq), failures: 1, ..Self::unknown(follower) }
     }
 
     /// One that may hold sockets, nobody knows how many.
-    pub(super) fn unknown() -> Self {
-        Self { greet: true, ..Self::default() }
+    pub(super) fn unknown(follower: Follower) -> Self {
+        Self { greet: true, glimpsed: follower.is_gateway().then_some(0), ..Self::default() }
     }
 
     fn stands(&self) -> Stands {
-        (self.cursor, self.failures > 0, self.greet)
+        (self.cursor, self.failures > 0, self.greet, self.glimpsed)
     }
 
     fn is_behind(&self, last: u64) -> bool {
@@ -217,7 +226,8 @@ impl Lanes {
     }
 
     fn due(&self, lane: &Lane, last: u64) -> Option<u64> {
-        if lane.in_flight || !(lane.is_behind(last) || lane.greet) {
+        let glimpses = lane.cursor.is_some() && lane.glimpsed.is_some_and(|glimpsed| glimpsed < self.glimpses_end());
+        if lane.in_flight || !(lane.is_behind(last) || lane.greet || glimpses) {
             return None;
         }
         let pace = if self.urgent { 0 } else { lane.sent_at.saturating_add(EVERY) };
@@ -241,7 +251,14 @@ impl Lanes {
     }
 
     /// A push to a follower that stands at `cursor`; and from where it is.
-    fn body(&self, (cursor, doubted, greeted): Stands, last: u64, epoch: u64, shape: Shape, totals: &Totals) -> String {
+    fn body(
+        &self,
+        (cursor, doubted, greeted, glimpsed): Stands,
+        last: u64,
+        epoch: u64,
+        shape: Shape,
+        totals: &Totals,
+    ) -> String {
         let writes: Vec<&str> = match cursor {
             Some(cursor) if self.reaches(cursor, last) => {
                 let after = self.shipped.iter().filter(|shipped| shipped.from >= cursor);
@@ -251,13 +268,42 @@ impl Lanes {
         };
         let known = cursor.filter(|cursor| !writes.is_empty() || *cursor == last);
         format!(
-            r#"{{"v":{VERSION},"epoch":{epoch},"from":{},"to":{last},"acked":{},"shape":{},"totals":{},"writes":[{}]}}"#,
+            r#"{{"v":{VERSION},"epoch":{epoch},"from":{},"to":{last},"acked":{},"shape":{},"totals":{},"writes":[{}]{}}}"#,
             known.unwrap_or(last),
             known.is_some() && !doubted,
             json(&shape),
             json(&greeted.then_some(totals)),
-            writes.join(",")
+            writes.join(","),
+            self.glimpses_after(glimpsed)
         )
+    }
+
+    /// Keeps what was seen for the gateways.
+    pub(super) fn hand_on(&mut self, glimpse: Glimpse, now: u64) {
+        if self.gateways().next().is_none() {
+            return;
+        }
+        self.glimpses.push_back((now, glimpse));
+        while self.glimpses.len() > MOST_GLIMPSES
+            || self.glimpses.front().is_some_and(|(at, _)| at.saturating_add(GLIMPSE) < now)
+        {
+            self.glimpses.pop_front();
+            self.glimpses_before += 1;
+        }
+    }
+
+    fn glimpses_end(&self) -> u64 {
+        self.glimpses_before + super::count(self.glimpses.len())
+    }
+
+    /// As a field of a push, where there are any.
+    fn glimpses_after(&self, glimpsed: Option<u64>) -> String {
+        let Some(skipped) = glimpsed.map(|glimpsed| glimpsed.saturating_sub(self.glimpses_before)) else {
+            return String::new();
+        };
+        let glimpses = self.glimpses.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
+        let glimpses: Vec<_> = glimpses.map(|(_, glimpse)| json(glimpse)).collect();
+        if glimpses.is_empty() { String::new() } else { format!(r#","glimpses":[{}]"#, glimpses.join(",")) }
     }
 
     /// Those who are due, by the push that they get; each counts as under way from now on.
@@ -282,8 +328,11 @@ impl Lanes {
                 groups.entry(group).or_default().push(*follower);
             }
         }
+        let glimpses = self.glimpses_end();
         for follower in groups.values().flatten() {
             if let Some(lane) = self.all.get_mut(follower) {
+                // Best effort: not again where this gets lost.
+                lane.glimpsed = lane.glimpsed.map(|_| glimpses);
                 (lane.in_flight, lane.greet, lane.begun, lane.sent_at) = (true, false, false, now);
             }
         }
@@ -323,11 +372,16 @@ impl Host {
             let answer = answers.next().flatten();
             let Some(lane) = self.spread.lanes.all.get_mut(follower) else { continue };
             lane.in_flight = false;
-            let Some(Pushed { at, crowd }) = answer else {
+            let Some(Pushed { at, crowd, same }) = answer else {
                 news |= lane.fails(follower.is_gateway(), now);
                 continue;
             };
-            news |= lane.hears(crowd, now);
+            if same {
+                lane.speaks();
+                lane.greet |= !lane.heard;
+            } else {
+                news |= lane.hears(crowd, now);
+            }
             let begun = lane.cursor.filter(|_| lane.begun);
             let stands = at.filter(|(epoch, seq)| *epoch == position.epoch && *seq <= position.seq).map(|(_, seq)| seq);
             lane.cursor = stands.max(begun);

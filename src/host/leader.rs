@@ -61,7 +61,7 @@ impl Spread {
         let gateways: Vec<u32> = gateways.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let shards = (0..kept.lanes.min(MOST_SHARDS)).map(Follower::Shard);
         let all = shards.chain(gateways.into_iter().map(Follower::Gateway)).filter(|known| known.is_known());
-        let all = all.map(|follower| (follower, Lane::of_before(seq))).collect();
+        let all = all.map(|follower| (follower, Lane::of_before(follower, seq))).collect();
         Self { kept, lanes: Lanes::of(all), moving: kept.shards > 0, ..Self::default() }
     }
 
@@ -91,7 +91,7 @@ impl Spread {
     /// There are at least so many shards that may hold sockets, known or not: they are greeted.
     fn know_shards(&mut self, lanes: u32) {
         for n in self.lanes.shards()..lanes.min(MOST_SHARDS) {
-            self.lanes.all.insert(Follower::Shard(n), Lane::unknown());
+            self.lanes.all.insert(Follower::Shard(n), Lane::unknown(Follower::Shard(n)));
         }
     }
 
@@ -100,7 +100,7 @@ impl Spread {
         if let Follower::Shard(n) = follower {
             self.know_shards(n.saturating_add(1));
         } else if follower.is_known() && !self.lanes.all.contains_key(&follower) {
-            self.lanes.all.insert(follower, Lane::unknown());
+            self.lanes.all.insert(follower, Lane::unknown(follower));
             self.other_gateways = true;
         }
         self.lanes.all.get_mut(&follower)
@@ -202,6 +202,7 @@ impl Host {
             }
         }
         self.merge_metrics(&up.metrics);
+        self.take_glimpses(from, up.glimpses, &mut effects);
         let mut answers = Vec::new();
         for (n, command) in up.commands.into_iter().enumerate() {
             let mut entropy = at.entropy;
@@ -329,7 +330,8 @@ impl Host {
         let (shards, gateways) = (at.log.value(KEY_SHARDS)?, at.log.value(KEY_GATEWAYS)?);
         let seq = self.mark().map_or(0, |at| at.seq);
         self.spread = Spread::load(shards.as_deref(), gateways.as_deref(), seq);
-        self.crowds_changed();
+        self.spread.count.is_old = true;
+        self.recount();
         Ok(())
     }
 
@@ -338,7 +340,7 @@ impl Host {
     pub fn is_told_apart(&self, call: &RoomCall) -> Option<Shape> {
         let apart = matches!(call.ask, Ask::Members { .. }) && call.caller.shape == 0;
         let shape = self.shape();
-        (apart && (shape.shards > 0 || self.spread.gateway_count() > 0)).then_some(shape)
+        (apart && (shape.shards > 0 || self.named().is_none())).then_some(shape)
     }
 }
 

@@ -10,6 +10,7 @@ mod crowds;
 mod drain;
 mod follower;
 mod frames;
+mod glimpses;
 mod join;
 mod lanes;
 mod leader;

@@ -8,6 +8,7 @@ pub use super::follower::{
     Follower, MOST_GATEWAYS, MOST_SHARDS, RELAY_DEGREE, gateway_name, parse_gateway, parse_relay, parse_shard,
     relay_name,
 };
+use super::wire::Member;
 use super::{ChatError, Mention, UserId};
 use crate::auth::Role;
 use crate::metrics::Metrics;
@@ -67,6 +68,9 @@ pub struct Totals {
     /// shard does not count them.
     #[serde(default, skip_serializing_if = "Blocks::is_empty")]
     pub strays: Blocks,
+    /// Who they are, for gateways of a small room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// Who is at one follower.
@@ -81,6 +85,9 @@ pub struct Crowd {
     /// Users (hashes) who are there and belong elsewhere.
     #[serde(default, skip_serializing_if = "Blocks::is_empty")]
     pub strays: Blocks,
+    /// Who the users at a gateway are, where at most 1,000 are online in the room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Who has a role above member by token, at most 100: nobody acts on their equal or better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staff: Vec<(UserId, Role)>,
@@ -93,7 +100,38 @@ impl Crowd {
     }
 }
 
-/// What the room wrote after `from`, for a shard.
+/// What those in a small room are shown of a user, and nobody keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glimpse {
+    /// At which gateway it happened; none in the room itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<u32>,
+    /// What happened.
+    pub sight: Sight,
+    /// Who.
+    pub user_id: UserId,
+    /// The name.
+    pub username: String,
+    /// The picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// What is seen of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// Came in with the first tab.
+    Joined,
+    /// Closed the last one, a while ago.
+    Left,
+    /// Types.
+    Types,
+    /// Does not any more.
+    Stopped,
+}
+
+/// What the room wrote after `from`, for a follower.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Push {
     /// The caller's version.
@@ -115,6 +153,9 @@ pub struct Push {
     /// Each step's write, in order.
     #[serde(default)]
     pub writes: Vec<Write>,
+    /// For gateways: what is to be shown once, theirs among it.
+    #[serde(default)]
+    pub glimpses: Vec<Glimpse>,
 }
 
 /// A follower's answer to a push; the default of one where nobody is.
@@ -122,8 +163,12 @@ pub struct Push {
 pub struct Pushed {
     /// Where it stands now, if it stands anywhere: the log's incarnation and the last event.
     pub at: Option<(u64, u64)>,
-    /// Who is there.
+    /// Who is there; nothing of it where it is `same`.
+    #[serde(default)]
     pub crowd: Crowd,
+    /// The crowd is the one that the room has taken in already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same: bool,
 }
 
 /// A push that a relay hands on.
@@ -194,6 +239,9 @@ pub struct Up {
     /// What its viewers want, in the order in which it came.
     #[serde(default)]
     pub commands: Vec<Command>,
+    /// From a gateway: what is to be shown once in the rest of the room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub glimpses: Vec<Glimpse>,
     /// What it has counted since it said so last.
     #[serde(default, skip_serializing_if = "Metrics::is_empty")]
     pub metrics: Metrics,

@@ -1,17 +1,18 @@
 //! Gateways: their sessions are in the room as everybody is, and a gateway where nobody is any more costs it nothing.
 
-use crate::split::Split;
+use crate::split::{GATEWAYS, Split};
 use crate::world::{ROOM, World};
 use edge_chat::audience::Out;
 use edge_chat::host::{Host, Moment};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Standing;
 use edge_chat::protocol::shard::{Begin, Follower};
-use edge_chat::room::{Replica, Tail};
+use edge_chat::room::{Log as _, Replica, Tail};
+use edge_chat::user::Blocks;
 use serde_json::{Value, json};
 
 fn pair() -> Split {
-    Split::new(&[("RATE_LIMIT_JOINS", "10000")])
+    Split::new(&[("RATE_LIMIT_JOINS", "10000"), ("RATE_LIMIT_MESSAGES", "1000")])
 }
 
 /// What a gateway's adapter does, call by call: two sessions enter a room, one says something, both see it, both leave.
@@ -107,10 +108,358 @@ fn v4_those_at_a_gateway_and_those_in_the_room_see_the_same() {
         it.ask(tab, "send_message", json!({"content": format!("word {n}")})).unwrap();
         it.advance(40);
     }
+    all_seen(&mut it, &[bob, cleo]);
+}
+
+fn online(it: &mut Split) -> (u64, u64) {
+    let room = it.room.get("ada");
+    (room["online_users"].as_u64().unwrap(), room["online_guests"].as_u64().unwrap())
+}
+
+/// The data of this event's lines that came to a tab.
+fn lines(it: &mut Split, tab: usize, event: &str) -> Vec<Value> {
+    let of = |line: &&Value| line["event"] == event;
+    let found = it.tabs[tab].lines.iter().filter(of).map(|line| line["data"].clone()).collect();
+    it.tabs[tab].lines.clear();
+    found
+}
+
+fn kept(it: &Split) -> Option<String> {
+    it.room.log.value("gateways").unwrap()
+}
+
+#[test]
+fn each_user_counts_once_wherever_their_tabs_are() {
+    let mut it = pair();
+    it.join("ada");
+    it.join("");
+    for (gateway, user) in [(3, "ada"), (3, "bob"), (9, "bob"), (9, "cleo"), (9, "")] {
+        it.join_at(gateway, user);
+    }
+    it.advance(5_000);
+    assert_eq!(online(&mut it), (3, 2));
+    for tab in 0..it.tabs.len() {
+        let told = lines(&mut it, tab, "room_stats").pop().unwrap();
+        assert_eq!((&told["online_users"], &told["online_guests"]), (&json!(3), &json!(2)), "tab {tab}");
+    }
+    let told = stats(&mut it.room);
+    assert_eq!((&told["gateways"], &told["shards"], &told["sockets"]), (&json!(2), &json!(0), &json!(7)));
+    // Their own tab in the room is closed, the one at the gateway stays.
+    it.leave(0);
+    it.advance(10_000);
+    assert_eq!(online(&mut it), (3, 2));
+    it.leave(2);
+    it.advance(10_000);
+    assert_eq!(online(&mut it), (2, 2));
+}
+
+#[test]
+fn a_lane_begins_with_the_first_session_and_ends_with_the_last() {
+    let mut it = pair();
+    it.join("ada");
+    assert_eq!(kept(&it), None);
+    let bob = it.join_at(3, "bob");
+    assert_eq!(kept(&it).as_deref(), Some("[3]"));
+    it.join_at(9, "cleo");
+    assert_eq!(kept(&it).as_deref(), Some("[3,9]"));
+    it.advance(60_000);
+    it.leave(bob);
+    it.advance(4_000);
+    assert_eq!(kept(&it).as_deref(), Some("[3,9]"), "who comes back at once was never gone");
+    it.advance(6_000);
+    assert_eq!(kept(&it).as_deref(), Some("[9]"));
+    let pushes = it.shards[&(GATEWAYS + 3)].pushes;
+    for n in 0..5 {
+        it.ask(0, "send_message", json!({"content": format!("word {n}")})).unwrap();
+        it.advance(1_000);
+    }
+    assert_eq!(it.shards[&(GATEWAYS + 3)].pushes, pushes, "it is told nothing more");
+    // Who comes again begins anew, and has missed nothing.
+    let seen = it.tabs[bob].at;
+    it.enter(bob);
+    assert!(it.tabs[bob].at.1 > seen.1);
+    assert_eq!(it.tabs[bob].seen.len() as u64, it.tabs[bob].at.1 - it.tabs[bob].seen[0] + 1);
+}
+
+#[test]
+fn q1_a_quiet_room_with_gateways_lets_everybody_sleep() {
+    let rows = |gateway: bool| {
+        let mut it = pair();
+        it.join("ada");
+        if gateway {
+            it.join_at(3, "bob");
+        }
+        it.advance(120_000);
+        let pushes = |it: &Split| it.shards.get(&(GATEWAYS + 3)).map(|part| part.pushes);
+        let (before, rows) = (pushes(&it), it.room.rows);
+        it.advance(3_600_000);
+        assert_eq!((it.room.soon, pushes(&it)), (None, before));
+        assert!(it.shards.values().all(|part| part.soon.is_none()));
+        it.room.rows - rows
+    };
+    assert_eq!(rows(true), rows(false), "what it costs alone");
+}
+
+#[test]
+fn v4_a_room_that_slept_greets_its_gateways_and_misses_none_of_their_sessions() {
+    let mut it = pair();
+    it.join("ada");
+    let bob = it.join_at(3, "bob");
+    for n in 0..20 {
+        it.ask(n % 2, "send_message", json!({"content": format!("word {n}")})).unwrap();
+        if n % 3 == 0 {
+            it.advance(100);
+        }
+        it.room.evict();
+        it.room.tick();
+        it.advance(600);
+        assert_eq!(online(&mut it), (2, 0), "after {n}");
+    }
+    all_seen(&mut it, &[bob]);
+}
+
+fn all_seen(it: &mut Split, tabs: &[usize]) {
     it.advance(1_000);
     let seq = it.room.compute(|host, _| host.position().unwrap()).seq;
-    for tab in [bob, cleo] {
-        let it = &it.tabs[tab];
+    for tab in tabs {
+        let it = &it.tabs[*tab];
         assert_eq!(it.seen, (it.seen[0]..=seq).collect::<Vec<_>>(), "{}", it.user);
     }
+}
+
+#[test]
+fn v4_a_gateway_that_died_or_was_cut_off_goes_on_where_its_sessions_are() {
+    let mut it = pair();
+    it.join("ada");
+    let bob = it.join_at(3, "bob");
+    for n in 0..30 {
+        it.ask(0, "send_message", json!({"content": format!("word {n}")})).unwrap();
+        match n % 5 {
+            0 => {
+                // Its memory goes, and its session is still there.
+                it.evict(GATEWAYS + 3);
+                it.advance(40);
+                it.enter_again(bob);
+            }
+            1 => it.shards.get_mut(&(GATEWAYS + 3)).unwrap().away = true,
+            2 => it.shards.get_mut(&(GATEWAYS + 3)).unwrap().away = false,
+            _ => {}
+        }
+        it.advance(300);
+    }
+    it.advance(6_000);
+    all_seen(&mut it, &[bob]);
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_for_long_counts_no_more_and_comes_back() {
+    let mut it = pair();
+    it.join("ada");
+    let bob = it.join_at(3, "bob");
+    it.advance(10_000);
+    it.shards.get_mut(&(GATEWAYS + 3)).unwrap().away = true;
+    it.ask(0, "send_message", json!({"content": "into the dark"})).unwrap();
+    it.advance(200_000);
+    assert_eq!(online(&mut it), (2, 0), "for a while it is waited for");
+    it.advance(150_000);
+    assert_eq!((online(&mut it), &stats(&mut it.room)["gateways"]), ((1, 0), &json!(0)));
+    it.advance(600_000);
+    assert_eq!(it.room.soon, None, "nobody waits for it");
+    assert!(it.room.alarm.is_none_or(|at| at > it.room.now + 60_000), "{:?} at {}", it.room.alarm, it.room.now);
+    assert_eq!(kept(&it).as_deref(), Some("[3]"), "what is said later it is told when it can be");
+    it.shards.get_mut(&(GATEWAYS + 3)).unwrap().away = false;
+    it.ask(0, "send_message", json!({"content": "and back"})).unwrap();
+    it.advance(5_000);
+    assert_eq!(online(&mut it), (2, 0));
+    all_seen(&mut it, &[bob]);
+}
+
+#[test]
+fn v7_a_ban_closes_the_sessions_of_a_user_at_all_gateways() {
+    let mut it = pair();
+    let moderator = it.join("mod");
+    let tabs = [it.join("bob"), it.join_at(3, "bob"), it.join_at(9, "bob")];
+    it.advance(100);
+    it.ask(moderator, "ban_user", json!({"user_id": "bob"})).unwrap();
+    it.advance(20);
+    for tab in &tabs[1..] {
+        let (shard, socket) = (it.tabs[*tab].shard.unwrap(), it.tabs[*tab].socket);
+        assert_eq!(it.shards[&shard].wires[&socket].closed.as_ref().unwrap().0, 4403);
+    }
+    it.advance(10_000);
+    assert_eq!(kept(&it), None, "nobody is left there");
+}
+
+#[test]
+fn nobody_at_a_gateway_acts_on_their_better_elsewhere() {
+    let mut it = pair();
+    it.join_at(3, "admin");
+    let moderator = it.join_at(9, "mod");
+    it.advance(3_000);
+    assert_eq!(it.ask(moderator, "ban_user", json!({"user_id": "admin"})).unwrap_err()["code"], "forbidden");
+}
+
+#[test]
+fn in_a_small_room_people_are_seen_across_gateways() {
+    let mut it = pair();
+    let ada = it.join("ada");
+    let bob = it.join_at(3, "bob");
+    let cleo = it.join_at(9, "cleo");
+    it.advance(3_000);
+    let names = |list: &Value| -> Vec<String> {
+        let mut names: Vec<_> =
+            list.as_array().unwrap().iter().map(|one| one["user_id"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    for (tab, seen) in [(ada, &["bob", "cleo"][..]), (bob, &["cleo"])] {
+        let joined: Vec<_> = lines(&mut it, tab, "user_joined");
+        assert_eq!(names(&json!(joined)), seen, "{tab}");
+    }
+    let joined = it.join_at(9, "dan");
+    let _ = joined;
+    let reply = it.enter_again(cleo);
+    assert_eq!(names(&reply["members"]), ["ada", "bob", "cleo", "dan"]);
+    it.advance(3_000);
+    for tab in [ada, bob, cleo] {
+        it.tabs[tab].lines.clear();
+    }
+    it.ask(bob, "typing", json!({"is_typing": true})).unwrap();
+    it.advance(100);
+    for (tab, count) in [(ada, 1), (bob, 0), (cleo, 1)] {
+        let typing = lines(&mut it, tab, "user_typing");
+        assert_eq!(typing.len(), count, "{tab}");
+        assert!(typing.iter().all(|one| one["user_id"] == "bob" && one["is_typing"] == true));
+    }
+    it.ask(ada, "typing", json!({"is_typing": true})).unwrap();
+    it.advance(100);
+    assert_eq!((lines(&mut it, bob, "user_typing").len(), lines(&mut it, cleo, "user_typing").len()), (1, 1));
+    // A second tab elsewhere is no coming, and its end no going.
+    let second = it.join_at(3, "ada");
+    it.advance(3_000);
+    it.leave(second);
+    it.advance(10_000);
+    assert_eq!((lines(&mut it, cleo, "user_joined").len(), lines(&mut it, ada, "user_left").len()), (0, 0));
+    it.leave(cleo);
+    it.advance(10_000);
+    assert_eq!(names(&json!(lines(&mut it, ada, "user_left"))), ["cleo"]);
+    assert_eq!(names(&json!(lines(&mut it, bob, "user_left"))), ["cleo"]);
+}
+
+#[test]
+fn a_user_at_a_gateway_can_be_mentioned_by_name() {
+    let mut it = pair();
+    let ada = it.join("ada");
+    let bob = it.join_at(3, "bob");
+    it.join_at(9, "cleo");
+    it.advance(3_000);
+    for (tab, content, named) in [(ada, "hi @Bob", "bob"), (bob, "hi @Cleo", "cleo"), (bob, "hi @Ada", "ada")] {
+        let sent = it.ask(tab, "send_message", json!({"content": content})).unwrap();
+        assert!(sent["message_id"].is_string());
+        let rows = it.room.log.rows_before(u64::MAX, 1).unwrap();
+        let said = serde_json::to_value(rows[0].events.last().unwrap()).unwrap();
+        assert_eq!(said["data"]["mentions"][0]["user_id"], named, "{content}: {said}");
+    }
+}
+
+#[test]
+fn a_limit_is_one_wherever_a_user_is() {
+    let mut it = Split::new(&[("RATE_LIMIT_MESSAGES", "5")]);
+    let tabs = [it.join("ada"), it.join_at(3, "ada"), it.join_at(9, "ada")];
+    let refused = (0..8).filter(|n| {
+        let sent = it.ask(tabs[n % 3], "send_message", json!({"content": format!("{n}")}));
+        sent.is_err_and(|error| error["code"] == "rate_limited")
+    });
+    assert_eq!(refused.count(), 3);
+}
+
+#[test]
+fn sessions_at_gateways_do_not_split_a_room_and_count_once_where_it_is_split() {
+    let set = [("SHARD_SOCKETS", "10"), ("RATE_LIMIT_JOINS", "10000"), ("RATE_LIMIT_MESSAGES", "1000")];
+    let mut it = Split::new(&set);
+    const NAMES: [&str; 14] =
+        ["ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "jo", "kim", "leo", "mia", "ned"];
+    for name in NAMES {
+        it.join_at(3, name);
+    }
+    it.advance(5_000);
+    assert_eq!(it.shape().shards, 0);
+    assert_eq!(online(&mut it), (14, 0));
+    for name in NAMES {
+        it.join(name);
+        it.pump();
+    }
+    it.join("oda");
+    it.advance(30_000);
+    assert!(it.shape().shards > 0);
+    assert_eq!(online(&mut it), (15, 0));
+    let told = stats(&mut it.room);
+    assert_eq!((&told["gateways"], &told["shards"]), (&json!(1), &json!(it.shape().shards)));
+    it.ask(0, "send_message", json!({"content": "hello"})).unwrap();
+    it.advance(500);
+    all_seen(&mut it, &[0, 14, 28]);
+    assert_eq!(it.tabs[0].moves, 0, "a gateway serves whoever comes to it");
+}
+
+#[test]
+fn more_than_sixteen_gateways_are_told_through_relays() {
+    let mut it = pair();
+    it.join("ada");
+    let tabs: Vec<_> = (0..40).map(|n| it.join_at(n * 7, ["bob", "cleo", "dan"][n as usize % 3])).collect();
+    it.advance(3_000);
+    for n in 0..10 {
+        it.ask(0, "send_message", json!({"content": format!("word {n}")})).unwrap();
+        it.advance(100);
+    }
+    assert!(it.relayed > 0);
+    all_seen(&mut it, &tabs);
+    assert_eq!(online(&mut it), (4, 0));
+}
+
+#[test]
+fn a_room_begins_for_who_signs_in_at_a_gateway() {
+    let mut room = World::new();
+    let ada = room.identity("ada", 3_600);
+    let refused = room.step(|host, at| host.begin_for(at, Follower::Gateway(1), None));
+    assert_eq!(refused.unwrap_err().code.as_str(), "room_not_found");
+    let begin = room.step(|host, at| host.begin_for(at, Follower::Gateway(1), Some(&ada))).unwrap();
+    assert!(begin.seq > 0 && !begin.rows.is_empty());
+    assert_eq!(room.log.value("gateways").unwrap().as_deref(), Some("[1]"));
+}
+
+#[test]
+fn postgresql_hears_who_is_at_gateways_of_a_small_room() {
+    let mut it = pair();
+    it.join("ada");
+    it.join_at(3, "bob");
+    it.join_at(9, "ada");
+    it.advance(120_000);
+    let report: Value = serde_json::from_str(it.room.reports.last().unwrap()).unwrap();
+    let users: Vec<_> = report["users"].as_array().unwrap().iter().map(|user| user[0].as_str().unwrap()).collect();
+    assert_eq!(users, ["ada", "bob"]);
+    assert_eq!(report["users"][1][1], "~g3");
+    it.room.evict();
+    it.room.tick();
+    it.advance(120_000);
+    let report: Value = serde_json::from_str(it.room.reports.last().unwrap()).unwrap();
+    assert_eq!(report["users"].as_array().unwrap().len(), 2, "also after it slept");
+}
+
+#[test]
+fn what_a_user_signed_out_of_or_blocks_holds_at_a_gateway() {
+    let mut it = pair();
+    let ada = it.join("ada");
+    let bob = it.join_at(3, "bob");
+    it.advance(1_000);
+    let gateway = GATEWAYS + 3;
+    let blocks = Blocks::of(["ada"]);
+    let standing = Standing { version: 1, signed_out_at: None, blocks };
+    assert!(it.step(gateway, |host, at| host.user(at, "bob", standing)));
+    it.ask(ada, "send_message", json!({"content": "to nobody"})).unwrap();
+    it.advance(1_000);
+    assert!(!it.tabs[bob].lines.iter().any(|line| line.to_string().contains("to nobody")));
+    let standing = Standing { version: 2, signed_out_at: Some(it.room.now + 1), blocks: Blocks::default() };
+    assert!(!it.step(gateway, |host, at| host.user(at, "bob", standing)));
+    let (shard, socket) = (it.tabs[bob].shard.unwrap(), it.tabs[bob].socket);
+    assert_eq!(it.shards[&shard].wires[&socket].closed.as_ref().unwrap().0, 4401);
 }

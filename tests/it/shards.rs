@@ -316,6 +316,7 @@ fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
         shape: Shape::default(),
         crowd: Crowd::default(),
         commands: commands(&mut together, &id),
+        glimpses: vec![],
         metrics: Metrics::default(),
     };
     let down = together.step(|host, at| host.up(at, up));
@@ -428,7 +429,7 @@ fn v2_where_a_command_of_a_batch_breaks_the_room_none_is_acknowledged() {
     // The first of what waits is taken, the second cannot be read.
     w.log.flaw.set(Flaw::SecondRow);
     let (crowd, metrics, shape) = (Crowd::default(), Metrics::default(), Shape::default());
-    let up = Up { v: VERSION, from: Follower::Shard(0), shape, crowd, commands, metrics };
+    let up = Up { v: VERSION, from: Follower::Shard(0), shape, crowd, commands, glimpses: vec![], metrics };
     let (down, effects) = w.compute(|host, at| host.up(at, up));
     assert!(effects.broken && effects.write.is_empty() && effects.out.is_empty());
     assert!(down.answers.is_empty(), "{:?}", down.answers);

@@ -4,6 +4,7 @@
 use crate::memory::MemoryLog;
 use crate::world::{ROOM, Wire, World, random};
 use edge_chat::audience::{Attachment, Out, SocketId, To};
+use edge_chat::auth::Identity;
 use edge_chat::host::{Effects, Host, Moment, Outgoing, Waking};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Caller;
@@ -125,7 +126,11 @@ impl Split {
 
     /// A shard asks the room for the log's end.
     pub fn begin(&mut self, n: u32) {
-        let begin = self.room.step(|host, at| host.begin_for(at, follower(n), None)).unwrap();
+        self.begin_with(n, None);
+    }
+
+    fn begin_with(&mut self, n: u32, joins: Option<&Identity>) {
+        let begin = self.room.step(|host, at| host.begin_for(at, follower(n), joins)).unwrap();
         let begin: Begin = serde_json::from_str(&serde_json::to_string(&begin).unwrap()).unwrap();
         self.begun(n, begin);
     }
@@ -323,17 +328,30 @@ impl Split {
     /// The session of this tab enters the room, as a gateway's adapter lets it, and resumes.
     pub fn enter(&mut self, tab: usize) -> Value {
         let n = self.tabs[tab].shard.unwrap();
+        let caller = self.room.caller(self.tabs[tab].user);
         if self.step(n, |host, _| (host.needs_begin(), Effects::default())) {
-            self.begin(n);
+            self.begin_with(n, caller.identity.as_ref());
         }
         // A session has the same number in all rooms.
         let socket = 100 + tab as SocketId;
         self.tabs[tab].socket = socket;
-        let caller = self.room.caller(self.tabs[tab].user);
         self.shards.get_mut(&n).unwrap().wires.insert(socket, Wire::default());
         self.step(n, |host, at| ((), host.open_as(at, socket, caller).unwrap()));
         let (epoch, seq) = self.tabs[tab].at;
         let resume = (epoch > 0).then(|| json!({"epoch": epoch, "seq": seq}));
+        let joined = self.ask(tab, "join_room", json!({"room_id": ROOM, "resume": resume})).unwrap();
+        self.take_over(tab, &joined);
+        joined
+    }
+
+    /// The same for a session that is in the room, as the gateway knows but for what its memory held.
+    pub fn enter_again(&mut self, tab: usize) -> Value {
+        let n = self.tabs[tab].shard.unwrap();
+        if self.step(n, |host, _| (host.needs_begin(), Effects::default())) {
+            self.begin(n);
+        }
+        let (epoch, seq) = self.tabs[tab].at;
+        let resume = json!({"epoch": epoch, "seq": seq});
         let joined = self.ask(tab, "join_room", json!({"room_id": ROOM, "resume": resume})).unwrap();
         self.take_over(tab, &joined);
         joined

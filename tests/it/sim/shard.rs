@@ -256,7 +256,7 @@ impl Sim {
             return Ok(());
         };
         if self.mutant == Mutant::PushIsBelieved {
-            let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() } };
+            let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() }, same: false };
             answers.iter_mut().for_each(|answer| *answer = answer.take().or_else(|| Some(taken())));
         }
         self.step(|host, at| ((), host.pushed_to(at, &to, answers)))?;
