@@ -62,7 +62,7 @@ describe("a client", { concurrency: true }, () => {
     assert.deepEqual(heard.user_joined.map(({ user_id, username, avatar }) => ({ user_id, username, avatar })), [{ user_id: "other", username: "Other", avatar: null }]);
     const [typing] = heard.user_typing;
     assert.deepEqual([typing.user_id, typing.username, typing.is_typing], ["other", "Other", true]);
-    assert.ok(heard.room_stats.every(({ online_users, message_count }) => online_users > 0 && message_count >= 0));
+    assert.ok(heard.room_stats.every(({ online_users, message_count }) => online_users >= 0 && message_count >= 0));
     assert.deepEqual(heard.error.map(({ code }) => code), ["message_not_found"]);
     // And with the id of a message that is there.
     socket.emit("react", { message_id: message.message_id, reaction: "👍" });
@@ -102,6 +102,19 @@ describe("a client", { concurrency: true }, () => {
     const from = (list, seq) => list.filter((line) => Number(line.split(" ")[0]) > seq);
     const first = Math.max(...socketio.map((one) => one.joined.seq));
     for (const one of socketio) assert.deepEqual(from(seen(one), first), from(expected(), first));
+  });
+
+  test("what is said at once, over a WebSocket as well, is done in its order", async () => {
+    for (const transports of [["websocket"], ["polling"]]) {
+      const room = `video_order_${transports[0]}`;
+      const socket = client(server, { transports });
+      await socket.connects();
+      socket.emit("join_room", { room_id: room, user_token: await tokenOf("ord") });
+      for (let i = 0; i < 5; i++) socket.emit("send_message", { room_id: room, content: `${i}` });
+      assert.ok(await until(5_000, () => socket.of("new_message").length === 5));
+      assert.deepEqual(socket.of("new_message").map(({ content }) => content), ["0", "1", "2", "3", "4"]);
+      assert.deepEqual(socket.of("error"), []);
+    }
   });
 
   test("errors come in the acknowledgement, or as an event where none is wanted", async () => {
@@ -203,15 +216,15 @@ describe("a client", { concurrency: true }, () => {
     }
   });
 
-  test("blocked people are not heard, also after a sleep", async () => {
+  test("blocked people are not heard", async () => {
     const room = "video_blocks";
-    const ada = await member(server, room, "ada", { transports: ["websocket"] });
-    const bob = await join(room, "bob");
-    assert.ok(!(await ada.ask("block_user", { user_id: "bob" })).error);
-    await bob.request("send_message", { content: "unheard" });
-    await bob.request("send_message", { content: "unheard too" });
-    await ada.ask("send_message", { content: "own" });
-    assert.equal((await ada.next("new_message")).content, "own");
-    assert.ok(ada.of("new_message").every(({ content }) => content === "own"));
+    const anna = await member(server, room, "anna", { transports: ["websocket"] });
+    const ben = await join(room, "ben");
+    assert.ok(!(await anna.ask("block_user", { user_id: "ben" })).error);
+    await ben.request("send_message", { content: "unheard" });
+    await ben.request("send_message", { content: "unheard too" });
+    await anna.ask("send_message", { content: "own" });
+    assert.equal((await anna.next("new_message")).content, "own");
+    assert.ok(anna.of("new_message").every(({ content }) => content === "own"));
   });
 });

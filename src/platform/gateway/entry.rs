@@ -11,10 +11,13 @@ use futures::channel::oneshot::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::WebSocket;
+
+/// Messages of one client that wait while its room is asked for something.
+const MOST_WAITING: usize = 300;
 
 /// What a session's WebSocket is known by after the gateway has slept.
 #[derive(Serialize, Deserialize)]
@@ -68,6 +71,9 @@ pub(super) struct Entry {
     pub(super) rooms: RefCell<BTreeMap<Rc<str>, Member>>,
     /// What it is sent once its CONNECT is answered.
     held: RefCell<Option<Vec<Line>>>,
+    /// Messages that came while another one is being handled, which may wait for a room: they keep their order.
+    inbox: RefCell<VecDeque<String>>,
+    handling: Cell<bool>,
     pub(super) ended: Cell<Option<Closed>>,
     /// What is kept of it has changed.
     pub(super) changed: Cell<bool>,
@@ -86,6 +92,8 @@ impl Entry {
             poll: RefCell::default(),
             rooms: RefCell::default(),
             held: RefCell::default(),
+            inbox: RefCell::default(),
+            handling: Cell::default(),
             ended: Cell::default(),
             changed: Cell::default(),
         })
@@ -100,6 +108,25 @@ impl Entry {
 
     pub(super) fn is_connected(&self) -> bool {
         self.ended.get().is_none() && self.session.borrow().is_connected()
+    }
+
+    /// Puts a message behind those that wait. Whether the caller is to handle them, one after the other, until
+    /// [`Entry::next_message`] has none.
+    pub(super) fn queues(&self, text: &str) -> bool {
+        let mut inbox = self.inbox.borrow_mut();
+        if inbox.len() >= MOST_WAITING {
+            self.end(Closed::Full);
+            return false;
+        }
+        inbox.push_back(text.to_owned());
+        !self.handling.replace(true)
+    }
+
+    /// The next message that waits.
+    pub(super) fn next_message(&self) -> Option<String> {
+        let next = self.inbox.borrow_mut().pop_front().filter(|_| self.ended.get().is_none());
+        self.handling.set(next.is_some());
+        next
     }
 
     /// From now on what it is sent waits for [`Entry::release`].

@@ -165,7 +165,13 @@ impl Inner {
         let received = entry.session.borrow_mut().received(via, packet, now());
         match received {
             Received::Nothing => {}
-            Received::Message(text) => self.hears(entry, text).await,
+            Received::Message(text) => {
+                if entry.queues(text) {
+                    while let Some(text) = entry.next_message() {
+                        self.hears(entry, &text).await;
+                    }
+                }
+            }
             Received::Probe => {
                 if let Some(socket) = &*entry.change.borrow() {
                     let _ = socket.send_with_str("3probe");
