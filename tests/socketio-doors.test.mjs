@@ -76,7 +76,7 @@ describe("the doors", { concurrency: true }, () => {
 
   test("packets that are none end the session, and nothing else", async () => {
     const bystander = await member(server, "video_doors", "by");
-    for (const bad of ["", "hello", "9", "4", "49", "42[", "42[]", "42{}", "47", "0", "b1234", "\x1e", "42" + "[".repeat(5_000), "40/admin,x\x1e42[\"x\"]", "é"]) {
+    for (const bad of ["", "hello", "9", "4", "49", "42[", "42[]", "42{}", "47", "0", "b1234", "\x1e", "42" + "[".repeat(5_000), "é"]) {
       const sid = await handshake();
       await post(sid, "40");
       const { status } = await post(sid, bad);
@@ -175,15 +175,13 @@ describe("the doors", { concurrency: true }, () => {
   test("who polls no more is ended when too much waits, and others go on", async () => {
     const room = "video_full";
     const sid = await handshake();
-    await post(sid, `40\x1e42["join_room",{"room_id":"${room}"}]`);
+    await post(sid, "40");
     const bot = await join(room, { sub: "bot", roles: ["service"] });
-    await poll(sid);
+    assert.ok((await poll(sid)).text.startsWith("40"));
     await post(sid, `42["join_room",{"room_id":"${room}"}]`);
-    for (let i = 0; i < 260; i++) await bot.request("send_message", { content: `${i} ${"x".repeat(900)}`, metadata: { x: "y".repeat(900) } });
-    assert.ok(await until(20_000, async () => {
-      const answer = await poll(sid);
-      return answer.status === 400 || answer.text === "1";
-    }, 500) || true);
+    assert.match((await poll(sid)).text, /position/);
+    for (let i = 0; i < 500; i++) await bot.request("send_message", { content: `${i} ${"x".repeat(900)}`, metadata: { x: "y".repeat(900) } });
+    assert.deepEqual((await poll(sid)).body, UNKNOWN);
     bot.terminate();
   });
 });

@@ -15,7 +15,7 @@ use crate::protocol::call::{Heard, ROOM_USER, UserPush};
 use crate::protocol::shard::{Push, SHARD_MEMBERS, SHARD_PUSH, parse_gateway};
 use crate::protocol::{ChatError, RoomId};
 use crate::socketio::{Beat, Closed, PING_INTERVAL, RECOVER_WITHIN, Session};
-use entry::{Entry, Member};
+use entry::{Entry, Flags, Member};
 use http::mark_of;
 use kept::Kept;
 use part::Part;
@@ -57,8 +57,7 @@ pub(super) struct Inner {
     parts: RefCell<BTreeMap<String, Rc<Part>>>,
     next: Cell<SocketId>,
     loaded: Cell<bool>,
-    /// Some of what is kept of sessions has changed.
-    changed: Cell<bool>,
+    flags: Rc<Flags>,
     /// When all sessions were pinged last, ms.
     beat: Cell<u64>,
     /// When some session's handshake or change of transport has taken too long, ms; 0 where none is under way.
@@ -94,7 +93,7 @@ impl Inner {
             parts: RefCell::default(),
             next: Cell::new(1),
             loaded: Cell::default(),
-            changed: Cell::default(),
+            flags: Rc::default(),
             beat: Cell::default(),
             watch: Cell::default(),
             sweep: Cell::default(),
@@ -162,7 +161,7 @@ impl Inner {
             };
             let mut session = Session::restored(true, self.beat.get(), now);
             session.ponged(self.raw.pinged_at(&socket).unwrap_or_default());
-            let entry = Entry::new(saved.number, sid, String::new(), saved.who, session);
+            let entry = Entry::new(saved.number, sid, String::new(), saved.who, session, &self.flags);
             *entry.socket.borrow_mut() = Some(socket);
             self.next.set(self.next.get().max(saved.number.wrapping_add(1)));
             self.hold(&entry);
@@ -222,24 +221,19 @@ impl Inner {
 
     /// After each event: those who are to end do, what changed of the others is written, and the alarm is armed.
     fn settle(self: &Rc<Self>) {
-        loop {
+        while self.flags.ends.replace(false) {
             let ends = |entry: &&Rc<Entry>| entry.ended.get().is_some();
             let ending: Vec<_> = self.sessions.borrow().values().filter(ends).cloned().collect();
-            if ending.is_empty() {
-                break;
-            }
             for entry in ending {
                 self.finish(&entry);
             }
         }
-        if self.changed.replace(false) {
-            let changed: Vec<_> =
-                self.sessions.borrow().values().filter(|entry| entry.changed.replace(false)).cloned().collect();
-            for entry in changed.iter().filter(|entry| entry.is_connected()) {
+        if self.flags.changed.replace(false) {
+            for entry in self.sessions.borrow().values().filter(|entry| entry.take_changed() && entry.is_connected()) {
                 self.written(self.kept.save(&entry.sid, &entry.saved()));
             }
         }
-        if self.sessions.borrow().values().any(|entry| entry.session.borrow().is_asked()) {
+        if self.flags.asked.replace(false) {
             self.watch_pongs();
         }
         self.forget_parts();
@@ -393,6 +387,9 @@ impl Inner {
             for entry in asked {
                 let proved = entry.session.borrow_mut().proved(false);
                 inner.prove(&entry, proved);
+                if entry.session.borrow().is_asked() {
+                    inner.flags.asked.set(true);
+                }
             }
             inner.settle();
         });

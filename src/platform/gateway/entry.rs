@@ -47,6 +47,17 @@ pub(super) struct Proof {
     pub(super) nonce: String,
 }
 
+/// What sessions want of their gateway at the end of an event, so that it need not look at all of them.
+#[derive(Default)]
+pub(super) struct Flags {
+    /// Some are to end.
+    pub(super) ends: Cell<bool>,
+    /// Some of what is kept has changed.
+    pub(super) changed: Cell<bool>,
+    /// Some have to prove by a pong that they read.
+    pub(super) asked: Cell<bool>,
+}
+
 /// A session's part in a room.
 pub(super) struct Member {
     pub(super) part: Rc<Part>,
@@ -75,12 +86,19 @@ pub(super) struct Entry {
     inbox: RefCell<VecDeque<String>>,
     handling: Cell<bool>,
     pub(super) ended: Cell<Option<Closed>>,
-    /// What is kept of it has changed.
-    pub(super) changed: Cell<bool>,
+    changed: Cell<bool>,
+    flags: Rc<Flags>,
 }
 
 impl Entry {
-    pub(super) fn new(number: SocketId, sid: String, address: String, who: Who, session: Session<Proof>) -> Rc<Self> {
+    pub(super) fn new(
+        number: SocketId,
+        sid: String,
+        address: String,
+        who: Who,
+        session: Session<Proof>,
+        flags: &Rc<Flags>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             number,
             sid,
@@ -96,6 +114,7 @@ impl Entry {
             handling: Cell::default(),
             ended: Cell::default(),
             changed: Cell::default(),
+            flags: flags.clone(),
         })
     }
 
@@ -103,6 +122,27 @@ impl Entry {
     pub(super) fn end(&self, closed: Closed) {
         if self.ended.get().is_none() {
             self.ended.set(Some(closed));
+            self.flags.ends.set(true);
+        }
+    }
+
+    /// What is kept of it has changed.
+    pub(super) fn changes_kept(&self) {
+        self.changed.set(true);
+        self.flags.changed.set(true);
+    }
+
+    /// Whether that is so, and not written yet.
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.replace(false)
+    }
+
+    /// Its room wants to know whether it has read what it was sent.
+    pub(super) fn is_to_prove(&self, proof: Proof, now: u64) {
+        self.session.borrow_mut().prove(proof, now);
+        if self.session.borrow().is_asked() {
+            self.send(&"2".into(), None);
+            self.flags.asked.set(true);
         }
     }
 
@@ -195,7 +235,7 @@ impl Entry {
     pub(super) fn disconnect(&self, now: u64) {
         self.say(disconnect());
         self.session.borrow_mut().set_connected(false, now);
-        self.changed.set(true);
+        self.changes_kept();
     }
 }
 

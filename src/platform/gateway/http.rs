@@ -47,7 +47,7 @@ impl Inner {
         let number = self.next_number();
         let sid = sid(self.number(), &entropy());
         let who = Who { guest: caller.guest, ..Who::default() };
-        let entry = Entry::new(number, sid.clone(), caller.address, who, Session::new(websocket, now()));
+        let entry = Entry::new(number, sid.clone(), caller.address, who, Session::new(websocket, now()), &self.flags);
         self.hold(&entry);
         self.watch(now() + CONNECT_WITHIN);
         self.arm();
@@ -187,7 +187,7 @@ impl Inner {
                 kept.iter().for_each(|packet| entry.send(packet, None));
                 if entry.session.borrow().is_asked() {
                     entry.send(&"2".into(), None);
-                    self.watch_pongs();
+                    self.flags.asked.set(true);
                 }
             }
             // A WebSocket that does not take over leaves the session where it is.

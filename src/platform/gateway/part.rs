@@ -192,13 +192,16 @@ impl Inner {
 
     /// Sends a frame of the room's to these sessions.
     fn shout(&self, part: &Part, to: &To, frame: &str) {
-        let said = packets(&part.name, part.epoch.get(), frame);
-        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
-        let sessions = self.sessions.borrow();
         let ids = match to {
             To::One(id) => std::slice::from_ref(id),
             To::Many(ids) => ids,
         };
+        if ids.is_empty() {
+            return;
+        }
+        let said = packets(&part.name, part.epoch.get(), frame);
+        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
+        let sessions = self.sessions.borrow();
         for entry in ids.iter().filter_map(|id| sessions.get(id)) {
             for shout in &shouts {
                 hear(part, entry, shout);
@@ -224,8 +227,7 @@ impl Inner {
         });
         (member.attachment, member.joined) = (attachment, joined);
         if joined {
-            entry.changed.set(true);
-            self.changed.set(true);
+            entry.changes_kept();
         }
     }
 
@@ -233,8 +235,7 @@ impl Inner {
     fn put_out(&self, part: &Part, id: SocketId, code: u16, reason: &str) {
         let Some(entry) = self.sessions.borrow().get(&id).cloned() else { return };
         let Some(member) = entry.rooms.borrow_mut().remove(&part.name) else { return };
-        entry.changed.set(true);
-        self.changed.set(true);
+        entry.changes_kept();
         #[derive(Deserialize)]
         struct Reason {
             #[serde(default)]
@@ -272,9 +273,9 @@ impl Inner {
     /// A frame of a session for a room that it is in.
     ///
     /// # Errors
-    /// `unavailable` where the room does not answer.
+    /// `unavailable` where the room does not answer; what is too large or too deep to be a frame.
     pub(super) async fn frame(self: &Rc<Self>, part: &Rc<Part>, id: SocketId, text: &str) -> Result<(), ChatError> {
-        let parsed = ClientFrame::parse(text);
+        let parsed = Ok(ClientFrame::parse(text)?);
         self.begins_for(part, &parsed).await?;
         if let Some(user_id) = part.with(|host, at| host.asks(at, id, &parsed)) {
             let standing = user_link::standing_in_time(&self.env, &user_id).await;
@@ -443,10 +444,7 @@ fn hear(part: &Part, entry: &Entry, shout: &Shout<'_>) {
         }
         Said::Own { id, answer } => answer_to(part, entry, id, answer),
         Said::Probe(nonce) => {
-            entry.session.borrow_mut().prove(Proof { room: part.name.clone(), nonce: nonce.clone() }, now());
-            if entry.session.borrow().is_websocket() {
-                entry.send(&"2".into(), None);
-            }
+            entry.is_to_prove(Proof { room: part.name.clone(), nonce: nonce.clone() }, now());
         }
         Said::Goodbye { packet, .. } => {
             let joined = entry.rooms.borrow().get(&part.name).is_some_and(|member| member.joined);

@@ -150,8 +150,7 @@ impl Inner {
     /// Answers the CONNECT: from now on it is in the namespace, and kept.
     fn welcome(&self, entry: &Entry) {
         entry.session.borrow_mut().set_connected(true, now());
-        entry.changed.set(true);
-        self.changed.set(true);
+        entry.changes_kept();
         let who = entry.who.borrow();
         entry.say(&connect(&who.id, &who.pid));
     }
