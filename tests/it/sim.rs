@@ -1,4 +1,4 @@
-//! The simulator: rooms and their shards, clients, users' objects, PostgreSQL, Redis and the links between them in one
+//! The simulator: rooms, their shards and gateways, clients, users' objects, PostgreSQL, Redis and the links between them in one
 //! world with a time of its own, where a seed decides order, delay, loss and every trouble. At each step what leaves a
 //! room or a shard is held against a reference model and the clauses of docs/guarantees.md. Equal seeds give equal
 //! traces, to the byte.
@@ -68,9 +68,11 @@ struct Sim {
     mutant: Mutant,
     settings: Rc<Settings>,
     identities: BTreeMap<&'static str, Identity>,
-    /// The object in which things happen now: the room, or while something happens in a shard that shard.
+    /// The object in which things happen now: the room, or while something happens in a follower that one.
     room: RoomNode,
     shards: Vec<RoomNode>,
+    /// What gateways have of the room; there are none in some worlds.
+    gateways: Vec<RoomNode>,
     worker: Worker,
     seed: u64,
     lives: u64,
@@ -120,6 +122,8 @@ impl Sim {
             user,
             guest: format!("AAAAAAAAAAAAAAAAAAAAA{n}"),
             pace: 90 + random(&mut rng) % 25,
+            // One of Ada's tabs and one of the guests are among them; who makes the room is not.
+            through_gateways: [1, 3, 4, 7].contains(&n),
             ..Client::default()
         });
         let clients: Vec<_> = clients.collect();
@@ -149,6 +153,9 @@ impl Sim {
         drain.pg.flaw = drain::flaw(mutant);
         let mut truth = Truth::default();
         truth.splits = splits;
+        let gateways = [0, 0, 1, 2][(random(&mut rng) % 4) as usize];
+        truth.has_gateways = gateways > 0;
+        let gateways: Vec<_> = (0..gateways).map(|n| RoomNode::new(seed, shard::GATEWAYS + n, 2 + n as u64)).collect();
         Self {
             heap: Heap::new(START),
             mutant,
@@ -158,7 +165,8 @@ impl Sim {
             shards: Vec::new(),
             worker: Worker::default(),
             seed,
-            lives: 1,
+            lives: 1 + gateways.len() as u64,
+            gateways,
             calls: 0,
             conns: Vec::new(),
             clients,
@@ -386,4 +394,7 @@ noticed! {
     v9_a_move_without_a_word_is_noticed: MovesWithoutAWord as "V9";
     v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
     v6_a_text_that_stays_in_a_shard_is_noticed: ShardKeepsOldText as "V6" | "V4";
+    v4_a_gateway_that_says_nobody_is_there_is_noticed: GatewaySaysNobody as "V4" | "V7" | "V10";
+    v4_a_gateway_that_serves_what_it_had_before_is_noticed: GatewayDoesNotBegin as "V4" | "V5" | "V10";
+    v10_a_gateway_whose_users_count_twice_is_noticed: GatewayCountsTwice as "V10";
 }

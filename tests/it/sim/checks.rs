@@ -163,7 +163,7 @@ impl Sim {
     }
 
     fn nodes_with_viewers(&self) -> impl Iterator<Item = &RoomNode> {
-        std::iter::once(&self.room).chain(&self.shards).filter(|node| !node.sockets.is_empty())
+        std::iter::once(&self.room).chain(&self.shards).chain(&self.gateways).filter(|node| !node.sockets.is_empty())
     }
 
     /// V10: once all is quiet the room counts those who are here.

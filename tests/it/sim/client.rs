@@ -26,6 +26,8 @@ pub(super) struct Draft {
 pub(super) struct Client {
     pub user: &'static str,
     pub guest: String,
+    /// Comes through a gateway, where there are any.
+    pub through_gateways: bool,
     /// Its clock's pace in percent.
     pub pace: u64,
     pub conn: Option<usize>,

@@ -1,10 +1,12 @@
 //! What leaves the room, held against the reference model before anything can happen to it on its way.
 
 use super::event::{Event, Frame};
+use super::shard::follower_of;
 use super::truth::{Looker, People, name_of};
 use super::{Checked, Sim, TABS, ensure, role_of};
 use edge_chat::audience::{FRAME_BUDGET, SocketId};
 use edge_chat::auth::Role;
+use edge_chat::protocol::shard::Follower;
 use edge_chat::protocol::{Audience, Body, LogEvent, MessageId, MessageType};
 use serde_json::Value;
 use std::rc::Rc;
@@ -245,7 +247,8 @@ impl Sim {
             return Ok(());
         }
         // A shard holds some hundred events; beyond them it may give a snapshot, and has to up to there.
-        let near_enough = |from: u64| last - from <= 400 && self.bytes_since(from) < 400 << 10;
+        let keeps = follower_of(self.room.index).map_or(500, Follower::keeps) as u64;
+        let near_enough = |from: u64| last - from <= keeps - 100 && self.bytes_since(from) < 400 << 10;
         let small = |from: u64| {
             let few = last - from <= MISSED.0 && self.bytes_since(from) < MISSED.1;
             few && (self.reaches(from) || near_enough(from))

@@ -33,7 +33,7 @@ impl Frame {
 #[derive(Debug, Default)]
 pub(super) struct Conn {
     pub client: usize,
-    /// Which object holds it: 0 is the room, n + 1 its n-th shard; and how often the Worker looked for it.
+    /// Which object holds it: 0 is the room, n + 1 its n-th shard, from `GATEWAYS` on a gateway; and how often the Worker looked for it.
     pub node: usize,
     pub dials: u32,
     /// By which key, and by which version of the room's shape, it was taken there.

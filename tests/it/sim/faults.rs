@@ -38,7 +38,7 @@ impl Sim {
             self.redis_trouble();
             return Ok(());
         }
-        if self.truth.splits && self.chance(25) {
+        if (self.truth.splits || self.truth.has_gateways) && self.chance(25) {
             return self.trouble_below();
         }
         let roll = self.pick(100);

@@ -67,6 +67,12 @@ pub(super) enum Mutant {
     BeginDoubles,
     /// What is gone stays in a shard's memory.
     ShardKeepsOldText,
+    /// A gateway with sessions in the room answers a push as one that has none.
+    GatewaySaysNobody,
+    /// A gateway that stands nowhere lets viewers in without the log's end.
+    GatewayDoesNotBegin,
+    /// A gateway's users are told as its own, not as those of everywhere.
+    GatewayCountsTwice,
 }
 
 impl Mutant {

@@ -3,7 +3,7 @@
 
 use super::event::{Event, Frame};
 use super::mutants::Mutant;
-use super::shard::{Below, Following};
+use super::shard::{Below, Following, follower_of};
 use super::{Checked, Sim, ensure};
 use crate::memory::{Flaw, MemoryLog};
 use crate::world::ROOM;
@@ -13,6 +13,7 @@ use edge_chat::protocol::call::{RoomCall, Standing};
 use edge_chat::protocol::shard::Follower;
 use edge_chat::protocol::{ChatError, ClientFrame, RoomId};
 use edge_chat::room::{Log, Replica, Write};
+use edge_chat::user::Blocks;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +28,7 @@ pub(super) struct Handler {
 
 #[derive(Default)]
 pub(super) struct RoomNode {
-    /// 0 is the room, n + 1 its n-th shard.
+    /// 0 is the room, n + 1 its n-th shard; from `GATEWAYS` on they are gateways.
     pub index: usize,
     /// The storage; a shard keeps there whom those block who are in it, and nothing else.
     pub log: MemoryLog,
@@ -50,6 +51,8 @@ pub(super) struct RoomNode {
     pub skew: i64,
     /// The latest moment that a step has seen, ms.
     pub now: u64,
+    /// Calls to and from it get lost until then, ms.
+    pub away_until: u64,
     /// The storage cannot be opened until then, ms.
     pub broken_until: u64,
     /// Sockets that the server has closed are still listed after a wake.
@@ -83,7 +86,7 @@ pub(super) struct RoomNode {
 
 /// What users' objects know a node by.
 pub(super) fn name_of(node: usize) -> String {
-    node.checked_sub(1).map_or_else(|| ROOM.to_owned(), |shard| Follower::Shard(shard as u32).name(ROOM))
+    follower_of(node).map_or_else(|| ROOM.to_owned(), |follower| follower.name(ROOM))
 }
 
 impl RoomNode {
@@ -95,6 +98,14 @@ impl RoomNode {
     /// What it is called where it is told of its users.
     pub(super) fn name(&self) -> String {
         name_of(self.index)
+    }
+
+    fn standings(&self) -> Vec<(String, Standing)> {
+        let standing = |(user, (version, blocks)): (&String, &(u64, BTreeSet<String>))| {
+            let blocks = Blocks::of(blocks.iter().map(String::as_str));
+            (user.clone(), Standing { version: *version, signed_out_at: None, blocks })
+        };
+        self.told.iter().map(standing).collect()
     }
 
     fn moment(&mut self, now: u64) -> (u64, [u8; 32]) {
@@ -138,8 +149,10 @@ impl Sim {
         let at = Moment { now, entropy, log: &self.room.log };
         let id = RoomId::parse(ROOM).map_err(|e| e.to_string())?;
         let (settings, waking) = (self.settings.clone(), Waking::default());
-        let host = match self.room.index.checked_sub(1) {
-            Some(shard) => Host::follow(id, shard as u32, settings, &at, attachments, waking),
+        let host = match follower_of(self.room.index) {
+            Some(Follower::Shard(n)) => Host::follow(id, n, settings, &at, attachments, waking),
+            // What was said of their users is kept with the sessions.
+            Some(Follower::Gateway(n)) => Host::gateway(id, n, settings, &at, attachments, self.room.standings()),
             None => Host::load(id, settings, &at, attachments, waking),
         };
         self.room.host = Some(host.map_err(|fault| fault.to_string())?);
@@ -220,8 +233,15 @@ impl Sim {
             };
             replica.write(&Write { rewrite, ..effects.write.clone() });
         }
+        if follower_of(self.room.index).is_some_and(Follower::is_gateway) {
+            return self.grown(effects);
+        }
         let own = effects.write.state.iter().filter(|(key, _)| key.starts_with("blocks:")).cloned().collect();
         self.room.log.write(&Write { state: own, ..Write::default() });
+        self.grown(effects);
+    }
+
+    fn grown(&mut self, effects: &Effects) {
         if let (Some((_, seq)), Some(row)) = (&mut self.room.at, &effects.write.append) {
             *seq = row.last;
             self.room.now = self.room.now.max(row.events.last().map_or(0, |event| event.at));

@@ -1,7 +1,7 @@
-//! A room that is split: the Worker that looks for a viewer's object, and what goes between the room, its relays and its
-//! shards: late, lost on the way there or back, answered by nobody because a relay died.
+//! A room with followers: the Worker that looks for a viewer's object, and what goes between the room, its relays, its
+//! shards and gateways: late, lost on the way there or back, answered by nobody because a relay died.
 
-use super::event::Event;
+use super::event::{Conn, Event};
 use super::mutants::Mutant;
 use super::room::RoomNode;
 use super::{Checked, Sim, ensure};
@@ -91,11 +91,21 @@ impl fmt::Debug for Between {
     }
 }
 
+/// The number of the first gateway's node.
+pub(super) const GATEWAYS: usize = 1_000;
+
 /// Which node it is.
-fn node_of(follower: Follower) -> usize {
+pub(super) fn node_of(follower: Follower) -> usize {
     match follower {
-        Follower::Shard(n) | Follower::Gateway(n) => n as usize + 1,
+        Follower::Shard(n) => n as usize + 1,
+        Follower::Gateway(n) => n as usize + GATEWAYS,
     }
+}
+
+/// And back; none is the room.
+pub(super) fn follower_of(node: usize) -> Option<Follower> {
+    let shard = |node: usize| node.checked_sub(1).map(|n| Follower::Shard(n as u32));
+    node.checked_sub(GATEWAYS).map_or_else(|| shard(node), |n| Some(Follower::Gateway(n as u32)))
 }
 
 fn json(value: &impl serde::Serialize) -> Checked<Rc<str>> {
@@ -109,6 +119,13 @@ fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Checked<T> {
 impl Sim {
     /// Something happens in this object: for so long it stands in the place of `self.room`.
     pub(super) fn at<T>(&mut self, node: usize, what: impl FnOnce(&mut Self) -> T) -> T {
+        if let Some(gateway) = node.checked_sub(GATEWAYS) {
+            std::mem::swap(&mut self.room, &mut self.gateways[gateway]);
+            let done = what(self);
+            self.forget_where_done();
+            std::mem::swap(&mut self.room, &mut self.gateways[gateway]);
+            return done;
+        }
         let Some(shard) = node.checked_sub(1) else { return what(self) };
         while self.shards.len() <= shard {
             self.lives += 1;
@@ -124,7 +141,8 @@ impl Sim {
 
     /// Which object lives this life; the room where none does any more.
     pub(super) fn who_lives(&self, life: u64) -> usize {
-        self.shards.iter().find(|shard| shard.life == life).map_or(0, |shard| shard.index)
+        let mut all = self.shards.iter().chain(&self.gateways);
+        all.find(|node| node.life == life).map_or(0, |node| node.index)
     }
 
     pub(super) fn between(&mut self, what: Between) -> Checked {
@@ -173,7 +191,13 @@ impl Sim {
         let guest = self.clients[it.client].guest.clone();
         let key = Caller { identity: it.identity.clone(), guest, ..Caller::default() }.shard_key();
         let shape = self.worker.shape;
-        let node = shape.shard_of(key).map_or(0, |shard| shard as usize + 1);
+        let through = self.gateways.len() as u64 * u64::from(self.clients[it.client].through_gateways);
+        let node = match through {
+            0 => shape.shard_of(key).map_or(0, |shard| shard as usize + 1),
+            // Its session is at the same gateway as a rule, until that is lost.
+            all if self.chance(80) => GATEWAYS + self.conns[conn].client % all as usize,
+            all => GATEWAYS + self.pick(all) as usize,
+        };
         let it = &mut self.conns[conn];
         (it.node, it.route) = (node, (key, shape.version));
         self.at(node, |sim| sim.accept(conn))
@@ -202,7 +226,7 @@ impl Sim {
                 None => (Some(0), true),
             };
             for shard in &to {
-                if let Some(((ms, answered), there)) = self.fate().zip(there) {
+                if let Some(((ms, answered), there)) = self.fate().filter(|_| !self.is_away(*shard)).zip(there) {
                     let answered = answered && relay_answers;
                     self.later(ms + there, Between::Push { call, shard: *shard, body: body.clone(), answered });
                 }
@@ -219,7 +243,16 @@ impl Sim {
     fn push_arrives(&mut self, call: u64, shard: Follower, body: &str, answered: bool) -> Checked {
         let push: Push = read(body)?;
         let stands = (push.epoch, push.to);
-        let mut pushed = self.step(|host, at| host.pushed(at, push))?;
+        let is_gateway = self.room.index >= GATEWAYS;
+        let nobody = is_gateway && self.room.host.is_none() && self.conns_here() == 0;
+        let lies = is_gateway && self.mutant == Mutant::GatewaySaysNobody && self.chance(30);
+        let mut pushed = match nobody || lies {
+            true => Some(Pushed::default()),
+            false => self.step(|host, at| host.pushed(at, push))?,
+        };
+        if let Some(pushed) = &mut pushed {
+            self.tamper_crowd(&mut pushed.crowd);
+        }
         match &mut pushed {
             Some(pushed) if self.mutant == Mutant::ShardTakesAnything && self.room.at.is_some() => {
                 pushed.at = Some(stands);
@@ -233,6 +266,32 @@ impl Sim {
             self.later(delay, Between::Pushed { call, shard, pushed });
         }
         Ok(())
+    }
+
+    /// Connections that this object holds, asleep or not.
+    fn conns_here(&self) -> usize {
+        let here = |it: &&Conn| it.node == self.room.index && it.accepted && !it.closing && !it.room_knows_end;
+        self.conns.iter().filter(here).count()
+    }
+
+    fn tamper_crowd(&self, crowd: &mut Crowd) {
+        if self.room.index >= GATEWAYS && self.mutant == Mutant::GatewayCountsTwice {
+            crowd.users = crowd.strays.hashes().len();
+            (crowd.strays, crowd.members) = Default::default();
+        }
+    }
+
+    fn is_away(&self, follower: Follower) -> bool {
+        let Follower::Gateway(n) = follower else { return false };
+        !self.calm && self.gateways.get(n as usize).is_some_and(|gateway| gateway.away_until > self.heap.now)
+    }
+
+    /// As a gateway's adapter: what it has of a room where nobody of its own is any more goes.
+    fn forget_where_done(&mut self) {
+        let idle = self.room.following.is_idle() && self.room.following.parked.is_empty() && self.room.asking == 0;
+        if idle && self.room.host.as_ref().is_some_and(Host::is_done) && self.conns_here() == 0 {
+            self.evict();
+        }
     }
 
     fn push_answered(&mut self, call: u64, shard: Follower, pushed: Pushed) -> Checked {
@@ -276,8 +335,9 @@ impl Sim {
         }
         let (life, call) = (self.room.life, self.next_call());
         self.room.following.beginning = Some(call);
-        let shard = Follower::Shard(self.room.index as u32 - 1);
-        if let Some((ms, answered)) = self.fate() {
+        let Some(shard) = follower_of(self.room.index) else { return };
+        let away = !self.calm && self.room.away_until > self.heap.now;
+        if let Some((ms, answered)) = self.fate().filter(|_| !away) {
             self.later(ms, Between::Begin { shard, life, call, answered });
         }
         self.later(WITHIN, Between::Begun { life, call, begin: None });
@@ -321,7 +381,8 @@ impl Sim {
                 let (before, name) = (self.room.at, self.room.name());
                 ensure!(before <= Some((epoch, seq)), "V4: {name} goes back from {before:?} to {seq}");
                 let last = rows.last().and_then(|row| row.events.last()).map_or(0, |event| event.at);
-                self.room.replica = Some(Replica::begin(Tail { rows, state, reactions }, 500));
+                let keeps = follower_of(self.room.index).map_or(0, Follower::keeps);
+                self.room.replica = Some(Replica::begin(Tail { rows, state, reactions }, keeps));
                 self.room.at = Some((epoch, seq));
                 self.room.now = self.room.now.max(last);
                 self.room.grown_at = self.room.now;
@@ -347,6 +408,9 @@ impl Sim {
 
     /// As a shard's adapter: a frame that the shard cannot answer yet waits, and with it what its socket sends next.
     pub(super) fn waits(&mut self, conn: usize, text: &str) -> bool {
+        if self.room.index >= GATEWAYS && self.mutant == Mutant::GatewayDoesNotBegin && self.room.replica.is_some() {
+            return false;
+        }
         let behind = |host: &Host| {
             let parsed = ClientFrame::parse(text).ok().and_then(|frame| frame.event.ok());
             host.needs_begin() || parsed.is_some_and(|event| host.is_behind(&event))
@@ -362,11 +426,13 @@ impl Sim {
 
     /// As a shard's adapter after a step that says so.
     pub(super) fn hand_up(&mut self) -> Checked {
-        let Some(up) = self.compute(|host, at| host.next_up(at))?.flatten() else { return Ok(()) };
+        let Some(mut up) = self.compute(|host, at| host.next_up(at))?.flatten() else { return Ok(()) };
+        self.tamper_crowd(&mut up.crowd);
         ensure!(self.room.following.asking.is_none(), "V3: two calls of one life are on their way up");
         let (life, call) = (self.room.life, self.next_call());
         self.room.following.asking = Some((call, up.commands.len()));
-        if let Some((ms, answered)) = self.fate() {
+        let away = !self.calm && self.room.away_until > self.heap.now;
+        if let Some((ms, answered)) = self.fate().filter(|_| !away) {
             let body = json(&up)?;
             self.later(ms, Between::Up { life, call, body, answered });
         }
@@ -434,7 +500,24 @@ impl Sim {
 
     /// A trouble of a room that is split.
     pub(super) fn trouble_below(&mut self) -> Checked {
-        let shards = self.shards.len() as u64;
+        let (shards, gateways) = (self.shards.len() as u64, self.gateways.len() as u64);
+        if gateways > 0 && (!self.truth.splits || self.chance(50)) {
+            let gateway = self.pick(gateways) as usize;
+            let node = GATEWAYS + gateway;
+            match self.pick(10) {
+                0..4 => self.at(node, Self::evict_if_idle),
+                4..8 => {
+                    self.say(format_args!("gateway {gateway}: is ended"));
+                    self.at(node, Self::die)?;
+                }
+                roll => {
+                    let ms = if roll == 8 { self.pick(20_000) } else { self.pick(600_000) };
+                    self.say(format_args!("gateway {gateway}: is away for {ms} ms"));
+                    self.gateways[gateway].away_until = self.heap.now + ms;
+                }
+            }
+            return Ok(());
+        }
         if shards == 0 || self.chance(15) {
             // The room is split more, or less after a while.
             let expected = [Value::Null, value!(1), value!(3), value!(9), value!(30)][self.pick(5) as usize].clone();

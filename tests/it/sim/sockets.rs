@@ -2,6 +2,7 @@
 
 use super::event::{Conn, Event};
 use super::mutants::Mutant;
+use super::shard::GATEWAYS;
 use super::{Checked, Sim, ensure};
 use edge_chat::audience::{Attachment, SocketId};
 use edge_chat::host::{Host, Moment};
@@ -68,7 +69,13 @@ impl Sim {
         caller.identity.clone_from(&self.conns[conn].identity);
         caller.guest.clone_from(&self.clients[self.conns[conn].client].guest);
         caller.standing = standing.clone();
-        let Some((id, effects)) = self.compute(|host, at| host.open(at, caller))?.and_then(Result::ok) else {
+        let is_gateway = self.room.index >= GATEWAYS;
+        let opened = self.compute(|host, at| match is_gateway {
+            // A session's number is its gateway's own.
+            true => host.open_as(at, 1 + conn as SocketId, caller).map(|effects| (1 + conn as SocketId, effects)),
+            false => host.open(at, caller),
+        })?;
+        let Some((id, effects)) = opened.and_then(Result::ok) else {
             return self.refuse(conn, 1_000);
         };
         self.conns[conn].accepted = true;

@@ -128,6 +128,7 @@ pub(super) struct Truth {
     pub ever: BTreeSet<(String, String, MessageId)>,
     /// The room may be split.
     pub splits: bool,
+    pub has_gateways: bool,
     /// The log's end as the shard has it that is looked at.
     end: Option<u64>,
     /// Words that were edited away, deleted or denied.
@@ -387,10 +388,10 @@ impl Truth {
         }
     }
 
-    /// Who was not shown a message yet is not told that it is gone, unless shards may have shown it already.
+    /// Who was not shown a message yet is not told that it is gone, unless followers may have shown it already.
     fn early(&self, ids: &[MessageId], unseen: usize, at: u64) -> Result<(), String> {
         let early = ids.iter().filter(|id| self.is_early(**id, at)).count();
-        match early == unseen || (self.splits && unseen == 0) {
+        match early == unseen || ((self.splits || self.has_gateways) && unseen == 0) {
             true => Ok(()),
             false => Err(format!("V7: of {ids:?} {unseen} were not seen, not {early}")),
         }

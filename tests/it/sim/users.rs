@@ -2,12 +2,13 @@
 
 use super::event::Event;
 use super::room::name_of;
+use super::shard::node_of;
 use super::{Checked, Sim};
 use crate::world::ROOM;
 use edge_chat::host::AskUser;
 use edge_chat::protocol::ChatError;
 use edge_chat::protocol::call::{Standing, UserAsk, UserCall, VERSION};
-use edge_chat::protocol::shard::parse_shard;
+use edge_chat::protocol::shard::{Follower, parse_gateway, parse_shard};
 use edge_chat::user::{Step, User};
 use std::collections::BTreeMap;
 
@@ -64,9 +65,10 @@ impl Sim {
         let now = self.heap.now;
         let pushes = self.user(user).map(|user| user.pushes(now)).unwrap_or_default();
         for (room, standing) in pushes {
-            let shard = parse_shard(&room).map(|(_, shard)| shard as usize + 1);
-            let node = shard.unwrap_or_default();
-            assert!(shard.is_some() || room == ROOM);
+            let shard = parse_shard(&room).map(|(_, n)| Follower::Shard(n));
+            let follower = shard.or(parse_gateway(&room).map(Follower::Gateway));
+            let node = follower.map(node_of).unwrap_or_default();
+            assert!(follower.is_some() || room == ROOM);
             let version = standing.version;
             if !self.calm && self.chance(10) {
                 self.heap.after(5_000, Event::Pushed(node, user, version, None));
