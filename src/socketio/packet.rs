@@ -1,7 +1,7 @@
 //! Socket.IO 5: what a message of Engine.IO's holds (written with the 4 that makes it one), read by the socketioxide project's parser.
 
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode, depth_within};
+use crate::protocol::{ChatError, depth_within};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use socketioxide_core::packet::PacketData;
@@ -62,8 +62,8 @@ pub enum Unreadable {
     Binary(Option<i64>, u32),
     /// It is no packet: the connection ends.
     Malformed,
-    /// An event whose arguments make no sense; the acknowledgement that it wanted.
-    Event(Option<i64>, ChatError),
+    /// An event whose argument is no object; the acknowledgement that it wanted.
+    Argument(Option<i64>),
 }
 
 /// Reads what a message holds.
@@ -121,10 +121,7 @@ fn read_event(text: &str, ack: Option<i64>) -> Result<Incoming, Unreadable> {
     let data = match first.filter(|data| data.get() != "null") {
         Some(data) if data.get().starts_with('{') => data,
         None => RawValue::from_string("{}".into()).unwrap_or_default(),
-        Some(_) => {
-            let message = "The argument of an event is one object.";
-            return Err(Unreadable::Event(ack, ChatError::new(ErrorCode::BadRequest, message).field("data")));
-        }
+        Some(_) => return Err(Unreadable::Argument(ack)),
     };
     Ok(Incoming::Event { ack, name, data })
 }
@@ -175,8 +172,7 @@ mod tests {
             let Ok(Incoming::Event { ack: None, data, .. }) = incoming(text) else { panic!("{text}") };
             assert_eq!(data.get(), "{}");
         }
-        let Err(Unreadable::Event(Some(3), error)) = incoming(r#"23["typing",7]"#) else { panic!() };
-        assert_eq!(error.code, ErrorCode::BadRequest);
+        assert!(matches!(incoming(r#"23["typing",7]"#), Err(Unreadable::Argument(Some(3)))));
     }
 
     #[test]

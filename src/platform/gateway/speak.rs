@@ -89,7 +89,10 @@ impl Inner {
                 let message = "Binary data is not taken here; send text, or an address where the data is.";
                 entry.fail(ack, None, &ChatError::new(ErrorCode::BadRequest, message).field("data"));
             }
-            Err(Unreadable::Event(ack, error)) => entry.fail(ack, None, &error),
+            Err(Unreadable::Argument(ack)) => {
+                let message = "The argument of an event is one object.";
+                entry.fail(ack, None, &ChatError::new(ErrorCode::BadRequest, message).field("data"));
+            }
             Err(Unreadable::Malformed) => entry.end(Closed::Malformed),
         }
     }
