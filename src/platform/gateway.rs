@@ -1,8 +1,11 @@
 //! A gateway's object: sessions of Socket.IO clients, and for each room that some of them are in a follower of its log.
 
+mod beat;
 mod entry;
+mod hear;
 mod http;
 mod kept;
+mod load;
 mod part;
 mod speak;
 
@@ -10,19 +13,17 @@ use super::binding::{RawState, split};
 use super::log;
 use super::room::{answered, body, number_in};
 use super::util::now;
-use crate::audience::{Attachment, SocketId};
+use crate::audience::SocketId;
+use crate::protocol::ChatError;
 use crate::protocol::call::{Heard, ROOM_USER, UserPush};
 use crate::protocol::shard::{Push, SHARD_MEMBERS, SHARD_PUSH, parse_gateway};
-use crate::protocol::{ChatError, RoomId};
-use crate::socketio::{Beat, Closed, PING_INTERVAL, RECOVER_WITHIN, Session};
-use entry::{Entry, Flags, Member};
-use http::mark_of;
+use crate::socketio::{Closed, RECOVER_WITHIN};
+use entry::{Entry, Flags};
 use kept::Kept;
 use part::Part;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::time::Duration;
 use worker::*;
 
 /// The class, as its binding names it.
@@ -37,9 +38,6 @@ const TAKE: &str = "/take";
 const TAKE_WITHIN: u64 = 2_000;
 /// Its answer where it holds as many sessions as it may.
 pub(super) const FULL: u16 = 503;
-
-/// How often it is looked whether those who have to prove that they read have answered, ms.
-const PONGS_EVERY: u64 = 1_000;
 
 /// Holds sessions of Socket.IO clients.
 #[durable_object]
@@ -132,93 +130,6 @@ impl Inner {
         self.sessions.borrow_mut().insert(entry.number, entry.clone());
     }
 
-    /// What outlived the memory, at the first event after each wake.
-    fn load(self: &Rc<Self>) -> std::result::Result<(), ChatError> {
-        if self.ended.get() {
-            return Err(broken("step", "the object is about to end"));
-        }
-        if self.loaded.replace(true) {
-            return Ok(());
-        }
-        let now = now();
-        let fault = |e| broken("load", e);
-        self.kept.open().map_err(fault)?;
-        self.beat.set(self.kept.beat().map_err(fault)?);
-        let mut sockets = HashMap::new();
-        for socket in self.state.get_websockets() {
-            match mark_of(&socket) {
-                Some(mark) if !mark.change => drop(sockets.insert(mark.sid, socket)),
-                // Its session polls, and is gone.
-                _ => drop(socket.close(Some(1000), None::<&str>)),
-            }
-        }
-        let mut in_rooms: BTreeMap<String, Vec<Attachment>> = BTreeMap::new();
-        let mut entries = Vec::new();
-        for (sid, saved) in self.kept.sessions().map_err(fault)? {
-            let Some(socket) = sockets.remove(&sid) else {
-                self.kept.end(&sid, now).map_err(fault)?;
-                continue;
-            };
-            let mut session = Session::restored(true, self.beat.get(), now);
-            session.ponged(self.raw.pinged_at(&socket).unwrap_or_default());
-            let entry = Entry::new(saved.number, sid, String::new(), saved.who, session, &self.flags);
-            *entry.socket.borrow_mut() = Some(socket);
-            self.next.set(self.next.get().max(saved.number.wrapping_add(1)));
-            self.hold(&entry);
-            for (room, attachment) in saved.rooms {
-                if let Ok(attachment) = serde_json::from_str::<Attachment>(&attachment) {
-                    in_rooms.entry(room).or_default().push(attachment);
-                }
-            }
-            entries.push(entry);
-        }
-        // Who has not connected yet comes back.
-        sockets.into_values().for_each(|socket| drop(socket.close(Some(1000), None::<&str>)));
-        let mut about: HashMap<String, Vec<(String, String)>> = HashMap::new();
-        for (room, key, value) in self.kept.of_rooms().map_err(fault)? {
-            about.entry(room).or_default().push((key, value));
-        }
-        for (room, attachments) in in_rooms {
-            let Ok(id) = RoomId::parse(&room) else { continue };
-            let state = about.remove(&room).unwrap_or_default();
-            let part = Part::new(self, id, attachments.clone(), state)?;
-            self.parts.borrow_mut().insert(room, part.clone());
-            for attachment in attachments {
-                let sessions = self.sessions.borrow();
-                let Some(entry) = sessions.get(&attachment.id) else { continue };
-                let member = Member {
-                    part: part.clone(),
-                    attachment: crate::protocol::wire::json(&attachment),
-                    joined: true,
-                    at: None,
-                    answer: None,
-                };
-                entry.rooms.borrow_mut().insert(part.name.clone(), member);
-            }
-        }
-        for (room, keys) in about {
-            for (key, _) in keys {
-                self.kept.set_of(&room, &key, None).map_err(fault)?;
-            }
-        }
-        let left = self.kept.sweep(now.saturating_sub(RECOVER_WITHIN)).map_err(fault)?;
-        self.sweep.set(if left { now + RECOVER_WITHIN } else { 0 });
-        log::info(&[], format_args!("gateway wake: {} with {} sessions", self.name(), entries.len()));
-        let parts: Vec<_> = self.parts.borrow().values().cloned().collect();
-        for part in parts {
-            self.step(&part, |host, at| ((), host.tick(at)));
-        }
-        self.settle();
-        Ok(())
-    }
-
-    /// A deadline of a session under way.
-    fn watch(&self, at: u64) {
-        if self.watch.get() == 0 || at < self.watch.get() {
-            self.watch.set(at);
-        }
-    }
-
     /// After each event: those who are to end do, what changed of the others is written, and the alarm is armed.
     fn settle(self: &Rc<Self>) {
         while self.flags.ends.replace(false) {
@@ -273,126 +184,6 @@ impl Inner {
     fn end(&self) {
         self.ended.set(true);
         self.raw.abort_soon();
-    }
-
-    fn arm(&self) {
-        let beat = (!self.sessions.borrow().is_empty()).then(|| (self.beat.get() + PING_INTERVAL).max(now()));
-        let parts = self.parts.borrow().values().map(|part| part.due.get()).filter(|due| *due > 0).min();
-        let others = [self.watch.get(), self.sweep.get()].into_iter().filter(|at| *at > 0);
-        let Some(at) = beat.into_iter().chain(parts).chain(others).min() else { return };
-        if self.alarm.get() == 0 || at < self.alarm.get() {
-            self.alarm.set(at);
-            if !self.handling.get() {
-                self.raw.set_alarm(at);
-            }
-        }
-    }
-
-    fn rings(self: &Rc<Self>) {
-        let _runs = self.raw.alarm_runs();
-        self.alarm.set(0);
-        self.handling.set(true);
-        let at = now();
-        if self.load().is_ok() {
-            self.beats(at);
-            self.watches(at);
-            if self.sweep.get() > 0 && self.sweep.get() <= at {
-                let left = self.kept.sweep(at.saturating_sub(RECOVER_WITHIN));
-                self.sweep.set(if left.unwrap_or(true) { at + RECOVER_WITHIN } else { 0 });
-            }
-            let due = |part: &&Rc<Part>| part.due.get() > 0 && part.due.get() <= at;
-            let due: Vec<_> = self.parts.borrow().values().filter(due).cloned().collect();
-            for part in due {
-                part.due.set(0);
-                self.step(&part, |host, at| ((), host.tick(at)));
-            }
-            self.settle();
-            self.handling.set(false);
-            if self.alarm.get() > 0 {
-                self.raw.set_alarm(self.alarm.get());
-            }
-        } else {
-            // A handler that forgets to come back is not called again.
-            self.handling.set(false);
-            self.raw.set_alarm(at + PING_INTERVAL);
-        }
-    }
-
-    /// Pings all sessions, where it is time, and ends those that did not answer the last time.
-    fn beats(&self, at: u64) {
-        if self.sessions.borrow().is_empty() || at < self.beat.get() + PING_INTERVAL {
-            return;
-        }
-        self.beats_from(at);
-        self.hear_pongs();
-        for entry in self.sessions.borrow().values() {
-            let beat = entry.session.borrow_mut().beat(at);
-            match beat {
-                Beat::Ping => entry.send(&"2".into(), None),
-                Beat::End(closed) => entry.end(closed),
-            }
-        }
-    }
-
-    fn beats_from(&self, at: u64) {
-        self.beat.set(at);
-        self.written(self.kept.set_beat(at));
-    }
-
-    fn hear_pongs(&self) {
-        for entry in self.sessions.borrow().values() {
-            let at = entry.socket.borrow().as_ref().and_then(|socket| self.raw.pinged_at(socket));
-            if let Some(at) = at {
-                entry.session.borrow_mut().ponged(at);
-            }
-        }
-    }
-
-    /// Ends handshakes, and changes of transport, that take too long.
-    fn watches(&self, at: u64) {
-        if self.watch.get() == 0 || self.watch.get() > at {
-            return;
-        }
-        self.watch.set(0);
-        for entry in self.sessions.borrow().values() {
-            let (late, slow, under_way) = {
-                let session = entry.session.borrow();
-                (
-                    session.is_late(at),
-                    session.is_slow_to_change(at),
-                    !session.is_connected() || entry.change.borrow().is_some(),
-                )
-            };
-            if late {
-                entry.end(Closed::Late);
-            } else if slow {
-                self.stays(entry);
-            } else if under_way {
-                self.watch(at + PONGS_EVERY);
-            }
-        }
-    }
-
-    /// Looks in a moment, and as long as somebody has to prove that they read, whether they did.
-    fn watch_pongs(self: &Rc<Self>) {
-        if self.pongs.replace(true) {
-            return;
-        }
-        let inner = self.clone();
-        self.state.wait_until(async move {
-            Delay::from(Duration::from_millis(PONGS_EVERY)).await;
-            inner.pongs.set(false);
-            inner.hear_pongs();
-            let asked: Vec<_> = inner.sessions.borrow().values().cloned().collect();
-            for entry in asked {
-                let proved = entry.session.borrow_mut().proved(false);
-                inner.prove(&entry, proved);
-                if entry.session.borrow().is_asked() {
-                    inner.flags.asked.set(true);
-                }
-            }
-            inner.settle();
-        });
     }
 
     /// A user's object tells of a change.

@@ -3,23 +3,20 @@
 use super::super::util::{entropy, now, settings};
 use super::super::{log, shard_link, user_link};
 use super::entry::{Entry, Member, Proof};
-use super::kept::Saved;
 use super::{Inner, broken};
-use crate::audience::{Attachment, Out, SocketId, To};
+use crate::audience::{Attachment, Out, SocketId};
 use crate::host::{Effects, Host, Moment};
 use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
-use crate::protocol::wire::Line;
-use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, Position, RoomId};
+use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
 use crate::room::{Log as _, Replica, Room, Tail};
-use crate::socketio::{Closed, Said, offsets, packets};
+use crate::socketio::Closed;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde::Deserialize;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
-use wasm_bindgen::JsValue;
 use worker::Delay;
 
 /// Where nothing is wrong with what is here, the room is asked again no sooner than this, ms.
@@ -36,18 +33,12 @@ pub(super) struct Part {
     pub(super) name: Rc<str>,
     host: RefCell<Host>,
     log: RefCell<Rc<Replica>>,
-    epoch: Cell<u64>,
+    pub(super) epoch: Cell<u64>,
     timer: Cell<u64>,
     /// When it wants to be called even after sleep, ms; 0 for never.
     pub(super) due: Cell<u64>,
     beginning: RefCell<Option<Beginning>>,
     began_at: Cell<u64>,
-}
-
-/// One thing that many hear, made into JavaScript's string once for those who are in this room alone.
-struct Shout<'a> {
-    said: &'a Said,
-    alone: OnceCell<(Line, JsValue)>,
 }
 
 impl Part {
@@ -187,25 +178,6 @@ impl Inner {
                     inner.settle();
                 }
             });
-        }
-    }
-
-    /// Sends a frame of the room's to these sessions.
-    fn shout(&self, part: &Part, to: &To, frame: &str) {
-        let ids = match to {
-            To::One(id) => std::slice::from_ref(id),
-            To::Many(ids) => ids,
-        };
-        if ids.is_empty() {
-            return;
-        }
-        let said = packets(&part.name, part.epoch.get(), frame);
-        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
-        let sessions = self.sessions.borrow();
-        for entry in ids.iter().filter_map(|id| sessions.get(id)) {
-            for shout in &shouts {
-                hear(part, entry, shout);
-            }
         }
     }
 
@@ -415,92 +387,5 @@ impl Inner {
         if self.parts.borrow().len() < before {
             self.share();
         }
-    }
-}
-
-/// A session hears something of a room that it is in.
-fn hear(part: &Part, entry: &Entry, shout: &Shout<'_>) {
-    match shout.said {
-        Said::Packet(packet) => entry.say(packet),
-        Said::Event { open, at: None } => {
-            let (line, js) = shout.alone.get_or_init(|| shared(Said::close(open, None)));
-            entry.send(line, Some(js));
-        }
-        Said::Event { open, at: Some(at) } => {
-            let alone = {
-                let mut rooms = entry.rooms.borrow_mut();
-                if let Some(member) = rooms.get_mut(&part.name) {
-                    member.at = Some(*at);
-                }
-                rooms.len() == 1
-            };
-            if alone {
-                let offset = || offsets([(&*part.name, *at)]);
-                let (line, js) = shout.alone.get_or_init(|| shared(Said::close(open, Some(&offset()))));
-                entry.send(line, Some(js));
-            } else {
-                entry.say(&Said::close(open, Some(&entry.offset(&part.name, *at))));
-            }
-        }
-        Said::Own { id, answer } => answer_to(part, entry, id, answer),
-        Said::Probe(nonce) => {
-            entry.is_to_prove(Proof { room: part.name.clone(), nonce: nonce.clone() }, now());
-        }
-        Said::Goodbye { packet, .. } => {
-            let joined = entry.rooms.borrow().get(&part.name).is_some_and(|member| member.joined);
-            if joined {
-                entry.say(packet);
-            }
-        }
-    }
-}
-
-fn shared(packet: String) -> (Line, JsValue) {
-    let line: Line = packet.into();
-    let js = JsValue::from_str(&line);
-    (line, js)
-}
-
-/// The room's answer to a join: the client's acknowledgement where it wants one, and where the room stands.
-fn answer_to(part: &Part, entry: &Entry, id: &str, answer: &Result<Box<serde_json::value::RawValue>, ChatError>) {
-    let Some(ack) = id.strip_prefix('j') else {
-        if let Some(member) = entry.rooms.borrow_mut().get_mut(&part.name) {
-            member.answer = Some(match answer {
-                Ok(data) => Ok(data.to_owned()),
-                Err(error) => Err(error.clone()),
-            });
-        }
-        return;
-    };
-    let data = match answer {
-        Ok(data) => data,
-        Err(error) => return entry.fail(ack.parse().ok(), Some(&part.name), error),
-    };
-    if !ack.is_empty() {
-        entry.say(&crate::socketio::ack_of(ack, data.get()));
-    }
-    if let Ok(at) = serde_json::from_str::<Position>(data.get()) {
-        entry.stands(&part.name, at);
-    }
-}
-
-impl Entry {
-    /// Tells the client where a room stands for it, by an event whose offset it keeps.
-    pub(super) fn stands(&self, room: &Rc<str>, at: Position) {
-        if let Some(member) = self.rooms.borrow_mut().get_mut(room) {
-            member.at = Some(at);
-        }
-        let Position { epoch, seq } = at;
-        let open =
-            format!(r#"42["position",{{"room_id":"{room}","epoch":{epoch},"from":{seq},"to":{seq},"left_out":0}}"#);
-        self.say(&Said::close(&open, Some(&self.offset(room, at))));
-    }
-
-    /// What is kept of it.
-    pub(super) fn saved(&self) -> Saved {
-        let rooms = self.rooms.borrow();
-        let joined = rooms.iter().filter(|(_, member)| member.joined);
-        let rooms = joined.map(|(room, member)| (room.to_string(), member.attachment.clone())).collect();
-        Saved { number: self.number, who: self.who.borrow().clone(), rooms }
     }
 }
