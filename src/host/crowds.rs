@@ -194,18 +194,26 @@ impl Host {
     pub(super) fn tell_crowd(&mut self) -> Crowd {
         let now = self.now;
         let Some(following) = &mut self.following else { return Crowd::default() };
+        let is_news = following.crowd != following.told || following.same_since == 0;
         (following.told, following.told_at) = (following.crowd.clone(), now);
-        (following.tellings, following.is_known) = (following.tellings + 1, false);
-        if following.me().is_gateway() && following.served && following.crowd.is_nobody() {
+        if !following.me().is_gateway() {
+            return following.crowd.clone();
+        }
+        following.telling = now.max(following.telling + 1);
+        if is_news {
+            following.same_since = following.telling;
+        }
+        if following.served && following.crowd.is_nobody() {
             (following.stale, following.served) = (true, false);
         }
-        following.crowd.clone()
+        Crowd { no: following.telling, ..following.crowd.clone() }
     }
 
-    /// Whether the room has taken in who is here now at a gateway: of a thousand users the list is long.
-    pub(super) fn is_crowd_known(&self) -> bool {
-        let known = |following: &super::follower::Following| following.is_known && following.crowd == following.told;
-        self.following.as_ref().is_some_and(|following| following.me().is_gateway() && known(following))
+    /// Since which number the room was told nothing else of who is at a gateway; 0 where it has to be told. Of a thousand
+    /// users the list is long.
+    pub(super) fn same_since(&self) -> u64 {
+        let same = |following: &&super::follower::Following| following.is_known && following.crowd == following.told;
+        self.following.as_ref().filter(same).map_or(0, |following| following.same_since)
     }
 
     /// Those who are here, at most so many.

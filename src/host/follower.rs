@@ -56,9 +56,9 @@ pub(super) struct Following {
     pub(super) crowd: Crowd,
     pub(super) told: Crowd,
     pub(super) told_at: u64,
-    /// How often the room was told, and which of those went up last; and whether it has taken the last one in.
-    pub(super) tellings: u64,
-    telling_up: u64,
+    /// The number by which the room was told last, and from which on it was told the same; whether it has taken in any.
+    pub(super) telling: u64,
+    pub(super) same_since: u64,
     pub(super) is_known: bool,
     /// What was seen here, for the rest of the room.
     pub(super) glimpses: Vec<Glimpse>,
@@ -87,8 +87,8 @@ impl Following {
             crowd: Crowd::default(),
             told: Crowd::default(),
             told_at: 0,
-            tellings: 0,
-            telling_up: 0,
+            telling: 0,
+            same_since: 0,
             is_known: false,
             glimpses: Vec::new(),
             counted: Metrics::default(),
@@ -259,8 +259,8 @@ impl Host {
             self.glimpsed(&push.glimpses, &mut effects);
         }
         self.count_crowd();
-        let same = !greeted && self.is_crowd_known();
-        let crowd = if same { Crowd::default() } else { self.tell_crowd() };
+        let same = if greeted { 0 } else { self.same_since() };
+        let crowd = if same > 0 { Crowd::default() } else { self.tell_crowd() };
         let stands = self.mark().filter(|_| !self.needs_begin());
         (Pushed { at: stands.map(|at| (at.epoch, at.seq)), crowd, same }, self.finish(effects))
     }
@@ -360,9 +360,6 @@ impl Host {
         following.asking = true;
         let (from, shape, glimpses) = (following.me, following.shape, std::mem::take(&mut following.glimpses));
         let crowd = self.tell_crowd();
-        if let Some(following) = &mut self.following {
-            following.telling_up = following.tellings;
-        }
         Some(Up { v: VERSION, from, shape, crowd, commands, glimpses, metrics })
     }
 
@@ -376,7 +373,7 @@ impl Host {
         let counted = std::mem::take(&mut following.counted);
         let mut answers: VecDeque<_> = match down {
             Ok(down) => {
-                following.is_known = following.tellings == following.telling_up;
+                following.is_known = true;
                 self.reshaped(down.shape, Some(down.totals));
                 down.answers.into()
             }

@@ -52,6 +52,8 @@ pub(super) struct Lane {
     /// It has begun since that push went out, so that its answer may be older.
     begun: bool,
     begun_at: u64,
+    /// When it is asked who is there, having said that nobody is before those it has begun for can be in, ms.
+    ask_at: Option<u64>,
     sent_at: u64,
     not_before: u64,
     failures: u32,
@@ -133,20 +135,26 @@ impl Lane {
         self.not_before = now.saturating_add(AFTER_BEGIN);
     }
 
-    /// It says who is there; whether that is news.
+    /// It says who is there; whether that is news. Where it does so unasked it may be late, so that nobody there is
+    /// believed as the answer to a push alone.
     pub(super) fn hears(&mut self, crowd: Crowd, now: u64) -> bool {
         if self.lost {
             self.not_before = now;
         }
         self.speaks();
+        self.crowd.no = crowd.no;
         let news = !self.heard || self.crowd != crowd;
         (self.crowd, self.heard) = (crowd, true);
         news
     }
 
-    /// Somebody is there, and it may be unknown where it stands.
-    pub(super) fn is_asked_where(&mut self) {
+    /// It has spoken unasked: somebody is there, and it may be unknown where it stands; or a gateway is to say again that
+    /// nobody is.
+    pub(super) fn is_asked(&mut self, now: u64) {
         self.greet |= self.cursor.is_none() && !self.in_flight && self.crowd.sockets > 0;
+        if self.glimpsed.is_some() && self.crowd.is_nobody() {
+            self.ask_at = Some(now);
+        }
     }
 
     /// It has not answered; whether it is let go, being a gateway.
@@ -171,7 +179,7 @@ impl Lane {
         }
         let in_by = self.begun_at.saturating_add(COMES_IN);
         if self.begun_at > 0 && in_by > now {
-            (self.greet, self.not_before) = (true, in_by);
+            self.ask_at = Some(in_by);
             return false;
         }
         true
@@ -228,7 +236,7 @@ impl Lanes {
     fn due(&self, lane: &Lane, last: u64) -> Option<u64> {
         let glimpses = lane.cursor.is_some() && lane.glimpsed.is_some_and(|glimpsed| glimpsed < self.glimpses_end());
         if lane.in_flight || !(lane.is_behind(last) || lane.greet || glimpses) {
-            return None;
+            return lane.ask_at.filter(|_| !lane.in_flight);
         }
         let pace = if self.urgent { 0 } else { lane.sent_at.saturating_add(EVERY) };
         Some(pace.max(lane.not_before))
@@ -334,6 +342,7 @@ impl Lanes {
                 // Best effort: not again where this gets lost.
                 lane.glimpsed = lane.glimpsed.map(|_| glimpses);
                 (lane.in_flight, lane.greet, lane.begun, lane.sent_at) = (true, false, false, now);
+                lane.ask_at = None;
             }
         }
         if !groups.is_empty() {
@@ -376,9 +385,10 @@ impl Host {
                 news |= lane.fails(follower.is_gateway(), now);
                 continue;
             };
-            if same {
+            if same > 0 {
                 lane.speaks();
-                lane.greet |= !lane.heard;
+                // What was taken in may have been an older one, on its way for long.
+                lane.greet |= !lane.heard || lane.crowd.no < same;
             } else {
                 news |= lane.hears(crowd, now);
             }

@@ -74,9 +74,9 @@ impl Spread {
         !self.lanes.is_empty()
     }
 
-    /// How many gateways serve sessions in this room, but for those that do not answer.
+    /// How many gateways serve sessions in this room, as far as they have said.
     pub(super) fn gateway_count(&self) -> usize {
-        self.lanes.gateways().filter(|(_, lane)| !lane.lost).count()
+        self.lanes.gateways().filter(|(_, lane)| !lane.crowd.is_nobody()).count()
     }
 
     pub(super) fn sockets(&self) -> usize {
@@ -106,14 +106,13 @@ impl Spread {
         self.lanes.all.get_mut(&follower)
     }
 
-    /// A gateway where nobody is any more is told nothing more. Whether it was this one.
-    pub(super) fn ends(&mut self, follower: Follower, now: u64) -> bool {
+    /// A gateway that has answered that nobody is there is told nothing more.
+    pub(super) fn ends(&mut self, follower: Follower, now: u64) {
         let over = follower.is_gateway() && self.lanes.all.get_mut(&follower).is_some_and(|lane| lane.is_over(now));
         if over {
             self.lanes.all.remove(&follower);
             self.other_gateways = true;
         }
-        over
     }
 
     /// Keeps a step's write for the followers.
@@ -196,8 +195,8 @@ impl Host {
             && let Some(lane) = self.spread.know(up.from)
         {
             let news = lane.hears(up.crowd, self.now);
-            lane.is_asked_where();
-            if self.spread.ends(from, self.now) || news {
+            lane.is_asked(self.now);
+            if news {
                 self.crowds_changed();
             }
         }

@@ -88,6 +88,9 @@ pub struct Crowd {
     /// Who the users at a gateway are, where at most 1,000 are online in the room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
+    /// By which number this was told, the larger the later; 0 from a shard.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub no: u64,
     /// Who has a role above member by token, at most 100: nobody acts on their equal or better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub staff: Vec<(UserId, Role)>,
@@ -163,12 +166,16 @@ pub struct Push {
 pub struct Pushed {
     /// Where it stands now, if it stands anywhere: the log's incarnation and the last event.
     pub at: Option<(u64, u64)>,
-    /// Who is there; nothing of it where it is `same`.
+    /// Who is there; nothing of it where that is `same`.
     #[serde(default)]
     pub crowd: Crowd,
-    /// The crowd is the one that the room has taken in already.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub same: bool,
+    /// The crowd is the same since it was told by this number; 0 where it is told now.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub same: u64,
+}
+
+fn is_none(no: &u64) -> bool {
+    *no == 0
 }
 
 /// A push that a relay hands on.

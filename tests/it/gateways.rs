@@ -6,7 +6,7 @@ use edge_chat::audience::Out;
 use edge_chat::host::{Host, Moment};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Standing;
-use edge_chat::protocol::shard::{Begin, Follower};
+use edge_chat::protocol::shard::{Begin, Follower, Pushed};
 use edge_chat::room::{Log as _, Replica, Tail};
 use edge_chat::user::Blocks;
 use serde_json::{Value, json};
@@ -462,4 +462,52 @@ fn what_a_user_signed_out_of_or_blocks_holds_at_a_gateway() {
     assert!(!it.step(gateway, |host, at| host.user(at, "bob", standing)));
     let (shard, socket) = (it.tabs[bob].shard.unwrap(), it.tabs[bob].socket);
     assert_eq!(it.shards[&shard].wires[&socket].closed.as_ref().unwrap().0, 4401);
+}
+
+#[test]
+fn whoever_a_gateway_has_begun_for_is_waited_for() {
+    let mut room = World::new();
+    let ada = room.join("ada");
+    room.step(|host, at| host.begin_for(at, Follower::Gateway(1), None)).unwrap();
+    let answer = |room: &mut World| {
+        let pushes = room.compute(|host, at| host.next_pushes(at));
+        for push in &pushes {
+            room.step(|host, at| ((), host.pushed_to(at, &push.to, vec![Some(Pushed::default())])));
+        }
+        pushes.len()
+    };
+    room.say(ada, "at once");
+    room.advance(1_000);
+    assert_eq!(answer(&mut room), 1);
+    room.say(ada, "and again");
+    room.advance(100);
+    assert_eq!(room.log.value("gateways").unwrap().as_deref(), Some("[1]"), "its session is on the way in");
+    room.advance(10_000);
+    assert_eq!(answer(&mut room), 1, "asked once more");
+    assert_eq!(room.log.value("gateways").unwrap(), None);
+    room.say(ada, "to nobody there");
+    room.advance(60_000);
+    assert_eq!(answer(&mut room), 0);
+}
+
+#[test]
+fn who_is_at_a_gateway_is_told_in_full_where_the_room_may_not_know() {
+    let mut it = pair();
+    it.join("ada");
+    it.join_at(3, "bob");
+    it.advance(5_000);
+    let push = |totals: Value, it: &mut Split| {
+        let (epoch, seq) = it.tabs[1].at;
+        let push = json!({
+            "v": 1, "epoch": epoch, "from": seq, "to": seq, "acked": true, "shape": it.shape(), "totals": totals,
+        });
+        it.step(GATEWAYS + 3, |host, at| host.pushed(at, serde_json::from_value(push).unwrap()))
+    };
+    assert!(push(Value::Null, &mut it).same > 0);
+    let greeted = push(json!({"users": 2, "guests": 0}), &mut it);
+    assert_eq!((greeted.same, greeted.crowd.sockets), (0, 1));
+    assert!(push(Value::Null, &mut it).same > 0);
+    it.join_at(3, "cleo");
+    let changed = push(Value::Null, &mut it);
+    assert_eq!((changed.same, changed.crowd.sockets), (0, 2));
 }

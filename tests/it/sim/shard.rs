@@ -315,7 +315,7 @@ impl Sim {
             return Ok(());
         };
         if self.mutant == Mutant::PushIsBelieved {
-            let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() }, same: false };
+            let taken = || Pushed { at: Some(stands), crowd: Crowd { sockets: 1, ..Crowd::default() }, same: 0 };
             answers.iter_mut().for_each(|answer| *answer = answer.take().or_else(|| Some(taken())));
         }
         self.step(|host, at| ((), host.pushed_to(at, &to, answers)))?;
