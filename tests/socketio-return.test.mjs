@@ -133,3 +133,25 @@ test("where workerd is killed, clients come back by themselves and miss nothing"
   polling.disconnect();
   await own.stop();
 });
+
+test("who comes back at another gateway is recovered there", async () => {
+  const own = await startServer({ databaseUrl: database.url, vars: { GATEWAYS: "2", GATEWAY_SESSIONS: "10" } });
+  const link = await relay(own.url);
+  const room = "video_moved";
+  const ada = watched(await member({ url: link.url }, room, "ada", { transports: ["websocket"], reconnectionDelay: 300 }));
+  const bob = await chat(own).join(room, "bob");
+  await link.cut();
+  const others = Array.from({ length: 10 }, () => client(own, { transports: ["websocket"] }));
+  for (const one of others) assert.ok(await one.connects());
+  await bob.request("send_message", { content: "missed" });
+  await link.open();
+  assert.ok(await back(ada));
+  assert.ok(ada.recovered);
+  assert.ok(own.logs.some(({ message }) => message.startsWith("gateway wake: ~g1")), "it was the other one");
+  await bob.request("send_message", { content: "live" });
+  assert.ok(await until(5_000, () => contents(ada).length === 2));
+  assert.deepEqual(contents(ada), ["missed", "live"]);
+  for (const one of [ada, ...others]) one.disconnect();
+  await link.cut();
+  await own.stop();
+});
