@@ -317,6 +317,7 @@ impl Host {
             let later = events.split_off(n + 1);
             self.show(std::mem::replace(&mut events, later), effects);
             self.review(effects);
+            self.roles_changed();
         }
         self.show(events, effects);
     }

@@ -397,6 +397,13 @@ impl Truth {
         }
     }
 
+    /// Whether the message was written as it was after a change in the same step.
+    pub(super) fn changed_at_once(&self, id: MessageId) -> bool {
+        self.at(id.seq()).is_some_and(|event| {
+            matches!(&event.body, Body::NewMessage(message) if message.edited_at.or(message.deleted_at).is_some())
+        })
+    }
+
     /// Whether at `now` only moderators see this message yet.
     fn is_early(&self, id: MessageId, now: u64) -> bool {
         self.messages.get(&id).is_some_and(|said| said.visible_at > now)
