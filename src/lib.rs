@@ -6,7 +6,7 @@
 //! - ring 0, the rules, pure: [`protocol`] (every frame, event, body, code), [`room`] (the log's rules),
 //!   [`audience`] (those who listen), [`host`] (the two in one object), [`content`] (text in, safe text out), [`auth`]
 //!   (tokens to identities), [`rest`] (paths, queries, problems), [`user`] (a user in all rooms), [`metrics`] (what goes
-//!   on, in figures), [`settings`];
+//!   on, in figures), [`settings`], [`socketio`] (Socket.IO clients around the native wire);
 //! - ring 1: [`sinks`], the followers that leave the room (what PostgreSQL and Redis are told and asked);
 //! - ring 2: `platform`, wasm only: router, objects, SQLite, Hyperdrive, clock and entropy.
 
@@ -23,6 +23,7 @@ pub mod rest;
 pub mod room;
 pub mod settings;
 pub mod sinks;
+pub mod socketio;
 pub mod user;
 
 #[cfg(target_arch = "wasm32")]

@@ -108,6 +108,12 @@ pub struct Settings {
     pub frame_budget_per: FrameBudgetPer,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
+    /// `SOCKET_IO_PATH`: where Socket.IO's clients connect, without a slash at its end; default `/socket.io`.
+    pub socket_io_path: String,
+    /// `GATEWAYS`: objects that hold sessions of Socket.IO clients; 1–4,096, default 8.
+    pub gateways: u32,
+    /// `GATEWAY_SESSIONS`: how many each of them holds; 10–10,000, default 1,000.
+    pub gateway_sessions: usize,
     /// `METRICS_TOKEN`: the bearer token for `/metrics`, 16–256 visible ASCII characters; without it there is none.
     pub metrics_token: Option<MetricsToken>,
     /// The Redis bridge, where there is one.
@@ -158,6 +164,9 @@ impl Settings {
                 Some(_) => return Err(Misconfigured::new("FRAME_BUDGET_PER has to be process or object.")),
             },
             drains: number(read, "DRAINS", 2, 1..=64)?,
+            socket_io_path: read("SOCKET_IO_PATH").map_or(Ok("/socket.io".into()), |path| socket_io_path(&path))?,
+            gateways: number(read, "GATEWAYS", 8, 1..=4_096)?,
+            gateway_sessions: number(read, "GATEWAY_SESSIONS", 1_000, 10..=10_000)?,
             metrics_token: read("METRICS_TOKEN").map(MetricsToken::parse).transpose()?,
             bridge: Bridge::from_lookup(read)?,
             keys,
@@ -218,6 +227,19 @@ fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
         .collect()
 }
 
+fn socket_io_path(path: &str) -> Result<String, Misconfigured> {
+    let bare = path.trim_end_matches('/');
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    let taken = ["/api", "/dev", "/problems"].iter().any(|own| bare == *own || bare.starts_with(&format!("{own}/")));
+    let good = bare.starts_with('/') && !bare.contains("//") && bare.chars().all(known) && !taken && bare.len() <= 100;
+    good.then(|| bare.to_owned()).ok_or_else(|| {
+        Misconfigured::new(
+            "SOCKET_IO_PATH has to be a path such as /socket.io/, of A-Z a-z 0-9 . _ - and slashes, and not one of the \
+             service's own.",
+        )
+    })
+}
+
 fn client_ip(value: &str) -> Result<ClientIp, Misconfigured> {
     let hops = |hops: &str| hops.parse().ok().filter(|hops| (1..=16).contains(hops)).map(ClientIp::XForwardedFor);
     match value {
@@ -257,6 +279,7 @@ mod tests {
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
         assert!(all.allowed_origins.is_empty());
+        assert_eq!((all.socket_io_path.as_str(), all.gateways, all.gateway_sessions), ("/socket.io", 8, 1_000));
     }
 
     #[test]
@@ -275,6 +298,8 @@ mod tests {
             ("DRAINS", "64"),
             ("FRAME_BUDGET", "30000"),
             ("FRAME_BUDGET_PER", "process"),
+            ("SOCKET_IO_PATH", "/chat/io/"),
+            ("GATEWAYS", "2"),
         ])
         .unwrap();
         assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms, all.max_message_length), (5, 1_000, 8_000));
@@ -282,6 +307,7 @@ mod tests {
         assert_eq!((all.profanity_filter, all.spam_detection), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (30_000, FrameBudgetPer::Process));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
+        assert_eq!((all.socket_io_path.as_str(), all.gateways), ("/chat/io", 2));
         assert_eq!(all.allowed_origins, ["https://a.example", "http://localhost:3004"]);
         assert_eq!(settings(&[("CLIENT_IP", "cf.clientIp")]).unwrap().client_ip, ClientIp::CfClientIp);
     }
@@ -325,6 +351,14 @@ mod tests {
             ("FRAME_BUDGET", "10000001"),
             ("FRAME_BUDGET_PER", "room"),
             ("METRICS_TOKEN", "short"),
+            ("SOCKET_IO_PATH", "socket.io"),
+            ("SOCKET_IO_PATH", "/"),
+            ("SOCKET_IO_PATH", "/a//b"),
+            ("SOCKET_IO_PATH", "/a b/"),
+            ("SOCKET_IO_PATH", "/api/io/"),
+            ("GATEWAYS", "0"),
+            ("GATEWAYS", "4097"),
+            ("GATEWAY_SESSIONS", "9"),
             ("JWT_SECRET", "short"),
             ("JWT_SECRET", "your-secret-key"),
             ("JWT_SECRET", "your-secret-key-your-secret-key-your-secret-key"),

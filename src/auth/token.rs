@@ -6,8 +6,8 @@ use crate::content;
 use crate::protocol::{ChatError, ErrorCode};
 use jwt_compact::alg::{Ed25519, Es256, Hs256};
 use jwt_compact::{AlgorithmExt, UntrustedToken, ValidationError};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ pub const MAX_TOKEN_BYTES: usize = 4_096;
 const CLOCK_LEEWAY_MS: u64 = 30_000;
 
 /// What a verified token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The user's id: 1–255 bytes without control characters, otherwise opaque.
     pub sub: String,
@@ -38,7 +38,7 @@ pub struct Claims {
 }
 
 /// What a token grants in one room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomGrant {
     /// The role there; none where the claim names none or an unknown one.
     pub role: Option<Role>,

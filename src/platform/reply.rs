@@ -25,13 +25,15 @@ pub(super) struct Asked {
     pub(super) origin: Option<String>,
     /// What is left of the caller's requests, where they were counted.
     pub(super) quota: Option<Quota>,
+    /// A page may ask with its credentials, though nothing here looks at them.
+    pub(super) credentials: bool,
 }
 
 impl Asked {
     pub(super) fn new(headers: &Headers) -> Self {
         let ray = headers.get("cf-ray").ok().flatten().filter(|ray| ray.len() <= 64);
         let random = || entropy().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { id: ray.unwrap_or_else(random), origin: None, quota: None }
+        Self { id: ray.unwrap_or_else(random), origin: None, quota: None, credentials: false }
     }
 
     /// Adds the headers that every answer has.
@@ -50,6 +52,9 @@ impl Asked {
             headers.set("access-control-allow-origin", origin)?;
             let exposed = "Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id";
             headers.set("access-control-expose-headers", exposed)?;
+            if self.credentials {
+                headers.set("access-control-allow-credentials", "true")?;
+            }
         }
         Ok(response)
     }

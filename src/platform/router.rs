@@ -2,7 +2,7 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{messages, metrics, reports, room_link, shield, socket, user_link};
+use super::{gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
@@ -54,9 +54,11 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         false => asked.finish(asked.problem(error)?),
     };
 
+    let socket_io = settings.as_ref().is_ok_and(|settings| is_socket_io(&path, settings));
     if let Ok(open) = &route
         && open.is_open()
         && req.method() != Method::Options
+        && !socket_io
     {
         return asked.finish(open_answer(open, &asked)?);
     }
@@ -64,6 +66,7 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         Ok(settings) => settings,
         Err(error) => return refuse(&asked, &error),
     };
+    asked.credentials = socket_io;
     if let Some(origin) = req.headers().get("origin")? {
         let url = req.url()?;
         let host = match (url.host_str(), url.port()) {
@@ -78,6 +81,9 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     }
     if req.method() == Method::Options {
         return asked.finish(preflight()?);
+    }
+    if socket_io {
+        return gateway_link::serve(req, &env, &settings, &asked).await;
     }
     let route = match route {
         // What is boxed is compiled by itself, and by V8 only when it is first run.
@@ -130,6 +136,11 @@ fn method(method: &Method) -> Option<rest::Method> {
         Method::Delete => Some(rest::Method::Delete),
         _ => None,
     }
+}
+
+/// Whether clients of Socket.IO connect there, with a slash at its end or without.
+fn is_socket_io(path: &str, settings: &Settings) -> bool {
+    path.strip_prefix(settings.socket_io_path.as_str()).is_some_and(|rest| rest.is_empty() || rest == "/")
 }
 
 fn open_answer(route: &Route, asked: &Asked) -> Result<Response> {

@@ -39,8 +39,13 @@ impl Offer {
         let is_one =
             |id: &&str| id.len() == 22 && Base64UrlUnpadded::decode_vec(id).is_ok_and(|bytes| bytes.len() == 16);
         let given = self.with_prefix("guest.").filter(is_one).map(str::to_owned);
-        given.unwrap_or_else(|| Base64UrlUnpadded::encode_string(entropy().get(..16).unwrap_or_default()))
+        given.unwrap_or_else(fresh_guest)
     }
+}
+
+/// A random name for a guest.
+pub(super) fn fresh_guest() -> String {
+    Base64UrlUnpadded::encode_string(entropy().get(..16).unwrap_or_default())
 }
 
 /// The key that a client was given for this upgrade: 16 hex digits. What is none is no reason to refuse.

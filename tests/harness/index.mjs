@@ -9,5 +9,6 @@ export { fault, faulty } from "./faulty.mjs";
 export { enter, say, undisturbed } from "./pace.mjs";
 export { relay } from "./relay.mjs";
 export { openSocket, Refused } from "./socket.mjs";
+export { CLIENTS, client, hangUp, member, tokenOf } from "./socketio.mjs";
 export { allSaw, leave, viewer } from "./viewers.mjs";
 export { until } from "../../scripts/lib/process.mjs";

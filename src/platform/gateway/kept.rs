@@ -1,0 +1,140 @@
+//! What of its sessions a gateway keeps in SQLite: for its own sleep, and for clients that come back.
+
+use super::entry::Who;
+use crate::audience::SocketId;
+use crate::room::{Read, StorageFault};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use worker::{SqlStorage, SqlStorageValue};
+
+/// `ended` is 0 while the session is there. `about` keeps whom users block, under the room and the state's own key.
+const SCHEMA: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS session (sid TEXT PRIMARY KEY, pid TEXT NOT NULL, ended INTEGER NOT NULL, \
+     what TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+];
+
+const BEAT: &str = "beat";
+
+/// A session as it is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Saved {
+    pub(super) number: SocketId,
+    pub(super) who: Who,
+    /// Attachments, by room.
+    pub(super) rooms: BTreeMap<String, String>,
+}
+
+pub(super) struct Kept(SqlStorage);
+
+#[derive(Deserialize)]
+struct Row {
+    sid: String,
+    what: String,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    key: String,
+    value: String,
+}
+
+fn fault(error: impl std::fmt::Display) -> StorageFault {
+    StorageFault(format!("SQLite: {error}"))
+}
+
+fn number(n: u64) -> SqlStorageValue {
+    i64::try_from(n).ok().and_then(|n| SqlStorageValue::try_from_i64(n).ok()).unwrap_or(SqlStorageValue::Null)
+}
+
+impl Kept {
+    pub(super) const fn new(sql: SqlStorage) -> Self {
+        Self(sql)
+    }
+
+    /// Makes the tables where the storage is empty.
+    pub(super) fn open(&self) -> Read<()> {
+        SCHEMA.iter().try_for_each(|table| self.run(table, Vec::new()))
+    }
+
+    fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
+        self.0.exec(query, values).and_then(|cursor| cursor.to_array()).map_err(fault)
+    }
+
+    fn run(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<()> {
+        self.0.exec(query, values).map(drop).map_err(fault)
+    }
+
+    pub(super) fn save(&self, sid: &str, saved: &Saved) -> Read<()> {
+        let what = crate::protocol::wire::json(saved);
+        let values = vec![sid.into(), saved.who.pid.as_str().into(), what.into()];
+        self.run("INSERT OR REPLACE INTO session VALUES (?, ?, 0, ?)", values)
+    }
+
+    /// Those that are there, as far as was written.
+    pub(super) fn sessions(&self) -> Read<Vec<(String, Saved)>> {
+        let rows: Vec<Row> = self.query("SELECT sid, what FROM session WHERE ended = 0", Vec::new())?;
+        let read = |row: Row| serde_json::from_str(&row.what).ok().map(|saved| (row.sid, saved));
+        Ok(rows.into_iter().filter_map(read).collect())
+    }
+
+    /// It has ended at that time, ms, and may be recovered for a while.
+    pub(super) fn end(&self, sid: &str, now: u64) -> Read<()> {
+        self.run("UPDATE session SET ended = ? WHERE sid = ?", vec![number(now), sid.into()])
+    }
+
+    pub(super) fn forget(&self, sid: &str) -> Read<()> {
+        self.run("DELETE FROM session WHERE sid = ?", vec![sid.into()])
+    }
+
+    /// Forgets those that ended before that time, ms; whether some are left.
+    pub(super) fn sweep(&self, before: u64) -> Read<bool> {
+        #[derive(Deserialize)]
+        struct Count {
+            n: u64,
+        }
+        self.run("DELETE FROM session WHERE ended > 0 AND ended < ?", vec![number(before)])?;
+        let left: Vec<Count> = self.query("SELECT count(*) AS n FROM session WHERE ended > 0", Vec::new())?;
+        Ok(left.first().is_some_and(|left| left.n > 0))
+    }
+
+    /// Takes out the session that is recovered by this id.
+    pub(super) fn take(&self, pid: &str) -> Read<Option<(String, Saved)>> {
+        let query = "DELETE FROM session WHERE pid = ? RETURNING sid, what";
+        let rows: Vec<Row> = self.query(query, vec![pid.into()])?;
+        Ok(rows.into_iter().find_map(|row| serde_json::from_str(&row.what).ok().map(|saved| (row.sid, saved))))
+    }
+
+    /// When all sessions were pinged last, ms.
+    pub(super) fn beat(&self) -> Read<u64> {
+        let beat: Vec<Pair> = self.query("SELECT key, value FROM about WHERE key = ?", vec![BEAT.into()])?;
+        Ok(beat.first().and_then(|pair| pair.value.parse().ok()).unwrap_or_default())
+    }
+
+    pub(super) fn set_beat(&self, now: u64) -> Read<()> {
+        self.set(BEAT, Some(&now.to_string()))
+    }
+
+    fn set(&self, key: &str, value: Option<&str>) -> Read<()> {
+        match value {
+            Some(value) => self.run("INSERT OR REPLACE INTO about VALUES (?, ?)", vec![key.into(), value.into()]),
+            None => self.run("DELETE FROM about WHERE key = ?", vec![key.into()]),
+        }
+    }
+
+    /// Keeps a piece of a room's state, which is about users of this gateway.
+    pub(super) fn set_of(&self, room: &str, key: &str, value: Option<&str>) -> Read<()> {
+        self.set(&format!("{room} {key}"), value)
+    }
+
+    /// All pieces of all rooms: the room, the key, the value.
+    pub(super) fn of_rooms(&self) -> Read<Vec<(String, String, String)>> {
+        let pairs: Vec<Pair> = self.query("SELECT key, value FROM about", Vec::new())?;
+        let read = |pair: Pair| {
+            let (room, key) = pair.key.split_once(' ')?;
+            Some((room.to_owned(), key.to_owned(), pair.value))
+        };
+        Ok(pairs.into_iter().filter_map(read).collect())
+    }
+}

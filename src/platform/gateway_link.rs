@@ -1,0 +1,167 @@
+//! Socket.IO's requests, from the Worker to the gateway that has their session.
+
+use super::drain_link::within;
+use super::gateway::{CHANGE, FULL, GATEWAY, OPEN, OPEN_SOCKET, POLL};
+use super::reply::Asked;
+use super::socket::fresh_guest;
+use super::util::now;
+use super::{log, shield};
+use crate::protocol::call::{CALLER_HEADER, Caller};
+use crate::protocol::shard::gateway_name;
+use crate::protocol::wire::json;
+use crate::protocol::{ChatError, ErrorCode};
+use crate::settings::Settings;
+use crate::socketio::{MAX_PAYLOAD, PING_INTERVAL, Refused, gateway_of};
+use std::cell::Cell;
+use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
+
+/// So many gateways are asked for a place.
+const TRIES: u32 = 4;
+/// A poll is held for about as long as it is to the next ping.
+const WITHIN: u64 = PING_INTERVAL + 10_000;
+/// How long the gateway that had a place is asked first, ms: few sessions are to be in few gateways, since each follows
+/// the rooms of its own.
+const FIRST_FOR: u64 = 60_000;
+
+thread_local! {
+    /// The gateway that had a place, and until when it is asked first.
+    static FIRST: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+}
+
+enum Found {
+    Answer(Response),
+    Refused(Refused),
+    Error(ChatError),
+}
+
+impl From<ChatError> for Found {
+    fn from(error: ChatError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Answers a request under SOCKET_IO_PATH.
+pub(super) async fn serve(req: Request, env: &Env, settings: &Settings, asked: &Asked) -> Result<Response> {
+    match answer(req, env, settings).await {
+        Ok(Found::Answer(response)) if response.status_code() == 101 => Ok(response),
+        Ok(Found::Answer(mut response)) => {
+            let body = response.text().await?;
+            asked.finish(plain(response.status_code(), &body)?)
+        }
+        Ok(Found::Refused(why)) => asked.finish(plain(400, why.body())?),
+        Ok(Found::Error(error)) | Err(error) => asked.finish(asked.problem(&error)?),
+    }
+}
+
+fn plain(status: u16, body: &str) -> Result<Response> {
+    let headers = Headers::new();
+    let kind = if status == 200 { "text/plain; charset=UTF-8" } else { "application/json" };
+    headers.set("content-type", kind)?;
+    headers.set("cache-control", "no-store")?;
+    Ok(Response::ok(body)?.with_headers(headers).with_status(status))
+}
+
+async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result::Result<Found, ChatError> {
+    let url = req.url().map_err(|_| ChatError::new(ErrorCode::InvalidParameter, "The query cannot be read."))?;
+    let of = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    if of("EIO").as_deref() != Some("4") {
+        return Ok(Found::Refused(Refused::Version));
+    }
+    let upgrade = req.headers().get("upgrade").ok().flatten();
+    let upgrade = upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
+    let websocket = match of("transport").as_deref() {
+        Some("polling") => false,
+        Some("websocket") => true,
+        _ => return Ok(Found::Refused(Refused::Transport)),
+    };
+    if websocket != upgrade {
+        return Ok(Found::Refused(Refused::Bad));
+    }
+    let Some(sid) = of("sid") else {
+        if req.method() != Method::Get {
+            return Ok(Found::Refused(Refused::Method));
+        }
+        return handshake(&req, env, settings, websocket).await.map(Found::Answer);
+    };
+    let Some(gateway) = gateway_of(&sid, settings.gateways) else { return Ok(Found::Refused(Refused::Sid)) };
+    let mut init = RequestInit::new();
+    let path = match req.method() {
+        Method::Get if websocket => {
+            init.headers.set("upgrade", "websocket").map_err(|e| unavailable(gateway, e))?;
+            CHANGE
+        }
+        Method::Get => POLL,
+        Method::Post if !websocket => {
+            init.with_method(Method::Post).with_body(Some(text(&mut req).await?.into()));
+            POLL
+        }
+        _ => return Ok(Found::Refused(Refused::Bad)),
+    };
+    call(env, gateway, &format!("{path}?sid={sid}"), &init).await.map(Found::Answer)
+}
+
+async fn text(req: &mut Request) -> std::result::Result<String, ChatError> {
+    let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
+    let announced = req.headers().get("content-length").ok().flatten();
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > MAX_PAYLOAD) {
+        return Err(too_large());
+    }
+    let bad = || ChatError::new(ErrorCode::BadRequest, "The body has to be text in UTF-8.");
+    let bytes = req.bytes().await.map_err(|_| bad())?;
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(too_large());
+    }
+    String::from_utf8(bytes).map_err(|_| bad())
+}
+
+/// Looks for a gateway with a place.
+async fn handshake(
+    req: &Request,
+    env: &Env,
+    settings: &Settings,
+    websocket: bool,
+) -> std::result::Result<Response, ChatError> {
+    let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
+    let caller = Caller { guest: fresh_guest(), address, ..Caller::default() };
+    let path = if websocket { OPEN_SOCKET } else { OPEN };
+    let (until, first) = FIRST.get();
+    let first = if now() < until && first < settings.gateways { first } else { 0 };
+    for n in 0..TRIES.min(settings.gateways) {
+        let gateway = (first + n) % settings.gateways;
+        let init = RequestInit::new();
+        init.headers.set(CALLER_HEADER, &json(&caller)).map_err(|e| unavailable(gateway, e))?;
+        if websocket {
+            init.headers.set("upgrade", "websocket").map_err(|e| unavailable(gateway, e))?;
+        }
+        let response = call(env, gateway, path, &init).await?;
+        match response.status_code() {
+            FULL => {}
+            429 => {
+                let message = "Too many connections of yours are just being made. Wait a moment.";
+                return Err(ChatError::new(ErrorCode::RateLimited, message).retry_after(5_000));
+            }
+            _ => {
+                if n > 0 || now() >= until {
+                    FIRST.set((now() + FIRST_FOR, gateway));
+                }
+                return Ok(response);
+            }
+        }
+    }
+    FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
+    let message = "No place is left for more connections now; come back in a moment.";
+    Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000))
+}
+
+fn unavailable(gateway: u32, error: impl std::fmt::Display) -> ChatError {
+    log::error(&[], format_args!("call to gateway {gateway}: {error}"));
+    ChatError::new(ErrorCode::Unavailable, "This cannot be done now; try again in a moment.").retry_after(1_000)
+}
+
+async fn call(env: &Env, gateway: u32, path: &str, init: &RequestInit) -> std::result::Result<Response, ChatError> {
+    let call = async {
+        let stub = env.durable_object(GATEWAY)?.get_by_name(&gateway_name(gateway))?;
+        stub.fetch_with_request(Request::new_with_init(&format!("https://gateway{path}"), init)?).await
+    };
+    within(WITHIN, call).await.map_err(|e| unavailable(gateway, e))?.map_err(|e| unavailable(gateway, e))
+}
