@@ -176,7 +176,7 @@ impl Inner {
             return self.take(pid);
         }
         let name = gateway_name(number);
-        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, Some(pid), TAKE_WITHIN).await {
+        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(pid), TAKE_WITHIN).await {
             Ok(Answer::Ok(saved)) => saved,
             _ => None,
         }
