@@ -100,3 +100,35 @@ fn p4_a_database_set_back_is_filled_again() {
     w.advance(5_000);
     assert_eq!((w.faults.len(), contents(&w)), (0, vec!["one".into(), "two".into(), "three".into()]));
 }
+
+#[test]
+fn p2_where_people_talk_a_batch_goes_out_once_a_second_and_after_a_pause_within_half_of_one() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "100")], 1);
+    let ada = w.join("ada");
+    w.advance(5_000);
+    let before = w.batches.len();
+    w.say(ada, "after a pause");
+    w.advance(500);
+    assert_eq!((w.batches.len() - before, contents(&w).len()), (1, 1));
+    for said in 2..=20 {
+        w.say(ada, "and on");
+        w.advance(500);
+        assert!(contents(&w).len() + 2 >= said, "nothing is older than a second");
+    }
+    w.advance(1_000);
+    assert_eq!((w.batches.len() - before, contents(&w).len()), (11, 20));
+}
+
+#[test]
+fn p4_what_postgres_has_lost_follows_the_answer_that_says_so() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    (0..5).for_each(|n| drop(w.say(ada, &format!("m{n}"))));
+    w.advance(5_000);
+    assert_eq!(contents(&w).len(), 5);
+    w.pg.messages.clear();
+    w.pg.cursor = w.pg.cursor.map(|(epoch, _)| (epoch, 0));
+    w.say(ada, "m5");
+    w.advance(500);
+    assert_eq!(contents(&w).len(), 6);
+}
