@@ -126,6 +126,8 @@ async fn handshake(
     let path = if websocket { OPEN_SOCKET } else { OPEN };
     let (until, first) = FIRST.get();
     let first = if now() < until && first < settings.gateways { first } else { 0 };
+    let message = "No place is left for more connections now; come back in a moment.";
+    let mut error = ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000);
     for n in 0..TRIES.min(settings.gateways) {
         let gateway = (first + n) % settings.gateways;
         let init = RequestInit::new();
@@ -133,7 +135,13 @@ async fn handshake(
         if websocket {
             init.headers.set("upgrade", "websocket").map_err(|e| unavailable(gateway, e))?;
         }
-        let response = call(env, gateway, path, &init).await?;
+        let response = match call(env, gateway, path, &init).await {
+            Ok(response) => response,
+            Err(unavailable) => {
+                error = unavailable;
+                continue;
+            }
+        };
         match response.status_code() {
             FULL => {}
             429 => {
@@ -149,8 +157,7 @@ async fn handshake(
         }
     }
     FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
-    let message = "No place is left for more connections now; come back in a moment.";
-    Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000))
+    Err(error)
 }
 
 fn unavailable(gateway: u32, error: impl std::fmt::Display) -> ChatError {
