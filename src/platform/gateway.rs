@@ -36,7 +36,7 @@ pub(super) const CHANGE: &str = "/change";
 /// Where it gives what it keeps of a session that comes back elsewhere; the body is its private id.
 const TAKE: &str = "/take";
 const TAKE_WITHIN: u64 = 2_000;
-/// Its answer where it holds as many sessions as it may.
+/// Its answer where it holds as many sessions as it may, or none at all now.
 pub(super) const FULL: u16 = 503;
 
 /// Holds sessions of Socket.IO clients.
@@ -211,10 +211,13 @@ impl DurableObject for Gateway {
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {
         let inner = &self.inner;
+        let path = req.path();
         if let Err(error) = inner.load() {
-            return answered::<()>(Err(error));
+            // Another gateway may have a place.
+            let sessions = matches!(path.as_str(), OPEN | OPEN_SOCKET | POLL | CHANGE);
+            return if sessions { Response::error("unavailable", FULL) } else { answered::<()>(Err(error)) };
         }
-        match req.path().as_str() {
+        match path.as_str() {
             OPEN => inner.opens(&req, false),
             OPEN_SOCKET => inner.opens(&req, true),
             POLL if req.method() == Method::Post => {

@@ -17,8 +17,9 @@ use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
 
 /// So many gateways are asked for a place.
 const TRIES: u32 = 4;
-/// A poll is held for about as long as it is to the next ping.
-const WITHIN: u64 = PING_INTERVAL + 10_000;
+/// A poll is held for about as long as it is to the next ping; the rest is answered at once.
+const POLL_WITHIN: u64 = PING_INTERVAL + 10_000;
+const WITHIN: u64 = 5_000;
 /// How long the gateway that had a place is asked first, ms: few sessions are to be in few gateways, since each follows
 /// the rooms of its own.
 const FIRST_FOR: u64 = 60_000;
@@ -97,7 +98,7 @@ async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result
         }
         _ => return Ok(Found::Refused(Refused::Bad)),
     };
-    call(env, gateway, &format!("{path}?sid={sid}"), &init).await.map(Found::Answer)
+    call(env, gateway, &format!("{path}?sid={sid}"), &init, POLL_WITHIN).await.map(Found::Answer)
 }
 
 async fn text(req: &mut Request) -> std::result::Result<String, ChatError> {
@@ -126,6 +127,8 @@ async fn handshake(
     let path = if websocket { OPEN_SOCKET } else { OPEN };
     let (until, first) = FIRST.get();
     let first = if now() < until && first < settings.gateways { first } else { 0 };
+    let message = "No place is left for more connections now; come back in a moment.";
+    let mut error = ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000);
     for n in 0..TRIES.min(settings.gateways) {
         let gateway = (first + n) % settings.gateways;
         let init = RequestInit::new();
@@ -133,7 +136,13 @@ async fn handshake(
         if websocket {
             init.headers.set("upgrade", "websocket").map_err(|e| unavailable(gateway, e))?;
         }
-        let response = call(env, gateway, path, &init).await?;
+        let response = match call(env, gateway, path, &init, WITHIN).await {
+            Ok(response) => response,
+            Err(unavailable) => {
+                error = unavailable;
+                continue;
+            }
+        };
         match response.status_code() {
             FULL => {}
             429 => {
@@ -149,8 +158,7 @@ async fn handshake(
         }
     }
     FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
-    let message = "No place is left for more connections now; come back in a moment.";
-    Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000))
+    Err(error)
 }
 
 fn unavailable(gateway: u32, error: impl std::fmt::Display) -> ChatError {
@@ -158,10 +166,16 @@ fn unavailable(gateway: u32, error: impl std::fmt::Display) -> ChatError {
     ChatError::new(ErrorCode::Unavailable, "This cannot be done now; try again in a moment.").retry_after(1_000)
 }
 
-async fn call(env: &Env, gateway: u32, path: &str, init: &RequestInit) -> std::result::Result<Response, ChatError> {
+async fn call(
+    env: &Env,
+    gateway: u32,
+    path: &str,
+    init: &RequestInit,
+    ms: u64,
+) -> std::result::Result<Response, ChatError> {
     let call = async {
         let stub = env.durable_object(GATEWAY)?.get_by_name(&gateway_name(gateway))?;
         stub.fetch_with_request(Request::new_with_init(&format!("https://gateway{path}"), init)?).await
     };
-    within(WITHIN, call).await.map_err(|e| unavailable(gateway, e))?.map_err(|e| unavailable(gateway, e))
+    within(ms, call).await.map_err(|e| unavailable(gateway, e))?.map_err(|e| unavailable(gateway, e))
 }
