@@ -93,11 +93,12 @@ impl Sqlite {
         self.begins.take();
         let events = write.append.as_ref().map(|row| serde_json::to_string(&row.events)).transpose();
         let events = events.map_err(|error| error.to_string())?.unwrap_or_default();
-        let rows = write.rewrite.len() + write.state.len();
-        match rows + usize::from(write.append.is_some()) + usize::from(write.forget_to.is_some()) {
+        let alone = write.rewrite.is_empty() && write.state.is_empty();
+        if let (Some(row), true, None) = (&write.append, alone, write.forget_to) {
             // One statement is a transaction by itself.
-            1 => self.write_all(&write, &events).map_err(|error| error.to_string())?,
-            _ => raw.transaction(|| self.write_all(&write, &events))?,
+            self.append(row, &events, &write.dedupe).map_err(|error| error.to_string())?;
+        } else {
+            raw.transaction(|| self.write_all(&write, &events))?;
         }
         self.ends.borrow_mut().follow(write, events.len());
         Ok(())
