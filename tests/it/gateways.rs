@@ -2,7 +2,7 @@
 
 use crate::split::{GATEWAYS, Split};
 use crate::world::{ROOM, World};
-use edge_chat::audience::Out;
+use edge_chat::audience::{Attachment, Out};
 use edge_chat::host::{Host, Moment};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Standing;
@@ -510,4 +510,45 @@ fn who_is_at_a_gateway_is_told_in_full_where_the_room_may_not_know() {
     it.join_at(3, "cleo");
     let changed = push(Value::Null, &mut it);
     assert_eq!((changed.same, changed.crowd.sockets), (0, 2));
+}
+
+#[test]
+fn v7_a_gateway_that_lost_its_memory_knows_whom_its_users_block() {
+    let mut room = World::new();
+    let ada = room.join("ada");
+    let (bob, settings, now) = (room.caller("bob"), room.settings.clone(), room.now);
+    let shown = |room: &mut World, standings: Vec<(String, Standing)>, sockets: Vec<Attachment>| {
+        let id = RoomId::parse(ROOM).unwrap();
+        let empty = Replica::default();
+        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), sockets, standings).unwrap();
+        let begin = room.step(|host, at| host.begin_for(at, Follower::Gateway(17), None)).unwrap();
+        let tail = Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions };
+        let replica = Replica::begin(tail, 200);
+        host.begun(&at(now, &replica), begin.shape, begin.totals).unwrap();
+        let join = json!({"id": 1, "event": "join_room", "data": {"room_id": ROOM}}).to_string();
+        let mut kept = None;
+        if host.members_here(1).is_empty() {
+            let effects = host.open_as(&at(now, &replica), 7, bob.clone()).unwrap();
+            drop(effects);
+            let effects = host.frame(&at(now, &replica), 7, &join);
+            kept = effects.out.iter().find_map(|out| match out {
+                Out::Attach(_, text) => Some(serde_json::from_str(text).unwrap()),
+                _ => None,
+            });
+        }
+        room.now += 100;
+        room.say(ada, "of ada's");
+        room.now += 100;
+        let push = room.compute(|host, at| host.next_pushes(at)).pop().unwrap();
+        let (_, effects) = host.pushed(&at(now + 300, &replica), serde_json::from_str(&push.body).unwrap());
+        room.step(|host, at| ((), host.pushed_to(at, &push.to, vec![None])));
+        let shown = effects.out.iter().any(|out| matches!(out, Out::Send(_, line) if line.contains("of ada's")));
+        (shown, kept)
+    };
+    let (before, kept) = shown(&mut room, vec![], vec![]);
+    let standing = Standing { version: 1, signed_out_at: None, blocks: Blocks::of(["ada"]) };
+    let kept: Vec<Attachment> = kept.into_iter().collect();
+    assert_eq!((before, kept.len()), (true, 1));
+    assert!(!shown(&mut room, vec![("bob".into(), standing)], kept.clone()).0);
+    assert!(shown(&mut room, vec![], kept).0, "and would be shown else");
 }

@@ -395,6 +395,5 @@ noticed! {
     v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
     v6_a_text_that_stays_in_a_shard_is_noticed: ShardKeepsOldText as "V6" | "V4";
     v4_a_gateway_that_says_nobody_is_there_is_noticed: GatewaySaysNobody as "V4" | "V7" | "V10";
-    v4_a_gateway_that_serves_what_it_had_before_is_noticed: GatewayDoesNotBegin as "V4" | "V5" | "V10";
     v10_a_gateway_whose_users_count_twice_is_noticed: GatewayCountsTwice as "V10";
 }

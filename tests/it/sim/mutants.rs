@@ -69,8 +69,6 @@ pub(super) enum Mutant {
     ShardKeepsOldText,
     /// A gateway with sessions in the room answers a push as one that has none.
     GatewaySaysNobody,
-    /// A gateway that stands nowhere lets viewers in without the log's end.
-    GatewayDoesNotBegin,
     /// A gateway's users are told as its own, not as those of everywhere.
     GatewayCountsTwice,
 }

@@ -197,7 +197,9 @@ impl Sim {
         let ahead = effects.faults.iter().find(|fault| fault.starts_with("bridge: Redis is at epoch"));
         ensure!(ahead.is_none(), "B1: {ahead:?}");
         let fate = if self.calm { 1_000 } else { self.pick(1_000) };
-        let lost = self.mutant == Mutant::AnswersFirst && self.truth.last() > 5 && self.chance(4);
+        // Once all is calm everybody has to get back.
+        let fails = self.mutant == Mutant::AnswersFirst && !self.calm && self.truth.last() > 5;
+        let lost = fails && self.chance(4);
         if fate < 4 || lost {
             self.say(format_args!("room: dies before its write"));
             if lost {

@@ -408,9 +408,6 @@ impl Sim {
 
     /// As a shard's adapter: a frame that the shard cannot answer yet waits, and with it what its socket sends next.
     pub(super) fn waits(&mut self, conn: usize, text: &str) -> bool {
-        if self.room.index >= GATEWAYS && self.mutant == Mutant::GatewayDoesNotBegin && self.room.replica.is_some() {
-            return false;
-        }
         let behind = |host: &Host| {
             let parsed = ClientFrame::parse(text).ok().and_then(|frame| frame.event.ok());
             host.needs_begin() || parsed.is_some_and(|event| host.is_behind(&event))
