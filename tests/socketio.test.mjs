@@ -217,6 +217,20 @@ describe("a client", { concurrency: true }, () => {
     }
   });
 
+  test("who reads on is sent on: a ping proves it, or the next poll", async () => {
+    const room = "video_reads";
+    const bot = await join(room, { sub: "bot", roles: ["service"] });
+    const readers = await Promise.all([["websocket"], ["polling"]].map((transports) => member(server, room, null, { transports })));
+    let gone = 0;
+    for (const one of readers) one.on("disconnect", () => (gone += 1));
+    for (let i = 0; i < 700; i++) {
+      await bot.request("send_message", { content: `${i} ${"x".repeat(900)}`, metadata: { x: "y".repeat(900) } });
+      if (i % 100 === 99) await sleep(1_500);
+    }
+    for (const one of readers) assert.ok(await until(10_000, () => one.of("new_message").length === 700), `${one.of("new_message").length}`);
+    assert.equal(gone, 0);
+  });
+
   test("blocked people are not heard", async () => {
     const room = "video_blocks";
     const anna = await member(server, room, "anna", { transports: ["websocket"] });

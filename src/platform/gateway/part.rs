@@ -344,11 +344,16 @@ impl Inner {
         let part = self.parts.borrow().get(room).cloned();
         let Some(part) = part else { return Pushed::default() };
         let pushed = self.step(&part, |host, at| host.pushed(at, push));
-        if self.has_sessions_to_begin_for(&part) && part.beginning.borrow().is_none() {
-            let inner = self.clone();
+        self.goes_on(&part);
+        pushed
+    }
+
+    /// Where the room has gone on without this part, it begins anew for those who are here.
+    fn goes_on(self: &Rc<Self>, part: &Rc<Part>) {
+        if self.has_sessions_to_begin_for(part) && part.beginning.borrow().is_none() {
+            let (inner, part) = (self.clone(), part.clone());
             self.state.wait_until(async move { inner.begin_behind(&part).await });
         }
-        pushed
     }
 
     fn has_sessions_to_begin_for(&self, part: &Part) -> bool {
@@ -375,6 +380,7 @@ impl Inner {
         self.state.wait_until(async move {
             let down = shard_link::up(&inner.env, &part.name, &up).await;
             inner.step(&part, |host, at| ((), host.came_down(at, down)));
+            inner.goes_on(&part);
             inner.settle();
         });
     }
