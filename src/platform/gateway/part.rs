@@ -175,6 +175,7 @@ impl Inner {
                 if part.timer.get() == at {
                     part.timer.set(0);
                     inner.step(&part, |host, at| ((), host.tick(at)));
+                    drop(part);
                     inner.settle();
                 }
             });
@@ -381,13 +382,16 @@ impl Inner {
             let down = shard_link::up(&inner.env, &part.name, &up).await;
             inner.step(&part, |host, at| ((), host.came_down(at, down)));
             inner.goes_on(&part);
+            drop(part);
             inner.settle();
         });
     }
 
-    /// Forgets the parts where nobody is any more.
+    /// Forgets the parts where nobody is any more, nor on the way: who is holds the part.
     pub(super) fn forget_parts(&self) {
-        let done = |part: &Rc<Part>| part.beginning.borrow().is_none() && part.host.borrow().is_done();
+        let done = |part: &Rc<Part>| {
+            Rc::strong_count(part) == 1 && part.beginning.borrow().is_none() && part.host.borrow().is_done()
+        };
         let before = self.parts.borrow().len();
         self.parts.borrow_mut().retain(|_, part| !done(part));
         if self.parts.borrow().len() < before {
