@@ -112,6 +112,8 @@ pub struct Session<P> {
     proofs: VecDeque<(u64, P)>,
     pinged_at: u64,
     ponged_at: u64,
+    /// Since when its transport is a WebSocket, ms.
+    websocket_at: u64,
     /// Pieces of binary data that belong to a packet which was refused.
     binary: u32,
 }
@@ -132,13 +134,21 @@ impl<P> Session<P> {
             proofs: VecDeque::new(),
             pinged_at: now,
             ponged_at: now,
+            websocket_at: now,
             binary: 0,
         }
     }
 
-    /// One whose WebSocket outlived the memory; it was pinged last at `pinged_at` (ms).
-    pub fn restored(connected: bool, pinged_at: u64, now: u64) -> Self {
-        Self { connected, pinged_at, ponged_at: 0, ..Self::new(true, now) }
+    /// One whose WebSocket, there since `websocket_at`, outlived the memory; all were pinged last at `pinged_at` (ms).
+    pub fn restored(connected: bool, websocket_at: u64, pinged_at: u64, now: u64) -> Self {
+        // Who came after that ping owes no answer to it.
+        let ponged_at = if websocket_at < pinged_at { 0 } else { pinged_at };
+        Self { connected, pinged_at, ponged_at, websocket_at, ..Self::new(true, now) }
+    }
+
+    /// Since when its transport is a WebSocket, ms; of one that polls this says nothing.
+    pub fn websocket_at(&self) -> u64 {
+        self.websocket_at
     }
 
     /// Whether it has a WebSocket as its transport.
@@ -229,6 +239,7 @@ impl<P> Session<P> {
             (Via::Change, Some(Packet::Probe)) if matches!(self.transport, Transport::Changing(_)) => Received::Probe,
             (Via::Change, Some(Packet::Upgrade)) if matches!(self.transport, Transport::Changing(_)) => {
                 self.transport = Transport::WebSocket;
+                self.websocket_at = now;
                 (self.bytes, self.answered) = (0, self.given);
                 // From now on a pong proves it.
                 self.proofs.iter_mut().for_each(|(mark, _)| *mark = now);
@@ -395,9 +406,22 @@ mod tests {
         assert_eq!(session.beat(100_000), Beat::Ping);
         assert_eq!(session.beat(101_000), Beat::Ping, "it was asked only now");
         assert_eq!(session.beat(150_000), Beat::End(Closed::Lost));
-        let mut woken: Session<u8> = Session::restored(true, 100_000, 150_000);
+        let mut woken: Session<u8> = Session::restored(true, 1_000, 100_000, 150_000);
         woken.ponged(100_050);
         assert_eq!(woken.beat(150_000), Beat::Ping);
+        let mut silent: Session<u8> = Session::restored(true, 99_999, 100_000, 150_000);
+        assert_eq!(silent.beat(150_000), Beat::End(Closed::Lost));
+    }
+
+    #[test]
+    fn who_came_after_the_last_ping_owes_no_answer_when_the_gateway_wakes() {
+        let mut session: Session<u8> = Session::restored(true, 100_000, 100_000, 150_000);
+        assert_eq!(session.beat(150_000), Beat::Ping);
+        assert_eq!(session.beat(200_000), Beat::End(Closed::Lost), "but to the next one");
+        let mut polled = polling();
+        assert!(polled.changes(90_000));
+        assert!(matches!(polled.received(Via::Change, "5", 110_000), Received::Upgraded(_)));
+        assert_eq!(polled.websocket_at(), 110_000);
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Entry {
         let rooms = self.rooms.borrow();
         let joined = rooms.iter().filter(|(_, member)| member.joined);
         let rooms = joined.map(|(room, member)| (room.to_string(), member.attachment.clone())).collect();
-        Saved { number: self.number, who: self.who.borrow().clone(), rooms }
+        let websocket_at = self.session.borrow().websocket_at();
+        Saved { number: self.number, who: self.who.borrow().clone(), websocket_at, rooms }
     }
 }

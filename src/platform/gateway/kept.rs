@@ -22,6 +22,9 @@ const BEAT: &str = "beat";
 pub(super) struct Saved {
     pub(super) number: SocketId,
     pub(super) who: Who,
+    /// Since when it has a WebSocket, ms.
+    #[serde(default)]
+    pub(super) websocket_at: u64,
     /// Attachments, by room.
     pub(super) rooms: BTreeMap<String, String>,
 }

@@ -52,7 +52,7 @@ impl Inner {
                 self.kept.end(&sid, now).map_err(fault)?;
                 continue;
             };
-            let mut session = Session::restored(true, self.beat.get(), now);
+            let mut session = Session::restored(true, saved.websocket_at, self.beat.get(), now);
             session.ponged(self.raw.pinged_at(&socket).unwrap_or_default());
             let entry = Entry::new(saved.number, sid, String::new(), saved.who, session, &self.flags);
             *entry.socket.borrow_mut() = Some(socket);
