@@ -3,7 +3,7 @@
 use super::super::util::{entropy, now, settings};
 use super::super::{link, user_link};
 use super::entry::{Entry, Member, Who};
-use super::kept::Saved;
+use super::kept::{Saved, Take};
 use super::part::Part;
 use super::{GATEWAY, Inner, TAKE, TAKE_WITHIN};
 use crate::audience::Attachment;
@@ -128,15 +128,16 @@ impl Inner {
         };
         let back = auth.pid.zip(auth.offset);
         let before = match &back {
-            Some((pid, _)) => self.taken(pid).await,
+            Some((pid, _)) => self.taken(pid, claims.as_ref()).await,
             None => None,
         };
         if let Some((saved, (pid, offset))) = before.zip(back) {
-            let same = |claims: &Claims| saved.who.claims.as_ref().is_none_or(|own| own.sub == claims.sub);
-            if claims.as_ref().is_none_or(same)
-                && self.recovers(entry, saved, &claims, &pid, &Offset::read(&offset)).await
-            {
+            if self.recovers(entry, saved.clone(), &claims, &pid, &Offset::read(&offset)).await {
                 return;
+            }
+            if entry.ended.get().is_some() {
+                // It was lost again meanwhile, and comes back once more.
+                return self.keeps(&entry.sid, &saved);
             }
         }
         let random = entropy();
@@ -169,34 +170,43 @@ impl Inner {
     }
 
     /// What is kept of a session that comes back, here or at another gateway; it is kept no longer.
-    async fn taken(self: &Rc<Self>, pid: &str) -> Option<Saved> {
+    async fn taken(self: &Rc<Self>, pid: &str, claims: Option<&Claims>) -> Option<Saved> {
         let gateways = settings(&self.env).ok()?.gateways;
         let number = gateway_of(pid, gateways)?;
-        if number == self.number() {
-            return self.take(pid);
+        let take = Take { pid: pid.to_owned(), sub: claims.map(|claims| claims.sub.clone()) };
+        // It keeps its id where it moves, so that it may be here whoever made that.
+        let here = self.take(&take);
+        if here.is_some() || number == self.number() {
+            return here;
         }
-        let name = gateway_name(number);
-        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(pid), TAKE_WITHIN).await {
+        let (name, take) = (gateway_name(number), json(&take));
+        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(&take), TAKE_WITHIN).await {
             Ok(Answer::Ok(saved)) => saved,
             _ => None,
         }
     }
 
-    /// Gives away what is kept of a session; where it is still there, that connection is a dead one.
-    pub(super) fn take(self: &Rc<Self>, pid: &str) -> Option<Saved> {
-        let (sid, mut saved) = match self.kept.take(pid) {
-            Ok(taken) => taken?,
-            Err(error) => {
-                super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
-                return None;
+    /// Gives away what is kept of a session, to whom it can belong; where it is still there, that connection is a dead
+    /// one.
+    pub(super) fn take(self: &Rc<Self>, take: &Take) -> Option<Saved> {
+        let taken = self.kept.find(&take.pid).and_then(|found| {
+            let Some((sid, saved)) = found else { return Ok(None) };
+            let there = self.session(&sid);
+            let saved = there.as_ref().map_or(saved, |entry| entry.saved());
+            if !take.fits(&saved) {
+                return Ok(None);
             }
-        };
-        if let Some(entry) = self.session(&sid) {
-            saved = entry.saved();
-            entry.end(Closed::Client);
-        }
+            self.kept.forget(&sid)?;
+            if let Some(entry) = there {
+                entry.end(Closed::Client);
+            }
+            Ok(Some(saved))
+        });
         self.settle();
-        Some(saved)
+        taken.unwrap_or_else(|error| {
+            super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
+            None
+        })
     }
 
     /// Takes a session back into its rooms, where it gets exactly what it missed. Whether that went well in all of them.
