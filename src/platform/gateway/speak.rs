@@ -1,7 +1,7 @@
 //! What a session says: CONNECT, events, DISCONNECT; and how it comes back to where it was.
 
 use super::super::util::{entropy, now, settings};
-use super::super::{link, user_link};
+use super::super::{link, shield, user_link};
 use super::entry::{Entry, Member, Who};
 use super::kept::{Saved, Take};
 use super::part::Part;
@@ -373,13 +373,28 @@ impl Inner {
                     let message = "You are in as many rooms as one connection may be in; leave one first.";
                     return Err(ChatError::new(ErrorCode::TooManySockets, message));
                 }
+                let settings = settings(&self.env)?;
+                shield::count_joins(&entry.sid, &entry.address, &settings)?;
+                let mut caller = entry.caller(room);
+                let own = token.map(|token| auth::verify(token, &settings.keys, now())).transpose()?;
+                let own = own.map(|claims| Identity::for_room(&claims, room.as_str()));
+                if let Some(over) = caller.identity.take_if(|who| who.expired(now()))
+                    && own.as_ref().is_none_or(|own| own.user_id != over.user_id)
+                {
+                    let message = "Your token's time is over; join with a newer one.";
+                    return Err(ChatError::new(ErrorCode::TokenExpired, message));
+                }
+                // Who brings a token with the join may make the room as well.
+                let maker = match (caller.identity.clone(), own) {
+                    (Some(who), Some(own)) => Some(who.longer(own)?),
+                    (who, own) => who.or(own),
+                };
                 let part = self.part(room)?;
-                let caller = entry.caller(room);
-                // Who brings a token with the join may make the room as well; what is wrong with it the room's rules say.
-                let keys = &settings(&self.env)?.keys;
-                let own = token.and_then(|token| auth::verify(token, keys, now()).ok());
-                let identity = own.map(|claims| Identity::for_room(&claims, room.as_str())).or(caller.identity.clone());
-                self.begins(&part, Some(&Caller { identity, ..caller.clone() })).await?;
+                if let Some(who) = maker.as_ref().filter(|_| part.with(|host, _| host.needs_begin())) {
+                    caller.standing = user_link::standing_in_time(&self.env, &who.user_id).await;
+                    caller.standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
+                }
+                self.begins(&part, Some(&Caller { identity: maker, ..caller.clone() })).await?;
                 if entry.ended.get().is_some() {
                     return Ok(());
                 }
