@@ -6,7 +6,7 @@ use crate::audience::SocketId;
 use crate::auth::Claims;
 use crate::protocol::wire::Line;
 use crate::protocol::{ChatError, Position};
-use crate::socketio::{Closed, Given, Session, disconnect, offsets};
+use crate::socketio::{Closed, Given, Session, offsets};
 use futures::channel::oneshot::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -229,13 +229,6 @@ impl Entry {
         let others = rooms.iter().filter(|(other, _)| &***other != room);
         let others = others.filter_map(|(other, member)| Some((&**other, member.at?)));
         offsets(others.chain([(room, at)]))
-    }
-
-    /// The server leaves the namespace.
-    pub(super) fn disconnect(&self, now: u64) {
-        self.say(disconnect());
-        self.session.borrow_mut().set_connected(false, now);
-        self.changes_kept();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
 use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
 use crate::room::{Log as _, Replica, Room, Tail};
-use crate::socketio::Closed;
+use crate::socketio::{Closed, disconnect};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde::Deserialize;
@@ -205,7 +205,7 @@ impl Inner {
     }
 
     /// The room ends a session's part in it.
-    fn put_out(&self, part: &Part, id: SocketId, code: u16, reason: &str) {
+    fn put_out(self: &Rc<Self>, part: &Part, id: SocketId, code: u16, reason: &str) {
         let Some(entry) = self.sessions.borrow().get(&id).cloned() else { return };
         let Some(member) = entry.rooms.borrow_mut().remove(&part.name) else { return };
         entry.changes_kept();
@@ -217,7 +217,10 @@ impl Inner {
         let retry = serde_json::from_str::<Reason>(reason).is_ok_and(|reason| reason.retry);
         let token = code == ErrorCode::TokenExpired.close();
         match (member.joined, token, retry) {
-            (true, true, _) if entry.rooms.borrow().is_empty() => entry.disconnect(now()),
+            (true, true, _) if entry.rooms.borrow().is_empty() => {
+                entry.say(disconnect());
+                self.disconnects(&entry);
+            }
             // It comes back by itself, and recovers.
             (true, false, true) => {
                 entry.rooms.borrow_mut().insert(part.name.clone(), member);

@@ -97,14 +97,12 @@ impl Inner {
         }
     }
 
-    /// The client leaves the namespace, and with it all rooms.
-    fn disconnects(self: &Rc<Self>, entry: &Rc<Entry>) {
+    /// The client leaves the namespace, or has to, and with it all rooms.
+    pub(super) fn disconnects(self: &Rc<Self>, entry: &Rc<Entry>) {
         self.leave_all(entry);
         entry.session.borrow_mut().set_connected(false, now());
         self.watch(now() + crate::socketio::CONNECT_WITHIN);
-        if let Err(error) = self.kept.forget(&entry.sid) {
-            super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
-        }
+        self.written(self.kept.forget(&entry.sid));
     }
 
     pub(super) fn leave_all(self: &Rc<Self>, entry: &Rc<Entry>) {
