@@ -104,6 +104,19 @@ describe("the doors", { concurrency: true }, () => {
     assert.ok((await bystander.ask("send_message", { room_id: "video_doors", content: "still here" })).message_id);
   });
 
+  test("who goes on with what is refused is ended at the 20th", async () => {
+    for (const bad of ["40/admin,", '40{"token":"no"}', '42["join_room",{}]', '42["send_message",{"content":"x"}]']) {
+      const ws = await bare();
+      if (!bad.startsWith("40")) ws.send("40");
+      for (let i = 0; i < 19; i++) ws.send(bad);
+      const refused = () => ws.got.filter((text) => text.startsWith("44") || text.startsWith('42["error"')).length;
+      assert.ok(await until(5_000, () => refused() === 19), `${bad}: ${refused()}`);
+      assert.equal(await Promise.race([ws.closed, sleep(200)]), undefined, "not yet");
+      ws.send(bad);
+      assert.ok(await Promise.race([ws.closed, sleep(5_000)]), bad);
+    }
+  });
+
   test("payloads beyond 64 KiB are refused, frames beyond 16 KiB too", async () => {
     const sid = await handshake();
     await post(sid, "40");

@@ -65,6 +65,12 @@ impl Entry {
             Some(ack) => self.say(&crate::socketio::ack_of(&ack.to_string(), &json(&Refusal { error }))),
             None => self.say(&event("error", &Told { room_id: room, error })),
         }
+        self.counts_refusal(error);
+    }
+
+    fn refuse_connect(&self, namespace: &str, error: &ChatError) {
+        self.say(&connect_error(namespace, error));
+        self.counts_refusal(error);
     }
 }
 
@@ -115,14 +121,14 @@ impl Inner {
     async fn connects(self: &Rc<Self>, entry: &Rc<Entry>, namespace: &str, auth: Auth) {
         if namespace != "/" {
             let error = ChatError::new(ErrorCode::Forbidden, "Invalid namespace");
-            return entry.say(&connect_error(namespace, &error));
+            return entry.refuse_connect(namespace, &error);
         }
         if entry.session.borrow().is_connected() {
             return entry.end(Closed::Malformed);
         }
         let claims = match self.verified(auth.token.as_deref()).await {
             Ok(claims) => claims,
-            Err(error) => return entry.say(&connect_error(namespace, &error)),
+            Err(error) => return entry.refuse_connect(namespace, &error),
         };
         let back = auth.pid.zip(auth.offset);
         let before = match &back {
