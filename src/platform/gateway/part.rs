@@ -38,6 +38,8 @@ pub(super) struct Part {
     /// When it wants to be called even after sleep, ms; 0 for never.
     pub(super) due: Cell<u64>,
     beginning: RefCell<Option<Beginning>>,
+    /// It is tried, for those who are here, until it has begun.
+    behind: Cell<bool>,
     began_at: Cell<u64>,
 }
 
@@ -62,6 +64,7 @@ impl Part {
             timer: Cell::default(),
             due: Cell::default(),
             beginning: RefCell::default(),
+            behind: Cell::default(),
             began_at: Cell::default(),
         }))
     }
@@ -354,9 +357,13 @@ impl Inner {
 
     /// Where the room has gone on without this part, it begins anew for those who are here.
     fn goes_on(self: &Rc<Self>, part: &Rc<Part>) {
-        if self.has_sessions_to_begin_for(part) && part.beginning.borrow().is_none() {
+        let begins = self.has_sessions_to_begin_for(part) && part.beginning.borrow().is_none();
+        if begins && !part.behind.replace(true) {
             let (inner, part) = (self.clone(), part.clone());
-            self.state.wait_until(async move { inner.begin_behind(&part).await });
+            self.state.wait_until(async move {
+                inner.begin_behind(&part).await;
+                part.behind.set(false);
+            });
         }
     }
 
