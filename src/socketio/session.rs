@@ -14,8 +14,8 @@ const UPGRADE_WITHIN: u64 = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Polling,
-    /// A WebSocket is there and has not taken over; since when, ms.
-    Changing(u64),
+    /// A WebSocket is there and has not taken over; since when, ms, and whether it has asked.
+    Changing(u64, bool),
     WebSocket,
 }
 
@@ -177,7 +177,8 @@ impl<P> Session<P> {
         if !self.kept.is_empty() {
             return Polled::Answer(self.take());
         }
-        if self.transport != Transport::Polling {
+        // Until the WebSocket asks the client polls on: answered at once it would do nothing else.
+        if matches!(self.transport, Transport::Changing(_, true)) {
             return Polled::Answer("6".into());
         }
         self.waits = true;
@@ -236,8 +237,14 @@ impl<P> Session<P> {
                 Received::Nothing
             }
             (_, Some(Packet::Message(text))) if via != Via::Change => Received::Message(text),
-            (Via::Change, Some(Packet::Probe)) if matches!(self.transport, Transport::Changing(_)) => Received::Probe,
-            (Via::Change, Some(Packet::Upgrade)) if matches!(self.transport, Transport::Changing(_)) => {
+            (Via::Change, Some(Packet::Probe)) => match &mut self.transport {
+                Transport::Changing(_, asked) => {
+                    *asked = true;
+                    Received::Probe
+                }
+                _ => Received::End(Closed::Malformed),
+            },
+            (Via::Change, Some(Packet::Upgrade)) if matches!(self.transport, Transport::Changing(..)) => {
                 self.transport = Transport::WebSocket;
                 self.websocket_at = now;
                 (self.bytes, self.answered) = (0, self.given);
@@ -267,21 +274,21 @@ impl<P> Session<P> {
     pub fn changes(&mut self, now: u64) -> bool {
         let may = self.transport == Transport::Polling;
         if may {
-            self.transport = Transport::Changing(now);
+            self.transport = Transport::Changing(now, false);
         }
         may
     }
 
     /// That WebSocket is gone before it took over.
     pub fn stays(&mut self) {
-        if matches!(self.transport, Transport::Changing(_)) {
+        if matches!(self.transport, Transport::Changing(..)) {
             self.transport = Transport::Polling;
         }
     }
 
     /// Whether a WebSocket takes too long to take over.
     pub fn is_slow_to_change(&self, now: u64) -> bool {
-        matches!(self.transport, Transport::Changing(since) if since.saturating_add(UPGRADE_WITHIN) <= now)
+        matches!(self.transport, Transport::Changing(since, _) if since.saturating_add(UPGRADE_WITHIN) <= now)
     }
 
     /// The client answered a ping at that time, ms.
@@ -375,9 +382,11 @@ mod tests {
         assert_eq!(session.poll(), Polled::Wait);
         assert!(session.changes(5));
         assert!(!session.changes(5), "one at a time");
+        assert_eq!(session.give("40".into()), Given::Answer("40".into()));
+        assert_eq!(session.poll(), Polled::Wait, "polls are held until the WebSocket asks");
         assert_eq!(session.received(Via::Change, "2probe", 6), Received::Probe);
         assert!(session.unwait());
-        assert_eq!(session.poll(), Polled::Answer("6".into()), "no poll is held meanwhile");
+        assert_eq!(session.poll(), Polled::Answer("6".into()), "and no more from then on");
         assert_eq!(session.give("4a".into()), Given::Kept);
         assert_eq!(session.received(Via::Change, "5", 7), Received::Upgraded(vec!["4a".into()]));
         assert_eq!(session.give("4b".into()), Given::Send);
