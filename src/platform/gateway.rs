@@ -63,6 +63,7 @@ pub(super) struct Inner {
     /// When sessions that ended are to be forgotten, ms; 0 where there are none.
     sweep: Cell<u64>,
     pongs: Cell<bool>,
+    shared_at: Cell<u64>,
     alarm: Cell<u64>,
     handling: Cell<bool>,
     ended: Cell<bool>,
@@ -96,6 +97,7 @@ impl Inner {
             watch: Cell::default(),
             sweep: Cell::default(),
             pongs: Cell::default(),
+            shared_at: Cell::default(),
             alarm: Cell::default(),
             handling: Cell::default(),
             ended: Cell::default(),
@@ -147,6 +149,7 @@ impl Inner {
         if self.flags.asked.replace(false) {
             self.watch_pongs();
         }
+        self.share();
         self.forget_parts();
         self.arm();
     }

@@ -52,7 +52,7 @@ pub(super) struct Proof {
     pub(super) nonce: String,
 }
 
-/// What sessions want of their gateway at the end of an event, so that it need not look at all of them.
+/// What sessions, and rooms, want of their gateway at the end of an event, so that it need not look at all of them.
 #[derive(Default)]
 pub(super) struct Flags {
     /// Some are to end.
@@ -61,6 +61,8 @@ pub(super) struct Flags {
     pub(super) changed: Cell<bool>,
     /// Some have to prove by a pong that they read.
     pub(super) asked: Cell<bool>,
+    /// The frames that may be sent are to be shared anew among rooms.
+    pub(super) shares: Cell<bool>,
 }
 
 /// A session's part in a room.

@@ -30,6 +30,9 @@ impl Inner {
         if ids.is_empty() {
             return;
         }
+        if matches!(to, To::Many(_)) && part.sends(now()) {
+            self.flags.shares.set(true);
+        }
         let said = packets(&part.name, part.epoch.get(), frame);
         let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
         let sessions = self.sessions.borrow();

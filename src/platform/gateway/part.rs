@@ -24,6 +24,10 @@ const AGAIN: u64 = 1_000;
 /// The waits between tries while sessions are there, ms.
 const RETRY: (u64, u64) = (100, 5_000);
 
+/// A room sends for so long after it did, ms; and the frames are shared anew no more often than this.
+const LATELY: u64 = 5_000;
+const SHARE_EVERY: u64 = 1_000;
+
 /// A begin under way: all who wait for it wait for the same.
 type Beginning = Shared<LocalBoxFuture<'static, Result<(), ChatError>>>;
 
@@ -34,6 +38,8 @@ pub(super) struct Part {
     host: RefCell<Host>,
     log: RefCell<Rc<Replica>>,
     pub(super) epoch: Cell<u64>,
+    /// When it last told many something, ms, give or take [`LATELY`].
+    sent_at: Cell<u64>,
     timer: Cell<u64>,
     /// When it wants to be called even after sleep, ms; 0 for never.
     pub(super) due: Cell<u64>,
@@ -61,6 +67,7 @@ impl Part {
             host: RefCell::new(host.map_err(|e| broken("load", e))?),
             log: RefCell::new(Rc::new(replica)),
             epoch: Cell::default(),
+            sent_at: Cell::default(),
             timer: Cell::default(),
             due: Cell::default(),
             beginning: RefCell::default(),
@@ -74,6 +81,15 @@ impl Part {
         let row = self.log.borrow().row_with(id.seq()).ok().flatten();
         let is_it = |event: &LogEvent| matches!(&event.body, Body::NewMessage(message) if message.message_id == id);
         row.is_some_and(|row| row.events.iter().any(is_it))
+    }
+
+    /// It tells many something; whether it had not lately.
+    pub(super) fn sends(&self, now: u64) -> bool {
+        let begins = self.sent_at.get().saturating_add(LATELY) <= now;
+        if begins {
+            self.sent_at.set(now);
+        }
+        begins
     }
 
     pub(super) fn with<T>(&self, ask: impl FnOnce(&mut Host, &Moment<'_>) -> T) -> T {
@@ -91,15 +107,22 @@ impl Inner {
         }
         let part = Part::new(self, room.clone(), Vec::new(), Vec::new())?;
         self.parts.borrow_mut().insert(room.as_str().to_owned(), part.clone());
-        self.share();
         Ok(part)
     }
 
-    /// Each room may have its part of the frames that this object can send.
-    fn share(&self) {
+    /// Each room that sends has its part of the frames that this object can send; of the others each would have.
+    pub(super) fn share(&self) {
+        let now = now();
+        if !self.flags.shares.get() || self.shared_at.get().saturating_add(SHARE_EVERY) > now {
+            return;
+        }
         let Ok(settings) = settings(&self.env) else { return };
+        self.flags.shares.set(false);
+        self.shared_at.set(now);
         let parts = self.parts.borrow();
-        let each = settings.frame_budget / u64::try_from(parts.len()).unwrap_or(1).max(1);
+        let sends = |part: &&Rc<Part>| part.sent_at.get().saturating_add(2 * LATELY) > now;
+        let sending = parts.values().filter(sends).count();
+        let each = settings.frame_budget / u64::try_from(sending).unwrap_or(u64::MAX).max(1);
         for part in parts.values() {
             part.host.borrow_mut().cap_frames(each.max(1));
         }
@@ -402,10 +425,6 @@ impl Inner {
         let done = |part: &Rc<Part>| {
             Rc::strong_count(part) == 1 && part.beginning.borrow().is_none() && part.host.borrow().is_done()
         };
-        let before = self.parts.borrow().len();
         self.parts.borrow_mut().retain(|_, part| !done(part));
-        if self.parts.borrow().len() < before {
-            self.share();
-        }
     }
 }
