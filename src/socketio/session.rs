@@ -324,6 +324,16 @@ impl<P> Session<P> {
         !self.connected && self.opened_at.saturating_add(CONNECT_WITHIN) <= now
     }
 
+    /// When a handshake, or a change to a WebSocket, that is under way takes too long, ms.
+    pub fn due(&self) -> Option<u64> {
+        let connect = (!self.connected).then(|| self.opened_at.saturating_add(CONNECT_WITHIN));
+        let change = match self.transport {
+            Transport::Changing(since, _) => Some(since.saturating_add(UPGRADE_WITHIN)),
+            _ => None,
+        };
+        connect.into_iter().chain(change).min()
+    }
+
     /// It is time to ping.
     pub fn beat(&mut self, now: u64) -> Beat {
         if self.ponged_at < self.pinged_at && self.pinged_at.saturating_add(PING_TIMEOUT) <= now {
@@ -465,8 +475,13 @@ mod tests {
     fn who_does_not_connect_is_late() {
         let mut session = polling();
         assert!(!session.is_late(CONNECT_WITHIN - 1) && session.is_late(CONNECT_WITHIN));
+        assert!(session.changes(3));
+        assert_eq!(session.due(), Some(CONNECT_WITHIN));
         session.set_connected(true, 5);
         assert!(!session.is_late(u64::MAX));
+        assert_eq!(session.due(), Some(3 + UPGRADE_WITHIN));
+        session.stays();
+        assert_eq!(session.due(), None);
     }
 
     proptest! {
