@@ -33,8 +33,8 @@ const poll = (sid, options) => ask(`${POLLING}&sid=${sid}`, options);
 const UNKNOWN = { code: 1, message: "Session ID unknown" };
 
 /** A bare WebSocket of Engine.IO's; `got` is all that came. */
-async function bare(query = "EIO=4&transport=websocket") {
-  const ws = new WebSocket(`${server.url.replace("http", "ws")}/socket.io/?${query}`);
+async function bare(query = "EIO=4&transport=websocket", to = server) {
+  const ws = new WebSocket(`${to.url.replace("http", "ws")}/socket.io/?${query}`);
   const got = [];
   const closed = new Promise((resolve) => ws.on("close", (code) => resolve(code)));
   ws.on("message", (data) => got.push(data.toString()));
@@ -102,6 +102,19 @@ describe("the doors", { concurrency: true }, () => {
     assert.ok(await ws.closed);
     assert.ok(ws.got.some((text) => text.includes("bad_request")));
     assert.ok((await bystander.ask("send_message", { room_id: "video_doors", content: "still here" })).message_id);
+  });
+
+  test("who goes on with what is refused is ended at the 20th", async () => {
+    for (const bad of ["40/admin,", '40{"token":"no"}', '42["join_room",{}]', '42["send_message",{"content":"x"}]']) {
+      const ws = await bare();
+      if (!bad.startsWith("40")) ws.send("40");
+      for (let i = 0; i < 19; i++) ws.send(bad);
+      const refused = () => ws.got.filter((text) => text.startsWith("44") || text.startsWith('42["error"')).length;
+      assert.ok(await until(5_000, () => refused() === 19), `${bad}: ${refused()}`);
+      assert.equal(await Promise.race([ws.closed, sleep(200)]), undefined, "not yet");
+      ws.send(bad);
+      assert.ok(await Promise.race([ws.closed, sleep(5_000)]), bad);
+    }
   });
 
   test("payloads beyond 64 KiB are refused, frames beyond 16 KiB too", async () => {
@@ -201,6 +214,20 @@ test("a thousand handshakes that stop half way end within seconds, and keep nobo
   assert.ok(await until(15_000, async () => (await post(first, "3", address(3))).status === 400, 500), "it ends");
   assert.ok(await until(15_000, async () => (await ask(POLLING, address(1))).status === 200, 500), "there is room again");
   await own.stop();
+});
+
+test("a session whose token is over leaves nothing behind, and gives its place up", async () => {
+  const own = await startServer({ databaseUrl: database.url, vars: { GATEWAYS: "1", GATEWAY_SESSIONS: "10" } });
+  const ws = await bare("EIO=4&transport=websocket", own);
+  ws.send("40");
+  const { token } = await import("./harness/index.mjs");
+  const user_token = await token({ sub: "ada", username: "Ada", exp: Math.floor(Date.now() / 1000) + 4 });
+  ws.send(`42["join_room",{"room_id":"video_over","user_token":"${user_token}"}]`);
+  assert.ok(await until(10_000, () => ws.got.includes("41")), `${ws.got}`);
+  assert.ok(await Promise.race([ws.closed, sleep(15_000)]), "who stays without a CONNECT is ended");
+  await own.kill9();
+  assert.equal(own.sql("Gateway", "~g0", "select count(*) n from session")[0].n, 0);
+  await own.stop().catch(() => {});
 });
 
 test("a gateway that is full sends on to the next, and the last one says so", async () => {

@@ -68,6 +68,34 @@ describe("a client comes back", { concurrency: true }, () => {
     }
   });
 
+  test("somebody else's private id, shown by another user, gives and ends nothing", async () => {
+    const room = "video_stolen";
+    const link = await relay(server.url);
+    // She signs in by the room's token, so that her handshake names nobody.
+    const ada = watched(await member({ url: link.url }, room, "ada", { transports: ["websocket"], reconnectionDelay: 300 }));
+    const bob = await join(room, "bob");
+    await bob.request("send_message", { content: "before" });
+    assert.ok(await until(5_000, () => contents(ada).length === 1));
+    const steals = async () => {
+      const eve = client(server, { auth: { token: await tokenOf("eve"), pid: ada._pid, offset: ada._lastOffset } });
+      assert.ok(ada._pid && ada._lastOffset && (await eve.connects()));
+      assert.equal((await eve.ask("send_message", { room_id: room, content: "as ada" })).error.code, "not_joined");
+      eve.disconnect();
+    };
+    await steals();
+    await bob.request("send_message", { content: "still there" });
+    assert.ok(await until(5_000, () => contents(ada).length === 2));
+    assert.equal(ada.returns, 0, "the live session stays");
+    await link.cut();
+    await sleep(500);
+    await steals();
+    await link.open();
+    assert.ok(await back(ada));
+    assert.equal(ada.recovered, true, "and so does the lost one");
+    ada.disconnect();
+    await link.cut();
+  });
+
   test("who was banned meanwhile is not recovered", async () => {
     const link = await relay(server.url);
     const eve = watched(await member({ url: link.url }, "video_banned_away", "eve", { transports: ["websocket"], reconnectionDelay: 300 }));

@@ -199,6 +199,29 @@ describe("a client", { concurrency: true }, () => {
     assert.ok((await eve.ask("send_message", { room_id: "video_elsewhere", content: "x" })).message_id, "the other room stands");
   });
 
+  test("where the handshake's token is over, a join says so, and one with a newer token goes on", async () => {
+    const claims = (left) => ({ sub: "ada", username: "Ada", exp: Math.floor(Date.now() / 1000) + left });
+    const ada = client(server, { auth: { token: await tokenOf(claims(3)) } });
+    assert.ok(await ada.connects());
+    await sleep(4_000);
+    const join = async (user_token) => ada.ask("join_room", { room_id: "video_over", user_token });
+    assert.equal((await join()).error.code, "token_expired");
+    assert.equal((await join(await tokenOf("bob"))).error.code, "token_expired");
+    assert.equal((await join(await tokenOf(claims(60)))).self.user_id, "ada");
+    assert.ok((await ada.ask("send_message", { room_id: "video_over", content: "x" })).message_id);
+  });
+
+  test("a join that is refused makes no room", async () => {
+    const ada = client(server, { auth: { token: await tokenOf("ada") } });
+    await ada.connects();
+    for (const [user_token, code] of [[await tokenOf("bob"), "token_mismatch"], ["eyJ.no.no", "token_invalid"]]) {
+      assert.equal((await ada.ask("join_room", { room_id: "video_unmade", user_token })).error.code, code);
+    }
+    const guest = client(server);
+    await guest.connects();
+    assert.equal((await guest.ask("join_room", { room_id: "video_unmade" })).error.code, "room_not_found");
+  });
+
   test("a token's end is a goodbye and a disconnect", async () => {
     const exp = Math.floor(Date.now() / 1000) + 8;
     const ada = await member(server, "video_exp", { sub: "ada", exp });

@@ -158,6 +158,13 @@ impl Host {
         self.count_crowd();
     }
 
+    /// The room knows who is here: all who were when the memory was lost are here still, and it was told of them then.
+    pub fn was_told(&mut self) {
+        if let Some(following) = &mut self.following {
+            following.told = following.crowd.clone();
+        }
+    }
+
     /// So many frames a second this object has left for this room, since it sends to others too.
     pub fn cap_frames(&mut self, budget: u64) {
         if let Some(following) = &mut self.following {

@@ -19,7 +19,7 @@ use crate::protocol::call::{Heard, ROOM_USER, UserPush};
 use crate::protocol::shard::{Push, SHARD_MEMBERS, SHARD_PUSH, parse_gateway};
 use crate::socketio::{Closed, RECOVER_WITHIN};
 use entry::{Entry, Flags};
-use kept::Kept;
+use kept::{Kept, Saved};
 use part::Part;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +33,7 @@ pub(super) const OPEN: &str = "/open";
 pub(super) const OPEN_SOCKET: &str = "/open-socket";
 pub(super) const POLL: &str = "/poll";
 pub(super) const CHANGE: &str = "/change";
-/// Where it gives what it keeps of a session that comes back elsewhere; the body is its private id.
+/// Where it gives what it keeps of a session that comes back elsewhere; the body is a [`kept::Take`].
 const TAKE: &str = "/take";
 const TAKE_WITHIN: u64 = 2_000;
 /// Its answer where it holds as many sessions as it may, or none at all now.
@@ -63,6 +63,7 @@ pub(super) struct Inner {
     /// When sessions that ended are to be forgotten, ms; 0 where there are none.
     sweep: Cell<u64>,
     pongs: Cell<bool>,
+    shared_at: Cell<u64>,
     alarm: Cell<u64>,
     handling: Cell<bool>,
     ended: Cell<bool>,
@@ -96,6 +97,7 @@ impl Inner {
             watch: Cell::default(),
             sweep: Cell::default(),
             pongs: Cell::default(),
+            shared_at: Cell::default(),
             alarm: Cell::default(),
             handling: Cell::default(),
             ended: Cell::default(),
@@ -147,6 +149,7 @@ impl Inner {
         if self.flags.asked.replace(false) {
             self.watch_pongs();
         }
+        self.share();
         self.forget_parts();
         self.arm();
     }
@@ -167,10 +170,7 @@ impl Inner {
             if closed == Some(Closed::Client) || saved.rooms.is_empty() {
                 self.written(self.kept.forget(&entry.sid));
             } else {
-                self.written(self.kept.save(&entry.sid, &saved).and_then(|()| self.kept.end(&entry.sid, now())));
-                if self.sweep.get() == 0 {
-                    self.sweep.set(now() + RECOVER_WITHIN);
-                }
+                self.keeps(&entry.sid, &saved);
             }
         }
         entry.release_poll("1");
@@ -178,6 +178,14 @@ impl Inner {
             let _ = socket.close(Some(1000), None::<&str>);
         }
         self.leave_all(entry);
+    }
+
+    /// Keeps a session that may come back for a while.
+    fn keeps(&self, sid: &str, saved: &Saved) {
+        self.written(self.kept.save(sid, saved).and_then(|()| self.kept.end(sid, now())));
+        if self.sweep.get() == 0 {
+            self.sweep.set(now() + RECOVER_WITHIN);
+        }
     }
 
     /// Ends this object: its memory is not to be trusted.
@@ -226,10 +234,7 @@ impl DurableObject for Gateway {
             }
             POLL => inner.polls(&query(&req, "sid")).await,
             CHANGE => inner.changes(&query(&req, "sid")),
-            TAKE => {
-                let pid = req.text().await?;
-                answered(Ok(inner.take(&pid)))
-            }
+            TAKE => answered(body(&mut req).await.map(|take| inner.take(&take))),
             SHARD_PUSH => {
                 let room = query(&req, "room");
                 let pushed = body(&mut req).await.map(|push: Push| inner.pushed(&room, push));

@@ -15,8 +15,9 @@ use crate::socketio::{MAX_PAYLOAD, PING_INTERVAL, Refused, gateway_of};
 use std::cell::Cell;
 use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
 
-/// So many gateways are asked for a place.
-const TRIES: u32 = 4;
+/// So many gateways are asked for a place, and so many that do not answer are waited for.
+const TRIES: u32 = 16;
+const SILENT: u32 = 4;
 /// A poll is held for about as long as it is to the next ping; the rest is answered at once.
 const POLL_WITHIN: u64 = PING_INTERVAL + 10_000;
 const WITHIN: u64 = 5_000;
@@ -98,7 +99,11 @@ async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result
         }
         _ => return Ok(Found::Refused(Refused::Bad)),
     };
-    call(env, gateway, &format!("{path}?sid={sid}"), &init, POLL_WITHIN).await.map(Found::Answer)
+    let response = call(env, gateway, &format!("{path}?sid={sid}"), &init, POLL_WITHIN).await?;
+    match response.status_code() {
+        FULL => Err(unavailable(gateway, "it cannot wake")),
+        _ => Ok(Found::Answer(response)),
+    }
 }
 
 async fn text(req: &mut Request) -> std::result::Result<String, ChatError> {
@@ -129,6 +134,7 @@ async fn handshake(
     let first = if now() < until && first < settings.gateways { first } else { 0 };
     let message = "No place is left for more connections now; come back in a moment.";
     let mut error = ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000);
+    let mut silent = 0;
     for n in 0..TRIES.min(settings.gateways) {
         let gateway = (first + n) % settings.gateways;
         let init = RequestInit::new();
@@ -140,6 +146,10 @@ async fn handshake(
             Ok(response) => response,
             Err(unavailable) => {
                 error = unavailable;
+                silent += 1;
+                if silent == SILENT {
+                    break;
+                }
                 continue;
             }
         };

@@ -43,6 +43,16 @@ pub(super) fn count_upgrade(req: &Request, settings: &Settings) -> Result<Option
     Ok(address)
 }
 
+/// Counts a join by a session of Socket.IO's, which may go on to any room; and of its address, where that is known.
+///
+/// # Errors
+/// `rate_limited`.
+pub(super) fn count_joins(sid: &str, address: &str, settings: &Settings) -> Result<(), ChatError> {
+    let rate = settings.per_window(settings.rate_limit_joins.saturating_mul(ROOMS));
+    let known = [sid, address].into_iter().filter(|who| !who.is_empty());
+    known.map(|who| count(&format!("joins {who}"), rate).1).collect()
+}
+
 /// Counts a request over REST, if it is one to be [`counted`].
 pub(super) fn count_request(
     req: &Request,

@@ -14,8 +14,8 @@ const UPGRADE_WITHIN: u64 = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
     Polling,
-    /// A WebSocket is there and has not taken over; since when, ms.
-    Changing(u64),
+    /// A WebSocket is there and has not taken over; since when, ms, and whether it has asked.
+    Changing(u64, bool),
     WebSocket,
 }
 
@@ -112,6 +112,8 @@ pub struct Session<P> {
     proofs: VecDeque<(u64, P)>,
     pinged_at: u64,
     ponged_at: u64,
+    /// Since when its transport is a WebSocket, ms.
+    websocket_at: u64,
     /// Pieces of binary data that belong to a packet which was refused.
     binary: u32,
 }
@@ -132,13 +134,21 @@ impl<P> Session<P> {
             proofs: VecDeque::new(),
             pinged_at: now,
             ponged_at: now,
+            websocket_at: now,
             binary: 0,
         }
     }
 
-    /// One whose WebSocket outlived the memory; it was pinged last at `pinged_at` (ms).
-    pub fn restored(connected: bool, pinged_at: u64, now: u64) -> Self {
-        Self { connected, pinged_at, ponged_at: 0, ..Self::new(true, now) }
+    /// One whose WebSocket, there since `websocket_at`, outlived the memory; all were pinged last at `pinged_at` (ms).
+    pub fn restored(connected: bool, websocket_at: u64, pinged_at: u64, now: u64) -> Self {
+        // Who came after that ping owes no answer to it.
+        let ponged_at = if websocket_at < pinged_at { 0 } else { pinged_at };
+        Self { connected, pinged_at, ponged_at, websocket_at, ..Self::new(true, now) }
+    }
+
+    /// Since when its transport is a WebSocket, ms; of one that polls this says nothing.
+    pub fn websocket_at(&self) -> u64 {
+        self.websocket_at
     }
 
     /// Whether it has a WebSocket as its transport.
@@ -167,7 +177,8 @@ impl<P> Session<P> {
         if !self.kept.is_empty() {
             return Polled::Answer(self.take());
         }
-        if self.transport != Transport::Polling {
+        // Until the WebSocket asks the client polls on: answered at once it would do nothing else.
+        if matches!(self.transport, Transport::Changing(_, true)) {
             return Polled::Answer("6".into());
         }
         self.waits = true;
@@ -226,9 +237,16 @@ impl<P> Session<P> {
                 Received::Nothing
             }
             (_, Some(Packet::Message(text))) if via != Via::Change => Received::Message(text),
-            (Via::Change, Some(Packet::Probe)) if matches!(self.transport, Transport::Changing(_)) => Received::Probe,
-            (Via::Change, Some(Packet::Upgrade)) if matches!(self.transport, Transport::Changing(_)) => {
+            (Via::Change, Some(Packet::Probe)) => match &mut self.transport {
+                Transport::Changing(_, asked) => {
+                    *asked = true;
+                    Received::Probe
+                }
+                _ => Received::End(Closed::Malformed),
+            },
+            (Via::Change, Some(Packet::Upgrade)) if matches!(self.transport, Transport::Changing(..)) => {
                 self.transport = Transport::WebSocket;
+                self.websocket_at = now;
                 (self.bytes, self.answered) = (0, self.given);
                 // From now on a pong proves it.
                 self.proofs.iter_mut().for_each(|(mark, _)| *mark = now);
@@ -256,21 +274,21 @@ impl<P> Session<P> {
     pub fn changes(&mut self, now: u64) -> bool {
         let may = self.transport == Transport::Polling;
         if may {
-            self.transport = Transport::Changing(now);
+            self.transport = Transport::Changing(now, false);
         }
         may
     }
 
     /// That WebSocket is gone before it took over.
     pub fn stays(&mut self) {
-        if matches!(self.transport, Transport::Changing(_)) {
+        if matches!(self.transport, Transport::Changing(..)) {
             self.transport = Transport::Polling;
         }
     }
 
     /// Whether a WebSocket takes too long to take over.
     pub fn is_slow_to_change(&self, now: u64) -> bool {
-        matches!(self.transport, Transport::Changing(since) if since.saturating_add(UPGRADE_WITHIN) <= now)
+        matches!(self.transport, Transport::Changing(since, _) if since.saturating_add(UPGRADE_WITHIN) <= now)
     }
 
     /// The client answered a ping at that time, ms.
@@ -294,7 +312,7 @@ impl<P> Session<P> {
         let (websocket, ponged, answered) = (self.is_websocket(), self.ponged_at, self.answered);
         let mut proved = Vec::new();
         while let Some((mark, _)) = self.proofs.front()
-            && if websocket { *mark < ponged } else { polls && *mark <= answered }
+            && if websocket { *mark <= ponged } else { polls && *mark <= answered }
         {
             proved.extend(self.proofs.pop_front().map(|(_, proof)| proof));
         }
@@ -304,6 +322,16 @@ impl<P> Session<P> {
     /// Who has not connected in time is seen off.
     pub fn is_late(&self, now: u64) -> bool {
         !self.connected && self.opened_at.saturating_add(CONNECT_WITHIN) <= now
+    }
+
+    /// When a handshake, or a change to a WebSocket, that is under way takes too long, ms.
+    pub fn due(&self) -> Option<u64> {
+        let connect = (!self.connected).then(|| self.opened_at.saturating_add(CONNECT_WITHIN));
+        let change = match self.transport {
+            Transport::Changing(since, _) => Some(since.saturating_add(UPGRADE_WITHIN)),
+            _ => None,
+        };
+        connect.into_iter().chain(change).min()
     }
 
     /// It is time to ping.
@@ -364,9 +392,11 @@ mod tests {
         assert_eq!(session.poll(), Polled::Wait);
         assert!(session.changes(5));
         assert!(!session.changes(5), "one at a time");
+        assert_eq!(session.give("40".into()), Given::Answer("40".into()));
+        assert_eq!(session.poll(), Polled::Wait, "polls are held until the WebSocket asks");
         assert_eq!(session.received(Via::Change, "2probe", 6), Received::Probe);
         assert!(session.unwait());
-        assert_eq!(session.poll(), Polled::Answer("6".into()), "no poll is held meanwhile");
+        assert_eq!(session.poll(), Polled::Answer("6".into()), "and no more from then on");
         assert_eq!(session.give("4a".into()), Given::Kept);
         assert_eq!(session.received(Via::Change, "5", 7), Received::Upgraded(vec!["4a".into()]));
         assert_eq!(session.give("4b".into()), Given::Send);
@@ -395,19 +425,32 @@ mod tests {
         assert_eq!(session.beat(100_000), Beat::Ping);
         assert_eq!(session.beat(101_000), Beat::Ping, "it was asked only now");
         assert_eq!(session.beat(150_000), Beat::End(Closed::Lost));
-        let mut woken: Session<u8> = Session::restored(true, 100_000, 150_000);
+        let mut woken: Session<u8> = Session::restored(true, 1_000, 100_000, 150_000);
         woken.ponged(100_050);
         assert_eq!(woken.beat(150_000), Beat::Ping);
+        let mut silent: Session<u8> = Session::restored(true, 99_999, 100_000, 150_000);
+        assert_eq!(silent.beat(150_000), Beat::End(Closed::Lost));
+    }
+
+    #[test]
+    fn who_came_after_the_last_ping_owes_no_answer_when_the_gateway_wakes() {
+        let mut session: Session<u8> = Session::restored(true, 100_000, 100_000, 150_000);
+        assert_eq!(session.beat(150_000), Beat::Ping);
+        assert_eq!(session.beat(200_000), Beat::End(Closed::Lost), "but to the next one");
+        let mut polled = polling();
+        assert!(polled.changes(90_000));
+        assert!(matches!(polled.received(Via::Change, "5", 110_000), Received::Upgraded(_)));
+        assert_eq!(polled.websocket_at(), 110_000);
     }
 
     #[test]
     fn reading_is_proved_by_a_pong_or_by_the_next_poll() {
         let mut session: Session<u8> = Session::new(true, 0);
         session.prove(1, 10);
+        session.ponged(9);
+        assert!(session.proved(true).is_empty(), "that pong is an older one");
         session.ponged(10);
-        assert!(session.proved(true).is_empty(), "that pong may be an older one");
-        session.ponged(11);
-        assert_eq!(session.proved(false), [1]);
+        assert_eq!(session.proved(false), [1], "no other one would come before the next ping");
 
         let mut session = polling();
         session.give("4a".into());
@@ -432,8 +475,13 @@ mod tests {
     fn who_does_not_connect_is_late() {
         let mut session = polling();
         assert!(!session.is_late(CONNECT_WITHIN - 1) && session.is_late(CONNECT_WITHIN));
+        assert!(session.changes(3));
+        assert_eq!(session.due(), Some(CONNECT_WITHIN));
         session.set_connected(true, 5);
         assert!(!session.is_late(u64::MAX));
+        assert_eq!(session.due(), Some(3 + UPGRADE_WITHIN));
+        session.stays();
+        assert_eq!(session.due(), None);
     }
 
     proptest! {

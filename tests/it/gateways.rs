@@ -552,3 +552,31 @@ fn v7_a_gateway_that_lost_its_memory_knows_whom_its_users_block() {
     assert!(!shown(&mut room, vec![("bob".into(), standing)], kept.clone()).0);
     assert!(shown(&mut room, vec![], kept).0, "and would be shown else");
 }
+
+#[test]
+fn a_gateway_that_wakes_with_all_who_were_there_tells_the_room_nothing_until_somebody_leaves() {
+    let mut room = World::new();
+    let (settings, now) = (room.settings.clone(), room.now);
+    let empty = Replica::default();
+    let mut kept: Vec<Attachment> = Vec::new();
+    for n in [7, 8] {
+        let caller = room.caller(&format!("user{n}"));
+        let attachment = json!({"v": 1, "id": n, "at": now, "joined": true, "identity": caller.identity});
+        kept.push(serde_json::from_value(attachment).unwrap());
+    }
+    let wakes = |told: bool| {
+        let id = RoomId::parse(ROOM).unwrap();
+        let mut host =
+            Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone(), Vec::new()).unwrap();
+        if told {
+            host.was_told();
+        }
+        let up = host.tick(&at(now, &empty)).up;
+        (up, host)
+    };
+    assert!(wakes(false).0, "it may be news that some are not there any more");
+    let (up, mut host) = wakes(true);
+    assert!(!up && host.next_up(&at(now, &empty)).is_none());
+    assert!(host.closed(&at(now + 5_000, &empty), 7).up);
+    assert_eq!(host.next_up(&at(now + 5_000, &empty)).unwrap().crowd.sockets, 1);
+}

@@ -99,20 +99,15 @@ impl Inner {
         }
         self.watch.set(0);
         for entry in self.sessions.borrow().values() {
-            let (late, slow, under_way) = {
-                let session = entry.session.borrow();
-                (
-                    session.is_late(at),
-                    session.is_slow_to_change(at),
-                    !session.is_connected() || entry.change.borrow().is_some(),
-                )
-            };
-            if late {
+            if entry.session.borrow().is_late(at) {
                 entry.end(Closed::Late);
-            } else if slow {
+                continue;
+            }
+            if entry.session.borrow().is_slow_to_change(at) {
                 self.stays(entry);
-            } else if under_way {
-                self.watch(at + PONGS_EVERY);
+            }
+            if let Some(due) = entry.session.borrow().due() {
+                self.watch(due);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! One session: its transport's handles, who is behind it, and the rooms that it is in.
 
 use super::super::binding::RawSocket;
+use super::super::util::now;
 use super::part::Part;
 use crate::audience::SocketId;
 use crate::auth::Claims;
 use crate::protocol::wire::Line;
-use crate::protocol::{ChatError, Position};
-use crate::socketio::{Closed, Given, Session, disconnect, offsets};
+use crate::protocol::{ChatError, ErrorCode, Position, Rate};
+use crate::room::Window;
+use crate::socketio::{Closed, Given, Session, offsets};
 use futures::channel::oneshot::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,6 +20,9 @@ use worker::WebSocket;
 
 /// Messages of one client that wait while its room is asked for something.
 const MOST_WAITING: usize = 300;
+
+/// As many refusals are answered as bad frames of a native socket.
+const REFUSALS: Rate = Rate { messages: 19, window_ms: 60_000 };
 
 /// What a session's WebSocket is known by after the gateway has slept.
 #[derive(Serialize, Deserialize)]
@@ -47,7 +52,7 @@ pub(super) struct Proof {
     pub(super) nonce: String,
 }
 
-/// What sessions want of their gateway at the end of an event, so that it need not look at all of them.
+/// What sessions, and rooms, want of their gateway at the end of an event, so that it need not look at all of them.
 #[derive(Default)]
 pub(super) struct Flags {
     /// Some are to end.
@@ -56,6 +61,8 @@ pub(super) struct Flags {
     pub(super) changed: Cell<bool>,
     /// Some have to prove by a pong that they read.
     pub(super) asked: Cell<bool>,
+    /// The frames that may be sent are to be shared anew among rooms.
+    pub(super) shares: Cell<bool>,
 }
 
 /// A session's part in a room.
@@ -86,6 +93,7 @@ pub(super) struct Entry {
     inbox: RefCell<VecDeque<String>>,
     handling: Cell<bool>,
     pub(super) ended: Cell<Option<Closed>>,
+    refused: RefCell<Window>,
     changed: Cell<bool>,
     flags: Rc<Flags>,
 }
@@ -113,6 +121,7 @@ impl Entry {
             inbox: RefCell::default(),
             handling: Cell::default(),
             ended: Cell::default(),
+            refused: RefCell::default(),
             changed: Cell::default(),
             flags: flags.clone(),
         })
@@ -123,6 +132,18 @@ impl Entry {
         if self.ended.get().is_none() {
             self.ended.set(Some(closed));
             self.flags.ends.set(true);
+        }
+    }
+
+    /// It was refused something that was no fault of the service's; what is one too many ends it.
+    pub(super) fn counts_refusal(&self, error: &ChatError) {
+        if matches!(error.code, ErrorCode::Unavailable | ErrorCode::Overloaded | ErrorCode::Internal) {
+            return;
+        }
+        let (mut refused, now) = (self.refused.borrow_mut(), now());
+        match refused.check(REFUSALS, now) {
+            Ok(()) => refused.accepted(now),
+            Err(_) => self.end(Closed::Malformed),
         }
     }
 
@@ -229,13 +250,6 @@ impl Entry {
         let others = rooms.iter().filter(|(other, _)| &***other != room);
         let others = others.filter_map(|(other, member)| Some((&**other, member.at?)));
         offsets(others.chain([(room, at)]))
-    }
-
-    /// The server leaves the namespace.
-    pub(super) fn disconnect(&self, now: u64) {
-        self.say(disconnect());
-        self.session.borrow_mut().set_connected(false, now);
-        self.changes_kept();
     }
 }
 

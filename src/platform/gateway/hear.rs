@@ -30,6 +30,9 @@ impl Inner {
         if ids.is_empty() {
             return;
         }
+        if matches!(to, To::Many(_)) && part.sends(now()) {
+            self.flags.shares.set(true);
+        }
         let said = packets(&part.name, part.epoch.get(), frame);
         let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
         let sessions = self.sessions.borrow();
@@ -124,6 +127,7 @@ impl Entry {
         let rooms = self.rooms.borrow();
         let joined = rooms.iter().filter(|(_, member)| member.joined);
         let rooms = joined.map(|(room, member)| (room.to_string(), member.attachment.clone())).collect();
-        Saved { number: self.number, who: self.who.borrow().clone(), rooms }
+        let websocket_at = self.session.borrow().websocket_at();
+        Saved { number: self.number, who: self.who.borrow().clone(), websocket_at, rooms }
     }
 }

@@ -183,6 +183,7 @@ impl Inner {
                     let _ = socket.serialize_attachment(json(&Mark { sid: entry.sid.clone(), change: false }));
                     *entry.socket.borrow_mut() = Some(socket);
                 }
+                entry.changes_kept();
                 entry.release_poll("6");
                 kept.iter().for_each(|packet| entry.send(packet, None));
                 if entry.session.borrow().is_asked() {

@@ -1,7 +1,7 @@
 //! What of its sessions a gateway keeps in SQLite: for its own sleep, and for clients that come back.
 
 use super::entry::Who;
-use crate::audience::SocketId;
+use crate::audience::{Attachment, SocketId};
 use crate::room::{Read, StorageFault};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,41 @@ const SCHEMA: [&str; 2] = [
 const BEAT: &str = "beat";
 
 /// A session as it is kept.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Saved {
     pub(super) number: SocketId,
     pub(super) who: Who,
+    /// Since when it has a WebSocket, ms.
+    #[serde(default)]
+    pub(super) websocket_at: u64,
     /// Attachments, by room.
     pub(super) rooms: BTreeMap<String, String>,
+}
+
+impl Saved {
+    /// Whether it can be this user's: nobody else is behind it in any room.
+    fn is_of(&self, sub: &str) -> bool {
+        let own = |attachment: &String| {
+            let attachment = serde_json::from_str::<Attachment>(attachment);
+            attachment.is_ok_and(|attachment| attachment.identity.is_none_or(|who| who.user_id == sub))
+        };
+        self.who.claims.as_ref().is_none_or(|claims| claims.sub == sub) && self.rooms.values().all(own)
+    }
+}
+
+/// Asks for what is kept of a session that comes back.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Take {
+    pub(super) pid: String,
+    /// The user whose token came with it.
+    pub(super) sub: Option<String>,
+}
+
+impl Take {
+    /// Whether the session may be given to whoever asks.
+    pub(super) fn fits(&self, saved: &Saved) -> bool {
+        self.sub.as_ref().is_none_or(|sub| saved.is_of(sub))
+    }
 }
 
 pub(super) struct Kept(SqlStorage);
@@ -99,9 +128,9 @@ impl Kept {
         Ok(left.first().is_some_and(|left| left.n > 0))
     }
 
-    /// Takes out the session that is recovered by this id.
-    pub(super) fn take(&self, pid: &str) -> Read<Option<(String, Saved)>> {
-        let query = "DELETE FROM session WHERE pid = ? RETURNING sid, what";
+    /// The session that is recovered by this id.
+    pub(super) fn find(&self, pid: &str) -> Read<Option<(String, Saved)>> {
+        let query = "SELECT sid, what FROM session WHERE pid = ?";
         let rows: Vec<Row> = self.query(query, vec![pid.into()])?;
         Ok(rows.into_iter().find_map(|row| serde_json::from_str(&row.what).ok().map(|saved| (row.sid, saved))))
     }

@@ -9,7 +9,7 @@ use super::{Inner, broken};
 use crate::audience::Attachment;
 use crate::protocol::{ChatError, RoomId};
 use crate::socketio::{RECOVER_WITHIN, Session};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 impl Inner {
@@ -46,13 +46,16 @@ impl Inner {
             }
         }
         let mut in_rooms: BTreeMap<String, Vec<Attachment>> = BTreeMap::new();
+        // Rooms that count somebody who is here no more.
+        let mut left: BTreeSet<String> = BTreeSet::new();
         let mut entries = Vec::new();
         for (sid, saved) in self.kept.sessions().map_err(fault)? {
             let Some(socket) = sockets.remove(&sid) else {
                 self.kept.end(&sid, now).map_err(fault)?;
+                left.extend(saved.rooms.into_keys());
                 continue;
             };
-            let mut session = Session::restored(true, self.beat.get(), now);
+            let mut session = Session::restored(true, saved.websocket_at, self.beat.get(), now);
             session.ponged(self.raw.pinged_at(&socket).unwrap_or_default());
             let entry = Entry::new(saved.number, sid, String::new(), saved.who, session, &self.flags);
             *entry.socket.borrow_mut() = Some(socket);
@@ -75,6 +78,9 @@ impl Inner {
             let Ok(id) = RoomId::parse(&room) else { continue };
             let state = about.remove(&room).unwrap_or_default();
             let part = Part::new(self, id, attachments.clone(), state)?;
+            if !left.contains(&room) {
+                part.with(|host, _| host.was_told());
+            }
             self.parts.borrow_mut().insert(room, part.clone());
             for attachment in attachments {
                 let sessions = self.sessions.borrow();
@@ -94,8 +100,8 @@ impl Inner {
                 self.kept.set_of(&room, &key, None).map_err(fault)?;
             }
         }
-        let left = self.kept.sweep(now.saturating_sub(RECOVER_WITHIN)).map_err(fault)?;
-        self.sweep.set(if left { now + RECOVER_WITHIN } else { 0 });
+        let some_left = self.kept.sweep(now.saturating_sub(RECOVER_WITHIN)).map_err(fault)?;
+        self.sweep.set(if some_left { now + RECOVER_WITHIN } else { 0 });
         log::info(&[], format_args!("gateway wake: {} with {} sessions", self.name(), entries.len()));
         let parts: Vec<_> = self.parts.borrow().values().cloned().collect();
         for part in parts {

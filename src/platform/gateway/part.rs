@@ -10,7 +10,7 @@ use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
 use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
 use crate::room::{Log as _, Replica, Room, Tail};
-use crate::socketio::Closed;
+use crate::socketio::{Closed, disconnect};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde::Deserialize;
@@ -24,6 +24,10 @@ const AGAIN: u64 = 1_000;
 /// The waits between tries while sessions are there, ms.
 const RETRY: (u64, u64) = (100, 5_000);
 
+/// A room sends for so long after it did, ms; and the frames are shared anew no more often than this.
+const LATELY: u64 = 5_000;
+const SHARE_EVERY: u64 = 1_000;
+
 /// A begin under way: all who wait for it wait for the same.
 type Beginning = Shared<LocalBoxFuture<'static, Result<(), ChatError>>>;
 
@@ -34,10 +38,14 @@ pub(super) struct Part {
     host: RefCell<Host>,
     log: RefCell<Rc<Replica>>,
     pub(super) epoch: Cell<u64>,
+    /// When it last told many something, ms, give or take [`LATELY`].
+    sent_at: Cell<u64>,
     timer: Cell<u64>,
     /// When it wants to be called even after sleep, ms; 0 for never.
     pub(super) due: Cell<u64>,
     beginning: RefCell<Option<Beginning>>,
+    /// It is tried, for those who are here, until it has begun.
+    behind: Cell<bool>,
     began_at: Cell<u64>,
 }
 
@@ -59,9 +67,11 @@ impl Part {
             host: RefCell::new(host.map_err(|e| broken("load", e))?),
             log: RefCell::new(Rc::new(replica)),
             epoch: Cell::default(),
+            sent_at: Cell::default(),
             timer: Cell::default(),
             due: Cell::default(),
             beginning: RefCell::default(),
+            behind: Cell::default(),
             began_at: Cell::default(),
         }))
     }
@@ -71,6 +81,15 @@ impl Part {
         let row = self.log.borrow().row_with(id.seq()).ok().flatten();
         let is_it = |event: &LogEvent| matches!(&event.body, Body::NewMessage(message) if message.message_id == id);
         row.is_some_and(|row| row.events.iter().any(is_it))
+    }
+
+    /// It tells many something; whether it had not lately.
+    pub(super) fn sends(&self, now: u64) -> bool {
+        let begins = self.sent_at.get().saturating_add(LATELY) <= now;
+        if begins {
+            self.sent_at.set(now);
+        }
+        begins
     }
 
     pub(super) fn with<T>(&self, ask: impl FnOnce(&mut Host, &Moment<'_>) -> T) -> T {
@@ -88,15 +107,22 @@ impl Inner {
         }
         let part = Part::new(self, room.clone(), Vec::new(), Vec::new())?;
         self.parts.borrow_mut().insert(room.as_str().to_owned(), part.clone());
-        self.share();
         Ok(part)
     }
 
-    /// Each room may have its part of the frames that this object can send.
-    fn share(&self) {
+    /// Each room that sends has its part of the frames that this object can send; of the others each would have.
+    pub(super) fn share(&self) {
+        let now = now();
+        if !self.flags.shares.get() || self.shared_at.get().saturating_add(SHARE_EVERY) > now {
+            return;
+        }
         let Ok(settings) = settings(&self.env) else { return };
+        self.flags.shares.set(false);
+        self.shared_at.set(now);
         let parts = self.parts.borrow();
-        let each = settings.frame_budget / u64::try_from(parts.len()).unwrap_or(1).max(1);
+        let sends = |part: &&Rc<Part>| part.sent_at.get().saturating_add(2 * LATELY) > now;
+        let sending = parts.values().filter(sends).count();
+        let each = settings.frame_budget / u64::try_from(sending).unwrap_or(u64::MAX).max(1);
         for part in parts.values() {
             part.host.borrow_mut().cap_frames(each.max(1));
         }
@@ -175,6 +201,7 @@ impl Inner {
                 if part.timer.get() == at {
                     part.timer.set(0);
                     inner.step(&part, |host, at| ((), host.tick(at)));
+                    drop(part);
                     inner.settle();
                 }
             });
@@ -204,7 +231,7 @@ impl Inner {
     }
 
     /// The room ends a session's part in it.
-    fn put_out(&self, part: &Part, id: SocketId, code: u16, reason: &str) {
+    fn put_out(self: &Rc<Self>, part: &Part, id: SocketId, code: u16, reason: &str) {
         let Some(entry) = self.sessions.borrow().get(&id).cloned() else { return };
         let Some(member) = entry.rooms.borrow_mut().remove(&part.name) else { return };
         entry.changes_kept();
@@ -216,7 +243,10 @@ impl Inner {
         let retry = serde_json::from_str::<Reason>(reason).is_ok_and(|reason| reason.retry);
         let token = code == ErrorCode::TokenExpired.close();
         match (member.joined, token, retry) {
-            (true, true, _) if entry.rooms.borrow().is_empty() => entry.disconnect(now()),
+            (true, true, _) if entry.rooms.borrow().is_empty() => {
+                entry.say(disconnect());
+                self.disconnects(&entry);
+            }
             // It comes back by itself, and recovers.
             (true, false, true) => {
                 entry.rooms.borrow_mut().insert(part.name.clone(), member);
@@ -350,9 +380,13 @@ impl Inner {
 
     /// Where the room has gone on without this part, it begins anew for those who are here.
     fn goes_on(self: &Rc<Self>, part: &Rc<Part>) {
-        if self.has_sessions_to_begin_for(part) && part.beginning.borrow().is_none() {
+        let begins = self.has_sessions_to_begin_for(part) && part.beginning.borrow().is_none();
+        if begins && !part.behind.replace(true) {
             let (inner, part) = (self.clone(), part.clone());
-            self.state.wait_until(async move { inner.begin_behind(&part).await });
+            self.state.wait_until(async move {
+                inner.begin_behind(&part).await;
+                part.behind.set(false);
+            });
         }
     }
 
@@ -381,17 +415,16 @@ impl Inner {
             let down = shard_link::up(&inner.env, &part.name, &up).await;
             inner.step(&part, |host, at| ((), host.came_down(at, down)));
             inner.goes_on(&part);
+            drop(part);
             inner.settle();
         });
     }
 
-    /// Forgets the parts where nobody is any more.
+    /// Forgets the parts where nobody is any more, nor on the way: who is holds the part.
     pub(super) fn forget_parts(&self) {
-        let done = |part: &Rc<Part>| part.beginning.borrow().is_none() && part.host.borrow().is_done();
-        let before = self.parts.borrow().len();
+        let done = |part: &Rc<Part>| {
+            Rc::strong_count(part) == 1 && part.beginning.borrow().is_none() && part.host.borrow().is_done()
+        };
         self.parts.borrow_mut().retain(|_, part| !done(part));
-        if self.parts.borrow().len() < before {
-            self.share();
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! What a session says: CONNECT, events, DISCONNECT; and how it comes back to where it was.
 
 use super::super::util::{entropy, now, settings};
-use super::super::{link, user_link};
+use super::super::{link, shield, user_link};
 use super::entry::{Entry, Member, Who};
-use super::kept::Saved;
+use super::kept::{Saved, Take};
 use super::part::Part;
 use super::{GATEWAY, Inner, TAKE, TAKE_WITHIN};
 use crate::audience::Attachment;
@@ -65,6 +65,12 @@ impl Entry {
             Some(ack) => self.say(&crate::socketio::ack_of(&ack.to_string(), &json(&Refusal { error }))),
             None => self.say(&event("error", &Told { room_id: room, error })),
         }
+        self.counts_refusal(error);
+    }
+
+    fn refuse_connect(&self, namespace: &str, error: &ChatError) {
+        self.say(&connect_error(namespace, error));
+        self.counts_refusal(error);
     }
 }
 
@@ -97,14 +103,12 @@ impl Inner {
         }
     }
 
-    /// The client leaves the namespace, and with it all rooms.
-    fn disconnects(self: &Rc<Self>, entry: &Rc<Entry>) {
+    /// The client leaves the namespace, or has to, and with it all rooms.
+    pub(super) fn disconnects(self: &Rc<Self>, entry: &Rc<Entry>) {
         self.leave_all(entry);
         entry.session.borrow_mut().set_connected(false, now());
         self.watch(now() + crate::socketio::CONNECT_WITHIN);
-        if let Err(error) = self.kept.forget(&entry.sid) {
-            super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
-        }
+        self.written(self.kept.forget(&entry.sid));
     }
 
     pub(super) fn leave_all(self: &Rc<Self>, entry: &Rc<Entry>) {
@@ -117,26 +121,27 @@ impl Inner {
     async fn connects(self: &Rc<Self>, entry: &Rc<Entry>, namespace: &str, auth: Auth) {
         if namespace != "/" {
             let error = ChatError::new(ErrorCode::Forbidden, "Invalid namespace");
-            return entry.say(&connect_error(namespace, &error));
+            return entry.refuse_connect(namespace, &error);
         }
         if entry.session.borrow().is_connected() {
             return entry.end(Closed::Malformed);
         }
         let claims = match self.verified(auth.token.as_deref()).await {
             Ok(claims) => claims,
-            Err(error) => return entry.say(&connect_error(namespace, &error)),
+            Err(error) => return entry.refuse_connect(namespace, &error),
         };
         let back = auth.pid.zip(auth.offset);
         let before = match &back {
-            Some((pid, _)) => self.taken(pid).await,
+            Some((pid, _)) => self.taken(pid, claims.as_ref()).await,
             None => None,
         };
         if let Some((saved, (pid, offset))) = before.zip(back) {
-            let same = |claims: &Claims| saved.who.claims.as_ref().is_none_or(|own| own.sub == claims.sub);
-            if claims.as_ref().is_none_or(same)
-                && self.recovers(entry, saved, &claims, &pid, &Offset::read(&offset)).await
-            {
+            if self.recovers(entry, saved.clone(), &claims, &pid, &Offset::read(&offset)).await {
                 return;
+            }
+            if entry.ended.get().is_some() {
+                // It was lost again meanwhile, and comes back once more.
+                return self.keeps(&entry.sid, &saved);
             }
         }
         let random = entropy();
@@ -169,34 +174,43 @@ impl Inner {
     }
 
     /// What is kept of a session that comes back, here or at another gateway; it is kept no longer.
-    async fn taken(self: &Rc<Self>, pid: &str) -> Option<Saved> {
+    async fn taken(self: &Rc<Self>, pid: &str, claims: Option<&Claims>) -> Option<Saved> {
         let gateways = settings(&self.env).ok()?.gateways;
         let number = gateway_of(pid, gateways)?;
-        if number == self.number() {
-            return self.take(pid);
+        let take = Take { pid: pid.to_owned(), sub: claims.map(|claims| claims.sub.clone()) };
+        // It keeps its id where it moves, so that it may be here whoever made that.
+        let here = self.take(&take);
+        if here.is_some() || number == self.number() {
+            return here;
         }
-        let name = gateway_name(number);
-        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(pid), TAKE_WITHIN).await {
+        let (name, take) = (gateway_name(number), json(&take));
+        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(&take), TAKE_WITHIN).await {
             Ok(Answer::Ok(saved)) => saved,
             _ => None,
         }
     }
 
-    /// Gives away what is kept of a session; where it is still there, that connection is a dead one.
-    pub(super) fn take(self: &Rc<Self>, pid: &str) -> Option<Saved> {
-        let (sid, mut saved) = match self.kept.take(pid) {
-            Ok(taken) => taken?,
-            Err(error) => {
-                super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
-                return None;
+    /// Gives away what is kept of a session, to whom it can belong; where it is still there, that connection is a dead
+    /// one.
+    pub(super) fn take(self: &Rc<Self>, take: &Take) -> Option<Saved> {
+        let taken = self.kept.find(&take.pid).and_then(|found| {
+            let Some((sid, saved)) = found else { return Ok(None) };
+            let there = self.session(&sid);
+            let saved = there.as_ref().map_or(saved, |entry| entry.saved());
+            if !take.fits(&saved) {
+                return Ok(None);
             }
-        };
-        if let Some(entry) = self.session(&sid) {
-            saved = entry.saved();
-            entry.end(Closed::Client);
-        }
+            self.kept.forget(&sid)?;
+            if let Some(entry) = there {
+                entry.end(Closed::Client);
+            }
+            Ok(Some(saved))
+        });
         self.settle();
-        Some(saved)
+        taken.unwrap_or_else(|error| {
+            super::super::log::error(&[], format_args!("gateway {}: {error}", self.number()));
+            None
+        })
     }
 
     /// Takes a session back into its rooms, where it gets exactly what it missed. Whether that went well in all of them.
@@ -363,13 +377,28 @@ impl Inner {
                     let message = "You are in as many rooms as one connection may be in; leave one first.";
                     return Err(ChatError::new(ErrorCode::TooManySockets, message));
                 }
+                let settings = settings(&self.env)?;
+                shield::count_joins(&entry.sid, &entry.address, &settings)?;
+                let mut caller = entry.caller(room);
+                let own = token.map(|token| auth::verify(token, &settings.keys, now())).transpose()?;
+                let own = own.map(|claims| Identity::for_room(&claims, room.as_str()));
+                if let Some(over) = caller.identity.take_if(|who| who.expired(now()))
+                    && own.as_ref().is_none_or(|own| own.user_id != over.user_id)
+                {
+                    let message = "Your token's time is over; join with a newer one.";
+                    return Err(ChatError::new(ErrorCode::TokenExpired, message));
+                }
+                // Who brings a token with the join may make the room as well.
+                let maker = match (caller.identity.clone(), own) {
+                    (Some(who), Some(own)) => Some(who.longer(own)?),
+                    (who, own) => who.or(own),
+                };
                 let part = self.part(room)?;
-                let caller = entry.caller(room);
-                // Who brings a token with the join may make the room as well; what is wrong with it the room's rules say.
-                let keys = &settings(&self.env)?.keys;
-                let own = token.and_then(|token| auth::verify(token, keys, now()).ok());
-                let identity = own.map(|claims| Identity::for_room(&claims, room.as_str())).or(caller.identity.clone());
-                self.begins(&part, Some(&Caller { identity, ..caller.clone() })).await?;
+                if let Some(who) = maker.as_ref().filter(|_| part.with(|host, _| host.needs_begin())) {
+                    caller.standing = user_link::standing_in_time(&self.env, &who.user_id).await;
+                    caller.standing.as_ref().map_or(Ok(()), |standing| standing.check(who.iat_ms))?;
+                }
+                self.begins(&part, Some(&Caller { identity: maker, ..caller.clone() })).await?;
                 if entry.ended.get().is_some() {
                     return Ok(());
                 }
