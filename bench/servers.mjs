@@ -67,12 +67,12 @@ async function saysPort(command, args, { input, ...options }) {
   return { host: `127.0.0.1:${port}`, pid: child.pid, gone: child.gone, stop: () => end(child, "SIGKILL") };
 }
 
-/** The chat's Worker, to be served. */
-export const chatWorker = async (name) => chat({ name, secret, databaseUrl: (await database()).pooled });
+/** The chat's Worker, to be served; `vars` are settings of its own. */
+export const chatWorker = async (name, vars) => chat({ name, secret, databaseUrl: (await database()).pooled, vars });
 
 const starts = {
-  async chat(name, how) {
-    const served = await serve(await chatWorker(name), how);
+  async chat(name, { vars, ...how } = {}) {
+    const served = await serve(await chatWorker(name, vars), how);
     return { ...served, beside: (await database()).pids().slice(0, 1), dialect: "chat" };
   },
   bare: async (name, how) => ({ ...(await serve(bare(name), how)), beside: [], dialect: "chat" }),
@@ -91,7 +91,7 @@ const running = {};
 
 /**
  * The server of that kind, its objects on `disk` or in memory; `fresh` starts one that nothing else uses and that its
- * user stops.
+ * user stops; the chat then with these `vars`.
  */
 export async function server(kind, { fresh, ...how } = {}) {
   const key = how.disk ? `${kind} on disk` : kind;

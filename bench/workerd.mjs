@@ -61,12 +61,12 @@ function worker(name, files, more) {
 }
 
 /** The chat as it is built now; its settings are those of wrangler.toml, with limits that nothing here reaches. */
-export const chat = ({ name = "chat", secret, databaseUrl }) =>
+export const chat = ({ name = "chat", secret, databaseUrl, vars = {} }) =>
   worker(name, { "index.js": join(root, "build/index.js"), "index_bg.wasm": join(root, "build/index_bg.wasm") }, {
     objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
     vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
       RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100", RATE_LIMIT_WINDOW: "100",
-      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process" },
+      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process", ...vars },
     databaseUrl,
   });
 

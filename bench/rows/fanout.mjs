@@ -68,8 +68,8 @@ export async function hot(bench) {
 /** 500 rooms with 10 viewers, 2 messages a second in each. */
 export async function many(bench) {
   const { quick } = bench;
-  await renew();
   const job = async (kind) => {
+    await renew();
     const rooms = Array.from({ length: 500 }, () => room(prefix(kind, "room")));
     // Guests: each user would have an object of their own, which in production is not in this process.
     if (kind === "chat") for (const name of rooms) await create(await server(kind), name);
@@ -100,13 +100,13 @@ async function expecting({ url }, name, count) {
 /** 15,000 viewers, 5 messages a second and then 50. */
 export async function big(bench) {
   const { quick } = bench;
-  await renew();
   const count = Math.min(quick ? 5_000 : 15_000, Math.floor((files - 2_000) / 2_000) * 1_000);
   const lines = [];
   const rates = [5, 50];
   const p99s = rates.map(() => []);
   const cpus = rates.map(() => []);
   for (let round = 1; round <= (quick ? 1 : 2); round++) {
+    await renew();
     const target = await server("chat");
     const name = room("video_big");
     const warmed = await expecting(target, name, count);

@@ -2,16 +2,17 @@
 import { say } from "../../scripts/lib/process.mjs";
 import { alone, compared } from "../report.mjs";
 import { load, room } from "../run.mjs";
-import { create, server, viewers } from "../servers.mjs";
+import { create, files, server, viewers } from "../servers.mjs";
 
 export async function idle(bench) {
   const { quick } = bench;
-  const count = quick ? 3_000 : 10_000;
+  const count = Math.min(quick ? 3_000 : 10_000, Math.floor((files - 1_000) / 2_000) * 1_000);
   const first = 500;
   // A signed-in viewer has an object of their own, which lies in this process too; in production it is elsewhere.
   const crowds = { guests: Array(count).fill(""), users: await viewers(count) };
   const measure = async (kind, crowd, round) => {
-    const own = await server(kind, { fresh: `idle-${crowd}-${round}` });
+    // In one object, as the bare one.
+    const own = await server(kind, { fresh: `idle-${crowd}-${round}`, vars: { SHARD_SOCKETS: "40000" } });
     try {
       const name = room(kind === "bare" ? "broadcast" : "video_");
       if (kind === "chat") await create(own, name);

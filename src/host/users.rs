@@ -106,7 +106,10 @@ impl Host {
 
     /// That the object of the user behind a socket that has not joined tells this room of what changes.
     pub fn awaits(&mut self, socket: SocketId, awaited: bool) {
-        self.audience.set_awaited(socket, awaited);
+        let user = self.audience.attachment(socket).and_then(|attachment| attachment.identity.as_ref());
+        // What came meanwhile found nobody here, and that was the answer.
+        let told = user.is_some_and(|who| self.news.of(&who.user_id).is_some());
+        self.audience.set_awaited(socket, awaited && !told);
     }
 
     /// What the object of a socket's user says, ahead of the frame that needs it.
@@ -186,6 +189,9 @@ impl Host {
     fn heard(&mut self, user_id: &str, standing: Standing, effects: &mut Effects) -> bool {
         // The object may not think of this room again.
         self.audience.set_told(user_id, false);
+        for (socket, _) in self.audience.tokens_of(user_id) {
+            self.audience.set_awaited(socket, false);
+        }
         self.lately.forget(user_id);
         let here = self.apply(user_id, &standing, effects);
         self.news.keep(user_id, standing, self.now);

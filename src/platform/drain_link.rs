@@ -2,7 +2,7 @@
 
 use super::link::{self, Load};
 use super::log;
-use super::util::settings;
+use super::util::{now, settings};
 use crate::host::Drained;
 use crate::metrics::DrainState;
 use crate::protocol::call::{
@@ -21,7 +21,7 @@ const DRAIN: &str = "DRAIN";
 
 /// A batch may take this long, ms.
 const APPLY_WITHIN: u64 = 20_000;
-/// A room that is asked for the first time waits this long, ms.
+/// A room that is asked for the first time waits this long in all, ms.
 const ROOM_WITHIN: u64 = 3_000;
 
 /// The drain answers at once that it has got who is in a room, ms.
@@ -103,14 +103,16 @@ pub(super) async fn metrics(env: &Env, drain: u32) -> Option<DrainState> {
 /// `unavailable` where it does not answer, or something else closed that epoch meanwhile.
 pub(super) async fn remembered(env: &Env, room: &str) -> std::result::Result<Option<Remembered>, ChatError> {
     let id = utf8_percent_encode(room, NON_ALPHANUMERIC);
-    let Some(epoch) = look_up::<Option<u64>>(env, room, &format!("{DRAIN_EPOCH}?room={id}")).await? else {
+    let begun = now();
+    let left = || (begun + ROOM_WITHIN).saturating_sub(now());
+    let Some(epoch) = look_up::<Option<u64>>(env, room, &format!("{DRAIN_EPOCH}?room={id}"), left()).await? else {
         return Ok(None);
     };
-    look_up(env, room, &format!("{DRAIN_ROOM}?room={id}&epoch={epoch}")).await
+    look_up(env, room, &format!("{DRAIN_ROOM}?room={id}&epoch={epoch}"), left()).await
 }
 
-async fn look_up<T: DeserializeOwned>(env: &Env, room: &str, path: &str) -> std::result::Result<T, ChatError> {
-    let why = match ask::<T>(env, room, path, Load::default(), ROOM_WITHIN).await {
+async fn look_up<T: DeserializeOwned>(env: &Env, room: &str, path: &str, ms: u64) -> std::result::Result<T, ChatError> {
+    let why = match ask::<T>(env, room, path, Load::default(), ms).await {
         Ok(Answer::Ok(found)) => return Ok(found),
         Ok(Answer::Error(error)) => return Err(error),
         Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),

@@ -158,6 +158,7 @@ impl Inner {
         let mut host = host.map_err(|e| broken("load", e))?;
         let about = [("room", name.as_str()), ("instance", &waking.instance)];
         if shard.is_some() {
+            storage.own().begun();
             log::info(&about, format_args!("shard wake: {name} instance {}", waking.instance));
         } else if !host.is_empty() {
             waking.wakes = storage.own().count_wake().map_err(|e| broken("load", e))?;

@@ -72,6 +72,11 @@ impl Sqlite {
             .collect()
     }
 
+    /// The object has begun and its storage is not read again.
+    pub(super) fn begun(&self) {
+        self.begins.take();
+    }
+
     /// Counts this wake; how many there have been.
     pub(super) fn count_wake(&self) -> Read<u64> {
         #[derive(Deserialize)]

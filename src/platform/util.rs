@@ -31,10 +31,10 @@ pub(super) fn entropy() -> [u8; 32] {
     RANDOM.with_borrow_mut(|random| {
         if random.is_empty() {
             let mut bytes = [[0; 32]; FETCHED];
-            if let Err(error) = getrandom::getrandom(bytes.as_flattened_mut()) {
-                log::error(&[], format_args!("entropy: {error}"));
+            match getrandom::getrandom(bytes.as_flattened_mut()) {
+                Ok(()) => random.extend(bytes),
+                Err(error) => log::error(&[], format_args!("entropy: {error}")),
             }
-            random.extend(bytes);
         }
         random.pop().unwrap_or_default()
     })

@@ -4,8 +4,9 @@
 use super::{Read, Room, Row, Write};
 use std::collections::VecDeque;
 
-/// Bytes of rows, as they are stored, that are kept at most; in a calm room it is what PostgreSQL lacks yet.
-const KEPT: usize = 512 * 1024;
+/// Bytes of rows, as they are stored, that are kept at most: what PostgreSQL lacks yet where people talk. While it is away
+/// each room of a process keeps as much.
+const KEPT: usize = 64 * 1024;
 
 /// What is known of a log's rows without asking the storage.
 #[derive(Debug, Default)]
@@ -19,16 +20,14 @@ pub struct Ends {
 impl Ends {
     /// Follows what was written; `bytes` are those of the appended events.
     pub fn follow(&mut self, write: Write, bytes: usize) {
-        let done = Room::drained_in(&write).max(write.forget_to);
+        let changed = write.rewrite.iter().map(|row| row.last).max();
+        let done = Room::drained_in(&write).max(write.forget_to).max(changed);
         if write.forget_to.is_some() {
             self.first = None;
         }
-        for row in write.rewrite {
-            if self.first.as_ref().is_some_and(|first| first.last == row.last) {
-                self.first = None;
-            }
-            let known = self.last.iter_mut().find(|(known, _)| known.last == row.last);
-            known.into_iter().for_each(|(known, _)| known.clone_from(&row));
+        let first = self.first.as_ref().map(|first| first.last);
+        if write.rewrite.iter().any(|row| Some(row.last) == first) {
+            self.first = None;
         }
         if let Some(row) = write.append {
             self.last.push_back((row, bytes));

@@ -81,9 +81,10 @@ select coalesce((select epoch from room_cursor where room_id = rooms.id), 0)::te
 /// new one does not know of. One that names an older epoch comes from an earlier life of the object, too late.
 pub const CLOSE: &str = "
 with closed as (
-  update room_cursor set epoch = epoch + 1, seq = 0 where room_id = $1 and epoch = $2 returning 1
+  insert into room_cursor select id, $2 + 1, 0 from rooms where id = $1
+  on conflict (room_id) do update set epoch = room_cursor.epoch + 1, seq = 0 where room_cursor.epoch = $2 returning 1
 )
-select (exists (select from closed) or not exists (select from room_cursor where room_id = $1))::text";
+select exists (select from closed)::text";
 
 /// What is remembered of room `$1`.
 pub const ROOM: &str = concat!(

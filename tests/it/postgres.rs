@@ -187,9 +187,9 @@ impl Postgres {
 
     /// Closes this epoch, if it is the last: no batch of it is written any more.
     pub fn close(&mut self, epoch: u64) -> bool {
-        let last = self.cursor.is_none_or(|(last, _)| last == epoch);
+        let last = self.epoch() == Some(epoch);
         if last {
-            self.cursor = self.cursor.map(|(epoch, _)| (epoch + 1, 0));
+            self.cursor = Some((epoch + 1, 0));
         }
         last
     }

@@ -35,6 +35,8 @@ impl Inner {
         let mut caller = caller(req)?;
         self.remember().await?;
         self.begins_by(caller.shape).await?;
+        let awaited = self.asks_who_comes(&mut caller).await?;
+        // Nothing is awaited from here on: many may come at once.
         if let Err(shape) = self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape))? {
             return Ok(Answer::Elsewhere(shape));
         }
@@ -42,7 +44,6 @@ impl Inner {
             let message = "This room holds as many viewers as one object can; come back in a moment.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
         }
-        let awaited = self.asks_who_comes(&mut caller).await?;
         let pair = WebSocketPair::new().map_err(|e| broken("socket", e))?;
         let server = pair.server;
         self.step(|host, at| match host.open(at, caller) {
