@@ -49,8 +49,8 @@ pub(super) fn count_upgrade(req: &Request, settings: &Settings) -> Result<Option
 /// `rate_limited`.
 pub(super) fn count_joins(sid: &str, address: &str, settings: &Settings) -> Result<(), ChatError> {
     let rate = settings.per_window(settings.rate_limit_joins.saturating_mul(ROOMS));
-    let known = [sid, address].into_iter().filter(|who| !who.is_empty());
-    known.map(|who| count(&format!("joins {who}"), rate).1).collect()
+    let mut known = [sid, address].into_iter().filter(|who| !who.is_empty());
+    known.try_for_each(|who| count(&format!("joins {who}"), rate).1)
 }
 
 /// Counts a request over REST, if it is one to be [`counted`].

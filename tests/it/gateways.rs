@@ -566,8 +566,7 @@ fn a_gateway_that_wakes_with_all_who_were_there_tells_the_room_nothing_until_som
     }
     let wakes = |told: bool| {
         let id = RoomId::parse(ROOM).unwrap();
-        let mut host =
-            Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone(), Vec::new()).unwrap();
+        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone(), Vec::new()).unwrap();
         if told {
             host.was_told();
         }
