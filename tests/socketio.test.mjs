@@ -93,7 +93,10 @@ describe("a client", { concurrency: true }, () => {
       })),
     ].map((one) => one.catch((error) => { if (!/message_not_found|forbidden/.test(error.message)) throw error; })));
     const last = await native[0].request("send_message", { content: "the last" });
-    const kept = ({ event, data }) => `${data.seq ?? ""} ${event} ${data.message_id} ${data.content ?? JSON.stringify(data.reactions)}`;
+    // Who gets a message together with its edit gets the text that it has by then.
+    const edited = (data) => native[0].lines.some((line) => line.event === "message_edited" && line.data.message_id === data.message_id);
+    const text = (event, data) => (event === "new_message" && edited(data) ? "" : (data.content ?? JSON.stringify(data.reactions)));
+    const kept = ({ event, data }) => `${data.seq ?? ""} ${event} ${data.message_id} ${text(event, data)}`;
     const seen = (one) => one.heard.filter(({ event, args }) => args[0].seq && event !== "position").map(({ event, args }) => kept({ event, data: args[0] }));
     const expected = () => native[0].lines.filter(({ seq }) => seq).map(({ seq, event, data }) => kept({ event, data: { ...data, seq } }));
     for (const one of socketio) {
@@ -209,6 +212,21 @@ describe("a client", { concurrency: true }, () => {
     assert.equal((await join(await tokenOf("bob"))).error.code, "token_expired");
     assert.equal((await join(await tokenOf(claims(60)))).self.user_id, "ada");
     assert.ok((await ada.ask("send_message", { room_id: "video_over", content: "x" })).message_id);
+  });
+
+  test("who joins while somebody else is refused hears what is said", async () => {
+    const [guest, ada] = [client(server), client(server, { auth: { token: await tokenOf("ada") } })];
+    await Promise.all([guest.connects(), ada.connects()]);
+    for (let i = 0; i < 8; i++) {
+      const room = `video_at_once_${i}`;
+      const joins = [guest, ada].map((one) => one.ask("join_room", { room_id: room }));
+      assert.ok(!(await Promise.all(joins))[1].error);
+      const bob = await join(room, "bob");
+      await bob.request("send_message", { content: room });
+      assert.equal((await ada.next("new_message")).content, room);
+      bob.terminate();
+      await ada.ask("leave_room", { room_id: room });
+    }
   });
 
   test("a join that is refused makes no room", async () => {

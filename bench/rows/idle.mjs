@@ -12,7 +12,7 @@ export async function idle(bench) {
   const crowds = { guests: Array(count).fill(""), users: await viewers(count) };
   const measure = async (kind, crowd, round) => {
     // In one object, as the bare one.
-    const own = await server(kind, { fresh: `idle-${crowd}-${round}`, vars: { SHARD_SOCKETS: "40000" } });
+    const own = await server(kind, { fresh: `idle-${crowd}-${round}`, vars: { SHARD_SOCKETS: "32000" } });
     try {
       const name = room(kind === "bare" ? "broadcast" : "video_");
       if (kind === "chat") await create(own, name);

@@ -10,6 +10,9 @@ pub const FRAME_BUDGET: u64 = 24_000;
 const PER_SOCKET: u64 = FRAME_BUDGET / 20;
 const WINDOW: (u64, u64) = (50, 1_000);
 const SECOND: u64 = 1_000;
+/// So much of the budget's second may be sent in a burst: what is more would take as long to leave, and all that is said
+/// meanwhile would stand behind it.
+const BURST: u64 = 4;
 /// A timer that comes so late says that the object does not keep up, and it is believed for so long, ms.
 const LATE: u64 = 100;
 const BEHIND: u64 = 3_000;
@@ -23,6 +26,9 @@ pub(super) struct Pace {
     second: u64,
     frames: u64,
     before: u64,
+    /// Frames that a process which sends the budget's would have left to send, then (ms); at most a second's.
+    waiting: u64,
+    waited_at: u64,
     hot: bool,
     /// The object does not keep up, until then, ms.
     behind_until: u64,
@@ -32,7 +38,17 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { budget: FRAME_BUDGET, second: 0, frames: 0, before: 0, hot: false, behind_until: 0, left_at: 0 }
+        Self {
+            budget: FRAME_BUDGET,
+            second: 0,
+            frames: 0,
+            before: 0,
+            waiting: 0,
+            waited_at: 0,
+            hot: false,
+            behind_until: 0,
+            left_at: 0,
+        }
     }
 }
 
@@ -54,14 +70,27 @@ impl Pace {
             (self.second, self.frames) = (second, 0);
         }
         self.frames = self.frames.saturating_add(frames);
-        self.hot = self.is_hot(now) || self.rate(now) > self.budget;
+        // A burst that is over is none because another begins.
+        self.hot &= self.waiting(now) > 0 || self.is_much(now);
+        self.waiting = self.waiting(now).saturating_add(frames).min(self.budget);
+        self.waited_at = now;
+        self.hot |= self.is_hot(now) || self.rate(now) > self.budget || self.waiting > self.budget / BURST;
     }
 
-    /// Once above the budget, until below two thirds of it; where the object does not keep up, from a quarter on.
+    fn waiting(&self, now: u64) -> u64 {
+        let sent = now.saturating_sub(self.waited_at).saturating_mul(self.budget) / SECOND;
+        self.waiting.saturating_sub(sent)
+    }
+
+    fn is_much(&self, now: u64) -> bool {
+        self.rate(now).saturating_mul(3) >= self.budget.saturating_mul(2)
+    }
+
+    /// Once above the budget, until below two thirds of it and the burst is over; where the object does not keep up, from
+    /// a quarter on.
     fn is_hot(&self, now: u64) -> bool {
-        let rate = self.rate(now);
-        let behind = now < self.behind_until && rate.saturating_mul(4) >= self.budget;
-        behind || (self.hot && rate.saturating_mul(3) >= self.budget.saturating_mul(2))
+        let behind = now < self.behind_until && self.rate(now).saturating_mul(4) >= self.budget;
+        behind || (self.hot && (self.is_much(now) || self.waiting(now) > 0))
     }
 
     fn window(&self, sockets: u64) -> u64 {
@@ -127,13 +156,13 @@ mod tests {
     #[test]
     fn who_does_not_keep_up_gathers_below_the_budget_but_not_where_little_is_said() {
         let mut audience = Audience { pace: pace(1_200), ..Audience::default() };
-        audience.count_frames(1, 400, 10_000);
+        audience.count_frames(1, 300, 10_000);
         audience.timer_was_late(99, 10_000);
         assert!(!audience.is_hot(10_000));
         audience.timer_was_late(100, 10_000);
         assert!(audience.is_hot(10_000));
         assert!(!audience.is_hot(11_500), "a quarter of the budget is not reached any more");
-        audience.count_frames(1, 400, 13_100);
+        audience.count_frames(1, 300, 13_100);
         assert!(!audience.is_hot(13_100), "that was long ago");
     }
 
@@ -144,15 +173,32 @@ mod tests {
             pace.add(frames, now);
             pace.is_hot(now)
         };
-        assert!(!at(1_200, 10_000));
-        assert!(at(1, 10_001));
+        assert!([10_000, 10_250, 10_500, 10_750].iter().all(|now| !at(300, *now)));
+        assert!(at(1, 10_751));
         // Half of the second before counts half: 1,200, 799.
         assert!(at(600, 11_500));
         assert!(at(500, 12_500));
-        assert!(!at(0, 12_700));
+        assert!(!at(0, 12_950));
         // As hot as before it went calm is not hot enough.
-        assert!(!at(400, 12_701));
-        assert!(at(900, 12_702));
+        assert!(!at(250, 12_951));
+        assert!(at(900, 12_952));
+    }
+
+    #[test]
+    fn a_burst_is_gathered_before_a_second_of_it_was_sent() {
+        let mut pace = pace(24_000);
+        for now in 0..6 {
+            pace.add(1_000, 60_000 + now);
+            assert!(!pace.is_hot(60_000 + now));
+        }
+        pace.add(1_000, 60_006);
+        assert!(pace.is_hot(60_006));
+        assert!(!pace.is_hot(60_300), "calm when it would have left");
+        // As much, evenly: 20 a second.
+        for n in 0..40 {
+            pace.add(1_000, 70_000 + n * 50);
+            assert!(!pace.is_hot(70_000 + n * 50));
+        }
     }
 
     #[test]

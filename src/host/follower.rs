@@ -5,10 +5,10 @@ use super::{Effects, Host, Moment, Waking};
 use crate::audience::{Attachment, Fanout, SocketId};
 use crate::content;
 use crate::metrics::Metrics;
-use crate::protocol::call::{Ask, Caller, RoomCall, Standing, VERSION};
+use crate::protocol::call::{Ask, Caller, RoomCall, VERSION};
 use crate::protocol::shard::{Command, Crowd, Down, Follower, Glimpse, Push, Pushed, Shape, Totals, Up};
 use crate::protocol::wire;
-use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId, UserId};
+use crate::protocol::{Body, ChatError, ClientEvent, ErrorCode, FrameId, Position, RoomId};
 use crate::room::{Present as _, Read, Room, Write};
 use crate::settings::Settings;
 use std::collections::VecDeque;
@@ -129,8 +129,8 @@ impl Host {
     }
 
     /// What the `number`-th gateway has of a room, while sessions of its own are in it; these were before it lost its
-    /// memory, and so much is known of their users. The log is an empty one until it has [`Host::begun`], and all of it
-    /// is in memory: of what [`Effects::write`] says nothing has to be kept longer.
+    /// memory. The log has the state of [`Room::is_blocks_key`] alone until it has [`Host::begun`], and all of it is in
+    /// memory: of what [`Effects::write`] says nothing but that state has to be kept longer.
     ///
     /// # Errors
     /// As [`Host::load`].
@@ -140,14 +140,8 @@ impl Host {
         settings: Rc<Settings>,
         at: &Moment<'_>,
         sockets: Vec<Attachment>,
-        standings: Vec<(UserId, Standing)>,
     ) -> Read<Self> {
         let mut host = Self::load(id, settings, at, sockets, Waking::default())?;
-        for (user_id, standing) in standings {
-            if host.audience.is_newer(&user_id, standing.version) {
-                host.audience.set_blocks(&user_id, (!standing.blocks.is_empty()).then_some(standing));
-            }
-        }
         host.follows(Follower::Gateway(number));
         Ok(host)
     }

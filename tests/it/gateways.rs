@@ -7,7 +7,7 @@ use edge_chat::host::{Host, Moment};
 use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Standing;
 use edge_chat::protocol::shard::{Begin, Follower, Pushed};
-use edge_chat::room::{Log as _, Replica, Tail};
+use edge_chat::room::{Log as _, Replica, Room, Tail};
 use edge_chat::user::Blocks;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn a_gateways_adapter_in_short() {
     // The first session wants to enter: an empty log, and the log's end from the room.
     let mut replica = Replica::default();
     let id = RoomId::parse(ROOM).unwrap();
-    let mut host = Host::gateway(id, 17, settings, &at(now, &replica), Vec::new(), Vec::new()).unwrap();
+    let mut host = Host::gateway(id, 17, settings, &at(now, &replica), Vec::new()).unwrap();
     assert!(host.needs_begin());
     let Begin { seq, shape, totals, state, rows, reactions, .. } =
         room.step(|host, at| host.begin_for(at, Follower::Gateway(17), bob.identity.as_ref())).unwrap();
@@ -519,8 +519,13 @@ fn v7_a_gateway_that_lost_its_memory_knows_whom_its_users_block() {
     let (bob, settings, now) = (room.caller("bob"), room.settings.clone(), room.now);
     let shown = |room: &mut World, standings: Vec<(String, Standing)>, sockets: Vec<Attachment>| {
         let id = RoomId::parse(ROOM).unwrap();
-        let empty = Replica::default();
-        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), sockets, standings).unwrap();
+        let of = |(user, standing): (String, Standing)| {
+            let (key, value) = Room::blocks_state(&user, Some(&standing));
+            (key, value.unwrap())
+        };
+        let state = standings.into_iter().map(of).collect();
+        let before = Replica::begin(Tail { rows: Vec::new(), state, reactions: Vec::new() }, 0);
+        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &before), sockets).unwrap();
         let begin = room.step(|host, at| host.begin_for(at, Follower::Gateway(17), None)).unwrap();
         let tail = Tail { rows: begin.rows, state: begin.state, reactions: begin.reactions };
         let replica = Replica::begin(tail, 200);
@@ -566,7 +571,7 @@ fn a_gateway_that_wakes_with_all_who_were_there_tells_the_room_nothing_until_som
     }
     let wakes = |told: bool| {
         let id = RoomId::parse(ROOM).unwrap();
-        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone(), Vec::new()).unwrap();
+        let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone()).unwrap();
         if told {
             host.was_told();
         }

@@ -100,7 +100,7 @@ impl Split {
             let id = RoomId::parse(ROOM).unwrap();
             let host = match follower(n) {
                 Follower::Shard(n) => Host::follow(id, n, settings, &at, sockets, Waking::default()),
-                Follower::Gateway(n) => Host::gateway(id, n, settings, &at, sockets, Vec::new()),
+                Follower::Gateway(n) => Host::gateway(id, n, settings, &at, sockets),
             };
             host.unwrap()
         });

@@ -60,7 +60,7 @@ impl Part {
         let replica = Replica::begin(Tail { rows: Vec::new(), state, reactions: Vec::new() }, 0);
         let at = Moment { now: now(), entropy: entropy(), log: &replica };
         let settings = settings(&inner.env)?;
-        let host = Host::gateway(room.clone(), inner.number(), settings, &at, sockets, Vec::new());
+        let host = Host::gateway(room.clone(), inner.number(), settings, &at, sockets);
         Ok(Rc::new(Self {
             name: room.as_str().into(),
             room,

@@ -13,7 +13,6 @@ use edge_chat::protocol::call::{RoomCall, Standing};
 use edge_chat::protocol::shard::Follower;
 use edge_chat::protocol::{ChatError, ClientFrame, RoomId};
 use edge_chat::room::{Log, Replica, Write};
-use edge_chat::user::Blocks;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +29,7 @@ pub(super) struct Handler {
 pub(super) struct RoomNode {
     /// 0 is the room, n + 1 its n-th shard; from `GATEWAYS` on they are gateways.
     pub index: usize,
-    /// The storage; a shard keeps there whom those block who are in it, and nothing else.
+    /// The storage; a follower keeps there whom those block who are in it, and nothing else.
     pub log: MemoryLog,
     /// What a shard has of the room's log, and where that ends: epoch and event.
     pub replica: Option<Replica>,
@@ -100,14 +99,6 @@ impl RoomNode {
         name_of(self.index)
     }
 
-    fn standings(&self) -> Vec<(String, Standing)> {
-        let standing = |(user, (version, blocks)): (&String, &(u64, BTreeSet<String>))| {
-            let blocks = Blocks::of(blocks.iter().map(String::as_str));
-            (user.clone(), Standing { version: *version, signed_out_at: None, blocks })
-        };
-        self.told.iter().map(standing).collect()
-    }
-
     fn moment(&mut self, now: u64) -> (u64, [u8; 32]) {
         let mut bytes = [0; 32];
         for chunk in bytes.chunks_mut(8) {
@@ -151,8 +142,7 @@ impl Sim {
         let (settings, waking) = (self.settings.clone(), Waking::default());
         let host = match follower_of(self.room.index) {
             Some(Follower::Shard(n)) => Host::follow(id, n, settings, &at, attachments, waking),
-            // What was said of their users is kept with the sessions.
-            Some(Follower::Gateway(n)) => Host::gateway(id, n, settings, &at, attachments, self.room.standings()),
+            Some(Follower::Gateway(n)) => Host::gateway(id, n, settings, &at, attachments),
             None => Host::load(id, settings, &at, attachments, waking),
         };
         self.room.host = Some(host.map_err(|fault| fault.to_string())?);
@@ -226,7 +216,7 @@ impl Sim {
         Ok(true)
     }
 
-    /// As a shard's adapter: what the room wrote in memory, whom users block in its own storage.
+    /// As a follower's adapter: what the room wrote in memory, whom users block in its own storage.
     fn replicated(&mut self, effects: &Effects) {
         if let Some(replica) = &self.room.replica {
             let rewrite = match self.mutant {
@@ -234,9 +224,6 @@ impl Sim {
                 _ => effects.write.rewrite.clone(),
             };
             replica.write(&Write { rewrite, ..effects.write.clone() });
-        }
-        if follower_of(self.room.index).is_some_and(Follower::is_gateway) {
-            return self.grown(effects);
         }
         let own = effects.write.state.iter().filter(|(key, _)| key.starts_with("blocks:")).cloned().collect();
         self.room.log.write(&Write { state: own, ..Write::default() });
