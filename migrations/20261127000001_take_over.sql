@@ -8,8 +8,10 @@ create function chat_old_rows(source text, name text, since timestamptz default 
 language plpgsql stable as $$
 begin
   if to_regclass(format('%I.%I', source, name)) is not null then
-    return query execute format('select to_jsonb(o) from %I.%I o', source, name)
-      || case when since is null then '' else ' where greatest(created_at, edited_at, deleted_at) >= $1' end using since;
+    return query execute format('select to_jsonb(o) from %I.%I o', source, name) || coalesce((
+      select ' where greatest(' || string_agg(attname || '::timestamptz', ', ') || ') >= $1' from pg_attribute
+      where attrelid = to_regclass(format('%I.%I', source, name)) and attname in ('created_at', 'edited_at', 'deleted_at')
+        and since is not null), '') using since;
   end if;
 end
 $$;
@@ -47,6 +49,7 @@ language plpgsql set timezone = 'UTC' as $$
 declare
   n bigint;
   did jsonb := '{}';
+  numbered text[];
 begin
   if to_regclass(format('%I.rooms', source)) is null and to_regclass(format('%I.messages', source)) is null
     or to_regclass(format('%I.room_cursor', source)) is not null
@@ -57,19 +60,21 @@ begin
   perform set_config('timezone', zone, true);
 
   create temp table old_messages on commit drop as
-    select chat_old_id(j ->> 'id') as id, j ->> 'room_id' as room_id, coalesce(j ->> 'user_id', '') as user_id,
+    -- Two ids may be one UUID in upper and in lower case.
+    select distinct on (1) chat_old_id(j ->> 'id') as id, j ->> 'room_id' as room_id, coalesce(j ->> 'user_id', '') as user_id,
       chat_old_plain(coalesce(j ->> 'content', '')) as plain, j ->> 'type' as type, j -> 'metadata' as metadata,
       coalesce(chat_old_time(coalesce(j ->> 'created_at', j ->> 'edited_at', j ->> 'deleted_at')), 'epoch') as created_at,
       chat_old_time(j ->> 'edited_at') as edited_at, chat_old_time(j ->> 'deleted_at') as deleted_at,
       j ->> 'username' as username, exists (select from room_cursor c where c.room_id = j ->> 'room_id') as open
-    from chat_old_rows(source, 'messages', since) j;
+    from chat_old_rows(source, 'messages', since) j order by 1, j ->> 'id';
   create index on old_messages (id);
   analyze old_messages;
   select did || jsonb_build_object('without_room', count(*)) into did from old_messages where room_id is null;
   select did || jsonb_build_object('open', count(*)) into did from old_messages o
     where open and not exists (select from messages m where m.id = o.id)
       -- What scripts/side-by-side has said here.
-      and not exists (select from messages m where m.room_id = o.room_id and m.client_id = 'replaced:' || o.id);
+      and not exists (select from messages m where m.room_id = o.room_id and m.client_id = 'replaced:' || o.id
+        and m.user_id = o.user_id);
 
   -- Only what is known to be for everybody stays open to everybody.
   insert into rooms (id, name, type, settings, created_at, updated_at, deleted_at)
@@ -85,10 +90,15 @@ begin
         coalesce(chat_old_time(j ->> 'created_at'), now()) as created_at, chat_old_time(j ->> 'deleted_at') as deleted_at, 1 as rank
       from chat_old_rows(source, 'rooms') j
       union all
-      select room_id, room_id, null, min(created_at), null, 2 from old_messages where room_id is not null group by 1
+      select room_id, room_id, case when room_id !~ '^(video|stream)_' then 'private' end, min(created_at), null, 2
+      from old_messages where room_id is not null group by 1
     ) known order by id, rank
   ) room
-  on conflict do nothing;
+  -- One that is still everybody's here, and no longer there.
+  on conflict (id) do update set type = case excluded.type when 'group' then 'group' else rooms.type end,
+      settings = rooms.settings || excluded.settings, deleted_at = coalesce(rooms.deleted_at, excluded.deleted_at)
+    where (rooms.type <> 'group' and excluded.type = 'group' or rooms.deleted_at is null and excluded.deleted_at is not null)
+      and not exists (select from room_cursor c where c.room_id = rooms.id);
   get diagnostics n = row_count;
   did := did || jsonb_build_object('rooms', n);
 
@@ -101,26 +111,28 @@ begin
     from old_messages o
     left join (select room_id, max(no) as no from messages group by 1) last using (room_id)
     where not open and o.room_id is not null and not exists (select from messages m where m.id = o.id)
+  ), came as (
+    insert into messages (id, room_id, no, user_id, username, avatar, roles, content, text, type, metadata, visible_at,
+      created_at, edited_at, deleted_at, epoch, seq)
+    select f.id, f.room_id, f.no, f.user_id,
+      chat_old_content(left(chat_old_plain(coalesce(nullif(trim(f.username), ''), nullif(trim(names.username), ''),
+        nullif(f.user_id, ''), 'unknown')), 64)),
+      case when names.avatar like 'https://%' and length(names.avatar) <= 512 then names.avatar end, '["member"]',
+      case when deleted_at is null then chat_old_content(plain) else '' end,
+      case when deleted_at is null and plain <> chat_old_content(plain) then plain end,
+      case when known then f.type else 'text' end,
+      case when deleted_at is not null then '{}'
+        else case jsonb_typeof(metadata) when 'object' then metadata when 'null' then '{}'
+            else coalesce(jsonb_build_object('value', metadata), '{}') end
+          || case when known or f.type is null then '{}' else jsonb_build_object('type', f.type) end
+      end,
+      created_at, created_at, edited_at, deleted_at, 0, f.no
+    from fresh f
+    left join names on names.user_id = f.user_id,
+      lateral (select coalesce(f.type in ('text', 'emote', 'encrypted', 'system'), false) as known) k
+    returning room_id
   )
-  insert into messages (id, room_id, no, user_id, username, avatar, roles, content, text, type, metadata, visible_at,
-    created_at, edited_at, deleted_at, epoch, seq)
-  select f.id, f.room_id, f.no, f.user_id,
-    chat_old_content(left(chat_old_plain(coalesce(nullif(trim(f.username), ''), nullif(trim(names.username), ''),
-      nullif(f.user_id, ''), 'unknown')), 64)),
-    case when names.avatar like 'https://%' and length(names.avatar) <= 512 then names.avatar end, '["member"]',
-    case when deleted_at is null then chat_old_content(plain) else '' end,
-    case when deleted_at is null and plain <> chat_old_content(plain) then plain end,
-    case when known then f.type else 'text' end,
-    case when deleted_at is not null then '{}'
-      else case jsonb_typeof(metadata) when 'object' then metadata when 'null' then '{}'
-          else coalesce(jsonb_build_object('value', metadata), '{}') end
-        || case when known or f.type is null then '{}' else jsonb_build_object('type', f.type) end
-    end,
-    created_at, created_at, edited_at, deleted_at, 0, f.no
-  from fresh f
-  left join names on names.user_id = f.user_id,
-    lateral (select coalesce(f.type in ('text', 'emote', 'encrypted', 'system'), false) as known) k;
-  get diagnostics n = row_count;
+  select count(*), array_agg(distinct room_id) into n, numbered from came;
   did := did || jsonb_build_object('messages', n);
 
   -- What was edited or deleted there since it was copied.
@@ -161,7 +173,14 @@ begin
   insert into presence (user_id, room_id, socket_id, last_seen)
   select j ->> 'user_id', j ->> 'room_id', coalesce(j ->> 'socket_id', ''), coalesce(chat_old_time(j ->> 'last_seen'), 'epoch')
   from chat_old_rows(source, 'presence') j
+  where not exists (select from room_cursor c where c.room_id = j ->> 'room_id')
   on conflict do nothing;
+
+  -- A room that has been opened meanwhile numbers by itself. The lock waits for what it is writing.
+  lock table room_cursor in share mode;
+  if exists (select from room_cursor c where c.room_id = any (numbered)) then
+    raise serialization_failure using message = 'a room was opened while its messages were taken over', hint = 'Call it again.';
+  end if;
   drop table old_messages;
   return did;
 end
@@ -196,6 +215,7 @@ begin
     insert into %1$I.messages (id, room_id, user_id, content, type, metadata, created_at, edited_at, deleted_at)
     select id, room_id, user_id, content, type, metadata, created_at, edited_at, deleted_at from messages m
     where epoch > 0 and audience = 'all' and visible_at <= now() and type <> 'unavailable'
+      and exists (select from %1$I.rooms r where r.id = m.room_id)
       and not exists (select from %1$I.messages o where m.client_id like 'replaced:%%'
         and chat_old_id(o.id::text) = chat_old_id(substr(m.client_id, 10)) and coalesce(o.user_id, '') = m.user_id)
     order by room_id, no on conflict do nothing$q$, source);
@@ -206,7 +226,10 @@ $$;
 
 do $$
 begin
-  if to_regnamespace('replaced') is not null then
+  -- Only what the first migration has moved, and as long as it is there.
+  if obj_description(to_regnamespace('replaced'), 'pg_namespace') = 'edge-chat: the tables of the replaced service'
+    and to_regclass('replaced.messages') is not null
+  then
     raise notice '%', chat_take_over('replaced');
   end if;
 end

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join as path } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { createAdapter } from "@socket.io/redis-adapter";
 import pg from "pg";
@@ -12,7 +13,7 @@ import { createClient } from "redis";
 import { Server } from "socket.io";
 import { WebSocket } from "ws";
 import { migrations, root } from "../scripts/lib/database.mjs";
-import { chat, embeddedDatabase, startServer, testDatabase, throwAwayRedis, token, until } from "./harness/index.mjs";
+import { chat, command, embeddedDatabase, startServer, testDatabase, throwAwayRedis, token, until } from "./harness/index.mjs";
 
 // As its documentation has them.
 const TABLES = `
@@ -119,12 +120,40 @@ test("ids that are no UUIDs become the same ones each time, and zones are as sai
   try {
     await query("create schema old");
     await query("create table old.messages (id text primary key, room_id text, user_id text, content text, created_at timestamp, updated_at timestamptz)");
+    // What is for everybody is known by the id alone; and the last two are one.
+    await query("insert into old.messages values ('m1', 'videos', 'ada', 'among us', '2026-01-01 12:00'), ($1, 'video_2', 'ada', 'upper', '2026-01-01 12:00'), ($2, 'video_2', 'ada', 'lower', '2026-01-01 12:00')", [id(1).toUpperCase(), id(1)]);
+    assert.equal((await take(query, "old")).messages, 2);
+    assert.deepEqual(await query("select id, settings ->> 'visibility' as visibility from rooms order by id"), [{ id: "video_2", visibility: null }, { id: "videos", visibility: "private" }]);
+    await query("delete from messages");
+    await query("delete from old.messages");
     await query("insert into old.messages values ('msg_456', 'video_1', 'ada', 'hello', '2026-01-01 12:00'), ('msg_457', 'video_1', 'ada', 'you', '2026-01-01 12:01')");
     assert.equal((await query("select chat_take_over('old', 'America/New_York') as did"))[0].did.messages, 2);
     assert.equal((await take(query, "old")).messages, 0);
+    await query("insert into old.messages values ('msg_458', 'video_1', 'ada', 'again', now())");
+    assert.equal((await query("select chat_take_over('old', since => now() - interval '1 hour') as did"))[0].did.messages, 1, "without the columns edited_at and deleted_at");
     const [row] = await query("select * from messages order by no");
     assert.match(row.id, /^[0-9a-f]{8}-[0-9a-f]{4}-8/);
     assert.equal(row.created_at.toISOString(), "2026-01-01T17:00:00.000Z");
+  } finally {
+    await drop();
+  }
+});
+
+test("tables and schemas of others that bear such names stay as they are", async () => {
+  const { url, query, drop } = await testDatabase({ empty: true });
+  try {
+    await query("create table reports (theirs int)");
+    await query("create table messages (id uuid, room_id text)");
+    await query("create schema replaced");
+    await query("create table replaced.theirs ()");
+    await assert.rejects(migrations("migrate", url));
+    assert.deepEqual(await query("select schemaname, tablename from pg_tables where tablename in ('reports', 'messages', 'theirs') order by 2"),
+      [["public", "messages"], ["public", "reports"], ["replaced", "theirs"]].map(([schemaname, tablename]) => ({ schemaname, tablename })));
+    await query("drop table reports, messages");
+    await migrations("migrate", url);
+    const [{ steps }] = await query("select count(*)::int as steps from schema_migrations");
+    for (let i = 0; i < steps; i++) await migrations("rollback", url);
+    assert.equal((await query("select from pg_tables where schemaname = 'replaced'")).length, 1);
   } finally {
     await drop();
   }
@@ -161,6 +190,51 @@ async function sideBySide() {
 }
 
 describe("beside the service in use", () => {
+  test("a later call closes what was closed there; one during which a room is opened takes nothing", async () => {
+    const { old, query, url, role, drop } = await sideBySide();
+    try {
+      await take(query, "public");
+      await query("update rooms set settings = '{}' where id = 'team'");
+      await old("update rooms set settings = '{\"private\": true}' where id in ('video_1', 'video_quiet')");
+      await query("insert into room_cursor values ('video_quiet', 1, 0)");
+      await old("insert into presence values ('ada', 'video_quiet', 'socket', now()::timestamp), ('ada', 'stream_2', 'socket', now()::timestamp)");
+      await take(query, "public");
+      assert.deepEqual(await query("select id from rooms where settings @> '{\"visibility\": \"private\"}' order by id"), [{ id: "video_1" }, { id: "video_family" }],
+        "not what was made public here, nor what is open");
+      assert.deepEqual(await query("select room_id from presence order by 1"), [{ room_id: "stream_2" }, { room_id: "video_1" }]);
+
+      await old("insert into messages values ($1, 'video_1', 'bob', 'since', 'text', null, $2)", [id(20), at(2)]);
+      const other = new pg.Client(url);
+      await other.connect();
+      await other.query("begin");
+      // Where the call waits, with its messages written.
+      await other.query("lock table presence in exclusive mode");
+      const call = take(query, "public");
+      call.catch(() => {});
+      assert.ok(await until(5_000, async () => (await old("select from pg_locks l join pg_database d on d.oid = l.database where not granted and datname = current_database()")).length));
+      await query("insert into room_cursor values ('video_1', 1, 0)");
+      await other.query("commit");
+      await other.end();
+      await assert.rejects(call, { code: "40001" });
+      assert.deepEqual(await take(query, "public"), { ...NOTHING, open: 1 });
+      // Only what was said for him counts as carried.
+      const carry = (n, user, room = "video_1") => query(
+        `insert into messages (id, room_id, no, user_id, username, content, type, client_id, visible_at, created_at, epoch, seq)
+         values (gen_random_uuid(), $4, $1, $2, '', '', 'text', $3, now(), now(), 1, $1)`, [n, user, `replaced:${id(20)}`, room]);
+      await carry(100, "eve");
+      assert.equal((await take(query, "public")).open, 1);
+      await carry(101, "bob");
+      assert.equal((await take(query, "public")).open, 0);
+      // Nothing comes back to a room that is not there.
+      await carry(1, "ada", "gone");
+      await old(`grant insert, update on rooms, messages to ${role}`);
+      await old("alter table messages add foreign key (room_id) references rooms not valid");
+      assert.equal((await query("select chat_give_back('public') as did"))[0].did.messages, 1);
+    } finally {
+      await drop();
+    }
+  });
+
   test("a further call takes what came since; 100,000 rows take seconds, and a call that is cut off does nothing", { timeout: 120_000 }, async () => {
     const { old, query, url, drop } = await sideBySide();
     try {
@@ -287,6 +361,20 @@ describe("beside the service in use", () => {
     const redis = await throwAwayRedis();
     const server = await startServer({ databaseUrl: url, vars: { REDIS_HOST: "127.0.0.1", REDIS_PORT: String(redis.port) } });
     const service = await oldService(redis.port);
+    // On the way to edge-chat one room cannot be reached for a while, and one message is refused by something between.
+    let busy = true;
+    const through = [];
+    const between = createServer(async (request, response) => {
+      const { authorization, "idempotency-key": key } = request.headers;
+      const body = await text(request);
+      if (request.url.includes("video_quiet")) {
+        if (!busy) through.push(key);
+        return response.writeHead(busy ? 503 : key.endsWith("1") ? 418 : 201).end("no JSON");
+      }
+      const answer = await fetch(server.url + request.url, { method: request.method, headers: { authorization, "content-type": "application/json", "idempotency-key": key }, body });
+      response.writeHead(answer.status).end(await answer.text());
+    });
+    await new Promise((resolve) => between.listen(0, "127.0.0.1", resolve));
     let script;
     try {
       const { join, rest } = chat(server);
@@ -294,17 +382,33 @@ describe("beside the service in use", () => {
       await take(query, "public");
       const env = {
         ...process.env, DATABASE_URL: url, REDIS_URL: `redis://127.0.0.1:${redis.port}`, OLD_REDIS_URL: `redis://127.0.0.1:${redis.port}`,
-        CHAT_URL: server.url, CHAT_TOKEN: await token({ sub: "bridge", username: "Bridge", roles: ["service"] }),
+        CHAT_URL: `http://127.0.0.1:${between.address().port}`, CHAT_TOKEN: await token({ sub: "bridge", username: "Bridge", roles: ["service"] }),
       };
       let errors = "";
       const begin = () => {
         script = spawn(process.execPath, [path(root, "scripts/lib/side-by-side.mjs")], { env, stdio: ["ignore", "ignore", "pipe"] });
         script.stderr.on("data", (chunk) => (errors += chunk));
       };
+      // A room that was opened long before the script is started, with an entry that the old table refuses.
+      await query("insert into room_cursor values ('video_quiet', 1, 0)");
+      const entry = (at, message_id, content, minutes) => command(redis, ["XADD", "chat:room:video_quiet:events", at, "room", "video_quiet", "event", "new_message",
+        "data", JSON.stringify({ message_id, user: { user_id: "ada" }, content, type: "text", timestamp: new Date(Date.now() - minutes * 60_000) })]);
+      await entry("1-1", id(60), "long ago", 10);
+      await entry("1-2", id(61), "refused\0", 0);
+      await entry("1-3", id(62), "just now", 0);
+      const quietViewer = await service.viewer("video_quiet");
+      await old("insert into messages select id, 'video_quiet', 'bob', 'waits', 'text', null, now() at time zone 'UTC' from unnest($1::uuid[]) id", [[id(71), id(72)]]);
       begin();
       const theirViewer = await service.viewer("video_1");
-      // After the last call and before the room is opened, longer ago than is looked back for what is late.
-      await old("insert into messages values ($1, 'video_1', 'bob', 'between', 'text', null, now() at time zone 'UTC' - interval '10 minutes')", [id(39)]);
+      assert.ok(await until(10_000, () => quietViewer.heard.length > 0), errors);
+      assert.deepEqual(quietViewer.heard.map(([, said]) => said.content), ["just now"]);
+      assert.match(errors, /1-2 of video_quiet was refused/);
+      assert.equal((await old("select from messages where id = any($1)", [[id(60), id(62)]])).length, 2);
+      await old("create table users (id text, username text)");
+      await old("insert into users values ('zoe', 'Zoe')");
+      await old(`grant select on users to ${role}`);
+      // After the last call and before the room is opened, by a user who came since, longer ago than is looked back for what is late.
+      await old("insert into messages values ($1, 'video_1', 'zoe', 'between', 'text', null, now() at time zone 'UTC' - interval '10 minutes')", [id(39)]);
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       const ada = await join("video_1", "ada");
 
@@ -317,6 +421,7 @@ describe("beside the service in use", () => {
       const seen = () => ada.lines.filter(({ event }) => event === "new_message").map(({ data }) => data);
       assert.ok(await until(10_000, () => seen().length >= 3), errors);
       assert.deepEqual(seen().map(({ content }) => content).sort(), ["between", "here &lt; there", "there &gt; here"]);
+      assert.equal(seen().find(({ content }) => content === "between").user.username, "Zoe");
       const theirs = seen().find(({ content }) => content === "there &gt; here");
       assert.deepEqual([theirs.text, theirs.user.user_id, theirs.client_id], ["there > here", "bob", `replaced:${id(40)}`]);
 
@@ -325,6 +430,8 @@ describe("beside the service in use", () => {
 
       for (let i = 0; i < 5; i++) {
         script.kill("SIGKILL");
+        // As if it had been killed before it kept its place.
+        await command(redis, ["DEL", "chat:side-by-side"]);
         await sayThere(50 + i, `there ${i}`);
         await ada.request("send_message", { content: `here ${i}` });
         begin();
@@ -335,6 +442,15 @@ describe("beside the service in use", () => {
       assert.equal((await rest("DELETE", `/messages/${theirs.message_id}?room_id=video_1`, { as: { sub: "mod", roles: ["moderator"] } })).status, 200);
       assert.ok(await until(10_000, async () => (await old("select from messages where id = $1 and deleted_at is not null", [id(40)]))[0]), errors);
       assert.equal((await old("select content from messages where id = $1", [tenth.message_id]))[0].content, "edited");
+      assert.ok(await until(5_000, () => theirViewer.heard.some(([event, said]) => event === "message_deleted" && said.message_id === id(40))), "under the id that they know");
+      assert.deepEqual(theirViewer.heard.filter(([event]) => event === "new_message").map(([, said]) => said.content),
+        ["here &lt; there", ...[0, 1, 2, 3, 4].map((i) => `here ${i}`)], "each once");
+      assert.equal(quietViewer.heard.length, 1);
+      busy = false;
+      assert.ok(await until(10_000, () => through.length >= 2), errors);
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      assert.deepEqual(through.sort(), [71, 72].map((n) => `replaced:${id(n)}`), "each once");
+      assert.match(errors, /0071 was refused: 418/);
 
       const both = [...Array(5).keys()].flatMap((i) => [`here ${i}`, `there ${i}`]).sort();
       assert.deepEqual(seen().map(({ content }) => content).slice(3).sort(), both);
@@ -346,6 +462,7 @@ describe("beside the service in use", () => {
       assert.deepEqual((await query("select chat_give_back('public') as did"))[0].did, { rooms: 1, changed: 0, messages: 0 });
     } finally {
       script?.kill("SIGKILL");
+      between.close();
       await service.stop();
       await server.stop();
       await redis.stop();
