@@ -26,7 +26,7 @@ pub(super) struct Pace {
     second: u64,
     frames: u64,
     before: u64,
-    /// Frames that a process which sends the budget's would have left to send, then (ms); at most a second's.
+    /// Frames that a process which sends the budget's would have left to send, then (ms); at most half a second's.
     waiting: u64,
     waited_at: u64,
     hot: bool,
@@ -72,7 +72,7 @@ impl Pace {
         self.frames = self.frames.saturating_add(frames);
         // A burst that is over is none because another begins.
         self.hot &= self.waiting(now) > 0 || self.is_much(now);
-        self.waiting = self.waiting(now).saturating_add(frames).min(self.budget);
+        self.waiting = self.waiting(now).saturating_add(frames).min(self.budget / 2);
         self.waited_at = now;
         self.hot |= self.is_hot(now) || self.rate(now) > self.budget || self.waiting > self.budget / BURST;
     }

@@ -391,7 +391,7 @@ noticed! {
     b1_an_entry_that_is_skipped_is_noticed: BridgeSkipsOne as "B1";
     v8_an_old_close_that_ends_a_new_socket_is_noticed: OldCloseEndsNew as "V8";
     v4_a_shard_that_takes_what_does_not_fit_is_noticed: ShardTakesAnything as "V4" | "V7" | "V10";
-    v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V10";
+    v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V9" | "V10";
     v2_a_command_that_is_believed_is_noticed: CommandIsBelieved as "V2";
     v9_a_move_without_a_word_is_noticed: MovesWithoutAWord as "V9";
     v4_a_shard_that_doubles_is_noticed: BeginDoubles as "V4";
