@@ -33,7 +33,7 @@ const method = `
 
 ## Where the time goes
 
-Of rows that miss their aim, or did for long; shares are of the Worker's own profile.
+Of rows that miss their aim, or did for long; shares are of the Worker's own profile. A message that is acknowledged, many small rooms, a calm large one and the drain are in [scaling](scaling.md#where-the-time-goes); what is in the wasm, and what a cold start waits for, in [size](size.md).
 
 - **history, p99**: a page is one question to the room and one to PostgreSQL, by a connection that the request makes for itself, since the platform lets no other have it. Of the 2 to 3 ms of CPU a page takes in workerd 27 % drive that connection, 13 % are its three writes, and 9 % take and give back the lock on its stream at each read. The middle is below 5 ms; V8 collects garbage for 3 ms and more once in some 100 pages, and the pages that meet it are most likely the p99. Connecting while the room is asked changed nothing that could be measured.
 - **join**: no part of it grows with the room: 500, 2,000 and 3,000 who come back take the same each. 480 to 560 µs of CPU, where the bare object takes 245 to 310 for its upgrade alone: two more promises and a second event a join, the reply of 25 KB, and the closing of the old socket, which falls into the same seconds.
