@@ -21,6 +21,7 @@ const method = `
 - **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal, a closed socket, or a generator that was the limit where latency counts makes the run void.
 - **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run.
 - **Memory of idle sockets** is counted from the 501st on, of every server alike: the first 500 bring what a process needs once (compiled code, heaps), which has a line of its own.
+- **Clients of Socket.IO's** come through \`/socket.io/\` by WebSocket, 1,000 of them in one room; each event is a frame of its own there, since such a client takes one event a message.
 - The objects' SQLite lies in memory (/dev/shm), so that no disk is measured; that of *send* is on the disk.
 - Messages are 200 bytes and said by a \`service\`, so no filter looks at them. edge-chat writes each to its log, acknowledges it, and drains it to PostgreSQL through pgbouncer meanwhile.
 

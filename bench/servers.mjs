@@ -21,6 +21,7 @@ export const titles = {
   bare: "bare object",
   party: "partyserver",
   socketio: "Socket.IO + Redis",
+  gateway: "edge-chat",
   native: "native tokio",
 };
 
@@ -75,6 +76,8 @@ const starts = {
     const served = await serve(await chatWorker(name, vars), how);
     return { ...served, beside: (await database()).pids().slice(0, 1), dialect: "chat" };
   },
+  /** The chat as Socket.IO's clients find it. */
+  gateway: async (name, how) => ({ ...(await starts.chat(name, how)), dialect: "socket_io_chat" }),
   bare: async (name, how) => ({ ...(await serve(bare(name), how)), beside: [], dialect: "chat" }),
   party: async (name) => ({ ...(await serve(await party(name))), beside: [], dialect: "chat" }),
   async socketio() {

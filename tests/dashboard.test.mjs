@@ -49,8 +49,11 @@ async function load(rooms, people, seconds) {
     await new Promise((resolve) => viewer.on("joined", resolve));
     return viewer;
   };
-  const viewers = [];
-  for (let n = 0; n < all.length; n += 10) viewers.push(...(await Promise.all(all.slice(n, n + 10).map(come))));
+  // Guests make no room: of each room a user comes first.
+  const makers = all.filter(({ room }, n) => all.findIndex((other) => other.room === room) === n);
+  const viewers = await Promise.all(makers.map(come));
+  const others = all.filter((each) => !makers.includes(each));
+  for (let n = 0; n < others.length; n += 10) viewers.push(...(await Promise.all(others.slice(n, n + 10).map(come))));
   const speakers = viewers.filter(({ self }) => self.user_id);
   const began = Date.now();
   let said = 0;

@@ -65,6 +65,26 @@ export async function hot(bench) {
   ];
 }
 
+/** Clients of Socket.IO's alone: 1,000 viewers, 20 messages a second and then 200. */
+export async function socketio(bench) {
+  const { quick } = bench;
+  const peers = ["socketio"];
+  const turns = (label, phase) =>
+    alternate(bench, `socketio ${label}`, quick ? 1 : 3, ["gateway", ...peers], oneRoom(1000, phase, { patience: 60, saturating: true }), shown);
+  const calm = { pace: { rate: 20 }, warm_up: 1, seconds: quick ? 3 : 5 };
+  const much = { pace: { rate: 200 }, warm_up: 0.5, seconds: quick ? 1.5 : 3 };
+  const [steady, hot] = [await turns("steady", calm), await turns("hot", much)].map((rounds) =>
+    rounds.map(({ gateway, ...others }) => ({ chat: gateway, ...others })),
+  );
+  const what = "Socket.IO's clients alone, 1,000 viewers";
+  return [
+    ...beside(steady, peers, `${what}, 20 messages/s: CPU`, CPU, perMillion),
+    ...beside(steady, peers, `${what}, 20 messages/s: p99`, "ms", (m) => m.p99_ms),
+    ...beside(hot, peers, `${what}, 200 messages/s: CPU`, CPU, perMillion, { socketio: { most: 1 } }),
+    ...beside(hot, peers, `${what}, 200 messages/s: p99`, "ms", (m) => m.p99_ms),
+  ];
+}
+
 /** 500 rooms with 10 viewers, 2 messages a second in each. */
 export async function many(bench) {
   const { quick } = bench;

@@ -21,8 +21,10 @@ const PING: Duration = Duration::from_secs(15);
 pub(crate) enum Dialect {
     /// `chat.v1`, or as much of it as the bare servers know.
     Chat,
-    /// Socket.IO 4 over WebSocket alone.
+    /// Socket.IO 4 over WebSocket alone, with a server that knows no more than the room in the path.
     SocketIo,
+    /// The chat's events over Socket.IO 4, over WebSocket alone.
+    SocketIoChat,
 }
 
 /// A server, and what is measured of it.
@@ -106,6 +108,7 @@ impl Client {
             Dialect::Chat if token.is_empty() => (format!("/api/rooms/{room}/ws"), Some("chat.v1".to_owned())),
             Dialect::Chat => (format!("/api/rooms/{room}/ws"), Some(format!("chat.v1, bearer.{token}"))),
             Dialect::SocketIo => (format!("/socket.io/?EIO=4&transport=websocket&room={room}"), None),
+            Dialect::SocketIoChat => ("/socket.io/?EIO=4&transport=websocket".to_owned(), None),
         };
         let socket = Socket::open(&target.host, &path, protocols.as_deref()).await.map_err(words)?;
         let mut data = json!({"room_id": room});
@@ -115,14 +118,19 @@ impl Client {
         let join = match dialect {
             Dialect::Chat => json!({"id": 0, "event": "join_room", "data": data}).to_string(),
             Dialect::SocketIo => "40".to_owned(),
+            Dialect::SocketIoChat if token.is_empty() => "40".to_owned(),
+            Dialect::SocketIoChat => format!("40{}", json!({"token": token})),
         };
         socket.send(&join).map_err(words)?;
+        let enters = format!("420{}", json!(["join_room", data]));
         let mut joined = None;
         while joined.is_none() {
             socket
                 .frames(|frame| {
                     for line in frame.split('\n') {
-                        if line.starts_with("40{") {
+                        if line.starts_with("40{") && dialect == Dialect::SocketIoChat {
+                            socket.send(&enters)?;
+                        } else if line.starts_with("40{") || (line.starts_with("430[") && !line.contains("\"error\":")) {
                             joined = Some(Joined::default());
                         } else if line.starts_with("{\"reply\":0,") && !line.contains("\"error\":") {
                             joined = Some(reply(line)?);
@@ -194,6 +202,7 @@ impl Outbox {
         self.socket.send(&match self.dialect {
             Dialect::Chat => format!(r#"{{"id":{n},"event":"send_message","data":{{"content":{content}}}}}"#),
             Dialect::SocketIo => format!(r#"42{n}["message",{{"content":{content}}}]"#),
+            Dialect::SocketIoChat => format!(r#"42{n}["send_message",{{"content":{content}}}]"#),
         })
     }
 }

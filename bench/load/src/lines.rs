@@ -74,10 +74,16 @@ fn line(line: &str) -> Result<Line, Fault> {
         });
     }
     // Engine.IO's and Socket.IO's packets: a message, an acknowledgement, a ping.
+    if line.starts_with("42[\"goodbye\"") || line.starts_with("42[\"error\"") || line.starts_with("44") {
+        return Err(line.into());
+    }
     if let Some(rest) = line.strip_prefix("42") {
         return Ok(message(rest).map_or(Line::Other, |n| Line::Shown { n, seq: None }));
     }
     if let Some(rest) = line.strip_prefix("43") {
+        if rest.contains("[{\"error\":") {
+            return Err(format!("refused: {line}"));
+        }
         return Ok(Line::Reply { id: number(rest)?.0, shown: None });
     }
     if line == "2" {
@@ -200,6 +206,8 @@ mod tests {
         assert_eq!(*read(r#"4317[{"ok":true}]"#).unwrap(), [Line::Reply { id: 17, shown: None }]);
         assert_eq!(*read("2").unwrap(), [Line::Echo("3".into())]);
         assert!(read(r#"{"reply":1,"error":{"code":"rate_limited"}}"#).is_err());
+        assert!(read(r#"433[{"error":{"code":"rate_limited"}}]"#).is_err());
+        assert!(read(r#"42["goodbye",{"code":"banned","room_id":"r"}]"#).is_err());
         assert!(read(r#"{"event":"goodbye","data":{"code":"too_slow"}}"#).is_err());
     }
 
