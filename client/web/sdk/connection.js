@@ -144,6 +144,9 @@ export class Connection extends Emitter {
     socket.onopen = () => this.#join();
     socket.onmessage = ({ data }) => this.#frame(data);
     socket.onclose = ({ code, reason }) => this.#lost(verdict(code, reason));
+    // A close follows and says the same; Node's `ws` throws an error that nobody listens to, also one of a socket that
+    // is closed while it connects.
+    socket.onerror = () => {};
   }
 
   #joinWithin() {
