@@ -1,7 +1,7 @@
 // One job on the load generator, and the same job on several servers in turns.
 import { text as textOf } from "node:stream/consumers";
 import { Stop, end, say, start } from "../scripts/lib/process.mjs";
-import { generator, server, settled, titles } from "./servers.mjs";
+import { generator, renew, server, settled, titles } from "./servers.mjs";
 
 /** Bytes of a message's content. */
 const BYTES = 200;
@@ -46,9 +46,9 @@ export const cores = ({ server_cpu_s, beside_cpu_s, generator_cpu_s, seconds }) 
 /**
  * The job that `jobOf(kind)` gives, on each kind of server in turns, `count` times; the order goes round, since whoever
  * comes second may find the machine warmer. Gives the rounds: by kind, what was measured. A run that is void is said
- * and left out, and counted in `bench.void`.
+ * and left out, and counted in `bench.void`. With `anew` each run has a process of its own.
  */
-export async function alternate(bench, label, count, kinds, jobOf, shown, how = {}) {
+export async function alternate(bench, label, count, kinds, jobOf, shown, { anew, ...how } = {}) {
   const rounds = [];
   for (let n = 0; n < count; n++) {
     const round = {};
@@ -56,6 +56,7 @@ export async function alternate(bench, label, count, kinds, jobOf, shown, how = 
       const what = `  ${label} ${n + 1}/${count}, ${titles[kind]}:`;
       let target;
       try {
+        if (anew) await renew();
         target = await server(kind, how);
         const measured = await load(target, await jobOf(kind));
         round[kind] = measured;
