@@ -130,7 +130,8 @@ impl Client {
                     for line in frame.split('\n') {
                         if line.starts_with("40{") && dialect == Dialect::SocketIoChat {
                             socket.send(&enters)?;
-                        } else if line.starts_with("40{") || (line.starts_with("430[") && !line.contains("\"error\":")) {
+                        } else if line.starts_with("40{") || (line.starts_with("430[") && !line.contains("\"error\":"))
+                        {
                             joined = Some(Joined::default());
                         } else if line.starts_with("{\"reply\":0,") && !line.contains("\"error\":") {
                             joined = Some(reply(line)?);
