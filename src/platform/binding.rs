@@ -1,6 +1,7 @@
 //! What the platform has and the `worker` crate does not bind.
 
 use super::log;
+use super::util::now;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::State;
 
@@ -81,9 +82,13 @@ impl RawState {
     }
 
     /// Arms the one alarm for `ms` since 1970. The promise is not awaited: the write is in order with all others.
+    ///
+    /// Where that time is over it is the next millisecond: a handler that sets the very time for which it was called
+    /// changes nothing of what is stored, so the platform takes it for done and never calls it again (workerd's
+    /// `ActorSqlite::setAlarm`; a time that is over counts as the present there).
     pub(super) fn set_alarm(&self, ms: u64) {
-        // An alarm in the past would do too, but not one beyond what JavaScript holds exactly.
-        let ms = ms.min(u64::MAX >> 11);
+        // Nor is it one beyond what JavaScript holds exactly.
+        let ms = ms.max(now() + 1).min(u64::MAX >> 11);
         if let Err(error) = self.storage().set_alarm_at(ms as f64) {
             log::error(&[], format_args!("alarm: {error:?}"));
         }

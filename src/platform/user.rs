@@ -35,6 +35,8 @@ struct Inner {
     env: Env,
     user: RefCell<Option<user::User>>,
     alarm: Cell<u64>,
+    /// The alarm's handler runs: what is to be set meanwhile is set at its end.
+    handling: Cell<bool>,
     /// The platform is about to end this object.
     ended: Cell<bool>,
 }
@@ -85,7 +87,9 @@ impl Inner {
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
             self.alarm.set(at);
-            self.raw.set_alarm(at);
+            if !self.handling.get() {
+                self.raw.set_alarm(at);
+            }
         }
         Ok(value)
     }
@@ -139,6 +143,19 @@ impl Inner {
         }
     }
 
+    async fn rings(self: &Rc<Self>) {
+        let _runs = self.raw.alarm_runs();
+        self.handling.set(true);
+        self.push();
+        self.drain().await;
+        self.handling.set(false);
+        self.alarm.set(0);
+        // Where the storage cannot be read now: a handler that forgets to come back is not called again.
+        if self.step(|user, now| ((), user.rest(now))).is_err() {
+            self.raw.set_alarm(now() + 60_000);
+        }
+    }
+
     async fn makes_room(&self) -> Result<Response> {
         let stored: Option<String> = self.state.storage().get(ROOMS_MADE).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
@@ -162,6 +179,7 @@ impl DurableObject for User {
                 env,
                 user: RefCell::default(),
                 alarm: Cell::new(0),
+                handling: Cell::new(false),
                 ended: Cell::new(false),
             }),
         }
@@ -180,14 +198,7 @@ impl DurableObject for User {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let _runs = self.inner.raw.alarm_runs();
-        self.inner.alarm.set(0);
-        self.inner.push();
-        self.inner.drain().await;
-        // Where the storage cannot be read now: a handler that forgets to come back is not called again.
-        if self.inner.load().is_err() {
-            self.inner.raw.set_alarm(now() + 60_000);
-        }
+        self.inner.rings().await;
         Response::ok("")
     }
 }
