@@ -6,10 +6,12 @@ import { create, files, server, viewers } from "../servers.mjs";
 
 export async function idle(bench) {
   const { quick } = bench;
-  const count = Math.min(quick ? 3_000 : 10_000, Math.floor((files - 1_000) / 2_000) * 1_000);
+  const most = (each) => Math.min(quick ? 3_000 : 10_000, Math.floor((files - 1_000) / each / 1_000) * 1_000);
+  // Files that one takes: two a socket. A signed-in viewer has an object of their own as well, which lies in this process
+  // too, with its database's; in production it is elsewhere.
+  const counts = { guests: most(2), users: most(6) };
   const first = 500;
-  // A signed-in viewer has an object of their own, which lies in this process too; in production it is elsewhere.
-  const crowds = { guests: Array(count).fill(""), users: await viewers(count) };
+  const crowds = { guests: Array(counts.guests).fill(""), users: await viewers(counts.users) };
   const measure = async (kind, crowd, round) => {
     // In one object, as the bare one.
     const own = await server(kind, { fresh: `idle-${crowd}-${round}`, vars: { SHARD_SOCKETS: "32000" } });
@@ -31,13 +33,13 @@ export async function idle(bench) {
     rounds.push(round % 2 ? measured : measured.toReversed());
   }
   const beside = (which, value) => rounds.map((round) => [value(round[which]), value(round[1])]);
-  const what = `idle: ${count.toLocaleString("en-US")} sockets`;
+  const what = (crowd) => `idle: ${counts[crowd].toLocaleString("en-US")} sockets of ${crowd}`;
   const memory = ({ kib_each }) => kib_each;
   return [
-    compared(`${what} of guests (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
+    compared(`${what("guests")} (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
     compared(`idle: what a process takes once, with the first ${first} of them`, "MiB", "bare object", beside(0, ({ once_mib }) => once_mib)),
-    compared(`${what} of as many users, an object of each user's included`, "KiB each", "bare object", beside(2, memory)),
-    alone(`${what} of guests: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
+    compared(`${what("users")}, an object of each user's included`, "KiB each", "bare object", beside(2, memory)),
+    alone(`${what("guests")}: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
   ];
 }
 

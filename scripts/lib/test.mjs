@@ -77,6 +77,9 @@ const testFiles = () =>
     .sort()
     .map((file) => join("tests", file));
 
+/** Files that mostly wait, for a heartbeat or until a room has shrunk, and one that no clock matters to: side by side. */
+const TOGETHER = ["shards", "socketio-idle", "xss"].map((name) => join("tests", `${name}.test.mjs`));
+
 async function e2e(files) {
   if (!(await check("build", join(root, "scripts/build"), []))) {
     say("✗ the tests on workerd did not run: there is no build");
@@ -87,19 +90,26 @@ async function e2e(files) {
   await pythonWithRedis();
   env.TEST_DATABASE_URL ||= await throwAwayCluster();
 
-  const tap = join(root, ".data/test.tap");
-  mkdirSync(join(root, ".data"), { recursive: true });
+  const together = files.filter((file) => TOGETHER.includes(file));
+  const alone = files.filter((file) => !TOGETHER.includes(file));
   await step(`tests on workerd, PostgreSQL and Chromium (${files.length} files)`, async () => {
-    const args = ["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stderr",
-      "--test-reporter=tap", `--test-reporter-destination=${tap}`, ...files];
-    const how = await start(process.execPath, args, { env, cwd: root }).gone;
-    const summary = readFileSync(tap, "utf8");
-    const of = (kind) => Number(summary.match(new RegExp(`^# ${kind} (\\d+)`, "m"))?.[1] ?? 0);
-    const failed = of("fail") + of("cancelled");
-    count(of("pass"), failed);
-    if (of("skipped") + of("todo")) say(`! ${of("skipped") + of("todo")} tests are skipped`);
-    if (how !== "status 0" && !failed) count(0, 1);
+    if (together.length) await nodeTests("together", together, together.length, env);
+    if (alone.length) await nodeTests("alone", alone, 1, env);
   });
+}
+
+async function nodeTests(name, files, atOnce, env) {
+  const tap = join(root, `.data/${name}.tap`);
+  mkdirSync(join(root, ".data"), { recursive: true });
+  const args = ["--test", `--test-concurrency=${atOnce}`, "--test-reporter=spec", "--test-reporter-destination=stderr",
+    "--test-reporter=tap", `--test-reporter-destination=${tap}`, ...files];
+  const how = await start(process.execPath, args, { env, cwd: root }).gone;
+  const summary = readFileSync(tap, "utf8");
+  const of = (kind) => Number(summary.match(new RegExp(`^# ${kind} (\\d+)`, "m"))?.[1] ?? 0);
+  const failed = of("fail") + of("cancelled");
+  count(of("pass"), failed);
+  if (of("skipped") + of("todo")) say(`! ${of("skipped") + of("todo")} tests are skipped`);
+  if (how !== "status 0" && !failed) count(0, 1);
 }
 
 await script(async ([part, ...files]) => {
