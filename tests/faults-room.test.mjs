@@ -161,6 +161,22 @@ describe("a room in trouble", { concurrency: 3 }, () => {
     assert.ok(await told(room, said + 1, 20_000));
   });
 
+  // Where that is the time for which the running alarm was called, the platform takes it for done.
+  test("P2: no object sets an alarm for a time that is over", async () => {
+    const watched = (text) => text.replace(/\.setAlarm\((\w+)\)/, ".setAlarm(($1<=Date.now()&&console.log('an alarm too soon'),$1))");
+    assert.notEqual(watched("x.setAlarm(e)"), "x.setAlarm(e)");
+    const { server, join, rest, told } = await reached({ patch: watched });
+    const room = "video_alarmed";
+    const ada = await join(room, "ada");
+    for (const whom of ["bob", "carl", "dan"]) {
+      await ada.request("send_message", { content: `hi ${whom}` });
+      assert.equal((await rest("PUT", `/users/${whom}/block`, { as: "ada" })).status, 204);
+      await sleep(700);
+    }
+    assert.ok(await told(room, 3, 5_000));
+    assert.deepEqual(server.logs.filter(({ message }) => /too soon/.test(message)), []);
+  });
+
   test("V8: 200 evictions and wakes leave the wasm's memory and its rooms as they were, and every socket open", async () => {
     const { server, join, stored, told } = await reached({ patch: faulty, direct: true });
     const room = "video_evicted";
