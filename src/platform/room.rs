@@ -21,7 +21,7 @@ use crate::protocol::{ChatError, RoomId, json_fault};
 use follow::Beginning;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
-pub(super) use lead::number_in;
+pub(super) use lead::in_query;
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
