@@ -75,6 +75,20 @@ describe("a room", { concurrency: true }, () => {
     assert.equal((await mixed.closed).code, 4401);
   });
 
+  test("what is sent right behind a join that waits for its user's object is done after it, and in order", async () => {
+    for (let n = 0; n < 10; n++) {
+      const room = `video_behind_${n}`;
+      const socket = await open(room, null);
+      const join = socket.request("join_room", { user_token: await token({ sub: `behind${n}`, username: "Eve" }) });
+      const said = ["one", "two"].map((content) => socket.request("send_message", { content }));
+      assert.equal((await join).self.user_id, `behind${n}`);
+      const [one, two] = await Promise.all(said);
+      assert.equal(two.seq, one.seq + 1);
+      const order = ["one", "two"].map(async (content) => (await socket.next("new_message")).data.content === content);
+      assert.deepEqual(await Promise.all(order), [true, true]);
+    }
+  });
+
   test("a role for the room in the token counts there alone", async () => {
     const who = { sub: "ada", rooms: { video_mine: "moderator" } };
     assert.equal((await join("video_mine", who)).joined.self.role, "moderator");

@@ -7,7 +7,7 @@ use super::drain_link::within;
 use super::log;
 use super::postgres::{connect, one};
 use super::presence::Reports;
-use super::room::{answered, number_in};
+use super::room::{answered, in_query};
 use super::util::{entropy, now};
 use crate::metrics::{Report, Totals};
 use crate::protocol::call::{
@@ -323,10 +323,10 @@ impl DurableObject for Drain {
                 let report = req.text().await?;
                 answered(self.inner.presence(report))
             }
-            DRAIN_EPOCH => answered(async { self.inner.epoch(&number_in::<String>(&req, "room")?).await }.await),
+            DRAIN_EPOCH => answered(async { self.inner.epoch(&in_query::<String>(&req, "room")?).await }.await),
             DRAIN_ROOM => {
                 let asked = async {
-                    let (id, epoch): (String, u64) = (number_in(&req, "room")?, number_in(&req, "epoch")?);
+                    let (id, epoch): (String, u64) = (in_query(&req, "room")?, in_query(&req, "epoch")?);
                     self.inner.room(&id, epoch).await
                 };
                 answered(asked.await)

@@ -11,7 +11,7 @@ mod speak;
 
 use super::binding::{RawState, split};
 use super::log;
-use super::room::{answered, body, number_in};
+use super::room::{answered, body, in_query};
 use super::util::now;
 use crate::audience::SocketId;
 use crate::protocol::ChatError;
@@ -244,7 +244,7 @@ impl DurableObject for Gateway {
             SHARD_MEMBERS => {
                 let part = inner.parts.borrow().get(&query(&req, "room")).cloned();
                 let list = |limit| part.map(|part| part.with(|host, _| host.members_here(limit))).unwrap_or_default();
-                answered(number_in(&req, "limit").map(list))
+                answered(in_query(&req, "limit").map(list))
             }
             ROOM_USER => answered(body(&mut req).await.map(|push| inner.heard(&push))),
             _ => Response::error("no such call", 404),

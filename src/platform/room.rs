@@ -21,10 +21,10 @@ use crate::protocol::{ChatError, RoomId, json_fault};
 use follow::Beginning;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
-pub(super) use lead::number_in;
+pub(super) use lead::in_query;
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use storage::Storage;
 use wasm_bindgen::JsValue;
@@ -64,6 +64,8 @@ pub(super) struct Inner {
     ended: Cell<bool>,
     lookup: RefCell<Option<Lookup>>,
     queue: RefCell<queue::Queue>,
+    /// Of each socket of which a frame is being handled, those that came meanwhile.
+    behind: RefCell<HashMap<SocketId, VecDeque<sockets::Came>>>,
     /// A shard that begins.
     beginning: RefCell<Option<Beginning>>,
     /// When it began last, ms.
@@ -100,6 +102,7 @@ impl Inner {
             ended: Cell::new(false),
             lookup: RefCell::default(),
             queue: RefCell::default(),
+            behind: RefCell::default(),
             beginning: RefCell::default(),
             began_at: Cell::new(0),
         })

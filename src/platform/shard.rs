@@ -1,6 +1,6 @@
 //! A shard's object, made of the same as a room's; under a relay's name it hands the room's pushes on.
 
-use super::room::{Inner, answered, body, number_in};
+use super::room::{Inner, answered, body, in_query};
 use super::shard_link;
 use crate::protocol::ChatError;
 use crate::protocol::call::{ROOM_SOCKET, ROOM_USER};
@@ -25,7 +25,7 @@ impl DurableObject for Shard {
             ROOM_SOCKET => inner.opens(&req).await,
             ROOM_USER => answered(inner.heard(&mut req).await),
             SHARD_PUSH => answered(async { inner.pushed(body(&mut req).await?) }.await),
-            SHARD_MEMBERS => answered(number_in(&req, "limit").and_then(|limit| inner.members_here(limit))),
+            SHARD_MEMBERS => answered(in_query(&req, "limit").and_then(|limit| inner.members_here(limit))),
             RELAY_PUSH => {
                 let relayed: std::result::Result<Relayed, ChatError> = body(&mut req).await;
                 let name = inner.name();

@@ -41,9 +41,9 @@ impl Inner {
     }
 }
 
-/// A number in the query of a call.
-pub(in super::super) fn number_in<T: std::str::FromStr>(req: &Request, name: &str) -> Result<T, ChatError> {
+/// What the query of a call names.
+pub(in super::super) fn in_query<T: std::str::FromStr>(req: &Request, name: &str) -> Result<T, ChatError> {
     let url = req.url().map_err(|e| broken("call", e))?;
-    let number = url.query_pairs().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
-    number.ok_or_else(|| broken("call", format!("{name} is not there")))
+    let value = url.query_pairs().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
+    value.ok_or_else(|| broken("call", format!("{name} is not there")))
 }

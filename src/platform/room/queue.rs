@@ -15,7 +15,8 @@ const WITHIN: Duration = Duration::from_millis(5);
 const FRAMES: usize = 64;
 const BYTES: usize = 64 * 1024;
 
-type Parsed = Result<ClientFrame, ChatError>;
+/// A frame as it was read.
+pub(super) type Parsed = Result<ClientFrame, ChatError>;
 
 /// What waits, in order of arrival.
 #[derive(Default)]

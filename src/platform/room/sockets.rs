@@ -2,18 +2,28 @@
 
 use super::super::user_link;
 use super::super::util::now;
+use super::queue::Parsed;
 use super::{Inner, broken};
 use crate::audience::{SocketId, close_reason};
 use crate::host::Effects;
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller};
 use crate::protocol::wire::{goodbye, json};
 use crate::protocol::{ChatError, ClientFrame, ErrorCode, json_fault};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use worker::{Request, Response, Result, WebSocket, WebSocketIncomingMessage, WebSocketPair, js_sys};
 
 /// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
 const MOST_SOCKETS: usize = 32_000;
+/// Frames of one socket that wait behind one that is being handled.
+const MOST_BEHIND: usize = 300;
+
+/// A frame as it came: of text, with its bytes, or not.
+pub(super) enum Came {
+    Text(Parsed, usize),
+    Binary,
+}
 
 impl Inner {
     /// Also closed sockets whose peer never answers count for the platform; they are listed where it may come to that.
@@ -76,39 +86,63 @@ impl Inner {
         Ok(coming.awaited)
     }
 
-    /// A frame came in.
+    /// A frame came in. The platform hands in a socket's next one while this one waits for another object, so it waits
+    /// here behind it.
     pub(in super::super) async fn message(self: &Rc<Self>, ws: &WebSocket, message: WebSocketIncomingMessage) {
         if let Err(error) = self.load_for(Some(ws)) {
             return part(ws, &error, 5_000);
         }
         let Some(id) = self.number(ws) else { return };
-        let done = match message {
-            WebSocketIncomingMessage::String(text) => {
-                let parsed = ClientFrame::parse(&text);
-                // The platform gives an object one frame of a socket after the other: what is awaited here keeps order.
-                match self.begins_for(&parsed).await {
-                    Ok(()) if self.gathers(&parsed) => return self.queue(id, parsed, text.len()),
-                    Ok(()) => {
-                        self.handle_queue_of(id);
-                        self.ask_first(id, &parsed).await;
-                        self.step_of(id, |host, at| host.parsed(at, id, parsed))
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            WebSocketIncomingMessage::Binary(_) => {
-                self.handle_queue_of(id);
-                self.step_of(id, |host, at| host.binary(at, id))
-            }
+        let came = match message {
+            WebSocketIncomingMessage::String(text) => Came::Text(ClientFrame::parse(&text), text.len()),
+            WebSocketIncomingMessage::Binary(_) => Came::Binary,
         };
-        if let Err(error) = done {
-            part(ws, &error, 1_000);
+        if let Some(behind) = self.behind.borrow_mut().get_mut(&id) {
+            if behind.len() < MOST_BEHIND {
+                return behind.push_back(came);
+            }
+            let message = "More was sent than can wait behind what is asked for now.";
+            return part(ws, &ChatError::new(ErrorCode::Overloaded, message), 1_000);
         }
+        self.behind.borrow_mut().insert(id, VecDeque::new());
+        let mut next = Some(came);
+        while let Some(came) = next {
+            if let Err(error) = self.handle(id, came).await {
+                self.behind.borrow_mut().remove(&id);
+                return part(ws, &error, 1_000);
+            }
+            next = self.next_behind(id);
+        }
+    }
+
+    /// The next frame of a socket that waits; where there is none, the next one that comes need not.
+    fn next_behind(&self, id: SocketId) -> Option<Came> {
+        let mut behind = self.behind.borrow_mut();
+        let next = behind.get_mut(&id).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            behind.remove(&id);
+        }
+        next
+    }
+
+    async fn handle(self: &Rc<Self>, id: SocketId, came: Came) -> std::result::Result<(), ChatError> {
+        let Came::Text(parsed, bytes) = came else {
+            self.handle_queue_of(id);
+            return self.step_of(id, |host, at| host.binary(at, id));
+        };
+        self.begins_for(&parsed).await?;
+        if self.gathers(&parsed) {
+            self.queue(id, parsed, bytes);
+            return Ok(());
+        }
+        self.handle_queue_of(id);
+        self.ask_first(id, &parsed).await;
+        self.step_of(id, |host, at| host.parsed(at, id, parsed))
     }
 
     /// Asks the object of the user behind a frame that needs it. Where there is no answer in time, the one that the
     /// room gets once it has let the user in puts it right.
-    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &std::result::Result<ClientFrame, ChatError>) {
+    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &Parsed) {
         let Ok(Some(user_id)) = self.with_host(|host, at| host.asks(at, id, parsed)) else { return };
         let standing = user_link::standing_in_time(&self.env, &user_id).await;
         if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
