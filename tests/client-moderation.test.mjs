@@ -254,6 +254,7 @@ test("modes and times in words", () => {
     ["Read-only", "Slow mode: 30 s", "Followers only", "Subscribers only", "Emotes only", "No repeats", "No links", "Delay: 4 s"],
   );
   assert.deepEqual(modesOn({ slow_s: 300, followers_only_s: 86_400 }), ["Slow mode: 5 minutes", "Followers only: 1 day"]);
+  assert.deepEqual(modesOn({ subscribers_only: true, subscribers_only_s: 86_400 }), ["Subscribers only: 1 day"]);
   assert.deepEqual([span(1), span(90), span(7_200)], ["1 second", "90 seconds", "2 hours"]);
   const now = Date.parse("2026-01-01T00:00:00Z");
   assert.deepEqual(["00:00:30", "00:09:30", "03:00:00", "00:00:00"].map((time) => left(`2026-01-01T${time}Z`, now)), ["30 s left", "10 min left", "3 h left", "0 s left"]);

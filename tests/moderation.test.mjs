@@ -64,36 +64,6 @@ test("a banned user's tabs close within a second, and there is no way back in", 
   assert.deepEqual([row.content, row.deleted_at !== null], ["", true]);
 });
 
-test("every act is found in the audit, by SQL and over REST", async () => {
-  const zoe = await joined("audit_1", "zoe");
-  const { message_id } = await zoe.request("send_message", { content: "hello" });
-  const acts = [
-    ["PUT", `audit_1/pins/${message_id}`, undefined, "pin_message"],
-    ["DELETE", `audit_1/pins/${message_id}`, undefined, "unpin_message"],
-    ["POST", "audit_1/announce", { content: "hear" }, "announce"],
-    ["PUT", "audit_1/roles/bob", { role: "moderator" }, "set_role"],
-    ["DELETE", "audit_1/roles/bob", undefined, "set_role"],
-    ["PATCH", "audit_1", { settings: { slow_s: 3 } }, "update_room"],
-    ["DELETE", "audit_1/users/zoe/messages", undefined, "delete_user_messages"],
-    ["POST", "audit_1/clear", undefined, "clear_room"],
-    ["POST", "audit_1/ban", { user_id: "zoe", shadow: true }, "ban_user"],
-    ["DELETE", "audit_1/ban/zoe", undefined, "unban_user"],
-  ];
-  for (const [method, path, body] of acts) {
-    const { status, body: answer } = await rest(method, path, owner, body);
-    assert.ok(status < 300, `${method} ${path}: ${JSON.stringify(answer)}`);
-  }
-  const rows = () => db.query("select actor_id, action, target from audit where room_id = 'audit_1' order by created_at");
-  assert.ok(await until(3_000, async () => (await rows()).length === acts.length), JSON.stringify(await rows()));
-  assert.deepEqual((await rows()).map(({ action }) => action).sort(), acts.map(([, , , action]) => action).sort());
-  assert.ok((await rows()).every(({ actor_id }) => actor_id === "own"));
-
-  const { body } = await rest("GET", "audit_1/audit?limit=3", moderator);
-  assert.equal(body.audit.length, 3);
-  assert.equal((await rest("GET", "audit_1/audit", { sub: "zoe" })).body.code, "forbidden");
-  assert.equal((await rest("GET", "audit_1/audit?limit=0", moderator)).body.code, "invalid_parameter");
-});
-
 test("bans, pins and roles come back from PostgreSQL when a room's storage is lost", async () => {
   const zoe = await joined("lost_1", "zoe");
   const { message_id } = await zoe.request("send_message", { content: "hello" });

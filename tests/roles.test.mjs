@@ -14,10 +14,11 @@ function documented() {
   return new Map(rows.map(([name, ...cells]) => [name, Object.fromEntries(roles.map((role, n) => [role, cells[n] === "yes"]))]));
 }
 
-/** What tries a row out: frames and requests. `at` has the room and ids of messages of zoe's. */
+/** What tries a row out: frames and requests. `at` has the room, ids of messages of zoe's, and of the actor's own. */
 const TRIALS = {
   "send, edit one's own, react": (at) => [
     { frame: ["send_message", { content: "hello" }], rest: ["POST", "/messages", { content: "hello" }] },
+    { frame: ["edit_message", { message_id: at.own, content: "hi" }], rest: ["PATCH", `../messages/${at.own}`, { content: "hi", room_id: at.room }] },
     { frame: ["react", { message_id: at.message, reaction: "👍" }] },
   ],
   "send as type `system`, in another's name": () => [
@@ -98,8 +99,9 @@ test("the documented table is what sockets and HTTP do", async () => {
         assert.equal(made.status, 201);
         const zoe = await join(room, "zoe");
         const said = async () => (await zoe.request("send_message", { content: "hello" })).message_id;
-        const at = { room, message: await said(), pinnable: await said() };
+        const at = { room, message: await said(), pinnable: await said(), own: NONE };
         const who = role === "guest" ? null : { sub: `a-${role}`, username: role, roles: [role] };
+        if (who) at.own = (await rest("POST", `/rooms/${room}/messages`, { as: who, body: { content: "mine" } })).body.message_id;
         const socket = way === "frame" ? await open(room, who) : null;
         await socket?.request("join_room", { room_id: room });
         for (const trial of TRIALS[name](at)) {

@@ -3,8 +3,7 @@
 #![no_main]
 
 use edge_chat::protocol::act::{
-    Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
-    UserRef,
+    Act, Appointed, Denial, HeldRef, PinRef, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole, UserRef,
 };
 use edge_chat::protocol::call::{Ask, EditBody, Nothing, RoomCall, SendBody, TokenBody, VERSION};
 use edge_chat::protocol::{ChatError, ErrorCode, RoomId, depth_within, read};
@@ -63,7 +62,10 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         (key.to_owned(), value.to_owned())
     };
     let pairs: Vec<_> = query.split('&').map(pair).collect();
-    let of_user = |user_id| UserRef { user_id, ..UserRef::default() };
+    let of_user = |user_id| {
+        let reason = rest::reason(&pairs)?.map(str::to_owned);
+        Ok::<_, ChatError>(UserRef { user_id, reason, room_id: None })
+    };
     let ask = match route(method, path)? {
         Route::CreateRoom => {
             let body: edge_chat::protocol::CreateRoom = body(text)?;
@@ -88,9 +90,9 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         Route::Post(_) => Ask::Send(body::<SendBody>(text)?),
         Route::Bans(_) => Ask::Bans(Nothing {}),
         Route::Ban(_) => Ask::Act(Act::Ban(body(text)?)),
-        Route::Unban(_, user) => Ask::Act(Act::Unban(of_user(user))),
-        Route::DeleteUserMessages(_, user) => Ask::Act(Act::DeleteMessages(of_user(user))),
-        Route::Clear(_) => Ask::Act(Act::Clear(Reasoned::default())),
+        Route::Unban(_, user) => Ask::Act(Act::Unban(of_user(user)?)),
+        Route::DeleteUserMessages(_, user) => Ask::Act(Act::DeleteMessages(of_user(user)?)),
+        Route::Clear(_) => Ask::Act(Act::Clear(body(text)?)),
         Route::Announce(_) => Ask::Act(Act::Announce(body(text)?)),
         Route::Pin(_, message_id, unpin) => {
             let body = PinRef { message_id, room_id: None };

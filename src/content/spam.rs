@@ -108,7 +108,7 @@ impl Said {
     }
 }
 
-/// What was lately said in a room. Memory only, at most about 200 KB, made anew when a room wakes.
+/// What was lately said in a room. Memory only, at most about 200 KB; a room that wakes recalls it from its log.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     users: HashMap<u64, VecDeque<Said>>,
@@ -116,6 +116,16 @@ pub struct History {
 }
 
 impl History {
+    /// How far back anything is compared, ms.
+    pub const SPAN_MS: u64 = REPEAT_MS;
+    /// So many messages are compared at most.
+    pub const MOST: usize = MAX_TEXTS;
+
+    /// Remembers what `user` said at `at` (ms): older messages first.
+    pub fn recall(&mut self, user: &str, text: &str, at: u64) {
+        self.remember(Said::of(user, &Normal::of(text), links::count(text) > 0, at));
+    }
+
     /// Whether its author said exactly this within the last minute.
     pub(super) fn repeats(&self, said: &Said) -> bool {
         self.recent(said).any(|before| before.exact == said.exact)

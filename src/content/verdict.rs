@@ -81,7 +81,7 @@ pub struct Filters {
 
 impl Filters {
     /// Whether anything is on that has to read a message, and not only to look for links and emoji.
-    fn look_at_text(&self) -> bool {
+    pub fn look_at_text(&self) -> bool {
         let terms = self.terms_action != Action::Off && !self.terms.block_nothing();
         let filters = [self.profanity.action, self.spam.action];
         terms || self.no_repeats || filters.iter().any(|action| *action != Action::Off)

@@ -367,7 +367,7 @@ impl Host {
             let rate = self.settings.per_window(self.settings.rate_limit_typing);
             self.typed.take(&who.user_id, rate, self.now)?;
         }
-        let shown = self.room.as_ref().is_some_and(|room| room.is_shown(&who.user_id, self.now));
+        let shown = self.room.as_ref().is_some_and(|room| room.is_shown(who, self.now));
         if self.audience.typing(&who.user_id, is_typing, self.now) && shown {
             let sight = if is_typing { Sight::Types } else { Sight::Stopped };
             self.glimpse(sight, (&who.user_id, &who.username, who.avatar.as_deref()), effects);

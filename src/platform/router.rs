@@ -5,8 +5,7 @@ use super::util::{entropy, now, settings};
 use super::{gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
-    Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
-    UserRef,
+    Act, Appointed, Denial, HeldRef, PinRef, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole, UserRef,
 };
 use crate::protocol::call::{
     Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
@@ -261,14 +260,17 @@ impl Request_<'_> {
                 done(self.act(&room, Act::Ban(body)).await?)
             }
             Route::Unban(room, user_id) => {
-                let act = Act::Unban(UserRef { user_id, ..UserRef::default() });
+                let act = Act::Unban(UserRef { user_id, reason: self.reason()?, room_id: None });
                 Ok((204, self.act(&room, act).await?))
             }
             Route::DeleteUserMessages(room, user_id) => {
-                let act = Act::DeleteMessages(UserRef { user_id, ..UserRef::default() });
+                let act = Act::DeleteMessages(UserRef { user_id, reason: self.reason()?, room_id: None });
                 done(self.act(&room, act).await?)
             }
-            Route::Clear(room) => done(self.act(&room, Act::Clear(Reasoned::default())).await?),
+            Route::Clear(room) => {
+                let body = self.optional_body().await?;
+                done(self.act(&room, Act::Clear(body)).await?)
+            }
             Route::Announce(room) => {
                 let body = self.body().await?;
                 Ok((201, self.act(&room, Act::Announce(body)).await?))
@@ -415,6 +417,11 @@ impl Request_<'_> {
         let url = self.req.url();
         let url = url.map_err(|_| ChatError::new(ErrorCode::InvalidParameter, "The query cannot be read."))?;
         Ok(url.query_pairs().into_owned().collect())
+    }
+
+    /// The `reason` of a request that has no body.
+    fn reason(&self) -> std::result::Result<Option<String>, ChatError> {
+        Ok(rest::reason(&self.query()?)?.map(str::to_owned))
     }
 
     async fn body<T: serde::de::DeserializeOwned>(&mut self) -> std::result::Result<T, ChatError> {

@@ -293,11 +293,20 @@ pub struct Ban {
     pub ends_at: Option<u64>,
     /// Who did it.
     pub by: UserId,
+    /// As what; not known of older bans, and of those that PostgreSQL gave back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 impl Ban {
     /// Whether it holds at `now`.
     pub fn holds(&self, now: u64) -> bool {
         self.ends_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether it binds somebody whose token gives this role: nobody acts on their equal or better, also where the ban
+    /// was made while the user was away and the room did not know the token.
+    pub fn binds(&self, role: Role) -> bool {
+        self.role.is_none_or(|by| by.rank() > role.rank())
     }
 }

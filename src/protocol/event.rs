@@ -93,6 +93,9 @@ pub enum Body {
         /// Who decided; nobody where its time was over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
+        /// As what; not in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
         /// Why, as the author is told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -225,6 +228,9 @@ pub enum Body {
         /// Who changed it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
+        /// As what; not in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
     },
     /// A user got a role in the room, or lost it.
     Role {
@@ -237,6 +243,9 @@ pub enum Body {
         /// Who gave or took it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<UserId>,
+        /// As what; not in older logs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_role: Option<Role>,
     },
     /// An edit whose text was replaced or taken away by a later event; that its author made it still counts.
     Gone {

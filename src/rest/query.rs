@@ -97,6 +97,14 @@ pub fn reports(pairs: Pairs<'_>) -> Result<ReportQuery, ChatError> {
     Ok(ReportQuery { status, before, limit })
 }
 
+/// `reason`, which the act itself looks at.
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn reason(pairs: Pairs<'_>) -> Result<Option<&str>, ChatError> {
+    once(pairs, "reason")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -99,7 +99,7 @@ impl Room {
         let only_modes =
             patch.name.is_none() && modes.clone().count() > 0 && modes.clone().all(|m| MODES.contains(&m.as_str()));
         policy::check(if only_modes { Action::SetModes } else { Action::Configure }, sender.role, false)?;
-        let by = sender.identity.map(|who| who.user_id.as_str());
+        let by = sender.identity.map(|who| (who.user_id.as_str(), sender.role));
         let mut info = self.info.clone();
         let mut changed = Vec::new();
         if let Some(name) = &patch.name {
@@ -159,7 +159,7 @@ impl Room {
         let mut step = Step::default();
         self.info.deleted_at = Some(cx.now);
         self.info.updated_at = cx.now;
-        let by = sender.identity.map(|who| who.user_id.as_str());
+        let by = sender.identity.map(|who| (who.user_id.as_str(), sender.role));
         self.describe(&mut step, vec!["deleted_at".to_owned()], by, cx.now, Audience::All);
         self.seal(&mut step);
         Ok(step)

@@ -94,7 +94,7 @@ impl Room {
             held: held::Queue::default(),
             terms: Terms::default(),
             filters: content::Filters::default(),
-            spoken: content::History::default(),
+            spoken: None,
             recent: super::recent::Recent::default(),
         }
     }
@@ -156,7 +156,7 @@ impl Room {
         room.describe(&mut step, Vec::new(), None, epoch, Audience::Internal);
         for (user_id, role) in room.roles.clone() {
             step.write.state.push((format!("{KEY_ROLE}{user_id}"), Some(json(&role))));
-            let body = Body::Role { user_id, username: None, role: Some(role), by: None };
+            let body = Body::Role { user_id, username: None, role: Some(role), by: None, by_role: None };
             room.append(&mut step, epoch, Audience::Internal, body);
         }
         room.seal(&mut step);

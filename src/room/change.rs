@@ -179,7 +179,7 @@ impl Room {
         let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let edited_at = self.last_at.max(cx.now);
-        let audience = self.audience_for(&who.user_id, cx.now);
+        let audience = self.audience_for(who, cx.now);
         if shared && audience != Audience::All {
             // Told as done, and nothing is: everybody reads this message, and nobody is to hear its author any more.
             self.count_said(&who.user_id, sender.role, cx.now);
@@ -303,7 +303,7 @@ impl Room {
             return Ok((Reacted { message_id, reactions: reactions.counts(), seq: None }, step));
         }
         let counts = reactions.counts();
-        if self.audience_for(&who.user_id, cx.now) != Audience::All {
+        if self.audience_for(who, cx.now) != Audience::All {
             // Told as done, kept by nobody: counts are the same for everyone.
             return Ok((Reacted { message_id, reactions: counts, seq: None }, step));
         }

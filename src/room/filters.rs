@@ -1,7 +1,7 @@
 //! What a room's filters make of a message: its settings and terms put together, and the verdict carried out.
 
 use super::mentions::Authors;
-use super::{Context, Failure, KEY_TERMS, Room, Sender, Step};
+use super::{Context, Failure, KEY_TERMS, Log, Read, Room, SCAN, Sender, Step};
 use crate::auth::Role;
 use crate::content::{
     self, Action, Clean, Filters, ProfanitySetting, Reason, SpamSetting, Terms as Compiled, Verdict, judge,
@@ -91,6 +91,37 @@ fn refused(reasons: &[Reason]) -> ChatError {
     ChatError::new(code, sentences.join(" "))
 }
 
+/// What members said within the last minute, as far as the log has it: an object that was built anew knows no more.
+fn lately(log: &dyn Log, now: u64) -> Read<content::History> {
+    let since = now.saturating_sub(content::History::SPAN_MS);
+    let (mut before, mut said) = (u64::MAX, Vec::new());
+    'scan: loop {
+        let rows = log.rows_before(before, SCAN)?;
+        let Some(oldest) = rows.last() else { break };
+        before = oldest.first();
+        for event in rows.into_iter().flat_map(|row| row.events.into_iter().rev()) {
+            if event.at < since || said.len() >= content::History::MOST {
+                break 'scan;
+            }
+            let message = match event.body {
+                Body::NewMessage(message) => *message,
+                Body::MessageHeld(held) => held.message,
+                _ => continue,
+            };
+            let filtered = !message.user.roles.iter().any(|role| role.at_least(Role::Moderator));
+            if filtered && message.sent_by.is_none() && message.deleted_at.is_none() {
+                said.push((event.at, message));
+            }
+        }
+    }
+    let mut history = content::History::default();
+    for (at, message) in said.into_iter().rev() {
+        let text = message.original.or(message.text).unwrap_or(message.content);
+        history.recall(&message.user.user_id, &text, at);
+    }
+    Ok(history)
+}
+
 impl Room {
     /// Puts the filters together anew, after settings or terms have changed.
     pub(super) fn refilter(&mut self) {
@@ -121,7 +152,13 @@ impl Room {
         };
         let message =
             content::Message { text: clean.plain(), user, role: sender.role, first: &first, edit, now: cx.now };
-        let verdict = judge(&message, &self.filters, &mut self.spoken);
+        let mut unread = content::History::default();
+        let spoken = match &mut self.spoken {
+            Some(spoken) => spoken,
+            none if self.filters.look_at_text() => none.insert(lately(cx.log, cx.now)?),
+            None => &mut unread,
+        };
+        let verdict = judge(&message, &self.filters, spoken);
         self.authors = authors.into_inner();
         if let Some(fault) = fault.into_inner() {
             return Err(fault.into());

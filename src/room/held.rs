@@ -3,6 +3,7 @@
 use super::filters::{Why, why};
 use super::log::{Read, StorageFault};
 use super::{Context, Failure, KEY_HELD, Log, Room, Row, Step};
+use crate::auth::Role;
 use crate::protocol::act::HeldRef;
 use crate::protocol::wire::json;
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, Held, Message, MessageId, Outcome, User, UserId, rfc3339};
@@ -213,7 +214,12 @@ impl Room {
     }
 
     /// Lets a message that waits be said: a fresh message with a number, at its place in the log now.
-    pub(super) fn allow(&mut self, cx: &Context<'_>, by: &str, body: &HeldRef) -> Result<(Allowed, Step), Failure> {
+    pub(super) fn allow(
+        &mut self,
+        cx: &Context<'_>,
+        (by, role): (&str, Role),
+        body: &HeldRef,
+    ) -> Result<(Allowed, Step), Failure> {
         let held_id = self.waits(&body.held_id)?;
         let mut step = Step::default();
         let message = self.take_held(cx.log, &mut step, held_id, cx.now)?.ok_or_else(not_found)?;
@@ -222,7 +228,9 @@ impl Room {
         self.last_no += 1;
         self.remember_author(&message.user);
         let said = Message { message_id, no: self.last_no, held_id: Some(held_id), ..message };
-        let audience = self.audience_for(&author, cx.now);
+        // Nobody's message waits whom a ban does not bind: those are not filtered.
+        let banned = self.bans.get(&author).is_some_and(|ban| ban.holds(cx.now));
+        let audience = if banned { Audience::User(author.clone()) } else { Audience::All };
         let seq = self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(said)));
         let ended = Body::HeldEnded {
             held_id,
@@ -230,6 +238,7 @@ impl Room {
             outcome: Outcome::Allowed,
             message_id: Some(message_id),
             by: Some(by.to_owned()),
+            role: Some(role),
             reason: None,
         };
         self.append(&mut step, cx.now, Audience::User(author), ended);
@@ -241,7 +250,7 @@ impl Room {
     pub(super) fn deny(
         &mut self,
         cx: &Context<'_>,
-        by: &str,
+        by: (&str, Role),
         body: &HeldRef,
         reason: Option<String>,
     ) -> Result<Step, Failure> {
@@ -253,7 +262,7 @@ impl Room {
     }
 
     /// Refuses all that waits of a user who is banned now.
-    pub(super) fn deny_all_of(&mut self, cx: &Context<'_>, step: &mut Step, by: &str, user: &str) -> Read<()> {
+    pub(super) fn deny_all_of(&mut self, cx: &Context<'_>, step: &mut Step, by: (&str, Role), user: &str) -> Read<()> {
         for id in self.held.of(user) {
             self.refuse_held(cx.log, step, cx.now, id, (Outcome::Denied, Some(by), None))?;
         }
@@ -279,13 +288,13 @@ impl Room {
         step: &mut Step,
         now: u64,
         held_id: MessageId,
-        (outcome, by, reason): (Outcome, Option<&str>, Option<String>),
+        (outcome, by, reason): (Outcome, Option<(&str, Role)>, Option<String>),
     ) -> Read<()> {
         let Some(waiting) = self.held.0.get(&held_id.seq()) else { return Ok(()) };
         let author = waiting.user_id.clone();
         self.take_held(log, step, held_id, self.last_at.max(now))?;
-        let by = by.map(str::to_owned);
-        let ended = Body::HeldEnded { held_id, author: author.clone(), outcome, message_id: None, by, reason };
+        let (by, role) = by.map(|(by, role)| (by.to_owned(), role)).unzip();
+        let ended = Body::HeldEnded { held_id, author: author.clone(), outcome, message_id: None, by, role, reason };
         self.append(step, now, Audience::User(author), ended);
         Ok(())
     }
@@ -297,9 +306,15 @@ impl Room {
             message.message_id = MessageId::new(self.last_at.max(now), self.last_seq + 1, entropy);
             let author = message.user.user_id.clone();
             if self.hold(step, now, message, reasons).is_ok() {
-                let outcome = Outcome::Expired;
-                let ended =
-                    Body::HeldEnded { held_id: former, author, outcome, message_id: None, by: None, reason: None };
+                let ended = Body::HeldEnded {
+                    held_id: former,
+                    author,
+                    outcome: Outcome::Expired,
+                    message_id: None,
+                    by: None,
+                    role: None,
+                    reason: None,
+                };
                 self.append(step, now, Audience::Internal, ended);
             }
         }

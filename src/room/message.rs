@@ -171,7 +171,7 @@ impl Room {
             self.remember_author(&message.user);
             self.last_no += 1;
             let message = Message { no: self.last_no, ..message };
-            let audience = self.audience_for(&who.user_id, cx.now);
+            let audience = self.audience_for(who, cx.now);
             self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(message)));
         }
         self.count_said(&who.user_id, sender.role, cx.now);

@@ -136,8 +136,8 @@ pub struct Room {
     held: held::Queue,
     terms: Terms,
     filters: content::Filters,
-    /// What was lately said, for the spam filter; begins anew at each wake.
-    spoken: content::History,
+    /// What was lately said, for the filters; read from the log when they first need it.
+    spoken: Option<content::History>,
     /// The log's end, while viewers come back.
     recent: recent::Recent,
 }
@@ -164,9 +164,17 @@ const SCAN: u32 = 100;
 
 impl Room {
     /// Appends the room's description, and keeps it as state.
-    fn describe(&mut self, step: &mut Step, changed: Vec<String>, by: Option<&str>, now: u64, audience: Audience) {
+    fn describe(
+        &mut self,
+        step: &mut Step,
+        changed: Vec<String>,
+        by: Option<(&str, Role)>,
+        now: u64,
+        audience: Audience,
+    ) {
         step.write.state.push((KEY_ROOM.into(), Some(crate::protocol::wire::json(&self.info))));
-        let body = Body::Room { room: Box::new(self.info.clone()), changed, by: by.map(str::to_owned) };
+        let (by, role) = by.map(|(by, role)| (by.to_owned(), role)).unzip();
+        let body = Body::Room { room: Box::new(self.info.clone()), changed, by, role };
         self.refilter();
         self.append(step, now, audience, body);
     }
@@ -284,7 +292,7 @@ impl Room {
                 Err(ChatError::new(ErrorCode::TokenRequired, "Sign in to read this room."))
             };
         };
-        if let Some(ban) = self.ban_of(&who.user_id, now).filter(|ban| !ban.shadow) {
+        if let Some(ban) = self.ban_of(who, now).filter(|ban| !ban.shadow) {
             return Err(moderation::banned(ban));
         }
         let invited = who.grant.is_some()

@@ -100,21 +100,21 @@ fn checked_reason(reason: Option<String>) -> Result<Option<String>, ChatError> {
 
 impl Room {
     /// The ban that keeps this user out, or unseen, at `now`.
-    pub(super) fn ban_of(&self, user_id: &str, now: u64) -> Option<&Ban> {
-        self.bans.get(user_id).filter(|ban| ban.holds(now))
+    pub(super) fn ban_of(&self, who: &Identity, now: u64) -> Option<&Ban> {
+        self.bans.get(&who.user_id).filter(|ban| ban.holds(now) && ban.binds(who.role(None)))
     }
 
     /// Who sees what this user says: only the user, and moderators, under a shadow ban.
-    pub(super) fn audience_for(&self, user_id: &str, now: u64) -> Audience {
-        match self.ban_of(user_id, now) {
-            Some(_) => Audience::User(user_id.to_owned()),
+    pub(super) fn audience_for(&self, who: &Identity, now: u64) -> Audience {
+        match self.ban_of(who, now) {
+            Some(_) => Audience::User(who.user_id.clone()),
             None => Audience::All,
         }
     }
 
-    /// Whether others are to be told that this user is here or types.
-    pub fn is_shown(&self, user_id: &str, now: u64) -> bool {
-        self.ban_of(user_id, now).is_none()
+    /// Whether others are to be told that this user types.
+    pub fn is_shown(&self, who: &Identity, now: u64) -> bool {
+        self.ban_of(who, now).is_none()
     }
 
     /// What somebody who may not be here is in this room, as far as the room knows.
@@ -158,10 +158,12 @@ impl Room {
             Act::Unpin(body) => self.pin(cx, sender, who, &body, true),
             Act::Announce(Announcement { content, .. }) => self.announce(cx, sender, content),
             Act::SetRole(body) => self.set_role(cx, sender, who, body),
-            Act::Allow(body) => self.allow(cx, &who.user_id, &body).map(|(allowed, step)| (raw_json(&allowed), step)),
+            Act::Allow(body) => {
+                self.allow(cx, (&who.user_id, sender.role), &body).map(|(allowed, step)| (raw_json(&allowed), step))
+            }
             Act::Deny(body) => {
                 let reason = checked_reason(body.reason.clone())?;
-                Ok((raw("{}".into()), self.deny(cx, &who.user_id, &body, reason)?))
+                Ok((raw("{}".into()), self.deny(cx, (&who.user_id, sender.role), &body, reason)?))
             }
             Act::SetTerms(body) => {
                 self.set_terms(cx, sender, &who.user_id, body).map(|(terms, step)| (raw_json(&terms), step))
@@ -206,10 +208,11 @@ impl Room {
             created_at: cx.now,
             ends_at: duration_s.map(|s| cx.now.saturating_add(s.saturating_mul(1000))),
             by: who.user_id.clone(),
+            role: Some(sender.role),
         };
         // Who is not to notice the ban is not told of a denial either.
         if !shadow {
-            self.deny_all_of(cx, &mut step, &who.user_id, &user_id)?;
+            self.deny_all_of(cx, &mut step, (&who.user_id, sender.role), &user_id)?;
         }
         step.write.state.push((format!("{KEY_BAN}{user_id}"), Some(json(&ban))));
         self.bans.insert(user_id, ban.clone());
@@ -294,7 +297,9 @@ impl Room {
                         break 'scan;
                     }
                     let Body::NewMessage(message) = &mut event.body else { continue };
-                    let theirs = user.as_ref().is_none_or(|user| message.user.user_id == *user);
+                    // What a user said as an equal or better stays; clearing the room takes everything.
+                    let below = || message.user.roles.iter().all(|role| sender.role.rank() > role.rank());
+                    let theirs = user.as_ref().is_none_or(|user| message.user.user_id == *user && below());
                     if !theirs || message.deleted_at.is_some() {
                         continue;
                     }
@@ -390,7 +395,8 @@ impl Room {
             step.write.state.push((format!("{KEY_ROLE}{}", body.user_id), body.role.map(|role| json(&role))));
             let username = cx.present.by_id(&body.user_id).map(|mention| mention.username);
             let (user_id, role, by) = (body.user_id.clone(), body.role, Some(who.user_id.clone()));
-            self.append(&mut step, cx.now, Audience::All, Body::Role { user_id, username, role, by });
+            let body = Body::Role { user_id, username, role, by, by_role: Some(sender.role) };
+            self.append(&mut step, cx.now, Audience::All, body);
             self.seal(&mut step);
         }
         let data = RoleData { room_id: self.id.as_str(), user_id: &body.user_id, role: body.role };

@@ -1,9 +1,10 @@
 //! Who did what to whom: the line that PostgreSQL's audit keeps of an event, if it keeps one.
 
+use crate::auth::Role;
 use crate::protocol::report::Report;
-use crate::protocol::{Body, LogEvent, MessageType, Outcome};
+use crate::protocol::{Body, LogEvent, MessageType, Outcome, RoomInfo};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One act, as the audit keeps it. Nothing that somebody said stands in it.
 #[derive(Debug, PartialEq, Serialize)]
@@ -13,6 +14,16 @@ pub(super) struct Audit<'a> {
     target: Option<String>,
     details: Value,
     at: u64,
+}
+
+/// What has changed of a room, as it is now, by the same names.
+fn now_are(room: &RoomInfo, changed: &[String]) -> Map<String, Value> {
+    let settings = serde_json::to_value(&room.settings).unwrap_or_default();
+    let value = |name: &str| match name.strip_prefix("settings.") {
+        Some(setting) => settings.get(setting).cloned(),
+        None => (name == "name").then(|| json!(room.name)),
+    };
+    changed.iter().filter_map(|name| Some((name.clone(), value(name)?))).collect()
 }
 
 pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
@@ -34,9 +45,9 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
         Body::Unbanned { user_id, by, role, reason } => {
             line(by, "unban_user", Some(user_id.clone()), json!({"role": role, "reason": reason}))
         }
-        Body::HeldEnded { held_id, author, outcome, message_id, by: Some(by), reason } => {
+        Body::HeldEnded { held_id, author, outcome, message_id, by: Some(by), role, reason } => {
             let action = if *outcome == Outcome::Allowed { "allow_message" } else { "deny_message" };
-            let details = json!({"held_id": held_id, "message_id": message_id, "reason": reason});
+            let details = json!({"held_id": held_id, "message_id": message_id, "role": role, "reason": reason});
             line(by, action, Some(author.clone()), details)
         }
         Body::TermsUpdated { terms, by, role } => {
@@ -60,15 +71,17 @@ pub(super) fn audit(event: &LogEvent) -> Option<Audit<'_>> {
                 "resolution": resolution});
             line(by, "resolve_report", target, details)
         }
-        Body::Room { room, changed, by: Some(by) } => {
+        Body::Room { room, changed, by: Some(by), role } => {
             let action = if room.deleted_at.is_some() { "delete_room" } else { "update_room" };
-            line(by, action, None, json!({"changed": changed}))
+            line(by, action, None, json!({"changed": changed, "to": now_are(room, changed), "role": role}))
         }
-        Body::Role { user_id, role, by: Some(by), .. } => {
-            line(by, "set_role", Some(user_id.clone()), json!({"role": role}))
+        Body::Role { user_id, role, by: Some(by), by_role, .. } => {
+            line(by, "set_role", Some(user_id.clone()), json!({"role": role, "by_role": by_role}))
         }
         Body::NewMessage(message) if message.kind == MessageType::System => {
-            line(&message.user.user_id, "announce", None, json!({"message_id": message.message_id}))
+            let speaks_for = message.sent_by.as_ref().map(|_| Role::Service);
+            let role = speaks_for.or_else(|| message.user.roles.iter().copied().max());
+            line(message.sender(), "announce", None, json!({"message_id": message.message_id, "role": role}))
         }
         _ => None,
     }

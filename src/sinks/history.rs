@@ -35,11 +35,13 @@ select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'role
   'system', type = 'system')::text
 from messages where id = $1::text::uuid";
 
-/// At most `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms).
+/// `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms); more where the last ones are of the same ms, so
+/// that the next page begins behind them.
 pub const AUDIT: &str = "
 select coalesce(json_agg(a order by a.at desc, a.id), '[]')::text from (
   select id, actor_id, action, target, details, (extract(epoch from created_at) * 1000)::bigint as at
-  from audit where room_id = $1 and created_at < to_timestamp($2::float8 / 1000) order by created_at desc, id limit $3) a";
+  from audit where room_id = $1 and created_at < to_timestamp($2::float8 / 1000) order by created_at desc
+  fetch first ($3) rows with ties) a";
 
 /// Report `r` as [`Report`] has it, with its message `m`.
 macro_rules! report {

@@ -147,8 +147,7 @@ const MESSAGE: &str = r#"{"seq":2,"at":9,"visible_at":9,"audience":{"user":"ada"
     "roles":["member"]},"content":"a","type":"text","mentions":[{"user_id":"b","username":"B"}],"metadata":{"k":1.5}}}"#;
 const ROOM_INFO: &str = r#"{"name":"R","type":"video","settings":{"guests":true,"rate":{"messages":1,"window_ms":100}},
     "owner_id":"ada","created_at":1,"updated_at":2}"#;
-const BAN: &str =
-    r#"{"user_id":"bob","username":"Bob","reason":"x","shadow":true,"created_at":1,"ends_at":2,"by":"mod"}"#;
+const BAN: &str = r#"{"user_id":"bob","username":"Bob","reason":"x","shadow":true,"created_at":1,"ends_at":2,"by":"mod","role":"owner"}"#;
 
 decoders! {
     frames(text) of [

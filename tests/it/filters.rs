@@ -279,6 +279,76 @@ fn no_repeats_and_links() {
     w.say(zoe, "good evening everybody");
 }
 
+#[test]
+fn what_was_said_before_a_sleep_is_compared_with_what_is_said_after_it() {
+    let mut w = world();
+    let zoe = w.join("zoe");
+    let text = "good evening everybody out there";
+    // Also where the mode came after the message.
+    modes(&mut w, json!({"profanity": {"action": "off"}, "spam": {"action": "off"}}));
+    w.say(zoe, text);
+    modes(&mut w, json!({"no_repeats": true}));
+    for wait in [11_000, 49_000] {
+        w.now += wait;
+        w.evict();
+        assert_eq!(w.code(zoe, "send_message", json!({"content": text})), "room_mode", "after {wait} ms");
+        // A refusal is not what was said: only the log is remembered.
+        w.evict();
+    }
+    w.now += 1;
+    w.say(zoe, text);
+    modes(&mut w, json!({"no_repeats": false, "spam": {"action": "hold"}}));
+    for n in 0..2 {
+        w.now += 11_000;
+        w.evict();
+        assert_eq!(w.say(zoe, text).get("held"), (n == 1).then_some(&json!(true)), "{n}");
+    }
+}
+
+/// V7: whichever way one looks, a delay of 2, 4 or 6 s is the same to the millisecond.
+#[test]
+fn v7_a_delay_is_the_same_live_on_joining_on_resuming_in_history_and_for_redis() {
+    for delay_s in [2, 4, 6_u64] {
+        let mut w = World::with(&[("REDIS_HOST", "redis.example")], 1);
+        let (zoe, bob, moderator) = (w.join("zoe"), w.join("bob"), w.join("mod"));
+        w.ask(moderator, "set_modes", json!({"modes": {"delay_s": delay_s}})).unwrap();
+        w.advance(10_000);
+        let before = w.open("carl");
+        let before = w.ask(before, "join_room", json!({"room_id": ROOM})).unwrap();
+        let from = json!({"epoch": before["epoch"], "seq": before["seq"]});
+        [zoe, bob, moderator].iter().for_each(|socket| drop(w.take(*socket)));
+        w.say(zoe, "late words");
+        let sent = w.now;
+        assert_eq!(w.events(moderator, "new_message").len(), 1, "a moderator sees it at once");
+        let sees = |w: &mut World, user: &str| {
+            let socket = w.open(user);
+            let joined = w.ask(socket, "join_room", json!({"room_id": ROOM})).unwrap();
+            let caught = w.ask(socket, "catch_up", from.clone()).unwrap();
+            w.close(socket);
+            let socket = w.open(user);
+            let resumed = w.ask(socket, "join_room", json!({"room_id": ROOM, "resume": from})).unwrap();
+            w.close(socket);
+            let page = w.call(user, page()).unwrap();
+            [joined, caught, resumed, page].map(|answer| answer.to_string().contains("late words"))
+        };
+        for left in [1_000, 1, 0] {
+            w.advance(sent + delay_s * 1_000 - left - w.now);
+            let shown = left == 0;
+            assert_eq!(!w.events(bob, "new_message").is_empty(), shown, "live, {left} ms before {delay_s} s are over");
+            for (user, shown) in [("dan", shown), ("zoe", shown), ("", shown), ("mod2", true)] {
+                assert_eq!(sees(&mut w, user), [shown; 4], "{user:?}, {left} ms before {delay_s} s are over");
+            }
+            // The author's own other tabs wait too; Redis is told with the next drain.
+            let out = |w: &World| w.redis.stream.values().any(|entry| entry["data"].contains("late words"));
+            assert!(!out(&w) || shown, "Redis, {left} ms before");
+            if shown {
+                w.advance(2_000);
+                assert!(out(&w), "Redis, {delay_s} s");
+            }
+        }
+    }
+}
+
 /// V4: a second tab that opens while somebody's own event has come ahead of what still waits stands behind that event.
 #[test]
 fn v4_a_join_within_a_delay_stands_where_its_viewer_is() {

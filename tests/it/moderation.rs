@@ -133,11 +133,81 @@ fn nobody_acts_on_their_equal_or_better() {
             }
             let mut w = World::new();
             room(&mut w);
-            w.join(target);
-            let done = w.call(user, Ask::Act(Act::Ban(ban(target)))).is_ok();
-            assert_eq!(done, role.rank() > other.rank(), "{role:?} on {other:?}");
+            let socket = w.join(target);
+            let message = id(&w.say(socket, "hello"));
+            let below = role.rank() > other.rank();
+            let expected = || if below { Ok(()) } else { Err("forbidden".to_owned()) };
+            let of_user = || UserRef { user_id: target.into(), ..UserRef::default() };
+            // Each over a socket, then over REST; the last one takes the target away.
+            let frames = [
+                ("delete_message", json!({"message_id": message})),
+                ("delete_user_messages", json!({"user_id": target})),
+                ("ban_user", json!({"user_id": target, "shadow": true})),
+            ];
+            let actor = w.join(user);
+            for (event, data) in frames {
+                let done = w.ask(actor, event, data).map(drop).map_err(|e| e["code"].as_str().unwrap().to_owned());
+                assert_eq!(done, expected(), "{event}: {role:?} on {other:?}");
+            }
+            let asks = [
+                Ask::DeleteMessage { message_id: message.clone(), known: None },
+                Ask::Act(Act::DeleteMessages(of_user())),
+                Ask::Act(Act::Ban(ban(target))),
+            ];
+            for ask in asks {
+                let done = w.call(user, ask).map(drop).map_err(|error| error.code.as_str().to_owned());
+                assert_eq!(done, expected(), "over REST: {role:?} on {other:?}");
+            }
+            assert_eq!(w.closed(socket), below.then_some(4403));
         }
     }
+}
+
+#[test]
+fn a_ban_made_while_its_user_was_away_binds_nobody_who_stands_no_lower_than_its_author() {
+    for shadow in [false, true] {
+        for (user, role) in PEOPLE.into_iter().filter(|(_, role)| role.at_least(Role::Moderator)) {
+            let mut w = World::new();
+            room(&mut w);
+            let bob = w.join("bob");
+            // What a token will say of them, the room does not know yet.
+            for target in ["ada", "mod2", "svc", "admin"].into_iter().filter(|target| *target != user) {
+                w.call(user, Ask::Act(Act::Ban(BanUser { shadow, ..ban(target) }))).unwrap();
+            }
+            w.evict();
+            for (target, other) in
+                [("ada", Role::Member), ("mod2", Role::Moderator), ("svc", Role::Service), ("admin", Role::Admin)]
+            {
+                if target == user {
+                    continue;
+                }
+                w.take(bob);
+                let socket = w.open(target);
+                let joined = w.ask(socket, "join_room", json!({"room_id": ROOM})).is_ok();
+                let heard = joined && {
+                    w.say(socket, target);
+                    !w.events(bob, "new_message").is_empty()
+                };
+                let bound = role.rank() > other.rank();
+                assert_eq!((joined, heard), (!bound || shadow, !bound), "{role:?} on {other:?}, shadow: {shadow}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_equals_and_betters_said_stays_when_all_of_a_users_is_deleted() {
+    let mut w = World::new();
+    room(&mut w);
+    let admin = w.join("admin");
+    w.say(admin, "the rules of this room");
+    w.close(admin);
+    w.advance(10_000);
+    let of_admin = || Act::DeleteMessages(UserRef { user_id: "admin".into(), ..UserRef::default() });
+    assert_eq!(w.call("mod", Ask::Act(of_admin())).unwrap()["deleted"], 0);
+    w.call("mod", Ask::Act(Act::Ban(BanUser { delete_messages_s: Some(3_600), ..ban("admin") }))).unwrap();
+    assert!(w.log.holds("the rules of this room"));
+    assert_eq!(w.call("mod", Ask::Act(Act::Clear(Reasoned::default()))).unwrap()["deleted"], 1);
 }
 
 #[test]
@@ -295,7 +365,13 @@ fn each_act_is_in_the_batch_for_the_audit() {
     let zoe = w.join("zoe");
     let message = id(&w.say(zoe, "hello"));
     let pin = PinRef { message_id: message.clone(), room_id: None };
+    let held = json!({"blocked": ["hold*"], "action": "hold"});
+    w.call("own", Ask::Act(Act::SetTerms(serde_json::from_value(held).unwrap()))).unwrap();
+    let waits: Vec<_> = (0..2).map(|_| id(&w.say(zoe, "holdit"))).collect();
+    let held = |n: usize| HeldRef { held_id: waits[n].clone(), reason: Some("why".into()), room_id: None };
     let acts = [
+        Act::Allow(held(0)),
+        Act::Deny(held(1)),
         Act::Pin(pin.clone()),
         Act::Unpin(pin),
         Act::Announce(Announcement { content: "hear".into(), room_id: None }),
@@ -305,10 +381,14 @@ fn each_act_is_in_the_batch_for_the_audit() {
         Act::Ban(ban("zoe")),
         Act::Unban(UserRef { user_id: "zoe".into(), ..UserRef::default() }),
     ];
-    let names: Vec<_> = acts.iter().map(|act| json!(act.name())).collect();
+    let names = acts.iter().map(|act| act.name());
+    let names: Vec<_> = ["set_terms"].into_iter().chain(names).chain(["update_room", "delete_room"]).collect();
     for act in acts {
         w.call("own", Ask::Act(act)).unwrap();
     }
+    let patch: PatchRoom = serde_json::from_value(json!({"name": "New", "settings": {"slow_s": 30}})).unwrap();
+    w.call("own", Ask::Patch(patch)).unwrap();
+    w.call("own", Ask::Delete(Nothing {})).unwrap();
     w.advance(2_000);
     let ops = w.batches.iter().flat_map(|batch| {
         let batch: Value = serde_json::from_str(batch).unwrap();
@@ -316,7 +396,13 @@ fn each_act_is_in_the_batch_for_the_audit() {
     });
     let audit: Vec<_> = ops.filter(|op| op["op"] == "audit").collect();
     assert_eq!(audit.iter().map(|op| op["action"].clone()).collect::<Vec<_>>(), names);
-    assert!(audit.iter().all(|op| op["actor"] == "own" && !op.to_string().contains("hello")));
+    for op in &audit {
+        let (details, given) = (&op["details"], op["action"] == "set_role");
+        assert!(op["actor"] == "own" && !op.to_string().contains("hello") && !op.to_string().contains("holdit"));
+        assert_eq!(details[if given { "by_role" } else { "role" }], "owner", "{op}");
+    }
+    let update = audit.iter().find(|op| op["action"] == "update_room").unwrap();
+    assert_eq!(update["details"]["to"], json!({"name": "New", "settings.slow_s": 30}));
 }
 
 #[test]

@@ -10,13 +10,13 @@ export function span(seconds) {
 }
 
 /** The modes that are on, each in a few words, as everybody is told. */
-export function modesOn({ read_only, slow_s, followers_only_s, subscribers_only, emote_only, no_repeats, links, delay_s } = {}) {
+export function modesOn({ read_only, slow_s, followers_only_s, subscribers_only, subscribers_only_s, emote_only, no_repeats, links, delay_s } = {}) {
   const on = (value) => value !== null && value !== undefined;
   return [
     read_only ? "Read-only" : null,
     slow_s ? `Slow mode: ${slow_s < 120 ? `${slow_s} s` : span(slow_s)}` : null,
     on(followers_only_s) ? (followers_only_s > 0 ? `Followers only: ${span(followers_only_s)}` : "Followers only") : null,
-    subscribers_only ? "Subscribers only" : null,
+    subscribers_only ? (subscribers_only_s > 0 ? `Subscribers only: ${span(subscribers_only_s)}` : "Subscribers only") : null,
     emote_only ? "Emotes only" : null,
     no_repeats ? "No repeats" : null,
     links && links !== "on" ? "No links" : null,

@@ -4,7 +4,7 @@ use super::{Doc, Who, json};
 use crate::host::Bans;
 use crate::protocol::ErrorCode;
 use crate::protocol::act::{
-    Announcement, Appointed, BanUser, Denial, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
+    Announcement, Appointed, BanUser, Denial, Reasoned, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
 };
 use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::rest::Route;
@@ -30,15 +30,21 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         .body::<BanUser>()
         .answer(200, "The ban.", json::<BanData<'static>>()),
         Route::Unban(..) => doc("unban", "Lets a banned user in again.")
+            .text_query("reason", "Why, at most 500 characters; for the audit.")
             .answer(204, "Not banned any more.", None)
             .errors(&[ErrorCode::UserNotFound, ErrorCode::BadRequest]),
         Route::DeleteUserMessages(..) => {
             doc("deleteUserMessages", "Makes tombstones of a user's messages, the newest 1,000 of the log at a time.")
+                .text_query("reason", "Why, at most 500 characters; for moderators and the audit.")
                 .answer(200, "How many, and whether there are more.", json::<DeletedData>())
                 .errors(&[ErrorCode::BadRequest])
         }
-        Route::Clear(_) => doc("clear", "Makes tombstones of all messages, the newest 1,000 of the log at a time.")
-            .answer(200, "How many, and whether there are more.", json::<DeletedData>()),
+        Route::Clear(_) => doc(
+            "clear",
+            "Makes tombstones of all messages, the newest 1,000 of the log at a time. A body is optional.",
+        )
+        .body::<Reasoned>()
+        .answer(200, "How many, and whether there are more.", json::<DeletedData>()),
         Route::Announce(_) => doc("announce", "Says something in the room's name: a message of type `system`.")
             .body::<Announcement>()
             .answer(201, "Said.", json::<Sent>())
@@ -89,7 +95,7 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         }
         Route::Audit(_) => doc("getAudit", "Who did what to whom, newest first; for moderators and above.")
             .query("before", "Lines older than this, ms since 1970.", 0, None)
-            .query("limit", "Lines a page; 50 without it.", 1, Some(100))
+            .query("limit", "Lines a page, and those of the same ms as the last one; 50 without it.", 1, Some(100))
             .answer(200, "The page.", json::<AuditPage>()),
         Route::ReportMessage(_) => Doc::new(
             "report",

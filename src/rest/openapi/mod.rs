@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::route::{Method, Route, route};
 use crate::host::{Bans, Members, Stats};
 use crate::protocol::act::{
-    Announcement, Appointed, BanUser, Denial, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
+    Announcement, Appointed, BanUser, Denial, Reasoned, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
 };
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
 use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
@@ -73,6 +73,7 @@ const PATHS: &[(&str, &[Method])] = &[
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
         CreateRoom, Deleted, DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
         Members, MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>,
+        Reasoned,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
         RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedOut, Stats, Terms, TokenBody,
         TokenData<'static>, Tried, TryTerms

@@ -20,6 +20,7 @@ const FIELDS = [
   time("slow_s", "Slow mode", seconds(3, 5, 10, 30, 60, 120, 300, 600), "Between two messages of a member."),
   time("followers_only_s", "Followers only", [["0", "Any follower"], ...seconds(600, 3_600, 86_400, 604_800, 2_592_000)], "How long somebody has to follow."),
   flag("subscribers_only", "Subscribers only"),
+  choice("subscribers_only_s", "Subscribed for", [["0", "Any time"], ...seconds(86_400, 604_800, 2_592_000)], { read: Number, of: (value) => String(value ?? 0), hint: "How long a subscription has to last, where only subscribers write." }),
   flag("emote_only", "Emotes only"),
   flag("no_repeats", "No repeats", "Nobody says the same twice within a minute."),
   choice("links", "Links", [["on", "Everybody"], ["moderators", "Moderators"], ["off", "Nobody"]], { of: (value) => value ?? "on" }),
