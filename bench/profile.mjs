@@ -9,6 +9,7 @@ import { server, token, viewers } from "./servers.mjs";
 const jobs = {
   steady: async () => fanout(1, 1000, { rate: 20 }),
   hot: async () => fanout(1, 1000, { rate: 200 }),
+  socketio: async () => fanout(1, 1000, { rate: 200 }),
   many: async () => fanout(500, 10, { rate: 2 }),
   send: async () => ({ job: "send", rooms: [room("video_profile")], window: 16, warm_up: 0.5, seconds: 6 }),
   join: async () => ({ job: "join", room: room("video_profile"), viewers: await viewers(2000), missed: 50 }),
@@ -65,7 +66,7 @@ await script(async (args) => {
   const { positionals } = parseArgs({ args, allowPositionals: true });
   const job = jobs[positionals[0]];
   if (!job) throw new Stop(`Which row? ${Object.keys(jobs).join(", ")}.`);
-  const target = await server("chat", { fresh: "profile", inspected: true });
+  const target = await server(positionals[0] === "socketio" ? "gateway" : "chat", { fresh: "profile", inspected: true });
   const { call, close } = await inspector(target.inspector);
   await call("Profiler.enable");
   await call("Profiler.setSamplingInterval", { interval: 500 });

@@ -194,6 +194,7 @@ describe("the doors", { concurrency: true }, () => {
     await post(sid, `42["join_room",{"room_id":"${room}"}]`);
     assert.match((await poll(sid)).text, /position/);
     for (let i = 0; i < 500; i++) await bot.request("send_message", { content: `${i} ${"x".repeat(900)}`, metadata: { x: "y".repeat(900) } });
+    assert.match((await poll(sid)).text, /^42\["error",\{"code":"too_slow".*\}\]\x1e1$/, "it is told why");
     assert.deepEqual((await poll(sid)).body, UNKNOWN);
     bot.terminate();
   });

@@ -136,6 +136,36 @@ test("sessions outlive a gateway's sleep: they hear, are heard, and still do not
   assert.equal((await bob.next((line) => line.event === "user_left" && line.data.user_id === "sleepy", 15_000)).data.user_id, "sleepy");
 });
 
+test("who is in several rooms is recovered also where some were quiet since the gateway slept", async () => {
+  const link = await relay(server.url);
+  const rooms = ["video_loud", "video_quiet", "video_quieter"];
+  const ada = watched(await member({ url: link.url }, rooms[0], "ada-quiet", { transports: ["websocket"], reconnectionDelay: 300 }));
+  const bob = await join(rooms[0], "bob");
+  const quiet = await join(rooms[1], "bob");
+  await quiet.request("send_message", { content: "quiet" });
+  for (const room_id of rooms.slice(1)) await ada.ask("join_room", { room_id, user_token: await tokenOf("ada-quiet") });
+  await bob.request("send_message", { content: "before" });
+  assert.ok(await until(5_000, () => contents(ada).includes("before")));
+  // It sleeps no sooner than a while after the last event.
+  await sleep(2_500);
+  for (const content of ["awake", "awake again"]) {
+    await server.evict("Gateway", "~g0");
+    await bob.request("send_message", { content });
+    assert.ok(await until(5_000, () => contents(ada).includes(content)));
+    await sleep(2_500);
+  }
+  await link.cut();
+  for (const one of [bob, quiet]) await one.request("send_message", { content: "missed" });
+  await sleep(500);
+  await link.open();
+  assert.ok(await back(ada));
+  assert.equal(ada.recovered, true);
+  assert.ok(await until(5_000, () => contents(ada).length === 5));
+  assert.deepEqual(contents(ada), ["before", "awake", "awake again", "missed", "missed"]);
+  ada.disconnect();
+  await link.cut();
+});
+
 test("where workerd is killed, clients come back by themselves and miss nothing", async () => {
   const own = await startServer({ databaseUrl: database.url });
   const room = "video_killed";
@@ -179,6 +209,19 @@ test("who comes back at another gateway is recovered there", async () => {
   await bob.request("send_message", { content: "live" });
   assert.ok(await until(5_000, () => contents(ada).length === 2));
   assert.deepEqual(contents(ada), ["missed", "live"]);
+  // And from there at the first one again, which made its id.
+  for (const one of others.splice(0)) one.disconnect();
+  await link.cut();
+  ada.returns = 0;
+  await sleep(500);
+  for (let i = 0; i < 10; i++) others.push(client(own, { transports: ["websocket"] }));
+  for (const one of others) assert.ok(await one.connects());
+  await bob.request("send_message", { content: "missed again" });
+  await link.open();
+  assert.ok(await back(ada));
+  assert.ok(ada.recovered);
+  assert.match(ada.io.engine.id, /^0\./, "it is that one");
+  assert.deepEqual(contents(ada), ["missed", "live", "missed again"]);
   for (const one of [ada, ...others]) one.disconnect();
   await link.cut();
   await own.stop();

@@ -13,16 +13,16 @@ use super::binding::{RawState, split};
 use super::log;
 use super::room::{answered, body, in_query};
 use super::util::now;
-use crate::audience::SocketId;
-use crate::protocol::ChatError;
+use crate::audience::{SocketId, close_reason};
 use crate::protocol::call::{Heard, ROOM_USER, UserPush};
 use crate::protocol::shard::{Push, SHARD_MEMBERS, SHARD_PUSH, parse_gateway};
-use crate::socketio::{Closed, RECOVER_WITHIN};
+use crate::protocol::{ChatError, ErrorCode};
+use crate::socketio::{Closed, Held, RECOVER_WITHIN, event, payload};
 use entry::{Entry, Flags};
 use kept::{Kept, Saved};
 use part::Part;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use worker::*;
 
@@ -38,6 +38,11 @@ const TAKE: &str = "/take";
 const TAKE_WITHIN: u64 = 2_000;
 /// Its answer where it holds as many sessions as it may, or none at all now.
 pub(super) const FULL: u16 = 503;
+/// Where too many of its sessions are of that address; and where it has no such session.
+pub(super) const CROWDED: u16 = 429;
+pub(super) const UNKNOWN: u16 = 404;
+/// Sessions that ended because too much waited, and whose clients are told so when they ask.
+const MOST_FAREWELLS: usize = 1_000;
 
 /// Holds sessions of Socket.IO clients.
 #[durable_object]
@@ -53,6 +58,13 @@ pub(super) struct Inner {
     sessions: RefCell<HashMap<SocketId, Rc<Entry>>>,
     by_sid: RefCell<HashMap<String, SocketId>>,
     parts: RefCell<BTreeMap<String, Rc<Part>>>,
+    /// What the parts hold.
+    parts_held: Held,
+    /// Parts that may be done with.
+    quiet: RefCell<BTreeSet<Rc<str>>>,
+    /// When the first of them wants to be called, ms, or sooner; 0 for never.
+    due: Cell<u64>,
+    farewells: RefCell<VecDeque<String>>,
     next: Cell<SocketId>,
     loaded: Cell<bool>,
     flags: Rc<Flags>,
@@ -63,6 +75,8 @@ pub(super) struct Inner {
     /// When sessions that ended are to be forgotten, ms; 0 where there are none.
     sweep: Cell<u64>,
     pongs: Cell<bool>,
+    /// What sessions were shown is about to be kept.
+    marks: Cell<bool>,
     shared_at: Cell<u64>,
     alarm: Cell<u64>,
     handling: Cell<bool>,
@@ -90,6 +104,10 @@ impl Inner {
             sessions: RefCell::default(),
             by_sid: RefCell::default(),
             parts: RefCell::default(),
+            parts_held: Held::default(),
+            quiet: RefCell::default(),
+            due: Cell::default(),
+            farewells: RefCell::default(),
             next: Cell::new(1),
             loaded: Cell::default(),
             flags: Rc::default(),
@@ -97,6 +115,7 @@ impl Inner {
             watch: Cell::default(),
             sweep: Cell::default(),
             pongs: Cell::default(),
+            marks: Cell::default(),
             shared_at: Cell::default(),
             alarm: Cell::default(),
             handling: Cell::default(),
@@ -134,6 +153,7 @@ impl Inner {
 
     /// After each event: those who are to end do, what changed of the others is written, and the alarm is armed.
     fn settle(self: &Rc<Self>) {
+        self.lighten(&self.sessions.borrow());
         while self.flags.ends.replace(false) {
             let ends = |entry: &&Rc<Entry>| entry.ended.get().is_some();
             let ending: Vec<_> = self.sessions.borrow().values().filter(ends).cloned().collect();
@@ -148,6 +168,9 @@ impl Inner {
         }
         if self.flags.asked.replace(false) {
             self.watch_pongs();
+        }
+        if self.flags.shown.get() {
+            self.keep_marks();
         }
         self.share();
         self.forget_parts();
@@ -174,17 +197,41 @@ impl Inner {
             }
         }
         entry.release_poll("1");
-        for socket in [entry.socket.borrow_mut().take(), entry.change.borrow_mut().take()].into_iter().flatten() {
+        let sockets = [entry.socket.borrow_mut().take(), entry.change.borrow_mut().take()];
+        if entry.ended.get() == Some(Closed::Full) {
+            self.says_farewell(entry, sockets.first().and_then(Option::as_ref));
+        }
+        for socket in sockets.into_iter().flatten() {
             let _ = socket.close(Some(1000), None::<&str>);
         }
         self.leave_all(entry);
     }
 
+    /// Tells a client why its session ends where too much waited: over its WebSocket, or when it polls again.
+    fn says_farewell(&self, entry: &Entry, socket: Option<&WebSocket>) {
+        if let Some(socket) = socket {
+            entry::send_js(socket, &farewell().into());
+            let _ = socket.close(Some(ErrorCode::TooSlow.close()), Some(close_reason(true, 0)));
+            return;
+        }
+        let mut farewells = self.farewells.borrow_mut();
+        farewells.truncate(MOST_FAREWELLS - 1);
+        farewells.push_front(entry.sid.clone());
+    }
+
+    /// What is said to who asks for a session that ended so.
+    fn farewell_of(&self, sid: &str) -> Option<String> {
+        let mut farewells = self.farewells.borrow_mut();
+        let at = farewells.iter().position(|known| known == sid)?;
+        farewells.remove(at);
+        Some(payload([&*farewell(), "1"]))
+    }
+
     /// Keeps a session that may come back for a while.
     fn keeps(&self, sid: &str, saved: &Saved) {
         self.written(self.kept.save(sid, saved).and_then(|()| self.kept.end(sid, now())));
-        if self.sweep.get() == 0 {
-            self.sweep.set(now() + RECOVER_WITHIN);
+        if self.sweep.get() == 0 || self.sweep.get() > now() + RECOVER_WITHIN {
+            self.sweeps_after(Some(now()));
         }
     }
 
@@ -204,6 +251,11 @@ impl Inner {
         self.settle();
         Heard { here }
     }
+}
+
+fn farewell() -> String {
+    let message = "More waited for this connection than is kept: it ends. Come back, and read faster.";
+    event("error", &ChatError::new(ErrorCode::TooSlow, message).retry_after(0))
 }
 
 fn query(req: &Request, name: &str) -> String {
@@ -234,7 +286,10 @@ impl DurableObject for Gateway {
             }
             POLL => inner.polls(&query(&req, "sid")).await,
             CHANGE => inner.changes(&query(&req, "sid")),
-            TAKE => answered(body(&mut req).await.map(|take| inner.take(&take))),
+            TAKE => match body(&mut req).await {
+                Ok(take) => answered(Ok(inner.gives(&take).await)),
+                Err(error) => answered::<()>(Err(error)),
+            },
             SHARD_PUSH => {
                 let room = query(&req, "room");
                 let pushed = body(&mut req).await.map(|push: Push| inner.pushed(&room, push));

@@ -1,19 +1,20 @@
 //! Socket.IO's requests, from the Worker to the gateway that has their session.
 
 use super::drain_link::within;
-use super::gateway::{CHANGE, FULL, GATEWAY, OPEN, OPEN_SOCKET, POLL};
+use super::gateway::{CHANGE, CROWDED, FULL, GATEWAY, OPEN, OPEN_SOCKET, POLL, UNKNOWN};
 use super::reply::Asked;
 use super::socket::fresh_guest;
 use super::util::now;
-use super::{log, shield};
+use super::{body, log, shield};
 use crate::protocol::call::{CALLER_HEADER, Caller};
 use crate::protocol::shard::gateway_name;
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use crate::settings::Settings;
-use crate::socketio::{MAX_PAYLOAD, PING_INTERVAL, Refused, gateway_of};
+use crate::socketio::{PING_INTERVAL, Refused, gateway_of};
 use std::cell::Cell;
-use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
+use std::time::Duration;
+use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, Result};
 
 /// So many gateways are asked for a place, and so many that do not answer are waited for.
 const TRIES: u32 = 16;
@@ -21,6 +22,8 @@ const SILENT: u32 = 4;
 /// A poll is held for about as long as it is to the next ping; the rest is answered at once.
 const POLL_WITHIN: u64 = PING_INTERVAL + 10_000;
 const WITHIN: u64 = 5_000;
+/// Who polls too often waits for so long each time, ms.
+const BREATH: u64 = 100;
 /// How long the gateway that had a place is asked first, ms: few sessions are to be in few gateways, since each follows
 /// the rooms of its own.
 const FIRST_FOR: u64 = 60_000;
@@ -86,6 +89,7 @@ async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result
         return handshake(&req, env, settings, websocket).await.map(Found::Answer);
     };
     let Some(gateway) = gateway_of(&sid, settings.gateways) else { return Ok(Found::Refused(Refused::Sid)) };
+    let stranger = shield::Stranger::of(&req, &sid, settings)?;
     let mut init = RequestInit::new();
     let path = match req.method() {
         Method::Get if websocket => {
@@ -94,30 +98,27 @@ async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result
         }
         Method::Get => POLL,
         Method::Post if !websocket => {
-            init.with_method(Method::Post).with_body(Some(text(&mut req).await?.into()));
+            init.with_method(Method::Post).with_body(Some(body::text(&mut req, "text").await?.into()));
             POLL
         }
         _ => return Ok(Found::Refused(Refused::Bad)),
     };
+    if shield::polls_too_often(&sid) {
+        // Meanwhile more gathers for it.
+        Delay::from(Duration::from_millis(BREATH)).await;
+    }
     let response = call(env, gateway, &format!("{path}?sid={sid}"), &init, POLL_WITHIN).await?;
     match response.status_code() {
+        UNKNOWN => {
+            stranger.count();
+            Ok(Found::Refused(Refused::Sid))
+        }
         FULL => Err(unavailable(gateway, "it cannot wake")),
-        _ => Ok(Found::Answer(response)),
+        _ => {
+            shield::count_poll(&sid);
+            Ok(Found::Answer(response))
+        }
     }
-}
-
-async fn text(req: &mut Request) -> std::result::Result<String, ChatError> {
-    let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
-    let announced = req.headers().get("content-length").ok().flatten();
-    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > MAX_PAYLOAD) {
-        return Err(too_large());
-    }
-    let bad = || ChatError::new(ErrorCode::BadRequest, "The body has to be text in UTF-8.");
-    let bytes = req.bytes().await.map_err(|_| bad())?;
-    if bytes.len() > MAX_PAYLOAD {
-        return Err(too_large());
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
 }
 
 /// Looks for a gateway with a place.
@@ -134,7 +135,7 @@ async fn handshake(
     let first = if now() < until && first < settings.gateways { first } else { 0 };
     let message = "No place is left for more connections now; come back in a moment.";
     let mut error = ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000);
-    let mut silent = 0;
+    let (mut silent, mut crowded) = (0, false);
     for n in 0..TRIES.min(settings.gateways) {
         let gateway = (first + n) % settings.gateways;
         let init = RequestInit::new();
@@ -155,19 +156,23 @@ async fn handshake(
         };
         match response.status_code() {
             FULL => {}
-            429 => {
-                let message = "Too many connections of yours are just being made. Wait a moment.";
-                return Err(ChatError::new(ErrorCode::RateLimited, message).retry_after(5_000));
+            CROWDED => {
+                let message = "Too many connections come from where you are. Wait a moment.";
+                error = ChatError::new(ErrorCode::RateLimited, message).retry_after(5_000);
+                crowded = true;
             }
             _ => {
-                if n > 0 || now() >= until {
+                // Where only this address has no place others still do.
+                if !crowded && (n > 0 || now() >= until) {
                     FIRST.set((now() + FIRST_FOR, gateway));
                 }
                 return Ok(response);
             }
         }
     }
-    FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
+    if !crowded {
+        FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
+    }
     Err(error)
 }
 

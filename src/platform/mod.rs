@@ -2,6 +2,7 @@
 
 mod analytics;
 mod binding;
+mod body;
 mod bridge;
 mod drain;
 mod drain_link;

@@ -2,7 +2,7 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
+use super::{body, gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole, UserRef,
@@ -24,8 +24,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use worker::{Context, Delay, Env, Headers, Method, Request, Response, Result};
 
-/// The longest body in bytes.
-const MAX_BODY: usize = 64 * 1024;
 /// How long a token for trying out lasts, s.
 const DEV_TOKEN_S: u64 = 12 * 3600;
 
@@ -435,16 +433,7 @@ impl Request_<'_> {
     }
 
     async fn text(&mut self) -> std::result::Result<String, ChatError> {
-        let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
-        let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > MAX_BODY) {
-            return Err(too_large());
-        }
-        let bytes = self.req.bytes().await.map_err(|_| bad("The body cannot be read."))?;
-        if bytes.len() > MAX_BODY {
-            return Err(too_large());
-        }
-        String::from_utf8(bytes).map_err(|_| bad("The body has to be JSON in UTF-8."))
+        body::text(&mut self.req, "JSON").await
     }
 
     async fn create(&mut self) -> Answered {

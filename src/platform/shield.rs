@@ -12,6 +12,9 @@ use worker::Request;
 /// An address may open sockets in so many rooms as often as in each.
 const ROOMS: u32 = 4;
 
+/// Requests of a session that polls, each answered at once.
+const POLLS: Rate = Rate { messages: 1_000, window_ms: 10_000 };
+
 thread_local! {
     static SHIELD: RefCell<Shield> = RefCell::default();
 }
@@ -51,6 +54,50 @@ pub(super) fn count_joins(sid: &str, address: &str, settings: &Settings) -> Resu
     let rate = settings.per_window(settings.rate_limit_joins.saturating_mul(ROOMS));
     let mut known = [sid, address].into_iter().filter(|who| !who.is_empty());
     known.try_for_each(|who| count(&format!("joins {who}"), rate).1)
+}
+
+/// Who asks for sessions of Socket.IO's that nobody has.
+pub(super) struct Stranger {
+    who: Option<String>,
+    rate: Rate,
+}
+
+impl Stranger {
+    /// Where the request for this session comes from, if that has not asked for too many strange ones. A session that
+    /// is known here suffers from no neighbour.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(super) fn of(req: &Request, sid: &str, settings: &Settings) -> Result<Self, ChatError> {
+        let who = address(req, settings).map(|address| format!("stranger {address}"));
+        let rate = settings.per_window(settings.rate_limit_joins.saturating_mul(ROOMS));
+        SHIELD.with_borrow(|shield| match &who {
+            Some(who) if !shield.knows(&polls(sid)) => shield.check(who, rate, now()),
+            _ => Ok(()),
+        })?;
+        Ok(Self { who, rate })
+    }
+
+    /// It has asked for one more.
+    pub(super) fn count(&self) {
+        if let Some(who) = &self.who {
+            let _ = count(who, self.rate);
+        }
+    }
+}
+
+fn polls(sid: &str) -> String {
+    format!("polls {sid}")
+}
+
+/// Whether a session of Socket.IO's that polls asks too often; [`count_poll`] counts.
+pub(super) fn polls_too_often(sid: &str) -> bool {
+    SHIELD.with_borrow(|shield| shield.check(&polls(sid), POLLS, now()).is_err())
+}
+
+/// Counts a request of a session that is there: ids that somebody made up take no place here.
+pub(super) fn count_poll(sid: &str) {
+    let _ = count(&polls(sid), POLLS);
 }
 
 /// Counts a request over REST, if it is one to be [`counted`].

@@ -55,26 +55,47 @@ pub struct Shield {
 }
 
 impl Shield {
+    fn known(&self, who: &str, rate: Rate, now: u64) -> Asked {
+        let known = self.young.get(who).or_else(|| self.old.get(who)).copied();
+        known.filter(|asked| now < asked.since.saturating_add(rate.window_ms)).unwrap_or(Asked { since: now, count: 0 })
+    }
+
+    /// Whether `who` was counted of late.
+    pub fn knows(&self, who: &str) -> bool {
+        self.young.contains_key(who) || self.old.contains_key(who)
+    }
+
+    /// Whether another request of `who` at `now` (ms) would be one too many.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn check(&self, who: &str, rate: Rate, now: u64) -> Result<(), ChatError> {
+        let asked = self.known(who, rate, now);
+        if asked.count < rate.messages { Ok(()) } else { Err(refused(asked, rate, now)) }
+    }
+
     /// Counts a request of `who` at `now` (ms), and says whether it is one too many.
     pub fn count(&mut self, who: &str, rate: Rate, now: u64) -> (Quota, Result<(), ChatError>) {
-        let known = self.young.get(who).or_else(|| self.old.get(who)).copied();
-        let mut asked = known
-            .filter(|asked| now < asked.since.saturating_add(rate.window_ms))
-            .unwrap_or(Asked { since: now, count: 0 });
+        let mut asked = self.known(who, rate, now);
         let passes = asked.count < rate.messages;
         asked.count = asked.count.saturating_add(u32::from(passes));
         if self.young.len() >= MOST / 2 && !self.young.contains_key(who) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(who.to_owned(), asked);
-        let ends_in_ms = asked.since.saturating_add(rate.window_ms).saturating_sub(now).min(rate.window_ms);
+        let ends_in_ms = ends_in(asked, rate, now);
         let quota = Quota { rate, left: rate.messages.saturating_sub(asked.count), ends_in_ms };
-        let refused = || {
-            let message = "Too many requests in a short time. Wait a moment.";
-            ChatError::new(ErrorCode::RateLimited, message).retry_after(ends_in_ms)
-        };
-        (quota, if passes { Ok(()) } else { Err(refused()) })
+        (quota, if passes { Ok(()) } else { Err(refused(asked, rate, now)) })
     }
+}
+
+fn ends_in(asked: Asked, rate: Rate, now: u64) -> u64 {
+    asked.since.saturating_add(rate.window_ms).saturating_sub(now).min(rate.window_ms)
+}
+
+fn refused(asked: Asked, rate: Rate, now: u64) -> ChatError {
+    let message = "Too many requests in a short time. Wait a moment.";
+    ChatError::new(ErrorCode::RateLimited, message).retry_after(ends_in(asked, rate, now))
 }
 
 #[cfg(test)]
@@ -112,6 +133,9 @@ mod tests {
             assert!(passes.is_ok());
             assert_eq!(quota.left, left);
         }
+        assert!(shield.knows("ada") && !shield.knows("bob"));
+        assert!(shield.check("ada", RATE, 11_000).is_ok() && shield.check("bob", RATE, 5_001).is_ok());
+        assert_eq!(shield.check("ada", RATE, 5_001).unwrap_err().retry_after_ms, Some(5_999));
         let (quota, passes) = shield.count("ada", RATE, 5_001);
         assert_eq!(passes.unwrap_err().retry_after_ms, Some(5_999));
         assert_eq!(quota.header(), r#""requests";r=0;t=6"#);

@@ -9,10 +9,12 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So much of them is given at once, bytes of their JSON.
 const MOST_BYTES: usize = 1 << 20;
+/// What an event takes besides its JSON, bytes.
+const EVENT: usize = 512;
 /// Rows that are read at once for them: those of a hot room hold many events.
 const ROWS: (u32, u32) = (8, 128);
 
@@ -23,6 +25,56 @@ struct Tables {
     /// So many events are kept.
     most: usize,
     state: BTreeMap<String, String>,
+    /// What the rows and the state take, bytes, about; and each row.
+    bytes: usize,
+    weights: BTreeMap<u64, usize>,
+}
+
+impl Tables {
+    fn set(&mut self, key: &str, value: Option<&str>) {
+        let before = match value {
+            Some(value) => {
+                self.bytes += key.len() + value.len();
+                self.state.insert(key.to_owned(), value.to_owned())
+            }
+            None => self.state.remove(key),
+        };
+        self.bytes = self.bytes.saturating_sub(before.map_or(0, |before| key.len() + before.len()));
+    }
+
+    fn put(&mut self, row: Row) {
+        let last = row.last;
+        self.events += row.events.len();
+        self.rows.insert(last, row);
+        self.weigh(last);
+    }
+
+    /// Forgets the oldest row, if it is not the newest as well.
+    fn forget_oldest(&mut self) -> bool {
+        if self.rows.len() < 2 {
+            return false;
+        }
+        let Some((_, row)) = self.rows.pop_first() else { return false };
+        self.events = self.events.saturating_sub(row.events.len());
+        self.weigh(row.last);
+        let ends = reaction_key(row.first())..=reaction_key(row.last);
+        let keys: Vec<_> = self.state.range(ends).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.set(&key, None);
+        }
+        true
+    }
+
+    /// The row at this place is another, or no more.
+    fn weigh(&mut self, last: u64) {
+        let text = |row: &Row| row.events_json().map_or(0, |json| json.len());
+        let bytes = self.rows.get(&last).map(|row| row.events.len() * EVENT + text(row));
+        let before = match bytes {
+            Some(bytes) => self.weights.insert(last, bytes),
+            None => self.weights.remove(&last),
+        };
+        self.bytes = (self.bytes + bytes.unwrap_or_default()).saturating_sub(before.unwrap_or_default());
+    }
 }
 
 /// A room's log as a follower has it.
@@ -91,47 +143,54 @@ impl Replica {
         {
             let mut tables = replica.0.borrow_mut();
             tables.most = most;
-            tables.state.extend(tail.state);
-            tables.state.extend(tail.reactions.into_iter().map(|(seq, text)| (reaction_key(seq), text)));
-            tables.events = tail.rows.iter().map(|row| row.events.len()).sum();
-            tables.rows.extend(tail.rows.into_iter().map(|row| (row.last, row)));
+            for (key, value) in tail.state {
+                tables.set(&key, Some(&value));
+            }
+            for (seq, text) in tail.reactions {
+                tables.set(&reaction_key(seq), Some(&text));
+            }
+            for row in tail.rows {
+                tables.put(row);
+            }
         }
         replica
+    }
+
+    /// What it takes in memory, bytes, about.
+    pub fn weight(&self) -> usize {
+        self.0.borrow().bytes
     }
 
     /// Takes over what the room wrote; the oldest that is too much is forgotten.
     pub fn write(&self, write: &Write) {
         let tables = &mut *self.0.borrow_mut();
+        let mut touched = BTreeSet::new();
         for row in &write.rewrite {
             // The room may have put in one row what came here in several.
             for event in &row.events {
-                let held = tables.rows.range_mut(event.seq..).next().map(|(_, row)| row);
-                let held = held.and_then(|row| row.events.iter_mut().find(|held| held.seq == event.seq));
+                let Some((last, row)) = tables.rows.range_mut(event.seq..).next() else { continue };
+                let (last, held) = (*last, row.events.iter_mut().find(|held| held.seq == event.seq));
                 held.into_iter().for_each(|held| held.clone_from(event));
+                touched.insert(last);
             }
         }
+        touched.into_iter().for_each(|last| tables.weigh(last));
         // Of what was said before the rows that are kept nothing is shown.
         let oldest = reaction_key(tables.rows.first_key_value().map_or(0, |(_, row)| row.first()));
         let is_kept = |key: &str| is_shipped(key) && !(key.starts_with("react:") && key < oldest.as_str());
         for (key, value) in write.state.iter().filter(|(key, _)| is_kept(key)) {
-            match value {
-                Some(value) => tables.state.insert(key.clone(), value.clone()),
-                None => tables.state.remove(key),
-            };
+            tables.set(key, value.as_deref());
         }
         if let Some(row) = &write.append {
-            tables.events += row.events.len();
-            tables.rows.insert(row.last, row.clone());
+            tables.put(row.clone());
         }
-        while tables.events > tables.most && tables.rows.len() > 1 {
-            let Some((_, row)) = tables.rows.pop_first() else { break };
-            tables.events = tables.events.saturating_sub(row.events.len());
-            let ends = reaction_key(row.first())..=reaction_key(row.last);
-            let keys: Vec<_> = tables.state.range(ends).map(|(key, _)| key.clone()).collect();
-            for key in keys {
-                tables.state.remove(&key);
-            }
-        }
+        while tables.events > tables.most && tables.forget_oldest() {}
+    }
+
+    /// Forgets the oldest until it takes so many bytes at most, the newest row apart.
+    pub fn trim(&self, bytes: usize) {
+        let tables = &mut *self.0.borrow_mut();
+        while tables.bytes > bytes && tables.forget_oldest() {}
     }
 }
 
@@ -274,5 +333,41 @@ impl Room {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row with one ban, of which the reason is so long.
+    fn row(seq: u64, length: usize) -> Row {
+        let (reason, at) = ("x".repeat(length), 1_000 + seq);
+        let event = format!(
+            r#"[{{"seq":{seq},"at":{at},"visible_at":{at},"event":"unbanned","data":{{"user_id":"ada","by":"mod","role":"moderator","reason":"{reason}"}}}}]"#
+        );
+        Row { last: seq, no: 0, events: Row::events_from_json(&event).unwrap() }
+    }
+
+    #[test]
+    fn what_it_takes_follows_what_it_holds() {
+        let ban = |value: Option<&str>| (format!("{KEY_BAN}ada"), value.map(str::to_owned));
+        let replica = Replica::begin(Tail { rows: vec![row(1, 1_000)], state: Vec::new(), reactions: Vec::new() }, 2);
+        let small = replica.weight();
+        assert!((EVENT + 1_000..EVENT + 1_200).contains(&small), "{small}");
+        let append = |row: Row| Write { append: Some(row), ..Write::default() };
+        replica.write(&append(row(2, 5_000)));
+        replica.write(&Write { state: [ban(Some("for good"))].into_iter().collect(), ..Write::default() });
+        assert!(replica.weight() > small + EVENT + 5_000);
+        replica.write(&Write { rewrite: vec![row(2, 10)], ..Write::default() });
+        replica.write(&Write { state: [ban(None)].into_iter().collect(), ..Write::default() });
+        assert!(replica.weight() < small + EVENT + 200, "an edit, and what is taken back");
+        replica.write(&append(row(3, 10)));
+        replica.write(&append(row(4, 10)));
+        assert!(replica.weight() < 2 * (EVENT + 200), "the oldest are gone");
+        replica.trim(EVENT + 200);
+        assert!(replica.weight() < EVENT + 200);
+        replica.trim(0);
+        assert_eq!(replica.rows_after(0, 9).unwrap(), [row(4, 10)], "the newest stays");
     }
 }

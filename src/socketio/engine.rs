@@ -48,7 +48,7 @@ pub(super) fn packets(body: &str) -> Option<Vec<&str>> {
 }
 
 /// A body with these packets.
-pub(super) fn payload<'a>(packets: impl IntoIterator<Item = &'a str>) -> String {
+pub fn payload<'a>(packets: impl IntoIterator<Item = &'a str>) -> String {
     let mut body = String::new();
     for packet in packets {
         if !body.is_empty() {

@@ -3,13 +3,15 @@
 
 mod engine;
 mod event;
+mod held;
 mod offset;
 mod packet;
 mod session;
 mod sid;
 
-pub use engine::{Refused, open_packet};
+pub use engine::{Refused, open_packet, payload};
 pub use event::{Packets, Said, ack_of, frame, packets, packets_of};
+pub use held::{Held, Outgoing, Weight};
 pub use offset::{MOST_ROOMS, Offset, offsets};
 pub use packet::{Auth, Incoming, Unreadable, connect, connect_error, disconnect, event, incoming};
 pub use session::{Beat, Closed, Given, Polled, Received, Session, Via};

@@ -1,8 +1,7 @@
 //! A session of Engine.IO's: its transport, what waits for a client that polls, and whether it is alive.
 
 use super::engine::{Packet, packets, payload};
-use super::{CONNECT_WITHIN, MAX_PAYLOAD, PING_TIMEOUT};
-use crate::protocol::wire::Line;
+use super::{CONNECT_WITHIN, MAX_PAYLOAD, Outgoing, PING_TIMEOUT};
 use std::collections::VecDeque;
 
 /// What waits for a client that polls, at most: packets, and bytes.
@@ -40,7 +39,7 @@ pub enum Received<'a> {
     /// The WebSocket asks whether it can take over: send it `3probe`, and answer the poll that waits, if one does.
     Probe,
     /// It takes over: it is sent these; the poll that waits is answered.
-    Upgraded(Vec<Line>),
+    Upgraded(Vec<Outgoing>),
     /// The session ends: by the client's will, or because it sent what is no packet.
     End(Closed),
 }
@@ -103,7 +102,7 @@ pub struct Session<P> {
     connected: bool,
     waits: bool,
     posting: bool,
-    kept: VecDeque<Line>,
+    kept: VecDeque<Outgoing>,
     bytes: usize,
     /// Packets given to be polled, and those that were answered.
     given: u64,
@@ -193,13 +192,12 @@ impl<P> Session<P> {
     fn take(&mut self) -> String {
         let body = payload(self.kept.iter().map(|packet| &**packet));
         self.answered = self.given;
-        self.bytes = 0;
-        self.kept.clear();
+        self.lets_go();
         body
     }
 
     /// A packet for the client.
-    pub fn give(&mut self, packet: Line) -> Given {
+    pub fn give(&mut self, packet: Outgoing) -> Given {
         if self.is_websocket() {
             return Given::Send;
         }
@@ -210,6 +208,16 @@ impl<P> Session<P> {
             return Given::Answer(self.take());
         }
         if self.kept.len() > MOST_PACKETS || self.bytes > MOST_BYTES { Given::Full } else { Given::Kept }
+    }
+
+    /// What waits for the client to poll: bytes of packets, and bytes that it takes to keep them.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.bytes, self.kept.capacity() * size_of::<Outgoing>())
+    }
+
+    /// Lets what waits go: it ends.
+    pub fn lets_go(&mut self) {
+        (self.kept, self.bytes) = (VecDeque::new(), 0);
     }
 
     /// The packets of a POST's body, one POST at a time; [`Session::posted`] ends it.
@@ -250,7 +258,7 @@ impl<P> Session<P> {
                 (self.bytes, self.answered) = (0, self.given);
                 // From now on a pong proves it.
                 self.proofs.iter_mut().for_each(|(mark, _)| *mark = now);
-                Received::Upgraded(self.kept.drain(..).collect())
+                Received::Upgraded(std::mem::take(&mut self.kept).into())
             }
             (_, Some(Packet::Binary)) if self.takes_binary() => Received::Nothing,
             (_, Some(Packet::Noop)) => Received::Nothing,
@@ -371,7 +379,7 @@ mod tests {
         assert!((0..MOST_PACKETS).all(|_| session.give("4".into()) == Given::Kept));
         assert_eq!(session.give("4".into()), Given::Full);
         let mut session = polling();
-        let large: Line = "x".repeat(MOST_BYTES / 2).into();
+        let large: Outgoing = "x".repeat(MOST_BYTES / 2).as_str().into();
         assert_eq!(session.give(large.clone()), Given::Kept);
         assert_eq!(session.give(large.clone()), Given::Kept);
         assert_eq!(session.give(large), Given::Full);

@@ -3,6 +3,7 @@
 use super::super::util::now;
 use super::Inner;
 use super::part::Part;
+use crate::protocol::wire::json;
 use crate::socketio::{Beat, Closed, PING_INTERVAL, RECOVER_WITHIN};
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use worker::Delay;
 
 /// How often it is looked whether those who have to prove that they read have answered, ms.
 const PONGS_EVERY: u64 = 1_000;
+/// Nothing was shown for so long, ms.
+const MARKS_AFTER: u64 = 1_000;
 
 impl Inner {
     /// A deadline of a session under way.
@@ -19,11 +22,16 @@ impl Inner {
         }
     }
 
+    /// Sessions that ended are to be forgotten, the first of which did at that time, ms.
+    pub(super) fn sweeps_after(&self, first: Option<u64>) {
+        // Nobody waits for it to the millisecond.
+        self.sweep.set(first.map_or(0, |first| first + RECOVER_WITHIN + 1));
+    }
+
     pub(super) fn arm(&self) {
         let beat = (!self.sessions.borrow().is_empty()).then(|| (self.beat.get() + PING_INTERVAL).max(now()));
-        let parts = self.parts.borrow().values().map(|part| part.due.get()).filter(|due| *due > 0).min();
-        let others = [self.watch.get(), self.sweep.get()].into_iter().filter(|at| *at > 0);
-        let Some(at) = beat.into_iter().chain(parts).chain(others).min() else { return };
+        let others = [self.watch.get(), self.sweep.get(), self.due.get()].into_iter().filter(|at| *at > 0);
+        let Some(at) = beat.into_iter().chain(others).min() else { return };
         if self.alarm.get() == 0 || at < self.alarm.get() {
             self.alarm.set(at);
             if !self.handling.get() {
@@ -41,15 +49,10 @@ impl Inner {
             self.beats(at);
             self.watches(at);
             if self.sweep.get() > 0 && self.sweep.get() <= at {
-                let left = self.kept.sweep(at.saturating_sub(RECOVER_WITHIN));
-                self.sweep.set(if left.unwrap_or(true) { at + RECOVER_WITHIN } else { 0 });
+                let first = self.kept.sweep(at.saturating_sub(RECOVER_WITHIN));
+                self.sweeps_after(first.unwrap_or(Some(at)));
             }
-            let due = |part: &&Rc<Part>| part.due.get() > 0 && part.due.get() <= at;
-            let due: Vec<_> = self.parts.borrow().values().filter(due).cloned().collect();
-            for part in due {
-                part.due.set(0);
-                self.step(&part, |host, at| ((), host.tick(at)));
-            }
+            self.ticks(at);
             self.settle();
             self.handling.set(false);
             if self.alarm.get() > 0 {
@@ -62,6 +65,21 @@ impl Inner {
         }
     }
 
+    /// Calls the parts whose time it is.
+    fn ticks(self: &Rc<Self>, at: u64) {
+        if self.due.get() == 0 || self.due.get() > at {
+            return;
+        }
+        let due = |part: &&Rc<Part>| part.due.get() > 0 && part.due.get() <= at;
+        let due: Vec<_> = self.parts.borrow().values().filter(due).cloned().collect();
+        for part in due {
+            part.due.set(0);
+            self.step(&part, |host, at| ((), host.tick(at)));
+        }
+        let due = self.parts.borrow().values().map(|part| part.due.get()).filter(|due| *due > 0).min();
+        self.due.set(due.unwrap_or_default());
+    }
+
     /// Pings all sessions, where it is time, and ends those that did not answer the last time.
     fn beats(&self, at: u64) {
         if self.sessions.borrow().is_empty() || at < self.beat.get() + PING_INTERVAL {
@@ -72,7 +90,7 @@ impl Inner {
         for entry in self.sessions.borrow().values() {
             let beat = entry.session.borrow_mut().beat(at);
             match beat {
-                Beat::Ping => entry.send(&"2".into(), None),
+                Beat::Ping => entry.say("2"),
                 Beat::End(closed) => entry.end(closed),
             }
         }
@@ -110,6 +128,26 @@ impl Inner {
                 self.watch(due);
             }
         }
+    }
+
+    /// Keeps how far sessions were shown their rooms, beside their WebSockets, once nothing has happened for a while:
+    /// this object does not sleep before.
+    pub(super) fn keep_marks(self: &Rc<Self>) {
+        if self.marks.replace(true) {
+            return;
+        }
+        let inner = self.clone();
+        self.state.wait_until(async move {
+            while inner.flags.shown.replace(false) {
+                Delay::from(Duration::from_millis(MARKS_AFTER)).await;
+            }
+            inner.marks.set(false);
+            for entry in inner.sessions.borrow().values().filter(|entry| entry.take_shown()) {
+                if let Some(socket) = &*entry.socket.borrow() {
+                    let _ = socket.serialize_attachment(json(&entry.mark(false)));
+                }
+            }
+        });
     }
 
     /// Looks in a moment, and as long as somebody has to prove that they read, whether they did.

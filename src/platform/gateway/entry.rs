@@ -5,10 +5,9 @@ use super::super::util::now;
 use super::part::Part;
 use crate::audience::SocketId;
 use crate::auth::Claims;
-use crate::protocol::wire::Line;
 use crate::protocol::{ChatError, ErrorCode, Position, Rate};
 use crate::room::Window;
-use crate::socketio::{Closed, Given, Session, offsets};
+use crate::socketio::{Closed, Given, Held, Outgoing, Polled, Session, Weight, offsets};
 use futures::channel::oneshot::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,8 +17,11 @@ use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::WebSocket;
 
-/// Messages of one client that wait while its room is asked for something.
+/// Messages of one client that wait while its room is asked for something, and their bytes.
 const MOST_WAITING: usize = 300;
+const MOST_WAITING_BYTES: usize = 256 * 1024;
+/// What waits for, and of, all sessions of a gateway, in bytes; beyond it the session with the most of it ends.
+pub(super) const MOST_HELD: usize = 24 << 20;
 
 /// As many refusals are answered as bad frames of a native socket.
 const REFUSALS: Rate = Rate { messages: 19, window_ms: 60_000 };
@@ -31,6 +33,12 @@ pub(super) struct Mark {
     /// It has not taken over yet.
     #[serde(default)]
     pub(super) change: bool,
+    /// Where it comes from.
+    #[serde(default)]
+    pub(super) address: String,
+    /// How far its rooms were shown: [`offsets`].
+    #[serde(default)]
+    pub(super) shown: String,
 }
 
 /// What of a session outlives its connection for a while: all that it takes to come back.
@@ -61,6 +69,10 @@ pub(super) struct Flags {
     pub(super) changed: Cell<bool>,
     /// Some have to prove by a pong that they read.
     pub(super) asked: Cell<bool>,
+    /// Some were shown more of their rooms.
+    pub(super) shown: Cell<bool>,
+    /// What waits for sessions, and of them.
+    pub(super) waits: Held,
     /// The frames that may be sent are to be shared anew among rooms.
     pub(super) shares: Cell<bool>,
 }
@@ -88,13 +100,20 @@ pub(super) struct Entry {
     pub(super) poll: RefCell<Option<Sender<String>>>,
     pub(super) rooms: RefCell<BTreeMap<Rc<str>, Member>>,
     /// What it is sent once its CONNECT is answered.
-    held: RefCell<Option<Vec<Line>>>,
+    held: RefCell<Option<Vec<Outgoing>>>,
     /// Messages that came while another one is being handled, which may wait for a room: they keep their order.
     inbox: RefCell<VecDeque<String>>,
+    /// Their bytes, with those of the one that is being handled; and of the body that they came in.
+    inbox_bytes: Cell<usize>,
+    handled_bytes: Cell<usize>,
+    body_bytes: Cell<usize>,
+    /// What it adds to what waits, the packets apart.
+    weight: RefCell<Weight>,
     handling: Cell<bool>,
     pub(super) ended: Cell<Option<Closed>>,
     refused: RefCell<Window>,
     changed: Cell<bool>,
+    shown: Cell<bool>,
     flags: Rc<Flags>,
 }
 
@@ -119,10 +138,15 @@ impl Entry {
             rooms: RefCell::default(),
             held: RefCell::default(),
             inbox: RefCell::default(),
+            inbox_bytes: Cell::default(),
+            handled_bytes: Cell::default(),
+            body_bytes: Cell::default(),
+            weight: RefCell::new(flags.waits.weight()),
             handling: Cell::default(),
             ended: Cell::default(),
             refused: RefCell::default(),
             changed: Cell::default(),
+            shown: Cell::default(),
             flags: flags.clone(),
         })
     }
@@ -162,7 +186,7 @@ impl Entry {
     pub(super) fn is_to_prove(&self, proof: Proof, now: u64) {
         self.session.borrow_mut().prove(proof, now);
         if self.session.borrow().is_asked() {
-            self.send(&"2".into(), None);
+            self.say("2");
             self.flags.asked.set(true);
         }
     }
@@ -174,19 +198,53 @@ impl Entry {
     /// Puts a message behind those that wait. Whether the caller is to handle them, one after the other, until
     /// [`Entry::next_message`] has none.
     pub(super) fn queues(&self, text: &str) -> bool {
-        let mut inbox = self.inbox.borrow_mut();
-        if inbox.len() >= MOST_WAITING {
-            self.end(Closed::Full);
+        let bytes = self.inbox_bytes.get() + text.len();
+        if self.inbox.borrow().len() >= MOST_WAITING || bytes > MOST_WAITING_BYTES {
+            self.overflows();
             return false;
         }
-        inbox.push_back(text.to_owned());
-        !self.handling.replace(true)
+        self.inbox.borrow_mut().push_back(text.to_owned());
+        self.inbox_bytes.set(bytes);
+        let waits = self.handling.replace(true);
+        if waits {
+            self.weigh();
+        }
+        !waits
+    }
+
+    /// Bytes that wait for it and of it.
+    pub(super) fn waiting(&self) -> usize {
+        self.session.borrow().waiting().0 + self.inbox_bytes.get() + self.body_bytes.get()
+    }
+
+    /// What it adds to what waits may have changed.
+    pub(super) fn weigh(&self) {
+        let own = self.inbox_bytes.get() + self.body_bytes.get();
+        self.weight.borrow_mut().set(self.session.borrow().waiting().1 + own);
+    }
+
+    /// The body of a POST is so large; 0 once it is done with.
+    pub(super) fn holds_body(&self, bytes: usize) {
+        self.body_bytes.set(bytes);
+        self.weigh();
+    }
+
+    /// It ends because too much waits, and what does is gone at once.
+    pub(super) fn overflows(&self) {
+        self.end(Closed::Full);
+        self.session.borrow_mut().lets_go();
+        self.inbox.borrow_mut().clear();
+        self.inbox_bytes.set(self.handled_bytes.get());
+        self.weigh();
     }
 
     /// The next message that waits.
     pub(super) fn next_message(&self) -> Option<String> {
         let next = self.inbox.borrow_mut().pop_front().filter(|_| self.ended.get().is_none());
+        let handled = self.handled_bytes.replace(next.as_ref().map_or(0, String::len));
+        self.inbox_bytes.set(self.inbox_bytes.get().saturating_sub(handled));
         self.handling.set(next.is_some());
+        self.weigh();
         next
     }
 
@@ -196,17 +254,17 @@ impl Entry {
     }
 
     /// What waited.
-    pub(super) fn release(&self) -> Vec<Line> {
+    pub(super) fn release(&self) -> Vec<Outgoing> {
         self.held.borrow_mut().take().unwrap_or_default()
     }
 
     /// Sends a message of Socket.IO's, as it goes over Engine.IO.
     pub(super) fn say(&self, packet: &str) {
-        self.send(&packet.into(), None);
+        self.send(&self.flags.waits.outgoing(packet), None);
     }
 
     /// Sends a packet of Engine.IO's; `js` is the same as a string of JavaScript's, where that was made already.
-    pub(super) fn send(&self, packet: &Line, js: Option<&JsValue>) {
+    pub(super) fn send(&self, packet: &Outgoing, js: Option<&JsValue>) {
         if self.ended.get().is_some() {
             return;
         }
@@ -224,9 +282,12 @@ impl Entry {
                     }
                 }
             }
-            Given::Answer(body) => self.answer(body),
-            Given::Kept => {}
-            Given::Full => self.end(Closed::Full),
+            Given::Answer(body) => {
+                self.weigh();
+                self.answer(body);
+            }
+            Given::Kept => self.weigh(),
+            Given::Full => self.overflows(),
         }
     }
 
@@ -242,6 +303,33 @@ impl Entry {
         if self.session.borrow_mut().unwait() {
             self.answer(body.into());
         }
+    }
+
+    /// Polls.
+    pub(super) fn polled(&self) -> Polled {
+        let polled = self.session.borrow_mut().poll();
+        self.weigh();
+        polled
+    }
+
+    /// It was shown a room up to there.
+    pub(super) fn shows(&self, member: &mut Member, at: Position) {
+        if member.at.replace(at) != Some(at) {
+            self.shown.set(true);
+            self.flags.shown.set(true);
+        }
+    }
+
+    /// Whether that is so, and not kept yet.
+    pub(super) fn take_shown(&self) -> bool {
+        self.shown.replace(false)
+    }
+
+    /// What its WebSocket is known by.
+    pub(super) fn mark(&self, change: bool) -> Mark {
+        let rooms = self.rooms.borrow();
+        let shown = rooms.iter().filter_map(|(room, member)| Some((&**room, member.at?)));
+        Mark { sid: self.sid.clone(), change, address: self.address.clone(), shown: offsets(shown) }
     }
 
     /// How far it was shown its rooms, the newest of this one.

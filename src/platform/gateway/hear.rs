@@ -1,23 +1,36 @@
 //! What rooms say, as sessions hear it: each line made into a packet once for all who are in that room alone.
 
+use super::super::log;
 use super::super::util::now;
 use super::Inner;
-use super::entry::{Entry, Proof};
+use super::entry::{Entry, MOST_HELD, Proof};
 use super::kept::Saved;
 use super::part::Part;
-use crate::audience::To;
-use crate::protocol::wire::Line;
+use crate::audience::{SocketId, To};
 use crate::protocol::{ChatError, Position};
-use crate::socketio::{Said, ack_of, offsets, packets};
+use crate::socketio::{Held, Outgoing, Said, ack_of, offsets, packets};
 use serde_json::value::RawValue;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 
 /// One thing that many hear, made into JavaScript's string once for those who are in this room alone.
 struct Shout<'a> {
     said: &'a Said,
-    alone: OnceCell<(Line, JsValue)>,
+    alone: OnceCell<(Outgoing, JsValue)>,
+    waits: &'a Held,
+}
+
+impl Shout<'_> {
+    /// The packet for those who are in this room alone.
+    fn alone(&self, close: impl FnOnce() -> String) -> &(Outgoing, JsValue) {
+        self.alone.get_or_init(|| {
+            let packet = close();
+            let js = JsValue::from_str(&packet);
+            (self.waits.outgoing(packet), js)
+        })
+    }
 }
 
 impl Inner {
@@ -34,12 +47,36 @@ impl Inner {
             self.flags.shares.set(true);
         }
         let said = packets(&part.name, part.epoch.get(), frame);
-        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new() }).collect();
+        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new(), waits: &self.flags.waits }).collect();
         let sessions = self.sessions.borrow();
         for entry in ids.iter().filter_map(|id| sessions.get(id)) {
             for shout in &shouts {
                 hear(part, entry, shout);
             }
+            if self.flags.waits.bytes() > MOST_HELD {
+                self.lighten(&sessions);
+            }
+        }
+    }
+
+    /// Where too much waits, whoever has the most of it ends, and the next, until it is little enough.
+    pub(super) fn lighten(&self, sessions: &HashMap<SocketId, Rc<Entry>>) {
+        let all = self.flags.waits.bytes();
+        if all <= MOST_HELD {
+            return;
+        }
+        let there = sessions.values().filter(|entry| entry.ended.get().is_none());
+        let mut waiting: Vec<_> = there.map(|entry| (entry.waiting(), entry)).filter(|(bytes, _)| *bytes > 0).collect();
+        waiting.sort_unstable_by_key(|(bytes, _)| *bytes);
+        let mut ended = 0;
+        while self.flags.waits.bytes() > MOST_HELD / 8 * 7
+            && let Some((_, entry)) = waiting.pop()
+        {
+            entry.overflows();
+            ended += 1;
+        }
+        if ended > 0 {
+            log::error(&[], format_args!("gateway {}: {all} bytes waited: {ended} sessions ended", self.number()));
         }
     }
 }
@@ -49,21 +86,20 @@ fn hear(part: &Part, entry: &Entry, shout: &Shout<'_>) {
     match shout.said {
         Said::Packet(packet) => entry.say(packet),
         Said::Event { open, at: None } => {
-            let (line, js) = shout.alone.get_or_init(|| shared(Said::close(open, None)));
-            entry.send(line, Some(js));
+            let (packet, js) = shout.alone(|| Said::close(open, None));
+            entry.send(packet, Some(js));
         }
         Said::Event { open, at: Some(at) } => {
             let alone = {
                 let mut rooms = entry.rooms.borrow_mut();
                 if let Some(member) = rooms.get_mut(&part.name) {
-                    member.at = Some(*at);
+                    entry.shows(member, *at);
                 }
                 rooms.len() == 1
             };
             if alone {
-                let offset = || offsets([(&*part.name, *at)]);
-                let (line, js) = shout.alone.get_or_init(|| shared(Said::close(open, Some(&offset()))));
-                entry.send(line, Some(js));
+                let (packet, js) = shout.alone(|| Said::close(open, Some(&offsets([(&*part.name, *at)]))));
+                entry.send(packet, Some(js));
             } else {
                 entry.say(&Said::close(open, Some(&entry.offset(&part.name, *at))));
             }
@@ -79,12 +115,6 @@ fn hear(part: &Part, entry: &Entry, shout: &Shout<'_>) {
             }
         }
     }
-}
-
-fn shared(packet: String) -> (Line, JsValue) {
-    let line: Line = packet.into();
-    let js = JsValue::from_str(&line);
-    (line, js)
 }
 
 /// The room's answer to a join: the client's acknowledgement where it wants one, and where the room stands.
@@ -114,7 +144,7 @@ impl Entry {
     /// Tells the client where a room stands for it, by an event whose offset it keeps.
     pub(super) fn stands(&self, room: &Rc<str>, at: Position) {
         if let Some(member) = self.rooms.borrow_mut().get_mut(room) {
-            member.at = Some(at);
+            self.shows(member, at);
         }
         let Position { epoch, seq } = at;
         let open =

@@ -3,7 +3,7 @@
 use super::super::drain_link::within;
 use super::super::util::{entropy, now, settings};
 use super::entry::{Entry, Mark, Who};
-use super::{FULL, Inner, broken};
+use super::{CROWDED, FULL, Inner, UNKNOWN, broken};
 use crate::protocol::call::{CALLER_HEADER, Caller};
 use crate::protocol::json_fault;
 use crate::protocol::wire::json;
@@ -16,15 +16,19 @@ use worker::*;
 
 /// Handshakes from one address that may be under way at once.
 const MOST_HALF_OPEN: usize = 200;
+/// One address has no more than this part of the places.
+const SHARE_OF_ADDRESS: usize = 2;
 /// A poll is answered within so much at the latest, ms: the ping comes sooner.
 const POLL_WITHIN: u64 = PING_INTERVAL + 5_000;
 
 fn refused(why: Refused) -> Result<Response> {
-    Ok(Response::ok(why.body())?.with_status(400))
+    // That a session is unknown the Worker counts.
+    let status = if why == Refused::Sid { UNKNOWN } else { 400 };
+    Ok(Response::ok(why.body())?.with_status(status))
 }
 
 impl Inner {
-    /// A handshake. 503 where this gateway is full, 429 where too many are under way from that address.
+    /// A handshake. [`FULL`], or [`CROWDED`] where too many sessions, or handshakes under way, are of that address.
     pub(super) fn opens(self: &Rc<Self>, req: &Request, websocket: bool) -> Result<Response> {
         let header = req.headers().get(CALLER_HEADER)?.unwrap_or_default();
         let caller: Caller = match serde_json::from_str(&header) {
@@ -32,13 +36,16 @@ impl Inner {
             Err(error) => return Response::error(broken("caller", json_fault(&error)).message, 500),
         };
         let most = settings(&self.env).map_or(0, |settings| settings.gateway_sessions);
-        if self.sessions.borrow().len() >= most {
+        if self.sessions.borrow().len() >= most || self.holds_much() {
             return Response::error("full", FULL);
         }
-        let under_way = |entry: &&Rc<Entry>| entry.address == caller.address && !entry.session.borrow().is_connected();
-        let address = !caller.address.is_empty();
-        if address && self.sessions.borrow().values().filter(under_way).count() >= MOST_HALF_OPEN {
-            return Response::error("too many handshakes", 429);
+        if !caller.address.is_empty() {
+            let sessions = self.sessions.borrow();
+            let own = sessions.values().filter(|entry| entry.address == caller.address);
+            let under_way = own.clone().filter(|entry| !entry.session.borrow().is_connected());
+            if own.count() >= most / SHARE_OF_ADDRESS || under_way.count() >= MOST_HALF_OPEN {
+                return Response::error("too many of one address", CROWDED);
+            }
         }
         if self.sessions.borrow().is_empty() {
             // Nobody was pinged lately, and nobody has to be at once.
@@ -56,9 +63,9 @@ impl Inner {
             return Response::ok(open);
         }
         let pair = WebSocketPair::new()?;
-        self.accept(&pair.server, &Mark { sid, change: false })?;
+        self.accept(&pair.server, &entry.mark(false))?;
         *entry.socket.borrow_mut() = Some(pair.server);
-        entry.send(&open.into(), None);
+        entry.say(&open);
         Response::from_websocket(pair.client)
     }
 
@@ -69,15 +76,16 @@ impl Inner {
 
     /// A GET of a session that polls.
     pub(super) async fn polls(self: &Rc<Self>, sid: &str) -> Result<Response> {
-        let Some(entry) = self.session(sid) else { return refused(Refused::Sid) };
+        let Some(entry) = self.session(sid) else {
+            return self.farewell_of(sid).map_or_else(|| refused(Refused::Sid), Response::ok);
+        };
         let proved = entry.session.borrow_mut().proved(true);
         self.prove(&entry, proved);
         self.settle();
         if entry.ended.get().is_some() {
             return refused(Refused::Sid);
         }
-        let polled = entry.session.borrow_mut().poll();
-        match polled {
+        match entry.polled() {
             Polled::Answer(body) => Response::ok(body),
             Polled::Refuse => refused(Refused::Bad),
             Polled::End(closed) => {
@@ -115,10 +123,13 @@ impl Inner {
                 Vec::new()
             }
         };
+        entry.holds_body(body.len());
+        self.lighten(&self.sessions.borrow());
         for packet in packets {
             self.takes(&entry, Via::Post, packet).await;
         }
         entry.session.borrow_mut().posted();
+        entry.holds_body(0);
         let malformed = matches!(entry.ended.get(), Some(Closed::Malformed | Closed::Full));
         self.settle();
         if malformed { refused(Refused::Bad) } else { Response::ok("ok") }
@@ -133,7 +144,7 @@ impl Inner {
         self.watch(now() + CONNECT_WITHIN);
         self.arm();
         let pair = WebSocketPair::new()?;
-        self.accept(&pair.server, &Mark { sid: sid.to_owned(), change: true })?;
+        self.accept(&pair.server, &entry.mark(true))?;
         *entry.change.borrow_mut() = Some(pair.server);
         Response::from_websocket(pair.client)
     }
@@ -180,14 +191,15 @@ impl Inner {
             }
             Received::Upgraded(kept) => {
                 if let Some(socket) = entry.change.borrow_mut().take() {
-                    let _ = socket.serialize_attachment(json(&Mark { sid: entry.sid.clone(), change: false }));
+                    let _ = socket.serialize_attachment(json(&entry.mark(false)));
                     *entry.socket.borrow_mut() = Some(socket);
                 }
                 entry.changes_kept();
                 entry.release_poll("6");
                 kept.iter().for_each(|packet| entry.send(packet, None));
+                entry.weigh();
                 if entry.session.borrow().is_asked() {
-                    entry.send(&"2".into(), None);
+                    entry.say("2");
                     self.flags.asked.set(true);
                 }
             }

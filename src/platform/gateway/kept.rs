@@ -46,6 +46,9 @@ pub(super) struct Take {
     pub(super) pid: String,
     /// The user whose token came with it.
     pub(super) sub: Option<String>,
+    /// The gateway that asks.
+    #[serde(default)]
+    pub(super) by: u32,
 }
 
 impl Take {
@@ -54,6 +57,15 @@ impl Take {
         self.sub.as_ref().is_none_or(|sub| saved.is_of(sub))
     }
 }
+
+/// What stands where a session made here went on at another gateway, which has what is kept of it.
+#[derive(Serialize, Deserialize)]
+struct Moved {
+    moved: u32,
+}
+
+/// It is known for so long, ms.
+pub(super) const MOVED_FOR: u64 = 24 * 3_600_000;
 
 pub(super) struct Kept(SqlStorage);
 
@@ -117,15 +129,28 @@ impl Kept {
         self.run("DELETE FROM session WHERE sid = ?", vec![sid.into()])
     }
 
-    /// Forgets those that ended before that time, ms; whether some are left.
-    pub(super) fn sweep(&self, before: u64) -> Read<bool> {
+    /// Forgets those that ended before that time, ms; when the first of the others did.
+    pub(super) fn sweep(&self, before: u64) -> Read<Option<u64>> {
         #[derive(Deserialize)]
-        struct Count {
-            n: u64,
+        struct First {
+            first: Option<u64>,
         }
         self.run("DELETE FROM session WHERE ended > 0 AND ended < ?", vec![number(before)])?;
-        let left: Vec<Count> = self.query("SELECT count(*) AS n FROM session WHERE ended > 0", Vec::new())?;
-        Ok(left.first().is_some_and(|left| left.n > 0))
+        let left: Vec<First> = self.query("SELECT min(ended) AS first FROM session WHERE ended > 0", Vec::new())?;
+        Ok(left.first().and_then(|left| left.first))
+    }
+
+    /// The session with this private id went on at that gateway.
+    pub(super) fn moves(&self, pid: &str, to: u32, now: u64) -> Read<()> {
+        let (what, until) = (crate::protocol::wire::json(&Moved { moved: to }), now.saturating_add(MOVED_FOR));
+        let values = vec![pid.into(), pid.into(), number(until), what.into()];
+        self.run("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", values)
+    }
+
+    /// The gateway where it went on.
+    pub(super) fn moved(&self, pid: &str) -> Read<Option<u32>> {
+        let rows: Vec<Row> = self.query("SELECT sid, what FROM session WHERE sid = ?", vec![pid.into()])?;
+        Ok(rows.first().and_then(|row| serde_json::from_str::<Moved>(&row.what).ok()).map(|moved| moved.moved))
     }
 
     /// The session that is recovered by this id.

@@ -6,9 +6,9 @@ use super::entry::{Entry, Member};
 use super::http::mark_of;
 use super::part::Part;
 use super::{Inner, broken};
-use crate::audience::Attachment;
-use crate::protocol::{ChatError, RoomId};
-use crate::socketio::{RECOVER_WITHIN, Session};
+use crate::audience::{Attachment, SocketId};
+use crate::protocol::{ChatError, Position, RoomId};
+use crate::socketio::{Offset, RECOVER_WITHIN, Session};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ impl Inner {
         let mut sockets = HashMap::new();
         for socket in self.state.get_websockets() {
             match mark_of(&socket) {
-                Some(mark) if !mark.change => drop(sockets.insert(mark.sid, socket)),
+                Some(mark) if !mark.change => drop(sockets.insert(mark.sid.clone(), (socket, mark))),
                 // Its session polls, and is gone.
                 _ => drop(socket.close(Some(1000), None::<&str>)),
             }
@@ -48,16 +48,18 @@ impl Inner {
         let mut in_rooms: BTreeMap<String, Vec<Attachment>> = BTreeMap::new();
         // Rooms that count somebody who is here no more.
         let mut left: BTreeSet<String> = BTreeSet::new();
+        let mut shown: HashMap<(SocketId, RoomId), Position> = HashMap::new();
         let mut entries = Vec::new();
         for (sid, saved) in self.kept.sessions().map_err(fault)? {
-            let Some(socket) = sockets.remove(&sid) else {
+            let Some((socket, mark)) = sockets.remove(&sid) else {
                 self.kept.end(&sid, now).map_err(fault)?;
                 left.extend(saved.rooms.into_keys());
                 continue;
             };
             let mut session = Session::restored(true, saved.websocket_at, self.beat.get(), now);
             session.ponged(self.raw.pinged_at(&socket).unwrap_or_default());
-            let entry = Entry::new(saved.number, sid, String::new(), saved.who, session, &self.flags);
+            let entry = Entry::new(saved.number, sid, mark.address, saved.who, session, &self.flags);
+            shown.extend(Offset::read(&mark.shown).into_iter().map(|at| ((saved.number, at.room), at.at)));
             *entry.socket.borrow_mut() = Some(socket);
             self.next.set(self.next.get().max(saved.number.wrapping_add(1)));
             self.hold(&entry);
@@ -69,7 +71,7 @@ impl Inner {
             entries.push(entry);
         }
         // Who has not connected yet comes back.
-        sockets.into_values().for_each(|socket| drop(socket.close(Some(1000), None::<&str>)));
+        sockets.into_values().for_each(|(socket, _)| drop(socket.close(Some(1000), None::<&str>)));
         let mut about: HashMap<String, Vec<(String, String)>> = HashMap::new();
         for (room, key, value) in self.kept.of_rooms().map_err(fault)? {
             about.entry(room).or_default().push((key, value));
@@ -89,7 +91,7 @@ impl Inner {
                     part: part.clone(),
                     attachment: crate::protocol::wire::json(&attachment),
                     joined: true,
-                    at: None,
+                    at: shown.remove(&(attachment.id, part.room.clone())),
                     answer: None,
                 };
                 entry.rooms.borrow_mut().insert(part.name.clone(), member);
@@ -100,8 +102,7 @@ impl Inner {
                 self.kept.set_of(&room, &key, None).map_err(fault)?;
             }
         }
-        let some_left = self.kept.sweep(now.saturating_sub(RECOVER_WITHIN)).map_err(fault)?;
-        self.sweep.set(if some_left { now + RECOVER_WITHIN } else { 0 });
+        self.sweeps_after(self.kept.sweep(now.saturating_sub(RECOVER_WITHIN)).map_err(fault)?);
         log::info(&[], format_args!("gateway wake: {} with {} sessions", self.name(), entries.len()));
         let parts: Vec<_> = self.parts.borrow().values().cloned().collect();
         for part in parts {

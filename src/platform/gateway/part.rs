@@ -10,7 +10,7 @@ use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
 use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
 use crate::room::{Log as _, Replica, Room, Tail};
-use crate::socketio::{Closed, disconnect};
+use crate::socketio::{Closed, Weight, disconnect};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde::Deserialize;
@@ -27,6 +27,11 @@ const RETRY: (u64, u64) = (100, 5_000);
 /// A room sends for so long after it did, ms; and the frames are shared anew no more often than this.
 const LATELY: u64 = 5_000;
 const SHARE_EVERY: u64 = 1_000;
+/// What all parts of a gateway may hold, in bytes: beyond it no other room is joined, and beyond three quarters no other
+/// session is taken.
+const MOST_IN_PARTS: usize = 32 << 20;
+/// What one takes besides its log, bytes.
+const PART: usize = 8 * 1024;
 
 /// A begin under way: all who wait for it wait for the same.
 type Beginning = Shared<LocalBoxFuture<'static, Result<(), ChatError>>>;
@@ -37,6 +42,7 @@ pub(super) struct Part {
     pub(super) name: Rc<str>,
     host: RefCell<Host>,
     log: RefCell<Rc<Replica>>,
+    weight: RefCell<Weight>,
     pub(super) epoch: Cell<u64>,
     /// When it last told many something, ms, give or take [`LATELY`].
     sent_at: Cell<u64>,
@@ -66,6 +72,7 @@ impl Part {
             room,
             host: RefCell::new(host.map_err(|e| broken("load", e))?),
             log: RefCell::new(Rc::new(replica)),
+            weight: RefCell::new(inner.parts_held.weight()),
             epoch: Cell::default(),
             sent_at: Cell::default(),
             timer: Cell::default(),
@@ -92,6 +99,10 @@ impl Part {
         begins
     }
 
+    fn weigh(&self) {
+        self.weight.borrow_mut().set(PART + self.log.borrow().weight());
+    }
+
     pub(super) fn with<T>(&self, ask: impl FnOnce(&mut Host, &Moment<'_>) -> T) -> T {
         let log = self.log.borrow().clone();
         let at = Moment { now: now(), entropy: entropy(), log: &*log };
@@ -105,9 +116,20 @@ impl Inner {
         if let Some(part) = self.parts.borrow().get(room.as_str()) {
             return Ok(part.clone());
         }
+        if self.parts_held.bytes() >= MOST_IN_PARTS {
+            let message = "No other room can be joined from here now; try again in a moment.";
+            return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000));
+        }
         let part = Part::new(self, room.clone(), Vec::new(), Vec::new())?;
+        part.weigh();
         self.parts.borrow_mut().insert(room.as_str().to_owned(), part.clone());
+        self.quiet.borrow_mut().insert(part.name.clone());
         Ok(part)
+    }
+
+    /// Whether other sessions are to go to another gateway, because of what is held here.
+    pub(super) fn holds_much(&self) -> bool {
+        self.parts_held.bytes() >= MOST_IN_PARTS / 4 * 3
     }
 
     /// Each room that sends has its part of the frames that this object can send; of the others each would have.
@@ -136,6 +158,16 @@ impl Inner {
     ) -> T {
         let (value, effects) = part.with(step);
         part.log.borrow().write(&effects.write);
+        part.weigh();
+        if self.parts_held.bytes() > MOST_IN_PARTS {
+            // Those that are larger than others keep less of what is past.
+            let share = MOST_IN_PARTS / self.parts.borrow().len().max(1);
+            part.log.borrow().trim(share.saturating_sub(PART));
+            part.weigh();
+        }
+        if part.host.borrow().is_done() {
+            self.quiet.borrow_mut().insert(part.name.clone());
+        }
         for (key, value) in effects.write.state.iter().filter(|(key, _)| Room::is_blocks_key(key)) {
             if let Err(error) = self.kept.set_of(&part.name, key, value.as_deref()) {
                 self.fault(part, error);
@@ -189,6 +221,9 @@ impl Inner {
         }
         if let Some(at) = effects.alarm {
             part.due.set(at);
+            if self.due.get() == 0 || at < self.due.get() {
+                self.due.set(at);
+            }
         }
         if let Some(at) = effects.soon
             && (part.timer.get() == 0 || at < part.timer.get())
@@ -422,9 +457,14 @@ impl Inner {
 
     /// Forgets the parts where nobody is any more, nor on the way: who is holds the part.
     pub(super) fn forget_parts(&self) {
-        let done = |part: &Rc<Part>| {
-            Rc::strong_count(part) == 1 && part.beginning.borrow().is_none() && part.host.borrow().is_done()
-        };
-        self.parts.borrow_mut().retain(|_, part| !done(part));
+        let mut parts = self.parts.borrow_mut();
+        self.quiet.borrow_mut().retain(|name| {
+            let Some(part) = parts.get(&**name).filter(|part| part.host.borrow().is_done()) else { return false };
+            let awaited = Rc::strong_count(part) > 1 || part.beginning.borrow().is_some();
+            if !awaited {
+                parts.remove(&**name);
+            }
+            awaited
+        });
     }
 }

@@ -3,7 +3,7 @@
 use super::super::util::{entropy, now, settings};
 use super::super::{link, shield, user_link};
 use super::entry::{Entry, Member, Who};
-use super::kept::{Saved, Take};
+use super::kept::{MOVED_FOR, Saved, Take};
 use super::part::Part;
 use super::{GATEWAY, Inner, TAKE, TAKE_WITHIN};
 use crate::audience::Attachment;
@@ -173,21 +173,49 @@ impl Inner {
         Ok(Some(claims))
     }
 
-    /// What is kept of a session that comes back, here or at another gateway; it is kept no longer.
+    /// What is kept of a session that comes back, here or at another gateway; it is kept there no longer.
     async fn taken(self: &Rc<Self>, pid: &str, claims: Option<&Claims>) -> Option<Saved> {
-        let gateways = settings(&self.env).ok()?.gateways;
-        let number = gateway_of(pid, gateways)?;
-        let take = Take { pid: pid.to_owned(), sub: claims.map(|claims| claims.sub.clone()) };
-        // It keeps its id where it moves, so that it may be here whoever made that.
-        let here = self.take(&take);
-        if here.is_some() || number == self.number() {
-            return here;
+        let number = gateway_of(pid, settings(&self.env).ok()?.gateways)?;
+        let sub = claims.map(|claims| claims.sub.clone());
+        let take = Take { pid: pid.to_owned(), sub, by: self.number() };
+        if number == self.number() {
+            return self.gives(&take).await;
         }
-        let (name, take) = (gateway_name(number), json(&take));
-        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(&take), TAKE_WITHIN).await {
+        // It keeps its id where it moves, so that it may be here whoever made that.
+        match self.take(&take) {
+            Some(saved) => Some(saved),
+            None => self.asks(number, &take, 2 * TAKE_WITHIN).await,
+        }
+    }
+
+    async fn asks(&self, gateway: u32, take: &Take, ms: u64) -> Option<Saved> {
+        let (name, take) = (gateway_name(gateway), json(take));
+        match link::ask::<Option<Saved>>(&self.env, (GATEWAY, &name), TAKE, link::body(&take), ms).await {
             Ok(Answer::Ok(saved)) => saved,
             _ => None,
         }
+    }
+
+    /// Gives away what is kept of a session. Who made its id knows where it went on, so that it is found from anywhere.
+    pub(super) async fn gives(self: &Rc<Self>, take: &Take) -> Option<Saved> {
+        let is_own = gateway_of(&take.pid, u32::MAX) == Some(self.number());
+        let saved = match self.take(take) {
+            Some(saved) => saved,
+            None if is_own => {
+                let at = self.kept.moved(&take.pid).ok().flatten();
+                self.asks(at.filter(|at| *at != self.number() && *at != take.by)?, take, TAKE_WITHIN).await?
+            }
+            None => return None,
+        };
+        if is_own {
+            let back = take.by == self.number();
+            self.written(if back { self.kept.forget(&take.pid) } else { self.kept.moves(&take.pid, take.by, now()) });
+            if !back && self.sweep.get() == 0 {
+                self.sweeps_after(Some(now() + MOVED_FOR));
+                self.arm();
+            }
+        }
+        Some(saved)
     }
 
     /// Gives away what is kept of a session, to whom it can belong; where it is still there, that connection is a dead
@@ -277,7 +305,7 @@ impl Inner {
                 if let Said::Event { open, at } = said {
                     let offset = at.map(|at| {
                         if let Some(member) = entry.rooms.borrow_mut().get_mut(&part.name) {
-                            member.at = Some(at);
+                            entry.shows(member, at);
                         }
                         entry.offset(&part.name, at)
                     });
@@ -300,7 +328,7 @@ impl Inner {
         self.enters(part, entry.number, caller).ok()?;
         if let Some(member) = entry.rooms.borrow_mut().get_mut(&part.name) {
             // Others' offsets name this room too.
-            member.at = Some(at);
+            entry.shows(member, at);
         }
         let text = format!(r#"{{"id":"recover","event":"join_room","data":{{"resume":{}}}}}"#, json(&at));
         self.step(part, |host, at| ((), host.frame(at, entry.number, &text)));
