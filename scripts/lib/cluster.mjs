@@ -1,8 +1,9 @@
-// What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, Chromium, lists of words, and apt where one is missing.
+// What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, Chromium, clients of others, lists of words, and apt where one is missing.
 import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { root } from "./database.mjs";
 import { Stop, accepts, atEnd, childrenOf, end, freePort, run, start, step, until } from "./process.mjs";
 
 const executable = (path) => {
@@ -150,19 +151,35 @@ export const promtoolProgram = () => needed(() => onPath("promtool"), "promtool"
 
 export const opensslProgram = () => needed(() => onPath("openssl"), "OpenSSL", "openssl");
 
-/** A python3 that has Redis's client. */
-export const pythonWithRedis = () =>
+const pythonWith = (modules, what, ...debianPackages) =>
   needed(
     () => [onPath("python3"), "/usr/bin/python3"].find((python) => {
       try {
-        execFileSync(python, ["-c", "import redis"], { stdio: "ignore" });
+        execFileSync(python, ["-c", `import ${modules}`], { stdio: "ignore" });
         return true;
       } catch {
         return false;
       }
     }),
-    "Python with Redis's client", "python3", "python3-redis",
+    what, "python3", ...debianPackages,
   );
+
+/** A python3 that has Redis's client. */
+export const pythonWithRedis = () => pythonWith("redis", "Python with Redis's client", "python3-redis");
+
+/** A python3 that has Socket.IO's client, and what that takes for each transport. */
+export const pythonWithSocketIo = () =>
+  pythonWith("socketio, requests, websocket", "Python with Socket.IO's client", "python3-socketio", "python3-requests", "python3-websocket");
+
+const hasOpensslHeaders = () => onPath("pkg-config") && spawnSync("pkg-config", ["--exists", "openssl"]).status === 0;
+
+/** Rust's Socket.IO client as tests/socketio-clients drives it, built where it is not yet. */
+export async function rustSocketIo() {
+  if (process.platform === "linux") await needed(hasOpensslHeaders, "OpenSSL's headers", "pkg-config", "libssl-dev");
+  const [folder, target] = [join(root, "tests/socketio-clients/rust"), join(root, "target/socketio-client")];
+  await run("cargo", ["build", "--quiet", "--locked", "--manifest-path", join(folder, "Cargo.toml"), "--target-dir", target]);
+  return join(target, "debug/socketio-client");
+}
 
 /**
  * Starts a throw-away Redis on a free port; `args` are settings as for redis-server's command line. It keeps nothing

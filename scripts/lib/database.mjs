@@ -1,13 +1,16 @@
 // The databases of a local run: the embedded PostgreSQL (PGlite behind its socket server) and the migrations.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Stop, accepts, run, start, step, until } from "./process.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 const lib = join(root, "scripts/lib");
-const pidFile = join(root, ".data/pg.json");
+/** Where a local run keeps data and state: DATA, or .data. */
+export const data = resolve(root, process.env.DATA || ".data");
+
+const pidFile = join(data, "pg.json");
 
 export const embeddedUrl = (port) => `postgres://postgres:postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
 

@@ -1,9 +1,9 @@
-// The embedded PostgreSQL: PGlite behind its socket server, data in .data/pg.
+// The embedded PostgreSQL: PGlite behind its socket server, data in .data/pg (or below DATA).
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
-import { announceEmbedded, embeddedPort, embeddedUrl, portOf, root } from "./database.mjs";
+import { announceEmbedded, data, embeddedPort, embeddedUrl, portOf } from "./database.mjs";
 import { Stop, accepts, atEnd, say, script } from "./process.mjs";
 
 await script(async () => {
@@ -12,9 +12,9 @@ await script(async () => {
   if (running) throw new Stop(`This clone's embedded PostgreSQL runs already, on port ${running}.`);
   if (await accepts(port)) throw new Stop(`Port ${port} is in use. Set PGLITE_PORT to a free one.`);
 
-  const data = join(root, ".data/pg");
-  mkdirSync(data, { recursive: true });
-  const db = await PGlite.create(data);
+  const folder = join(data, "pg");
+  mkdirSync(folder, { recursive: true });
+  const db = await PGlite.create(folder);
   const server = new PGLiteSocketServer({ db, port, host: "127.0.0.1", maxConnections: 100 });
   await server.start();
   announceEmbedded(port);

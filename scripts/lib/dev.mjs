@@ -1,6 +1,6 @@
 // The whole chat on this machine: build, database, migrations, wrangler dev.
 import { join } from "node:path";
-import { embedded, migrations, portOf, root } from "./database.mjs";
+import { data, embedded, migrations, portOf, root } from "./database.mjs";
 import { Stop, accepts, run, say, script, start, step, until } from "./process.mjs";
 
 /** The bridge's settings, which may also come from the environment, as tools for Redis have them. */
@@ -53,7 +53,7 @@ await script(async () => {
 
   const wrangler = start(
     join(root, "node_modules/.bin/wrangler"),
-    ["dev", "--local", "--port", port, "--ip", host, "--inspector-port", "0", "--persist-to", ".data/state"]
+    ["dev", "--local", "--port", port, "--ip", host, "--inspector-port", "0", "--persist-to", join(data, "state")]
       .concat("--show-interactive-dev-session=false")
       .concat(ofTheBridge.filter((name) => process.env[name]).flatMap((name) => ["--var", `${name}:${process.env[name]}`]))
       .map(String),
@@ -64,8 +64,8 @@ await script(async () => {
         // Nothing of a local run asks the internet, or writes outside this clone.
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
         WRANGLER_SEND_METRICS: "false",
-        WRANGLER_LOG_PATH: join(root, ".data/logs"),
-        WRANGLER_REGISTRY_PATH: join(root, ".data/registry"),
+        WRANGLER_LOG_PATH: join(data, "logs"),
+        WRANGLER_REGISTRY_PATH: join(data, "registry"),
       },
     },
   );
@@ -73,7 +73,7 @@ await script(async () => {
   say(`
   edge-chat is ready (${((performance.now() - began) / 1000).toFixed(1)} s): ${url}
   Open it twice and talk. A token for trying out the API: ./scripts/token --user ada --name Ada
-  Data and state: .data/   Settings: .dev.vars   Ctrl-C ends it all.
+  Data and state: ${data === join(root, ".data") ? ".data/" : data}   Settings: .dev.vars   Ctrl-C ends it all.
 `);
 
   const gone = [wrangler.gone.then((how) => `wrangler dev ended (${how}).`)];

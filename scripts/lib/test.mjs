@@ -1,7 +1,7 @@
 // Every check of the project, with one line of counts at the end.
 import { readFileSync, readdirSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { chromiumProgram, pythonWithRedis, redisServer, throwAwayCluster } from "./cluster.mjs";
+import { chromiumProgram, pythonWithRedis, pythonWithSocketIo, redisServer, rustSocketIo, throwAwayCluster } from "./cluster.mjs";
 import { root } from "./database.mjs";
 import { aimOf, figures, percent } from "./moderation.mjs";
 import { Stop, run, say, script, start, step } from "./process.mjs";
@@ -88,6 +88,8 @@ async function e2e(files) {
   const env = { ...process.env, CHROMIUM: await chromiumProgram() };
   await redisServer();
   await pythonWithRedis();
+  await pythonWithSocketIo();
+  await step("building Rust's Socket.IO client (once, about 60 s)", rustSocketIo);
   env.TEST_DATABASE_URL ||= await throwAwayCluster();
 
   const together = files.filter((file) => TOGETHER.includes(file));
