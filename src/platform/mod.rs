@@ -3,6 +3,7 @@
 mod analytics;
 mod binding;
 mod bridge;
+mod direct;
 mod drain;
 mod drain_link;
 mod gateway;

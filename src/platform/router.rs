@@ -2,14 +2,14 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
+use super::{direct, gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, Reasoned, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole,
     UserRef,
 };
 use crate::protocol::call::{
-    Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
+    Ask, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
     UserCall, VERSION,
 };
 use crate::protocol::wire::{raw, raw_json};
@@ -305,6 +305,10 @@ impl Request_<'_> {
             Route::Blocks => done(self.ask_user(UserAsk::Blocks(Nothing {})).await?),
             Route::Block(user_id, false) => Ok((204, self.ask_user(UserAsk::Block(user_id)).await?)),
             Route::Block(user_id, true) => Ok((204, self.ask_user(UserAsk::Unblock(user_id)).await?)),
+            Route::Direct(user_id) => {
+                let claims = self.required()?;
+                self.open_direct([claims.sub, user_id]).await
+            }
             Route::SignOut => {
                 let signed_out = self.ask_user(UserAsk::SignOut(Nothing {})).await?;
                 // A token of this second would be refused like those before it; one made after the answer is not.
@@ -332,8 +336,11 @@ impl Request_<'_> {
                 Ok((if made { 201 } else { 200 }, report))
             }
             Route::EditMessage(message_id) => {
-                let EditBody { room_id, content } = self.body().await?;
-                let edit = |known| Ask::Edit { message_id: message_id.clone(), content: content.clone(), known };
+                let EditBody { room_id, content, franking } = self.body().await?;
+                let edit = |known| {
+                    let (message_id, content, franking) = (message_id.clone(), content.clone(), franking.clone());
+                    Ask::Edit { message_id, content, franking, known }
+                };
                 done(self.on_message(&message_id, room_id, edit).await?)
             }
             Route::DeleteMessage(message_id) => {
@@ -443,7 +450,7 @@ impl Request_<'_> {
     async fn create(&mut self) -> Answered {
         let body: CreateRoom = self.body().await?;
         let room = match &body.room_id {
-            Some(id) => RoomId::parse(id)?,
+            Some(id) => RoomId::wanted(id)?,
             None => RoomId::fresh(&body.kind, now(), &entropy()).map_err(|_| {
                 let message = "A room is of type `video`, `stream`, `group` or `direct`.";
                 ChatError::new(ErrorCode::InvalidType, message).field("type")
@@ -451,11 +458,21 @@ impl Request_<'_> {
         };
         let caller = self.caller(&room).await?;
         // What is refused is not counted.
-        check_create(&body, caller.identity.as_ref(), self.settings, now())?;
+        check_create(&body, caller.identity.as_ref(), self.settings.room_creation, now())?;
+        if let ("direct", Some([one, other])) = (body.kind.as_str(), body.members.as_deref()) {
+            return self.open_direct([one.clone(), other.clone()]).await;
+        }
         if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
             user_link::makes_room(self.env, &who.user_id).await?;
         }
         Ok((201, room_link::ask(self.env, &room, caller, Ask::Create(body)).await?))
+    }
+
+    /// Opens the room of these two.
+    async fn open_direct(&self, two: [String; 2]) -> Answered {
+        let caller = self.caller(&RoomId::direct("", "")).await?;
+        let Opened { made, room } = direct::open(self.env, caller, two, now()).await?;
+        Ok((if made { 201 } else { 200 }, room))
     }
 
     async fn dev_token(&mut self) -> Answered {

@@ -5,7 +5,7 @@ use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
 use super::{drain_link, log};
-use crate::protocol::call::{USER_CALL, USER_COMES, USER_MAKES_ROOM, UserCall};
+use crate::protocol::call::{USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserCall};
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, Rate};
 use crate::room::Window;
@@ -18,9 +18,11 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::*;
 
-/// Rooms that a user may make an hour.
+/// Rooms that a user may make an hour, and new direct rooms.
 const ROOMS: Rate = Rate { messages: 10, window_ms: 3_600_000 };
 const ROOMS_MADE: &str = "rooms_made";
+const DIRECTS: Rate = Rate { messages: 20, window_ms: 3_600_000 };
+const DIRECTS_OPENED: &str = "directs_opened";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
 /// A user, in all rooms.
@@ -156,13 +158,13 @@ impl Inner {
         }
     }
 
-    async fn makes_room(&self) -> Result<Response> {
-        let stored: Option<String> = self.state.storage().get(ROOMS_MADE).await?;
+    async fn makes_room(&self, key: &str, rate: Rate) -> Result<Response> {
+        let stored: Option<String> = self.state.storage().get(key).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
-        let allowed = made.check(ROOMS, now());
+        let allowed = made.check(rate, now());
         if allowed.is_ok() {
             made.accepted(now());
-            self.state.storage().put(ROOMS_MADE, json(&made)).await?;
+            self.state.storage().put(key, json(&made)).await?;
         }
         answered(allowed)
     }
@@ -192,7 +194,8 @@ impl DurableObject for User {
         }
         match path.as_str() {
             USER_CALL => answered(self.inner.call(&mut req).await),
-            USER_MAKES_ROOM => self.inner.makes_room().await,
+            USER_MAKES_ROOM => self.inner.makes_room(ROOMS_MADE, ROOMS).await,
+            USER_OPENS_DIRECT => self.inner.makes_room(DIRECTS_OPENED, DIRECTS).await,
             _ => Response::error("no such call", 404),
         }
     }

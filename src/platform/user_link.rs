@@ -3,10 +3,10 @@
 use super::link::{self, Load, body};
 use super::log;
 use crate::protocol::call::{
-    Answer, Coming, Standing, USER_CALL, USER_COMES, USER_MAKES_ROOM, UserAsk, UserCall, VERSION,
+    Answer, Coming, Standing, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall, VERSION,
 };
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode};
+use crate::protocol::{ChatError, ErrorCode, RoomId};
 use serde::de::DeserializeOwned;
 use worker::Env;
 
@@ -75,4 +75,29 @@ fn in_time<T>(answer: Result<Answer<T>, String>) -> Option<T> {
 /// `rate_limited` after ten in an hour, `unavailable`.
 pub(super) async fn makes_room(env: &Env, user_id: &str) -> Result<(), ChatError> {
     told(link::ask(env, (USER, user_id), USER_MAKES_ROOM, body(""), WITHIN).await)
+}
+
+/// Counts a direct room that this user wants to open.
+///
+/// # Errors
+/// `rate_limited` after 20 in an hour, `unavailable`.
+pub(super) async fn opens_direct(env: &Env, user_id: &str) -> Result<(), ChatError> {
+    told(link::ask(env, (USER, user_id), USER_OPENS_DIRECT, body(""), WITHIN).await)
+}
+
+/// What holds for a user of whom a direct room is being opened.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn opens(env: &Env, user_id: &str, room: &RoomId) -> Result<Standing, ChatError> {
+    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Opens(room.clone()) }).await
+}
+
+/// A direct room of this user is open.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn opened(env: &Env, user_id: &str, room: &RoomId, with: &str) -> Result<(), ChatError> {
+    let ask_ = UserAsk::Opened { room: room.clone(), with: with.to_owned() };
+    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: ask_ }).await
 }

@@ -65,6 +65,8 @@ codes! {
     Forbidden = "forbidden", 403, 4403;
     /// Banned from this room.
     Banned = "banned", 403, 4403;
+    /// One of the two users of a direct room blocks the other.
+    Blocked = "blocked", 403, 4403;
     /// No such room.
     RoomNotFound = "room_not_found", 404, 4404;
     /// The room was deleted.

@@ -79,6 +79,8 @@ pub enum Route {
     Blocks,
     /// `PUT` and `DELETE /api/users/{user}/block`; true for `DELETE`.
     Block(String, bool),
+    /// `PUT /api/users/{user}/direct`.
+    Direct(String),
     /// `POST /api/me/sign-out`.
     SignOut,
     /// `PATCH /api/messages/{id}`.
@@ -197,6 +199,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
             _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
+        ["api", "users", user, "direct"] => only(Put, Route::Direct((*user).to_owned()), "PUT"),
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["metrics"] => only(Get, Route::Metrics, "GET"),
         ["healthz"] => only(Get, Route::Health, "GET"),

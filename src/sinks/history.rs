@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub const PAGE: &str = "
 select coalesce(json_agg(m order by m.no), '[]')::text from (
   select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
-    original, reasons, held_id, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
+    original, reasons, held_id, franking, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
     (extract(epoch from visible_at) * 1000)::bigint as visible_at,
     (extract(epoch from edited_at) * 1000)::bigint as edited_at,
     (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
@@ -32,7 +32,7 @@ pub const MESSAGE: &str = "
 select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'roles', roles,
   'text', coalesce(text, content), 'stored_audience', audience,
   'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null,
-  'system', type = 'system')::text
+  'system', type = 'system', 'client_id', client_id, 'franking', franking)::text
 from messages where id = $1::text::uuid";
 
 /// At most `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms).
@@ -98,6 +98,9 @@ select json_build_object('info', json_build_object('name', rooms.name, 'type', r
     'shadow', shadow, 'by', banned_by, 'created_at', (extract(epoch from created_at) * 1000)::bigint,
     'ends_at', (extract(epoch from ends_at) * 1000)::bigint))
     from bans where room_id = rooms.id and (ends_at is null or ends_at > now())), '[]'),
+  'blocks', coalesce((select json_object_agg(b.user_id, b.blocked_id) from room_roles r, room_roles o, blocks b
+    where rooms.type = 'direct' and r.room_id = rooms.id and o.room_id = rooms.id
+      and b.user_id = r.user_id and b.blocked_id = o.user_id), '{}'),
   'pinned', rooms.pinned, 'terms', nullif(rooms.terms, '{}'),
   'held', coalesce((select json_agg(json_build_object('message', message, 'reasons', reasons,
     'expires_at', (extract(epoch from expires_at) * 1000)::bigint) order by created_at, id)
@@ -131,6 +134,7 @@ struct Stored {
     original: Option<String>,
     reasons: Option<Vec<Value>>,
     held_id: Option<MessageId>,
+    franking: Option<String>,
     audience: String,
     seq: u64,
     created_at: u64,
@@ -181,6 +185,7 @@ impl Stored {
             sent_by: None,
             client_id: self.client_id,
             metadata: self.metadata,
+            franking: self.franking,
             original: self.original,
             // One that another build wrote may not be known here.
             reasons: self.reasons.into_iter().flatten().filter_map(|why| serde_json::from_value(why).ok()).collect(),
@@ -245,6 +250,8 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         #[serde(default)]
         bans: Vec<Ban>,
         #[serde(default)]
+        blocks: BTreeMap<String, String>,
+        #[serde(default)]
         pinned: Vec<MessageId>,
         terms: Option<Terms>,
         #[serde(default)]
@@ -260,6 +267,7 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         info: found.info,
         roles,
         bans: found.bans,
+        blocks: found.blocks,
         pinned: found.pinned,
         terms: found.terms.unwrap_or_default(),
         held: found.held,

@@ -4,6 +4,7 @@
 //! pushes and batches and says what became of them.
 
 mod blocks;
+mod direct;
 mod outbox;
 
 pub use blocks::{Blocks, hash};
@@ -13,6 +14,7 @@ use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
 use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
+use direct::Directs;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -131,6 +133,7 @@ pub struct User {
     rooms: BTreeMap<String, Visited>,
     /// Rooms that are not remembered any more; they hear of it once, so that they ask when the user comes back.
     unseen: Vec<String>,
+    directs: Directs,
     outbox: Outbox,
     changes: Window,
 }
@@ -145,7 +148,8 @@ impl User {
         let about = About { epoch: now, ..About::default() };
         let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
         let (packed, outbox, changes) = (Blocks::default(), Outbox::default(), Window::default());
-        let mut user = Self { id, about, blocks, packed, rooms, unseen: Vec::new(), outbox, changes };
+        let (unseen, directs) = (Vec::new(), Directs::default());
+        let mut user = Self { id, about, blocks, packed, rooms, unseen, directs, outbox, changes };
         for (key, value) in state {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
@@ -155,7 +159,7 @@ impl User {
                 user.rooms.insert(room.to_owned(), visited);
             } else if key == KEY_ABOUT {
                 user.about = serde_json::from_str(&value).map_err(|_| fault(&key))?;
-            } else {
+            } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))? {
                 user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
             }
         }
@@ -184,6 +188,17 @@ impl User {
                 }
                 Ok(raw_json(&self.standing()))
             }
+            UserAsk::Opens(room) => {
+                self.directs.opens(room.as_str(), now);
+                Ok(raw_json(&self.standing()))
+            }
+            UserAsk::Opened { room, with } => {
+                let new = self.directs.opened(room.as_str(), &with, now, &mut step);
+                if new && self.blocks.contains_key(&with) {
+                    self.directs.owe(&self.id, &with, now, &mut step);
+                }
+                Ok(raw_json(&()))
+            }
             ask => self.standing().check(iat_ms).and_then(|()| self.act(ask, now, &mut step)),
         };
         (answer, self.finish(step, now))
@@ -210,7 +225,7 @@ impl User {
                 self.changed(Act::SignOut, now, step);
                 return Ok(raw_json(&SignedOut { signed_out_at: rfc3339(at) }));
             }
-            UserAsk::Standing { .. } => {}
+            UserAsk::Standing { .. } | UserAsk::Opens(_) | UserAsk::Opened { .. } => {}
         }
         Ok(raw_json(&self.standing()))
     }
@@ -239,6 +254,7 @@ impl User {
         self.outbox.check()?;
         step.write.push((format!("{KEY_BLOCK}{user_id}"), Some(now.to_string())));
         self.blocks.insert(user_id.clone(), now);
+        self.directs.owe(&self.id, &user_id, now, step);
         self.changed(Act::Block { target: user_id }, now, step);
         Ok(())
     }
@@ -250,6 +266,7 @@ impl User {
         self.outbox.check()?;
         self.blocks.remove(&user_id);
         step.write.push((format!("{KEY_BLOCK}{user_id}"), None));
+        self.directs.owe(&self.id, &user_id, now, step);
         self.changed(Act::Unblock { target: user_id }, now, step);
         Ok(())
     }
@@ -314,12 +331,14 @@ impl User {
             visited.in_flight = true;
             room.clone()
         });
-        due.chain(self.unseen.drain(..)).map(|room| (room, standing.clone())).collect()
+        let due: Vec<_> = due.chain(self.unseen.drain(..)).chain(self.directs.due(now)).collect();
+        due.into_iter().map(|room| (room, standing.clone())).collect()
     }
 
     /// A room was told this version: whether the user is there, or none where it did not answer.
     pub fn pushed(&mut self, room: &str, version: u64, heard: Option<bool>, now: u64) -> Step {
         let mut step = Step::default();
+        self.directs.told(room, heard, version == self.about.version, now, &mut step);
         let Some(visited) = self.rooms.get_mut(room) else { return self.finish(step, now) };
         visited.in_flight = false;
         visited.tries = visited.tries.saturating_add(1);
@@ -363,7 +382,8 @@ impl User {
         let later = |ms: u64| now.saturating_add(ms);
         let pushes =
             behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });
-        step.alarm = pushes.chain(self.outbox.due()).min();
+        let directs = self.directs.next(later(LOST), later(RETRY));
+        step.alarm = pushes.chain(directs).chain(self.outbox.due()).min();
         step
     }
 }

@@ -2,6 +2,7 @@
 //! served, errors from the table of codes. Built natively; the Worker serves the JSON that a test keeps in step.
 
 mod acts;
+mod private;
 
 use super::problem::Problem;
 use super::route::{Method, Route, route};
@@ -54,6 +55,7 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/me/blocks", &[Method::Get]),
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
+    ("/api/users/{user_id}/direct", &[Method::Put]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -340,6 +342,7 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
+        Route::Direct(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())
