@@ -12,6 +12,7 @@ use crate::protocol::call::{
     Ask, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
     UserCall, VERSION,
 };
+use crate::protocol::device::{ClaimKeys, NameDevice};
 use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
@@ -309,6 +310,35 @@ impl Request_<'_> {
                 let claims = self.required()?;
                 self.open_direct([claims.sub, user_id]).await
             }
+            Route::PublishKeys(device_id) => {
+                self.member()?;
+                let keys = self.body().await?;
+                done(self.ask_user(UserAsk::Publish { device_id, keys }).await?)
+            }
+            Route::NameDevice(device_id) => {
+                self.member()?;
+                let NameDevice { name } = self.body().await?;
+                done(self.ask_user(UserAsk::NameDevice { device_id, name }).await?)
+            }
+            Route::RemoveDevice(device_id) => {
+                self.member()?;
+                Ok((204, self.ask_user(UserAsk::RemoveDevice(device_id)).await?))
+            }
+            Route::OwnDevices => {
+                self.member()?;
+                done(self.ask_user(UserAsk::Devices(Nothing {})).await?)
+            }
+            Route::Devices(user_id) => {
+                self.member()?;
+                self.signed_in().await?;
+                done(self.ask_other(&user_id, UserAsk::DevicesFor(Nothing {})).await?)
+            }
+            Route::ClaimKeys(user_id) => {
+                let by = self.member()?.sub;
+                let ClaimKeys { device_ids } = self.optional_body().await?;
+                self.ask_user(UserAsk::Claims(user_id.clone())).await?;
+                done(self.ask_other(&user_id, UserAsk::ClaimedBy { by, device_ids }).await?)
+            }
             Route::SignOut => {
                 let signed_out = self.ask_user(UserAsk::SignOut(Nothing {})).await?;
                 // A token of this second would be refused like those before it; one made after the answer is not.
@@ -418,6 +448,23 @@ impl Request_<'_> {
         user_link::ask(self.env, &claims.sub, &call).await
     }
 
+    /// Asks another user's object.
+    async fn ask_other(&self, user_id: &str, ask: UserAsk) -> std::result::Result<Box<RawValue>, ChatError> {
+        if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
+            return Err(bad("A user's id is 1 to 255 bytes, none of them a control character.").field("user_id"));
+        }
+        user_link::ask(self.env, user_id, &UserCall { v: VERSION, iat_ms: None, ask }).await
+    }
+
+    /// Whoever asks, who is no guest.
+    fn member(&self) -> std::result::Result<Claims, ChatError> {
+        let claims = self.required()?;
+        if claims.roles.iter().any(|role| role.at_least(Role::Member)) {
+            return Ok(claims);
+        }
+        Err(ChatError::new(ErrorCode::Forbidden, "A guest has no private messages."))
+    }
+
     fn query(&self) -> std::result::Result<Vec<(String, String)>, ChatError> {
         let url = self.req.url();
         let url = url.map_err(|_| ChatError::new(ErrorCode::InvalidParameter, "The query cannot be read."))?;
@@ -470,6 +517,7 @@ impl Request_<'_> {
 
     /// Opens the room of these two.
     async fn open_direct(&self, two: [String; 2]) -> Answered {
+        self.member()?;
         let caller = self.caller(&RoomId::direct("", "")).await?;
         let Opened { made, room } = direct::open(self.env, caller, two, now()).await?;
         Ok((if made { 201 } else { 200 }, room))

@@ -3,6 +3,7 @@
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
+use super::device::PublishKeys;
 use super::report::{Report, ReportId, ReportStatus};
 use super::{
     Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomId, RoomInfo, SendMessage, UserId,
@@ -159,6 +160,35 @@ pub enum UserAsk {
         room: RoomId,
         /// The other one.
         with: UserId,
+    },
+    /// Take the keys of a device of one's own: [`super::device::PublishedKeys`].
+    Publish {
+        /// Which device.
+        device_id: String,
+        /// Its keys.
+        keys: PublishKeys,
+    },
+    /// One's own devices: a [`super::device::DeviceList`].
+    Devices(Nothing),
+    /// The same as somebody else may see it, whatever the token.
+    DevicesFor(Nothing),
+    /// Call a device something else: the [`super::device::DeviceList`].
+    NameDevice {
+        /// Which.
+        device_id: String,
+        /// How.
+        name: String,
+    },
+    /// Forget a device.
+    RemoveDevice(String),
+    /// Count that the user claims keys of this one.
+    Claims(UserId),
+    /// Hand out keys to somebody, whose own object let that pass: [`super::device::ClaimedKeys`].
+    ClaimedBy {
+        /// To whom.
+        by: UserId,
+        /// Of which devices; of all without it.
+        device_ids: Option<Vec<String>>,
     },
 }
 

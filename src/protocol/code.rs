@@ -79,6 +79,12 @@ codes! {
     MessageTooOld = "message_too_old", 409, 4400;
     /// No such user here.
     UserNotFound = "user_not_found", 404, 4400;
+    /// No such device of this user.
+    DeviceNotFound = "device_not_found", 404, 4400;
+    /// The device is known with other identity keys, which never change.
+    DeviceKeysDiffer = "device_keys_differ", 409, 4400;
+    /// The user has as many devices as one may.
+    TooManyDevices = "too_many_devices", 400, 4400;
     /// No such report.
     ReportNotFound = "report_not_found", 404, 4400;
     /// Not a room id: 1–200 bytes of `A-Z a-z 0-9 _ . : -`.

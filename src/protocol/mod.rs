@@ -3,6 +3,7 @@
 pub mod act;
 pub mod call;
 mod code;
+pub mod device;
 mod event;
 mod follower;
 mod frame;

@@ -81,6 +81,18 @@ pub enum Route {
     Block(String, bool),
     /// `PUT /api/users/{user}/direct`.
     Direct(String),
+    /// `PUT /api/devices/{device}/keys`.
+    PublishKeys(String),
+    /// `PATCH /api/devices/{device}`.
+    NameDevice(String),
+    /// `DELETE /api/devices/{device}`.
+    RemoveDevice(String),
+    /// `GET /api/me/devices`.
+    OwnDevices,
+    /// `GET /api/users/{user}/devices`.
+    Devices(String),
+    /// `POST /api/users/{user}/keys/claim`.
+    ClaimKeys(String),
     /// `POST /api/me/sign-out`.
     SignOut,
     /// `PATCH /api/messages/{id}`.
@@ -199,6 +211,15 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
             _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
+        ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),
+        ["api", "devices", device] => match method {
+            Some(Patch) => Route::NameDevice((*device).to_owned()),
+            Some(Delete) => Route::RemoveDevice((*device).to_owned()),
+            _ => Route::MethodNotAllowed("PATCH, DELETE"),
+        },
+        ["api", "devices", device, "keys"] => only(Put, Route::PublishKeys((*device).to_owned()), "PUT"),
+        ["api", "users", user, "devices"] => only(Get, Route::Devices((*user).to_owned()), "GET"),
+        ["api", "users", user, "keys", "claim"] => only(Post, Route::ClaimKeys((*user).to_owned()), "POST"),
         ["api", "users", user, "direct"] => only(Put, Route::Direct((*user).to_owned()), "PUT"),
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["metrics"] => only(Get, Route::Metrics, "GET"),

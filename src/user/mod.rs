@@ -4,6 +4,7 @@
 //! pushes and batches and says what became of them.
 
 mod blocks;
+mod devices;
 mod direct;
 mod outbox;
 
@@ -14,6 +15,7 @@ use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
 use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
+use devices::Devices;
 use direct::Directs;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,11 @@ const ON_ITS_WAY: u64 = 60_000;
 const KEY_BLOCK: &str = "block:";
 const KEY_ROOM: &str = "room:";
 const KEY_ABOUT: &str = "about";
+const KEY_CLAIMS: &str = "claims";
+/// How often a user claims keys of others, one of each of their devices at a time.
+const CLAIMS: Rate = Rate { messages: 200, window_ms: 3_600_000 };
+/// How often a user publishes keys.
+const PUBLISHED: Rate = Rate { messages: 30, window_ms: 60_000 };
 
 /// What a step asks of the adapter.
 #[derive(Debug, Default)]
@@ -134,6 +141,11 @@ pub struct User {
     /// Rooms that are not remembered any more; they hear of it once, so that they ask when the user comes back.
     unseen: Vec<String>,
     directs: Directs,
+    devices: Devices,
+    /// Keys of others that the user claimed.
+    claims: Window,
+    /// How often the user published keys; forgotten with the memory.
+    published: Window,
     outbox: Outbox,
     changes: Window,
 }
@@ -148,8 +160,20 @@ impl User {
         let about = About { epoch: now, ..About::default() };
         let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
         let (packed, outbox, changes) = (Blocks::default(), Outbox::default(), Window::default());
-        let (unseen, directs) = (Vec::new(), Directs::default());
-        let mut user = Self { id, about, blocks, packed, rooms, unseen, directs, outbox, changes };
+        let mut user = Self {
+            id,
+            about,
+            blocks,
+            packed,
+            rooms,
+            unseen: Vec::new(),
+            directs: Directs::default(),
+            devices: Devices::default(),
+            claims: Window::default(),
+            published: Window::default(),
+            outbox,
+            changes,
+        };
         for (key, value) in state {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
@@ -159,10 +183,15 @@ impl User {
                 user.rooms.insert(room.to_owned(), visited);
             } else if key == KEY_ABOUT {
                 user.about = serde_json::from_str(&value).map_err(|_| fault(&key))?;
-            } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))? {
+            } else if key == KEY_CLAIMS {
+                user.claims = serde_json::from_str(&value).map_err(|_| fault(&key))?;
+            } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))?
+                && !user.devices.load(&key, &value).map_err(|()| fault(&key))?
+            {
                 user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
             }
         }
+        user.devices.loaded().map_err(|()| fault("device-keys"))?;
         user.pack();
         Ok(user)
     }
@@ -199,6 +228,14 @@ impl User {
                 }
                 Ok(raw_json(&()))
             }
+            UserAsk::DevicesFor(_) => Ok(raw_json(&self.devices.list(&self.id, false))),
+            UserAsk::ClaimedBy { by, device_ids } => {
+                if self.blocks.contains_key(&by) {
+                    Err(crate::room::blocked())
+                } else {
+                    Ok(raw_json(&self.devices.claim(&self.id, device_ids.as_deref(), &mut step)))
+                }
+            }
             ask => self.standing().check(iat_ms).and_then(|()| self.act(ask, now, &mut step)),
         };
         (answer, self.finish(step, now))
@@ -225,7 +262,31 @@ impl User {
                 self.changed(Act::SignOut, now, step);
                 return Ok(raw_json(&SignedOut { signed_out_at: rfc3339(at) }));
             }
-            UserAsk::Standing { .. } | UserAsk::Opens(_) | UserAsk::Opened { .. } => {}
+            UserAsk::Publish { device_id, keys } => {
+                self.published.check(PUBLISHED, now)?;
+                self.published.accepted(now);
+                let (published, _) = self.devices.publish(&self.id, &device_id, keys, now, step)?;
+                return Ok(raw_json(&published));
+            }
+            UserAsk::Devices(_) => return Ok(raw_json(&self.devices.list(&self.id, true))),
+            UserAsk::NameDevice { device_id, name } => {
+                self.devices.name(&device_id, &name, step)?;
+                return Ok(raw_json(&self.devices.list(&self.id, true)));
+            }
+            UserAsk::RemoveDevice(device_id) => self.devices.remove(&device_id, step)?,
+            UserAsk::Claims(whom) => {
+                if self.blocks.contains_key(&whom) {
+                    return Err(crate::room::blocked());
+                }
+                self.claims.check(CLAIMS, now)?;
+                self.claims.accepted(now);
+                step.write.push((KEY_CLAIMS.into(), Some(json(&self.claims))));
+            }
+            UserAsk::Standing { .. }
+            | UserAsk::Opens(_)
+            | UserAsk::Opened { .. }
+            | UserAsk::DevicesFor(_)
+            | UserAsk::ClaimedBy { .. } => {}
         }
         Ok(raw_json(&self.standing()))
     }

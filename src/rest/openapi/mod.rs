@@ -11,6 +11,10 @@ use crate::protocol::act::{
     Announcement, Appointed, BanUser, Denial, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
 };
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
+use crate::protocol::device::{
+    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, NameDevice, PublishKeys, PublishedKeys,
+    SignedKey,
+};
 use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
@@ -56,6 +60,11 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
     ("/api/users/{user_id}/direct", &[Method::Put]),
+    ("/api/users/{user_id}/devices", &[Method::Get]),
+    ("/api/users/{user_id}/keys/claim", &[Method::Post]),
+    ("/api/me/devices", &[Method::Get]),
+    ("/api/devices/{device_id}", &[Method::Patch, Method::Delete]),
+    ("/api/devices/{device_id}/keys", &[Method::Put]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -73,10 +82,10 @@ const PATHS: &[(&str, &[Method])] = &[
         say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
-        CreateRoom, Deleted, DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
-        Members, MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>,
+        ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial, DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        Members, MessageData<'static>, NameDevice, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
-        RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedOut, Stats, Terms, TokenBody,
+        RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedKey, SignedOut, Stats, Terms, TokenBody,
         TokenData<'static>, Tried, TryTerms
     ))
 )]
@@ -93,6 +102,7 @@ pub fn openapi_json() -> String {
                 .replace("{code}", "x")
                 .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
+                .replace("{device_id}", "x")
                 .replace("{held_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
@@ -342,7 +352,10 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
-        Route::Direct(_) => return private::describe(route),
+        Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
+            return private::describe(route);
+        }
+        Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())

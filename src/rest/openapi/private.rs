@@ -2,6 +2,7 @@
 
 use super::{Doc, Who, json};
 use crate::protocol::ErrorCode;
+use crate::protocol::device::{ClaimKeys, ClaimedKeys, DeviceList, NameDevice, PublishKeys, PublishedKeys};
 use crate::protocol::wire::RoomData;
 use crate::rest::Route;
 
@@ -16,6 +17,38 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         )
         .answer(200, "The room; 201 where it is new.", json::<RoomData<'static>>())
         .errors(&[ErrorCode::Blocked, ErrorCode::BadRequest, ErrorCode::RoomDeleted]),
+        Route::PublishKeys(_) => doc(
+            "publishKeys",
+            "Makes a device of one's own, or tops its keys up. At most 10 devices, 100 one-time keys each that wait; a key \
+             that was published before is left out, and so are those that do not fit: the answer counts what is there.",
+        )
+        .body::<PublishKeys>()
+        .answer(200, "Published.", json::<PublishedKeys>())
+        .errors(&[ErrorCode::BadRequest, ErrorCode::DeviceKeysDiffer, ErrorCode::TooManyDevices]),
+        Route::NameDevice(_) => doc("nameDevice", "Calls a device of one's own something else.")
+            .body::<NameDevice>()
+            .answer(200, "One's devices.", json::<DeviceList<'static>>())
+            .errors(&[ErrorCode::BadRequest, ErrorCode::DeviceNotFound]),
+        Route::RemoveDevice(_) => doc("removeDevice", "Forgets a device of one's own, with its keys.")
+            .answer(204, "Forgotten.", None)
+            .errors(&[ErrorCode::DeviceNotFound]),
+        Route::OwnDevices => {
+            doc("listOwnDevices", "One's own devices, with their names and how many one-time keys are left.")
+                .answer(200, "By id.", json::<DeviceList<'static>>())
+        }
+        Route::Devices(_) => doc("listDevices", "A user's devices and their identity keys.").answer(
+            200,
+            "By id.",
+            json::<DeviceList<'static>>(),
+        ),
+        Route::ClaimKeys(_) => doc(
+            "claimKeys",
+            "Hands out a key of each of a user's devices, or of those named: a one-time key, which nobody else gets, or \
+             where none is left the fallback key. 200 an hour. A body is optional.",
+        )
+        .body::<ClaimKeys>()
+        .answer(200, "The keys.", json::<ClaimedKeys<'static>>())
+        .errors(&[ErrorCode::BadRequest, ErrorCode::Blocked]),
         _ => return None,
     })
 }
