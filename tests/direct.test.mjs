@@ -1,5 +1,6 @@
 // Direct rooms, end to end: one from both sides, its two users alone, ciphertext everywhere, blocks.
 import assert from "node:assert/strict";
+import { createHmac, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { chat, entries, startServer, testDatabase, throwAwayRedis, until } from "./harness/index.mjs";
 
@@ -147,6 +148,39 @@ describe("direct rooms", { concurrency: true }, () => {
     assert.equal((await direct("kim", "jon")).body.code, "blocked");
     await block("jon", "kim", "DELETE");
     assert.equal((await direct("kim", "jon")).status, 201);
+  });
+
+  test("a report proves what was said, or says that it does not; moderators see those words alone", async () => {
+    const { body: { room_id: room } } = await direct("mia", "ned");
+    const key = randomBytes(32);
+    const base64 = (bytes) => bytes.toString("base64").replace(/=+$/, "");
+    const said = async (words) => {
+      const data = letter();
+      data.franking = base64(createHmac("sha256", key).update(["edge-chat/v1/franking", room, "mia", data.client_id, words].join("\n")).digest());
+      return (await rest("POST", `/rooms/${room}/messages`, { as: "mia", body: data })).body.message_id;
+    };
+    const report = (message, words, more = { room_id: room }) =>
+      rest("POST", `/messages/${message}/report`, { as: "ned", body: { reason: "abuse", opened: { body: words, frank_key: base64(key) }, ...more } });
+    const [one, two] = [await said("rude words"), await said("kind words")];
+    assert.equal((await report(one, "rude words", {})).status, 201, "found by PostgreSQL");
+    assert.equal((await report(two, "rude words")).status, 201);
+    const mod = { sub: "mod", roles: ["moderator"] };
+    const expected = [[two, { body: "rude words", proved: false }], [one, { body: "rude words", proved: true }]];
+    const shown = ({ body }) => body.reports.filter(({ room_id }) => room_id === room).map(({ message_id, opened }) => [message_id, opened]);
+    assert.deepEqual(shown(await rest("GET", `/rooms/${room}/reports`, { as: mod })), expected);
+    assert.ok(await until(8_000, async () => shown(await rest("GET", "/reports", { as: mod })).length === 2));
+    const { body: queue } = await rest("GET", "/reports?limit=100", { as: mod });
+    assert.deepEqual(shown({ body: queue }), expected);
+    const [{ report_id }] = queue.reports.filter(({ message_id }) => message_id === one);
+    const opened = (await rest("GET", `/rooms/${room}/reports/${report_id}`, { as: mod })).body;
+    assert.deepEqual([opened.opened.proved, opened.context], [true, { before: [], message: null, after: [] }]);
+    const decided = await rest("PATCH", `/rooms/${room}/reports/${report_id}`, { as: mod, body: { status: "resolved" } });
+    assert.equal(decided.body.opened.body, "rude words");
+    assert.equal((await rest("DELETE", `/messages/${one}?room_id=${encodeURIComponent(room)}`, { as: mod })).status, 200);
+    for (const [as, status] of [["eve", 403], ["mia", 403], [null, 401]]) {
+      for (const path of ["/reports", `/rooms/${room}/reports`, `/rooms/${room}/reports/${report_id}`]) assert.equal((await rest("GET", path, { as })).status, status, path);
+      assert.equal((await rest("PATCH", `/rooms/${room}/reports/${report_id}`, { as, body: { status: "dismissed" } })).status, status);
+    }
   });
 
   test("twenty new ones an hour; those that are there are always opened", async () => {

@@ -114,8 +114,8 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         Route::SetTerms(_) => Ask::Act(Act::SetTerms(body(text)?)),
         Route::TryTerms(_) => Ask::TryTerms(body(text)?),
         Route::ReportMessage(message_id) => {
-            let ReportBody { reason, details, .. } = body(text)?;
-            let body = ReportMessage { message_id, reason, details, room_id: None };
+            let ReportBody { reason, details, opened, .. } = body(text)?;
+            let body = ReportMessage { message_id, reason, details, opened, room_id: None };
             Ask::Report { body, known: None }
         }
         Route::Reports(_) => Ask::Reports(rest::reports(&pairs)?),

@@ -349,6 +349,14 @@ impl Request_<'_> {
                 let query = rest::reports(&self.query()?)?;
                 done(reports::page(self.env, self.ctx, &room, self.caller(&room).await?, query).await?)
             }
+            Route::DirectReports => {
+                self.signed_in().await?;
+                if !self.required()?.roles.iter().any(|role| role.at_least(Role::Moderator)) {
+                    return Err(ChatError::new(ErrorCode::Forbidden, "Moderators see to reports of direct rooms."));
+                }
+                let query = rest::reports(&self.query()?)?;
+                done(reports::direct(self.env, self.ctx, query).await?)
+            }
             Route::Report(room, id) => {
                 done(reports::open(self.env, self.ctx, &room, self.caller(&room).await?, id).await?)
             }
@@ -358,8 +366,8 @@ impl Request_<'_> {
                 done(self.act(&room, Act::ResolveReport(body)).await?)
             }
             Route::ReportMessage(message_id) => {
-                let ReportBody { room_id, reason, details } = self.body().await?;
-                let body = ReportMessage { message_id: message_id.clone(), reason, details, room_id: None };
+                let ReportBody { room_id, reason, details, opened } = self.body().await?;
+                let body = ReportMessage { message_id: message_id.clone(), reason, details, opened, room_id: None };
                 let report = |known| Ask::Report { body: body.clone(), known };
                 let answer = self.on_message(&message_id, room_id, report).await?;
                 let Reported { made, report } = serde_json::from_str(answer.get()).map_err(|_| fault())?;

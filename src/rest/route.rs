@@ -69,6 +69,8 @@ pub enum Route {
     Audit(RoomId),
     /// `GET /api/rooms/{id}/reports`.
     Reports(RoomId),
+    /// `GET /api/reports`.
+    DirectReports,
     /// `GET /api/rooms/{id}/reports/{report}`.
     Report(RoomId, String),
     /// `PATCH /api/rooms/{id}/reports/{report}`.
@@ -211,6 +213,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
             _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
+        ["api", "reports"] => only(Get, Route::DirectReports, "GET"),
         ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),
         ["api", "devices", device] => match method {
             Some(Patch) => Route::NameDevice((*device).to_owned()),

@@ -12,6 +12,7 @@ mod direct;
 mod edits;
 mod ends;
 mod filters;
+mod franking;
 mod held;
 mod limits;
 mod log;

@@ -3,7 +3,7 @@
 use crate::auth::Role;
 use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
-use crate::protocol::report::Report;
+use crate::protocol::report::{Placed, Report};
 use crate::protocol::wire::{Counts, MessageData, raw_json};
 use crate::protocol::{
     Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
@@ -46,7 +46,7 @@ macro_rules! report {
     () => {
         "json_build_object('report_id', r.id, 'message_id', r.message_id, 'no', m.no,
   'author', coalesce(m.user_id, ''), 'reporter_id', r.reporter_id, 'reason', r.reason, 'details', r.details,
-  'quoted', r.quoted, 'status', r.status, 'resolved_at', (extract(epoch from r.resolved_at) * 1000)::bigint,
+  'quoted', r.quoted, 'proved', r.proved, 'status', r.status, 'resolved_at', (extract(epoch from r.resolved_at) * 1000)::bigint,
   'resolved_by', r.resolved_by, 'resolution', r.resolution)"
     };
 }
@@ -61,6 +61,19 @@ from (
   select * from reports where room_id = $1 and status = $2
     and id < coalesce(nullif($3::text, '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   order by id desc limit $4) r
+left join messages m on m.id = r.message_id"
+);
+
+/// At most `$3` reports of direct rooms with status `$1`, newest first, made before report `$2` (uuid as text, or empty).
+pub const DIRECT_REPORTS: &str = concat!(
+    "
+select coalesce(json_agg(json_build_object('room_id', r.room_id, 'report', ",
+    report!(),
+    ") order by r.id desc), '[]')::text
+from (
+  select * from reports where room_id like 'dm:%' and status = $1
+    and id < coalesce(nullif($2::text, '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  order by id desc limit $3) r
 left join messages m on m.id = r.message_id"
 );
 
@@ -283,6 +296,14 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
 /// It is not what this build's query yields.
 pub fn read_reports(answer: &str) -> Result<Vec<Report>, String> {
     serde_json::from_str(answer).map_err(|error| error.to_string())
+}
+
+/// The answer to [`DIRECT_REPORTS`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_direct_reports(answer: &str) -> Result<Vec<Placed>, String> {
+    serde_json::from_str(answer).map_err(|error| json_fault(&error))
 }
 
 /// The answer to [`REPORT`].

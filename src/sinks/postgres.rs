@@ -129,6 +129,8 @@ enum Kind<'a> {
         reason: ReportReason,
         details: Option<&'a str>,
         quoted: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        proved: Option<bool>,
         at: u64,
     },
     ResolveReport {
@@ -207,6 +209,7 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
             reason: report.reason,
             details: report.details.as_deref(),
             quoted: report.quoted.as_deref(),
+            proved: report.proved,
             at,
         },
         Body::ReportResolved { report_id, status, resolution, by, .. } => {

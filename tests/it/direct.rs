@@ -2,11 +2,14 @@
 
 use crate::world::{ROOM, World, all};
 use edge_chat::protocol::act::{Act, Announcement, PinRef, UserRef};
-use edge_chat::protocol::call::{Ask, Nothing, PageQuery, ReportQuery, SendBody, Standing};
-use edge_chat::protocol::report::ReportStatus;
-use edge_chat::protocol::{ChatError, PatchRoom, RoomId};
+use base64ct::{Base64Unpadded, Encoding};
+use edge_chat::protocol::call::{Ask, KnownMessage, Nothing, PageQuery, ReportQuery, SendBody, Standing};
+use edge_chat::protocol::report::{Report, ReportStatus, report_page};
+use edge_chat::protocol::{ChatError, MessageId, PatchRoom, RoomId};
 use edge_chat::user::Blocks;
+use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 const CANARY: &str = "AACANARYCANARYAA";
 
@@ -244,4 +247,82 @@ fn a_room_is_opened_once_by_one_of_its_two_and_not_through_a_block() {
     assert_eq!(code(w.call("ada", ask(false, &[], &["ada"]))), "blocked");
     assert_eq!(code(w.call("ada", Ask::Send(body(CANARY, "c1")))), "blocked");
     assert_ne!(ROOM, room.as_str());
+}
+
+/// A tag as the sender's device makes it.
+fn tag_of(key: &[u8], client_id: &str, author: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(format!("edge-chat/v1/franking\n{ROOM}\n{author}\n{client_id}\n{body}").as_bytes());
+    Base64Unpadded::encode_string(&mac.finalize().into_bytes())
+}
+
+#[test]
+fn a_report_proves_what_was_said_or_says_that_it_does_not() {
+    let mut w = between(&[("REDIS_HOST", "redis.example"), ("BRIDGE_MODERATION", "true")]);
+    let key = [7; 32];
+    let send = |w: &mut World, client_id: &str, said: &str| {
+        let mut data = letter(CANARY, client_id);
+        data["franking"] = tag_of(&key, client_id, "ada", said).into();
+        w.call("ada", Ask::Send(serde_json::from_value(data).unwrap())).unwrap()["message_id"].as_str().unwrap().to_owned()
+    };
+    let report = |w: &mut World, message: &str, said: Option<&str>| {
+        let opened = said.map(|body| json!({"body": body, "frank_key": Base64Unpadded::encode_string(&key)}));
+        let body = json!({"message_id": message, "reason": "abuse", "opened": opened});
+        w.call("bob", Ask::Report { body: serde_json::from_value(body).unwrap(), known: None })
+    };
+    let one = send(&mut w, "c1", "rude words");
+    let two = send(&mut w, "c2", "kind words");
+    let three = send(&mut w, "c3", "other words");
+    report(&mut w, &one, Some("rude words")).unwrap();
+    report(&mut w, &two, Some("rude words")).unwrap();
+    report(&mut w, &three, None).unwrap();
+    let four = send(&mut w, "c4", "x");
+    let bad = json!({"message_id": four, "reason": "abuse", "opened": {"body": "x", "frank_key": "AAAA"}});
+    let bad = Ask::Report { body: serde_json::from_value(bad).unwrap(), known: None };
+    assert_eq!(code(w.call("bob", bad)), "bad_request");
+    let shown = |w: &mut World| {
+        let query = ReportQuery { status: ReportStatus::Open, before: None, limit: 9 };
+        let held: Vec<Report> = serde_json::from_value(w.call("mod", Ask::Reports(query)).unwrap()).unwrap();
+        let page: Value = serde_json::from_str(report_page(&RoomId::parse(ROOM).unwrap(), held, vec![], 9).get()).unwrap();
+        let of = |report: &Value| (report["message_id"].as_str().unwrap().to_owned(), report["opened"].clone(), report["quoted"].clone());
+        page["reports"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let expected = [
+        (three, Value::Null, Value::Null),
+        (two, json!({"body": "rude words", "proved": false}), Value::Null),
+        (one, json!({"body": "rude words", "proved": true}), Value::Null),
+    ];
+    assert_eq!(shown(&mut w), expected);
+    w.advance(5_000);
+    let seen = format!("{:?}{:?}", w.redis.stream, w.redis.published);
+    assert!(seen.contains("message_reported") && !seen.contains("rude words"));
+    // From what PostgreSQL remembers too.
+    w.lose_storage();
+    assert_eq!(shown(&mut w), expected);
+    // After thirty days the words are gone, and whether they were proved stays.
+    w.advance(31 * 24 * 3_600_000);
+    assert_eq!(shown(&mut w)[2].1, json!({"body": null, "proved": true}));
+}
+
+#[test]
+fn a_message_that_has_left_the_log_is_reported_by_what_postgresql_knows() {
+    let mut w = between(&[]);
+    let mut gone = letter(CANARY, "c1");
+    gone["franking"] = tag_of(&[7; 32], "c1", "ada", "rude words").into();
+    w.call("ada", Ask::Send(serde_json::from_value(gone.clone()).unwrap())).unwrap();
+    let opened = json!({"body": "rude words", "frank_key": Base64Unpadded::encode_string(&[7; 32])});
+    let id = MessageId::new(w.now - 1_000_000, 1, &[0; 32]).to_string();
+    let known = KnownMessage {
+        no: 1,
+        user_id: "ada".into(),
+        text: gone["content"].as_str().unwrap().into(),
+        client_id: Some("c1".into()),
+        franking: gone["franking"].as_str().map(str::to_owned),
+        ..KnownMessage::default()
+    };
+    let body = json!({"message_id": id, "reason": "abuse", "opened": opened});
+    w.call("bob", Ask::Report { body: serde_json::from_value(body).unwrap(), known: Some(known) }).unwrap();
+    let query = ReportQuery { status: ReportStatus::Open, before: None, limit: 9 };
+    let held: Vec<Report> = serde_json::from_value(w.call("mod", Ask::Reports(query)).unwrap()).unwrap();
+    assert_eq!((held[0].proved, held[0].quoted.as_deref()), (Some(true), Some("rude words")));
 }

@@ -15,7 +15,7 @@ use crate::protocol::device::{
     ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, NameDevice, PublishKeys, PublishedKeys,
     SignedKey,
 };
-use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
+use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
 use crate::room::{
@@ -56,6 +56,7 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/reports", &[Method::Get]),
     ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
     ("/api/messages/{message_id}/report", &[Method::Post]),
+    ("/api/reports", &[Method::Get]),
     ("/api/me/blocks", &[Method::Get]),
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
@@ -83,7 +84,7 @@ const PATHS: &[(&str, &[Method])] = &[
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
         ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial, DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
-        Members, MessageData<'static>, NameDevice, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys,
+        Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>, Opening, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
         RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedKey, SignedOut, Stats, Terms, TokenBody,
         TokenData<'static>, Tried, TryTerms
@@ -355,7 +356,7 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
             return private::describe(route);
         }
-        Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
+        Route::DirectReports | Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())

@@ -3,6 +3,7 @@
 use super::{Doc, Who, json};
 use crate::protocol::ErrorCode;
 use crate::protocol::device::{ClaimKeys, ClaimedKeys, DeviceList, NameDevice, PublishKeys, PublishedKeys};
+use crate::protocol::report::ReportPage;
 use crate::protocol::wire::RoomData;
 use crate::rest::Route;
 
@@ -32,6 +33,14 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         Route::RemoveDevice(_) => doc("removeDevice", "Forgets a device of one's own, with its keys.")
             .answer(204, "Forgotten.", None)
             .errors(&[ErrorCode::DeviceNotFound]),
+        Route::DirectReports => {
+            doc("listDirectReports", "Reports of all direct rooms, newest first; for moderators and above everywhere.")
+                .text_query("status", "`open`, the default, `resolved` or `dismissed`.")
+                .text_query("before", "Reports made before this one, by its id.")
+                .query("limit", "Reports a page; 50 without it.", 1, Some(100))
+                .answer(200, "The page.", json::<ReportPage<'static>>())
+                .errors(&[ErrorCode::InvalidParameter])
+        }
         Route::OwnDevices => {
             doc("listOwnDevices", "One's own devices, with their names and how many one-time keys are left.")
                 .answer(200, "By id.", json::<DeviceList<'static>>())

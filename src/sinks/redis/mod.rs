@@ -95,6 +95,7 @@ fn veiled(event: &LogEvent) -> Cow<'_, LogEvent> {
     let sealed = match &event.body {
         Body::NewMessage(message) => message.franking.is_some(),
         Body::MessageEdited { franking, .. } => franking.is_some(),
+        Body::Reported { report } => report.proved.is_some(),
         _ => false,
     };
     if !sealed {
@@ -104,6 +105,10 @@ fn veiled(event: &LogEvent) -> Cow<'_, LogEvent> {
     let (content, franking) = match &mut event.body {
         Body::NewMessage(message) => (&mut message.content, &mut message.franking),
         Body::MessageEdited { content, franking, .. } => (content, franking),
+        Body::Reported { report } => {
+            report.quoted = None;
+            return Cow::Owned(event);
+        }
         _ => return Cow::Owned(event),
     };
     content.clear();
