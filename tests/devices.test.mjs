@@ -67,6 +67,28 @@ describe("devices and keys", { concurrency: true }, () => {
     assert.deepEqual(none.body.devices, []);
   });
 
+  test("a backup of keys is kept as it came, for its owner alone", async () => {
+    const backup = (method, as, body) => rest(method, "/me/key-backup", { as, body });
+    assert.deepEqual([(await backup("GET", "fay")).status, (await backup("GET", "fay")).body.code], [404, "backup_not_found"]);
+    const data = base64(randomBytes(190_000));
+    assert.equal((await backup("PUT", "fay", { data })).status, 204);
+    await server.evict("User", "fay");
+    const { status, body } = await backup("GET", "fay");
+    assert.deepEqual([status, body.data === data, Math.abs(Date.now() - Date.parse(body.updated_at)) < 60_000], [200, true, true]);
+    await backup("PUT", "fay", { data: "AAEC" });
+    assert.equal((await backup("GET", "fay")).body.data, "AAEC");
+    for (const [wrong, code] of [["", "bad_request"], ["AAE=", "bad_request"], ["hello!", "bad_request"], ["A".repeat(262_148), "frame_too_large"], ["A".repeat(300_000), "frame_too_large"]]) {
+      assert.equal((await backup("PUT", "fay", { data: wrong })).body.code, code);
+    }
+    for (const method of ["GET", "DELETE"]) {
+      assert.equal((await backup(method, "eve")).body.code, "backup_not_found");
+      assert.equal((await backup(method, null)).body.code, "token_required");
+      assert.equal((await backup(method, { sub: "fay", roles: ["guest"] })).body.code, "forbidden");
+    }
+    assert.equal((await backup("DELETE", "fay")).status, 204);
+    assert.equal((await backup("GET", "fay")).status, 404);
+  });
+
   test("an outsider's token changes nothing of another's devices, a guest's nothing at all", async () => {
     const mine = device("dot", "mine");
     await mine.publish({ one_time_keys: mine.keys(1) });

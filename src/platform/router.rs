@@ -9,15 +9,16 @@ use crate::protocol::act::{
     UserRef,
 };
 use crate::protocol::call::{
-    Ask, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
+    Ask, BackupAsk, BackupCall, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
     UserCall, VERSION,
 };
-use crate::protocol::device::{ClaimKeys, NameDevice};
+use crate::protocol::device::{ClaimKeys, KeyBackup, NameDevice};
 use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
 use crate::room::check_create;
 use crate::settings::Settings;
+use crate::user::check_backup;
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -28,6 +29,8 @@ use worker::{Context, Delay, Env, Headers, Method, Request, Response, Result};
 
 /// The longest body in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// The longest that carries a backup of keys.
+const MAX_BACKUP_BODY: usize = 260 * 1024;
 /// How long a token for trying out lasts, s.
 const DEV_TOKEN_S: u64 = 12 * 3600;
 
@@ -324,6 +327,14 @@ impl Request_<'_> {
                 self.member()?;
                 Ok((204, self.ask_user(UserAsk::RemoveDevice(device_id)).await?))
             }
+            Route::SetBackup => {
+                self.member()?;
+                let backup: KeyBackup = parsed(&self.text_within(MAX_BACKUP_BODY).await?)?;
+                check_backup(&backup.data)?;
+                Ok((204, self.backup(BackupAsk::Set(backup)).await?))
+            }
+            Route::Backup => done(self.backup(BackupAsk::Get).await?),
+            Route::RemoveBackup => Ok((204, self.backup(BackupAsk::Remove).await?)),
             Route::OwnDevices => {
                 self.member()?;
                 done(self.ask_user(UserAsk::Devices(Nothing {})).await?)
@@ -456,6 +467,12 @@ impl Request_<'_> {
         user_link::ask(self.env, &claims.sub, &call).await
     }
 
+    /// Asks the caller's own object about the backup of their keys.
+    async fn backup(&self, ask: BackupAsk) -> std::result::Result<Box<RawValue>, ChatError> {
+        let claims = self.member()?;
+        user_link::backup(self.env, &claims.sub, &BackupCall { v: VERSION, iat_ms: claims.iat_ms, ask }).await
+    }
+
     /// Asks another user's object.
     async fn ask_other(&self, user_id: &str, ask: UserAsk) -> std::result::Result<Box<RawValue>, ChatError> {
         if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
@@ -490,13 +507,17 @@ impl Request_<'_> {
     }
 
     async fn text(&mut self) -> std::result::Result<String, ChatError> {
-        let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
+        self.text_within(MAX_BODY).await
+    }
+
+    async fn text_within(&mut self, most: usize) -> std::result::Result<String, ChatError> {
+        let too_large = || ChatError::new(ErrorCode::FrameTooLarge, format!("A body is at most {} KiB.", most / 1024));
         let announced = self.header("content-length").and_then(|length| length.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > MAX_BODY) {
+        if announced.is_some_and(|length| length > most) {
             return Err(too_large());
         }
         let bytes = self.req.bytes().await.map_err(|_| bad("The body cannot be read."))?;
-        if bytes.len() > MAX_BODY {
+        if bytes.len() > most {
             return Err(too_large());
         }
         String::from_utf8(bytes).map_err(|_| bad("The body has to be JSON in UTF-8."))

@@ -3,11 +3,12 @@
 use super::link::{self, Load, body};
 use super::log;
 use crate::protocol::call::{
-    Answer, Coming, Standing, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall, VERSION,
+    Answer, BackupCall, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall, VERSION,
 };
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, RoomId};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use worker::Env;
 
 const USER: &str = "USER";
@@ -75,6 +76,14 @@ fn in_time<T>(answer: Result<Answer<T>, String>) -> Option<T> {
 /// `rate_limited` after ten in an hour, `unavailable`.
 pub(super) async fn makes_room(env: &Env, user_id: &str) -> Result<(), ChatError> {
     told(link::ask(env, (USER, user_id), USER_MAKES_ROOM, body(""), WITHIN).await)
+}
+
+/// Asks a user's object about the backup of their keys.
+///
+/// # Errors
+/// `backup_not_found`, `rate_limited`, `token_expired`, `unavailable`.
+pub(super) async fn backup(env: &Env, user_id: &str, call: &BackupCall) -> Result<Box<RawValue>, ChatError> {
+    told(link::ask(env, (USER, user_id), USER_BACKUP, body(&json(call)), WITHIN).await)
 }
 
 /// Counts a direct room that this user wants to open.

@@ -3,7 +3,7 @@
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
-use super::device::PublishKeys;
+use super::device::{KeyBackup, PublishKeys};
 use super::report::{Report, ReportId, ReportStatus};
 use super::{
     Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomId, RoomInfo, SendMessage, UserId,
@@ -46,6 +46,9 @@ pub const USER_CALL: &str = "/call";
 pub const USER_MAKES_ROOM: &str = "/makes-room";
 /// Where it counts a direct room that the user wants to open.
 pub const USER_OPENS_DIRECT: &str = "/opens-direct";
+
+/// Where it keeps a backup of the user's keys, gives it back or forgets it: a [`BackupCall`].
+pub const USER_BACKUP: &str = "/backup";
 
 /// The version of these bodies.
 pub const VERSION: u32 = 1;
@@ -135,6 +138,30 @@ pub struct UserCall {
     pub ask: UserAsk,
 }
 
+/// A call to [`USER_BACKUP`].
+#[derive(Serialize, Deserialize)]
+pub struct BackupCall {
+    /// [`VERSION`] of the caller.
+    pub v: u32,
+    /// As in [`UserCall`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat_ms: Option<u64>,
+    /// What.
+    pub ask: BackupAsk,
+}
+
+/// What is to become of a backup. It is not for a log, and has no debug form.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupAsk {
+    /// Keep this one.
+    Set(KeyBackup),
+    /// Give it back: [`super::device::KeptBackup`].
+    Get,
+    /// Forget it.
+    Remove,
+}
+
 /// What can be asked of a user's object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", content = "with", rename_all = "snake_case")]
@@ -181,6 +208,11 @@ pub enum UserAsk {
     },
     /// Forget a device.
     RemoveDevice(String),
+    /// Whether the user may keep a backup now, which the adapter then keeps; reading and deleting it is not counted.
+    Backup {
+        /// To set it.
+        set: bool,
+    },
     /// Count that the user claims keys of this one.
     Claims(UserId),
     /// Hand out keys to somebody, whose own object let that pass: [`super::device::ClaimedKeys`].

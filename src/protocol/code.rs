@@ -81,6 +81,8 @@ codes! {
     UserNotFound = "user_not_found", 404, 4400;
     /// No such device of this user.
     DeviceNotFound = "device_not_found", 404, 4400;
+    /// There is no backup of the user's keys.
+    BackupNotFound = "backup_not_found", 404, 4400;
     /// The device is known with other identity keys, which never change.
     DeviceKeysDiffer = "device_keys_differ", 409, 4400;
     /// The user has as many devices as one may.

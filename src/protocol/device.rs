@@ -62,6 +62,24 @@ pub struct ClaimKeys {
     pub device_ids: Option<Vec<String>>,
 }
 
+/// The body of `PUT /api/me/key-backup`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeyBackup {
+    /// What only the client can read: unpadded base64, at most 262,144 characters.
+    pub data: String,
+}
+
+/// A backup as it is given back.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeptBackup {
+    /// As it was sent.
+    pub data: String,
+    /// When that was, RFC 3339.
+    pub updated_at: String,
+}
+
 /// A device.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Device))]

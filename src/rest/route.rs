@@ -91,6 +91,12 @@ pub enum Route {
     RemoveDevice(String),
     /// `GET /api/me/devices`.
     OwnDevices,
+    /// `PUT /api/me/key-backup`.
+    SetBackup,
+    /// `GET /api/me/key-backup`.
+    Backup,
+    /// `DELETE /api/me/key-backup`.
+    RemoveBackup,
     /// `GET /api/users/{user}/devices`.
     Devices(String),
     /// `POST /api/users/{user}/keys/claim`.
@@ -212,6 +218,12 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
         ["api", "users", user, "block"] => match method {
             Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
             _ => Route::MethodNotAllowed("PUT, DELETE"),
+        },
+        ["api", "me", "key-backup"] => match method {
+            Some(Put) => Route::SetBackup,
+            Some(Get) => Route::Backup,
+            Some(Delete) => Route::RemoveBackup,
+            _ => Route::MethodNotAllowed("GET, PUT, DELETE"),
         },
         ["api", "reports"] => only(Get, Route::DirectReports, "GET"),
         ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),

@@ -95,6 +95,24 @@ impl Spent {
     }
 }
 
+/// The longest backup, in characters of base64.
+const MOST_BACKUP: usize = 256 * 1024;
+
+/// Whether this may be kept as a backup.
+///
+/// # Errors
+/// `frame_too_large`, `bad_request`.
+pub fn check_backup(data: &str) -> Result<(), ChatError> {
+    if data.len() > MOST_BACKUP {
+        let message = "A backup is at most 262,144 characters of base64.";
+        return Err(ChatError::new(ErrorCode::FrameTooLarge, message).field("data"));
+    }
+    if data.is_empty() || unpadded(data).is_none() {
+        return Err(bad("data", "A backup is unpadded base64."));
+    }
+    Ok(())
+}
+
 fn bad(field: impl Into<String>, message: &str) -> ChatError {
     ChatError::new(ErrorCode::BadRequest, message).field(field)
 }

@@ -16,6 +16,7 @@ use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
 use devices::Devices;
+pub use devices::check_backup;
 use direct::Directs;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ const KEY_ABOUT: &str = "about";
 const KEY_CLAIMS: &str = "claims";
 /// How often a user claims keys of others, one of each of their devices at a time.
 const CLAIMS: Rate = Rate { messages: 200, window_ms: 3_600_000 };
-/// How often a user publishes keys.
+/// How often a user publishes keys or backs them up.
 const PUBLISHED: Rate = Rate { messages: 30, window_ms: 60_000 };
 
 /// What a step asks of the adapter.
@@ -267,6 +268,12 @@ impl User {
                 self.published.accepted(now);
                 let (published, _) = self.devices.publish(&self.id, &device_id, keys, now, step)?;
                 return Ok(raw_json(&published));
+            }
+            UserAsk::Backup { set } => {
+                if set {
+                    self.published.check(PUBLISHED, now)?;
+                    self.published.accepted(now);
+                }
             }
             UserAsk::Devices(_) => return Ok(raw_json(&self.devices.list(&self.id, true))),
             UserAsk::NameDevice { device_id, name } => {

@@ -12,8 +12,8 @@ use crate::protocol::act::{
 };
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
 use crate::protocol::device::{
-    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, NameDevice, PublishKeys, PublishedKeys,
-    SignedKey,
+    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice, PublishKeys,
+    PublishedKeys,     SignedKey,
 };
 use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
@@ -64,6 +64,7 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/users/{user_id}/devices", &[Method::Get]),
     ("/api/users/{user_id}/keys/claim", &[Method::Post]),
     ("/api/me/devices", &[Method::Get]),
+    ("/api/me/key-backup", &[Method::Get, Method::Put, Method::Delete]),
     ("/api/devices/{device_id}", &[Method::Patch, Method::Delete]),
     ("/api/devices/{device_id}/keys", &[Method::Put]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
@@ -83,7 +84,7 @@ const PATHS: &[(&str, &[Method])] = &[
         say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
-        ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial, DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial, DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>, KeptBackup, KeyBackup,
         Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>, Opening, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
         RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedKey, SignedOut, Stats, Terms, TokenBody,
@@ -356,6 +357,7 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
             return private::describe(route);
         }
+        Route::SetBackup | Route::Backup | Route::RemoveBackup => return private::describe(route),
         Route::DirectReports | Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()

@@ -2,7 +2,9 @@
 
 use super::{Doc, Who, json};
 use crate::protocol::ErrorCode;
-use crate::protocol::device::{ClaimKeys, ClaimedKeys, DeviceList, NameDevice, PublishKeys, PublishedKeys};
+use crate::protocol::device::{
+    ClaimKeys, ClaimedKeys, DeviceList, KeptBackup, KeyBackup, NameDevice, PublishKeys, PublishedKeys,
+};
 use crate::protocol::report::ReportPage;
 use crate::protocol::wire::RoomData;
 use crate::rest::Route;
@@ -41,6 +43,19 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
                 .answer(200, "The page.", json::<ReportPage<'static>>())
                 .errors(&[ErrorCode::InvalidParameter])
         }
+        Route::SetBackup => doc(
+            "setKeyBackup",
+            "Keeps a backup of one's keys, encrypted by the client; it replaces the one before.",
+        )
+        .body::<KeyBackup>()
+        .answer(204, "Kept.", None)
+        .errors(&[ErrorCode::FrameTooLarge, ErrorCode::BadRequest]),
+        Route::Backup => doc("getKeyBackup", "Gives the backup of one's keys back.")
+            .answer(200, "As it was sent.", json::<KeptBackup>())
+            .errors(&[ErrorCode::BackupNotFound]),
+        Route::RemoveBackup => doc("removeKeyBackup", "Forgets the backup of one's keys.")
+            .answer(204, "Forgotten.", None)
+            .errors(&[ErrorCode::BackupNotFound]),
         Route::OwnDevices => {
             doc("listOwnDevices", "One's own devices, with their names and how many one-time keys are left.")
                 .answer(200, "By id.", json::<DeviceList<'static>>())
