@@ -12,8 +12,8 @@ use crate::protocol::act::{
 };
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
 use crate::protocol::device::{
-    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice, PublishKeys,
-    PublishedKeys,     SignedKey,
+    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice,
+    PublishKeys, PublishedKeys, SignedKey,
 };
 use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
