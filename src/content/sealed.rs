@@ -71,12 +71,13 @@ pub fn sealed(content: &str, is_member: impl Fn(&str) -> bool) -> Result<String,
     if !texts.into_iter().all(|text| is_base64(text)) {
         return Err(bad("`session_id`, `ciphertext` and each key's `body` are unpadded base64."));
     }
-    let for_member = |name: &str| {
-        name.rsplit_once('/').is_some_and(|(user, device)| is_member(user) && is_device_id(device))
-    };
+    let for_member =
+        |name: &str| name.rsplit_once('/').is_some_and(|(user, device)| is_member(user) && is_device_id(device));
     let fits = sealed.keys.len() <= MOST_KEYS && sealed.keys.values().all(|key| key.r#type <= 1);
     if !fits || !sealed.keys.keys().all(|name| for_member(name)) {
-        return Err(bad("`keys` are at most 20, of type 0 or 1, by `<user_id>/<device_id>` of the room's two members."));
+        return Err(bad(
+            "`keys` are at most 20, of type 0 or 1, by `<user_id>/<device_id>` of the room's two members.",
+        ));
     }
     Ok(json(&sealed).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
@@ -111,7 +112,8 @@ mod tests {
         let kept = code(&good).unwrap();
         assert!(!kept.contains(['<', '>', '&']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&kept).unwrap(), good);
-        let many: serde_json::Map<_, _> = (0..21).map(|n| (format!("{USER}/{n}"), json!({"type": 1, "body": "AAEC"}))).collect();
+        let many: serde_json::Map<_, _> =
+            (0..21).map(|n| (format!("{USER}/{n}"), json!({"type": 1, "body": "AAEC"}))).collect();
         for (field, value) in [
             ("v", json!(2)),
             ("alg", json!("none")),
@@ -136,7 +138,13 @@ mod tests {
     #[test]
     fn a_tag_is_32_bytes() {
         assert!(franking(Some("A".repeat(43))).is_ok());
-        for tag in [None, Some(String::new()), Some("A".repeat(42)), Some(format!("{}=", "A".repeat(43))), Some("!".repeat(43))] {
+        for tag in [
+            None,
+            Some(String::new()),
+            Some("A".repeat(42)),
+            Some(format!("{}=", "A".repeat(43))),
+            Some("!".repeat(43)),
+        ] {
             assert_eq!(franking(tag).unwrap_err().field.as_deref(), Some("franking"));
         }
     }

@@ -9,8 +9,8 @@ use crate::protocol::act::{
     UserRef,
 };
 use crate::protocol::call::{
-    Ask, BackupAsk, BackupCall, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
-    UserCall, VERSION,
+    Ask, BackupAsk, BackupCall, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing,
+    TokenBody, TokenData, UserAsk, UserCall, VERSION,
 };
 use crate::protocol::device::{ClaimKeys, KeyBackup, NameDevice};
 use crate::protocol::wire::{raw, raw_json};

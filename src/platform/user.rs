@@ -166,7 +166,8 @@ impl Inner {
     /// The backup of the user's keys stands apart from the state, which is read at each wake.
     async fn backup(&self, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
-        let BackupCall { v: _, iat_ms, ask } = serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
+        let BackupCall { v: _, iat_ms, ask } =
+            serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
         let set = matches!(ask, BackupAsk::Set(_));
         let call = UserCall { v: VERSION, iat_ms, ask: UserAsk::Backup { set } };
         self.step(|user, now| user.call(call, now))??;

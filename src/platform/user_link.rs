@@ -3,7 +3,8 @@
 use super::link::{self, Load, body};
 use super::log;
 use crate::protocol::call::{
-    Answer, BackupCall, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall, VERSION,
+    Answer, BackupCall, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT,
+    UserAsk, UserCall, VERSION,
 };
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, RoomId};

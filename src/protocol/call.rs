@@ -410,7 +410,8 @@ pub struct EditBody {
 
 impl From<SendMessage> for SendBody {
     fn from(frame: SendMessage) -> Self {
-        let SendMessage { room_id: _, took: _, content, kind, client_id, reply_to, mentions, metadata, franking } = frame;
+        let SendMessage { room_id: _, took: _, content, kind, client_id, reply_to, mentions, metadata, franking } =
+            frame;
         Self { content, kind, client_id, reply_to, mentions, metadata, franking, as_user: None }
     }
 }

@@ -92,8 +92,13 @@ pub fn new_direct(
     two: &[UserId; 2],
     now: u64,
 ) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
-    let body =
-        CreateRoom { room_id: None, name: "Direct".into(), kind: "direct".into(), settings: None, members: Some(two.to_vec()) };
+    let body = CreateRoom {
+        room_id: None,
+        name: "Direct".into(),
+        kind: "direct".into(),
+        settings: None,
+        members: Some(two.to_vec()),
+    };
     check_create(&body, identity, RoomCreation::Member, now)
 }
 

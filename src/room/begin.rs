@@ -1,8 +1,8 @@
 //! How a room begins: out of its storage at each wake, made anew, or restored from what PostgreSQL remembers.
 
 use super::{
-    Bridged, KEY_BAN, KEY_SHUT, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log, Rates, Read,
-    Room, Step, StorageFault, Window, edits, held, reports,
+    Bridged, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_SHUT, KEY_TERMS, Log,
+    Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
 };
 use crate::auth::Role;
 use crate::content;

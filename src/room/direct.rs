@@ -26,7 +26,7 @@ pub(super) fn between(mut info: RoomInfo, two: &[UserId; 2]) -> (RoomInfo, BTree
 }
 
 /// The refusal where one of the two blocks the other; which of them it was is not told.
-pub(super) fn blocked() -> ChatError {
+pub(crate) fn blocked() -> ChatError {
     ChatError::new(ErrorCode::Blocked, "One of you blocks the other: nothing can be said between you.")
 }
 
@@ -103,7 +103,10 @@ impl Room {
             Some(value) => value.as_object().is_some_and(serde_json::Map::is_empty),
         };
         if !empty {
-            return refused("metadata", "An encrypted message has no `metadata`: everybody who keeps it could read that.");
+            return refused(
+                "metadata",
+                "An encrypted message has no `metadata`: everybody who keeps it could read that.",
+            );
         }
         if !body.mentions.is_empty() {
             return refused("mentions", "An encrypted message has no `mentions`: they are inside.");

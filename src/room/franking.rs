@@ -43,7 +43,7 @@ mod tests {
         let opening = |body: &str, key: &str| Opening { body: body.into(), frank_key: key.into() };
         let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
         let bound = Bound { room_id: "dm:room", user_id: "ada", client_id: "c-1" };
-        let proved = |body, key, bound| is_proved(&opening(body, key), tag, bound).unwrap();
+        let proved = |body: &str, key: &str, bound| is_proved(&opening(body, key), tag, bound).unwrap();
         assert!(proved("h\u{e9}llo\n", key, bound));
         assert!(!proved("hello\n", key, bound));
         assert!(!proved("h\u{e9}llo\n", &key.replace('E', "I"), bound));

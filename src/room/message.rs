@@ -213,7 +213,8 @@ impl Room {
                 Ok(MessageType::System)
             }
             Some(_) => {
-                let message = "A message is of type `text` or `emote`, in a direct room `encrypted`, or `system` from a service.";
+                let message =
+                    "A message is of type `text` or `emote`, in a direct room `encrypted`, or `system` from a service.";
                 Err(ChatError::new(ErrorCode::InvalidType, message).field("type"))
             }
         }

@@ -18,7 +18,7 @@ const MOST: usize = 10;
 const MOST_KEYS: usize = 100;
 /// Keys of a device that were handed out, of which it is remembered that they were: in pieces of so many, so many pieces.
 const PIECE: usize = 500;
-const PIECES: u64 = 20;
+const PIECES: u64 = 21;
 const KEY_VERSION: &str = "devices";
 const KEY_DEVICE: &str = "device:";
 const KEY_KEYS: &str = "device-keys:";
@@ -89,7 +89,7 @@ impl Spent {
         if let Some(oldest) = piece.checked_sub(PIECES)
             && let Some(gone) = self.pieces.remove(&oldest)
         {
-            gone.iter().for_each(|hash| drop(self.hashes.remove(hash)));
+            self.hashes.retain(|hash| !gone.contains(hash));
             step.write.push((name(oldest), None));
         }
     }
@@ -177,11 +177,6 @@ impl Devices {
         Ok(())
     }
 
-    /// Counts devices that came or went.
-    pub(super) fn version(&self) -> u64 {
-        self.version
-    }
-
     fn count(&mut self, step: &mut Step) {
         self.version += 1;
         step.write.push((KEY_VERSION.into(), Some(self.version.to_string())));
@@ -240,10 +235,11 @@ impl Devices {
             new.push(key);
         }
         let known = || Known { name: None, curve25519, ed25519, created_at: now, fallback: None };
-        let device = self
-            .devices
-            .entry(device_id.to_owned())
-            .or_insert_with(|| Device { known: known(), keys: Vec::new(), spent: Spent::default() });
+        let device = self.devices.entry(device_id.to_owned()).or_insert_with(|| Device {
+            known: known(),
+            keys: Vec::new(),
+            spent: Spent::default(),
+        });
         if fresh || name.is_some() || fallback_key.is_some() {
             device.known.name = name.or(device.known.name.take());
             device.known.fallback = fallback_key.or(device.known.fallback.take());
@@ -317,5 +313,34 @@ impl Devices {
             devices.push(ClaimedDevice { device_id: device_id.clone(), curve25519, ed25519, key });
         }
         ClaimedKeys { user_id, version: self.version, devices }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ten_thousand_that_were_handed_out_are_remembered() {
+        let (mut spent, mut state) = (Spent::default(), BTreeMap::new());
+        for n in 0..10_600 {
+            let mut step = Step::default();
+            spent.add("d", &n.to_string(), &mut step);
+            for (key, value) in step.write {
+                match value {
+                    Some(value) => drop(state.insert(key, value)),
+                    None => drop(state.remove(&key)),
+                }
+            }
+        }
+        let mut again = Spent::default();
+        for (key, value) in &state {
+            again.load(key.rsplit(':').next().unwrap().parse().unwrap(), value).unwrap();
+        }
+        assert_eq!((again.hashes.len(), state.len()), (10_100, 21));
+        assert_eq!(again.hashes, spent.hashes);
+        assert!((500..10_600).all(|n| again.hashes.contains(&hash(&n.to_string()))));
+        assert!(!again.hashes.contains(&hash("499")));
+        assert!(again.load(0, "?").is_err() && again.load(0, "AAAA").is_err());
     }
 }

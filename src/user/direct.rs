@@ -61,8 +61,7 @@ impl Directs {
             self.rooms.remove(&oldest);
             step.write.push((format!("{KEY}{oldest}"), None));
         }
-        let direct =
-            Direct { with: with.to_owned(), at: now, owed: false, tries: 0, retry_at: now, in_flight: false };
+        let direct = Direct { with: with.to_owned(), at: now, owed: false, tries: 0, retry_at: now, in_flight: false };
         step.write.push((format!("{KEY}{room}"), Some(json(&direct))));
         self.rooms.insert(room.to_owned(), direct);
         true
@@ -83,7 +82,8 @@ impl Directs {
 
     /// The rooms that are to be told now.
     pub(super) fn due(&mut self, now: u64) -> Vec<String> {
-        let due = self.rooms.iter_mut().filter(|(_, direct)| direct.owed && !direct.in_flight && direct.retry_at <= now);
+        let due =
+            self.rooms.iter_mut().filter(|(_, direct)| direct.owed && !direct.in_flight && direct.retry_at <= now);
         due.map(|(room, direct)| {
             direct.in_flight = true;
             room.clone()

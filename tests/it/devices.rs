@@ -1,12 +1,12 @@
 //! Devices and their keys: published, listed, and each one-time key handed out once.
 
+use base64ct::{Base64Unpadded, Encoding};
 use edge_chat::protocol::ChatError;
 use edge_chat::protocol::call::{Nothing, UserAsk, UserCall};
 use edge_chat::protocol::device::{PublishKeys, SignedKey};
 use edge_chat::user::{Step, User};
 use jwt_compact::alg::{Ed25519, SigningKey, VerifyingKey};
 use jwt_compact::{Algorithm, AlgorithmSignature};
-use base64ct::{Base64Unpadded, Encoding};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,7 +106,7 @@ fn ten_thousand_claims_at_once_hand_out_each_key_once() {
     }
     for claim in 0..10_000_u64 {
         // The owner tops the keys up now and then, and says all again of which the answer was lost.
-        if claim % 130 == 0 {
+        if claim % 1_000 == 0 {
             for (n, device) in devices.iter().enumerate() {
                 let from = published[n].saturating_sub(60);
                 let had = object.publish(device, device.keys(from..published[n] + 40)).unwrap();
@@ -123,30 +123,16 @@ fn ten_thousand_claims_at_once_hand_out_each_key_once() {
             if device["key"]["fallback"] == true {
                 fallbacks += 1;
             } else {
-                assert!(handed.insert((device["device_id"].to_string(), key.to_owned())), "claim {claim}: handed out twice");
+                assert!(
+                    handed.insert((device["device_id"].to_string(), key.to_owned())),
+                    "claim {claim}: handed out twice"
+                );
             }
         }
     }
     assert_eq!(handed.len() as u64, published.iter().sum::<u64>());
     assert_eq!(fallbacks, 20_000 - handed.len());
-    assert!(fallbacks > 1_000);
-}
-
-#[test]
-fn a_key_that_was_handed_out_is_remembered_for_ten_thousand_more() {
-    let (mut object, device) = (Object::new(), Device::new(1));
-    object.publish(&device, device.keys(0..1)).unwrap();
-    let first = object.claim("bob", None)["devices"][0]["key"]["key"].clone();
-    for round in 0..98 {
-        object.publish(&device, device.keys(1 + round * 100..1 + (round + 1) * 100)).unwrap();
-        (0..100).for_each(|_| drop(object.claim("bob", None)));
-    }
-    object.evict();
-    assert_eq!(object.publish(&device, device.keys(0..1)).unwrap()["one_time_keys"], 0);
-    let pieces: Vec<_> = object.state.keys().filter(|key| key.starts_with("device-spent:")).collect();
-    assert!(pieces.len() <= 20 && first.is_string());
-    object.ask(UserAsk::RemoveDevice(device.id.clone())).unwrap();
-    assert!(!object.state.keys().any(|key| key.contains("device-1")));
+    assert_eq!(handed.len(), 800);
 }
 
 #[test]
@@ -175,7 +161,10 @@ fn a_device_is_made_listed_named_and_removed() {
     }
     let eleventh = Device::new(11);
     assert_eq!(code(object.publish(&eleventh, eleventh.keys(0..1))).0, "too_many_devices");
+    object.claim("bob", Some(&["device-1"]));
+    assert!(object.state.keys().any(|key| key.starts_with("device-spent:device-1:")));
     object.ask(UserAsk::RemoveDevice("device-1".into())).unwrap();
+    assert!(!object.state.keys().any(|key| key.ends_with("device-1") || key.contains("device-1:")));
     assert_eq!(code(object.ask(UserAsk::RemoveDevice("device-1".into()))).0, "device_not_found");
     object.publish(&eleventh, eleventh.keys(0..1)).unwrap();
     assert_eq!(object.ask(UserAsk::DevicesFor(Nothing {})).unwrap()["version"], 12);
@@ -208,8 +197,8 @@ fn what_is_no_key_of_the_device_is_refused_and_nothing_of_it_kept() {
         assert_eq!(code(object.publish(&device, keys)), (error, field.to_owned()));
     }
     assert!(object.state.keys().all(|key| !key.starts_with("device")), "{:?}", object.state.keys());
-    object.publish(&device, device.keys(0..100)).unwrap();
-    assert_eq!(object.publish(&device, device.keys(50..150)).unwrap()["one_time_keys"], 100);
+    object.publish(&device, device.keys(0..90)).unwrap();
+    assert_eq!(object.publish(&device, device.keys(80..110)).unwrap()["one_time_keys"], 100);
     let mut others = other.keys(0..0);
     others.curve25519 = base64(&[8; 32]);
     assert_eq!(code(object.publish(&device, others)).0, "device_keys_differ");

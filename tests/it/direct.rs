@@ -1,8 +1,8 @@
 //! Direct rooms: who is let in, what may be said, what leaves the room, and what a block does.
 
 use crate::world::{ROOM, World, all};
-use edge_chat::protocol::act::{Act, Announcement, PinRef, UserRef};
 use base64ct::{Base64Unpadded, Encoding};
+use edge_chat::protocol::act::{Act, Announcement, PinRef, UserRef};
 use edge_chat::protocol::call::{Ask, KnownMessage, Nothing, PageQuery, ReportQuery, SendBody, Standing};
 use edge_chat::protocol::report::{Report, ReportStatus, report_page};
 use edge_chat::protocol::{ChatError, MessageId, PatchRoom, RoomId};
@@ -157,11 +157,15 @@ fn an_outsider_is_refused_everything() {
         let socket = w.open(outsider);
         assert_eq!(w.code(socket, "join_room", json!({})), expected);
         assert!(w.closed(socket).is_some());
-        let reports = w.call(outsider, Ask::Reports(ReportQuery { status: ReportStatus::Open, before: None, limit: 9 }));
+        let reports =
+            w.call(outsider, Ask::Reports(ReportQuery { status: ReportStatus::Open, before: None, limit: 9 }));
         assert_eq!(reports.is_ok(), ["mod", "svc", "admin"].contains(&outsider));
     }
     assert_eq!(w.get("bob")["members"], json!(["ada", "bob"]));
-    assert_eq!(all(w.call("bob", Ask::Members { limit: 50, skip: 0 }).unwrap()["members"].as_array().unwrap(), "user_id"), ["ada", "bob"]);
+    assert_eq!(
+        all(w.call("bob", Ask::Members { limit: 50, skip: 0 }).unwrap()["members"].as_array().unwrap(), "user_id"),
+        ["ada", "bob"]
+    );
 }
 
 #[test]
@@ -196,7 +200,9 @@ fn who_blocks_the_other_ends_the_talk_until_it_is_taken_back() {
     let react = json!({"message_id": sent["message_id"], "reaction": "👍"});
     let shut = |w: &mut World| {
         let ada = w.join("ada");
-        for (event, data) in [("send_message", letter(CANARY, "c3")), ("edit_message", edit.clone()), ("react", react.clone())] {
+        for (event, data) in
+            [("send_message", letter(CANARY, "c3")), ("edit_message", edit.clone()), ("react", react.clone())]
+        {
             assert_eq!(w.code(ada, event, data), "blocked", "{event}");
         }
         assert_eq!(code(w.call("bob", Ask::Send(body(CANARY, "c4")))), "blocked");
@@ -220,7 +226,8 @@ fn who_blocks_the_other_ends_the_talk_until_it_is_taken_back() {
 fn a_room_is_opened_once_by_one_of_its_two_and_not_through_a_block() {
     let room = RoomId::direct("ada", "bob");
     let two = ["ada".to_owned(), "bob".to_owned()];
-    let standing = |blocked: &[&str]| Standing { version: 1, blocks: Blocks::of(blocked.iter().copied()), signed_out_at: None };
+    let standing =
+        |blocked: &[&str]| Standing { version: 1, blocks: Blocks::of(blocked.iter().copied()), signed_out_at: None };
     let ask = |make, ones: &[&str], others: &[&str]| Ask::Direct {
         two: two.clone(),
         standings: [standing(ones), standing(others)],
@@ -263,7 +270,10 @@ fn a_report_proves_what_was_said_or_says_that_it_does_not() {
     let send = |w: &mut World, client_id: &str, said: &str| {
         let mut data = letter(CANARY, client_id);
         data["franking"] = tag_of(&key, client_id, "ada", said).into();
-        w.call("ada", Ask::Send(serde_json::from_value(data).unwrap())).unwrap()["message_id"].as_str().unwrap().to_owned()
+        w.call("ada", Ask::Send(serde_json::from_value(data).unwrap())).unwrap()["message_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let report = |w: &mut World, message: &str, said: Option<&str>| {
         let opened = said.map(|body| json!({"body": body, "frank_key": Base64Unpadded::encode_string(&key)}));
@@ -283,8 +293,11 @@ fn a_report_proves_what_was_said_or_says_that_it_does_not() {
     let shown = |w: &mut World| {
         let query = ReportQuery { status: ReportStatus::Open, before: None, limit: 9 };
         let held: Vec<Report> = serde_json::from_value(w.call("mod", Ask::Reports(query)).unwrap()).unwrap();
-        let page: Value = serde_json::from_str(report_page(&RoomId::parse(ROOM).unwrap(), held, vec![], 9).get()).unwrap();
-        let of = |report: &Value| (report["message_id"].as_str().unwrap().to_owned(), report["opened"].clone(), report["quoted"].clone());
+        let page: Value =
+            serde_json::from_str(report_page(&RoomId::parse(ROOM).unwrap(), held, vec![], 9).get()).unwrap();
+        let of = |report: &Value| {
+            (report["message_id"].as_str().unwrap().to_owned(), report["opened"].clone(), report["quoted"].clone())
+        };
         page["reports"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
     };
     let expected = [

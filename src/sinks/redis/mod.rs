@@ -6,8 +6,8 @@ pub use resp::{Reply, command, read_reply};
 
 use super::{Applied, audience};
 use crate::host::Batch;
-use crate::protocol::{Body, LogEvent};
 use crate::protocol::wire::{Line, json};
+use crate::protocol::{Body, LogEvent};
 use crate::room::{BRIDGE_AGE, Bridged, Row, Viewer, view};
 use crate::settings::Bridge;
 use hmac::{Hmac, Mac};
