@@ -70,7 +70,7 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         Route::CreateRoom => {
             let body: edge_chat::protocol::CreateRoom = body(text)?;
             match &body.room_id {
-                Some(id) => RoomId::parse(id)?,
+                Some(id) => RoomId::wanted(id)?,
                 None => RoomId::fresh(&body.kind, scene.w.now, &[7; 32])?,
             };
             Ask::Create(body)
@@ -116,8 +116,8 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
         Route::SetTerms(_) => Ask::Act(Act::SetTerms(body(text)?)),
         Route::TryTerms(_) => Ask::TryTerms(body(text)?),
         Route::ReportMessage(message_id) => {
-            let ReportBody { reason, details, .. } = body(text)?;
-            let body = ReportMessage { message_id, reason, details, room_id: None };
+            let ReportBody { reason, details, opened, .. } = body(text)?;
+            let body = ReportMessage { message_id, reason, details, opened, room_id: None };
             Ask::Report { body, known: None }
         }
         Route::Reports(_) => Ask::Reports(rest::reports(&pairs)?),
@@ -127,8 +127,8 @@ fn request(scene: &mut Scene, who: u8, method: &str, target: &str, text: &str) -
             Ask::Act(Act::ResolveReport(ResolveReport { report_id, status, resolution, room_id: None }))
         }
         Route::EditMessage(message_id) => {
-            let EditBody { content, .. } = body(text)?;
-            Ask::Edit { message_id, content, known: None }
+            let EditBody { content, franking, .. } = body(text)?;
+            Ask::Edit { message_id, content, franking, known: None }
         }
         Route::DeleteMessage(message_id) => Ask::DeleteMessage { message_id, known: None },
         Route::DevToken => return body::<TokenBody>(text).map(drop),

@@ -4,6 +4,7 @@ mod identity;
 mod keys;
 mod role;
 mod sign;
+mod signature;
 mod token;
 
 #[cfg(test)]
@@ -13,4 +14,5 @@ pub use identity::Identity;
 pub use keys::Keys;
 pub use role::{Role, effective};
 pub use sign::{Bearer, sign};
+pub use signature::is_signed;
 pub use token::{Claims, MAX_TOKEN_BYTES, RoomGrant, verify};

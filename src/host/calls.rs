@@ -1,11 +1,12 @@
 //! What the Worker asks of a room for REST: the same rules as the wire's, answered as JSON.
 
 use super::{Effects, Host, Moment, Stats, context};
-use crate::auth::Role;
-use crate::protocol::call::{Ask, Caller, RoomCall};
+use crate::auth::{Identity, Role};
+use crate::protocol::act::Act;
+use crate::protocol::call::{Ask, Caller, Opened, RoomCall, Standing};
 use crate::protocol::wire::{Member, RoomData, raw_json};
-use crate::protocol::{ChatError, ErrorCode, Position, rfc3339};
-use crate::room::{Action, BanData, Failure, Room, Sender, Step, Viewer, check_create};
+use crate::protocol::{ChatError, ErrorCode, Position, RoomId, UserId, rfc3339};
+use crate::room::{Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -63,6 +64,7 @@ impl Host {
                 Err(ChatError::new(ErrorCode::TokenExpired, "The token's time is over. Get a new one.").into())
             }
             Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),
+            Ask::Direct { two, standings, make } => self.direct(&caller, two, &standings, make, &mut effects),
             ask => self.ask(at, &caller, ask, &mut effects),
         };
         effects.broken |= answered.is_err() && self.is_ahead(before);
@@ -71,7 +73,7 @@ impl Host {
     }
 
     fn create(&mut self, caller: &Caller, body: &crate::protocol::CreateRoom, effects: &mut Effects) -> Answered {
-        let (info, roles) = check_create(body, caller.identity.as_ref(), &self.settings, self.now)?;
+        let (info, roles) = check_create(body, caller.identity.as_ref(), self.settings.room_creation, self.now)?;
         if let Some(room) = &self.room {
             let deleted = room.info().deleted_at.is_some();
             let code = if deleted { ErrorCode::RoomDeleted } else { ErrorCode::RoomExists };
@@ -82,14 +84,50 @@ impl Host {
         self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)
     }
 
+    /// Opens a direct room, and makes it where that is wanted.
+    fn direct(
+        &mut self,
+        caller: &Caller,
+        two: [UserId; 2],
+        standings: &[Standing; 2],
+        make: bool,
+        effects: &mut Effects,
+    ) -> Result<Box<RawValue>, Failure> {
+        let (info, roles) = new_direct(caller.identity.as_ref(), &two, self.now)?;
+        let made = self.room.is_none();
+        if made {
+            let [one, other] = &two;
+            let blocks = |standing: &Standing, whom: &UserId| standing.blocks.has(whom);
+            let [ones, others] = standings;
+            if blocks(ones, other) || blocks(others, one) {
+                return Err(blocked().into());
+            }
+            if !make || RoomId::direct(one, other) != self.id {
+                return Err(no_room().into());
+            }
+            let (room, step) = Room::create(&self.id, self.settings.clone(), info, roles, self.now);
+            self.adopt_new(room, step, effects);
+        }
+        let room = self.room.as_mut().ok_or_else(no_room)?;
+        for (user_id, standing) in two.iter().zip(standings) {
+            self.state.extend(room.shuts(user_id, standing));
+        }
+        let room = self.room.as_ref().ok_or_else(no_room)?;
+        if !caller.identity.as_ref().is_some_and(Identity::makes_rooms_freely) {
+            room.may_read(caller.identity.as_ref(), self.now)?;
+        }
+        room.check_open()?;
+        Ok(answer(&Opened { made, room: self.room_data(room) }))
+    }
+
     fn room_data(&self, room: &Room) -> Box<RawValue> {
-        answer(&RoomData::new(
-            self.id.as_str(),
-            room.info(),
-            self.audience.online(),
-            room.message_count(),
-            room.pinned(),
-        ))
+        answer(&self.described(room))
+    }
+
+    /// The room as REST and the join reply show it.
+    pub(super) fn described<'a>(&'a self, room: &'a Room) -> RoomData<'a> {
+        let (id, online) = (self.id.as_str(), self.audience.online());
+        RoomData::new(id, room.info(), online, room.message_count(), room.pinned()).between(room.two())
     }
 
     fn ask(
@@ -101,11 +139,14 @@ impl Host {
     ) -> Result<Box<RawValue>, Failure> {
         let identity = caller.identity.as_ref();
         let Some(room) = &mut self.room else { return Err(no_room().into()) };
-        let role = room.may_read(identity, self.now)?;
+        let role = match room.may_read(identity, self.now) {
+            Err(refusal) if is_blind(&ask) => room.may_judge(identity, refusal)?,
+            role => role?,
+        };
         let sender = Sender { identity, role };
         let cx = context(at, self.now, &self.audience);
         let (reply, step): (Box<RawValue>, Step) = match ask {
-            Ask::Create(_) | Ask::Get(_) => {
+            Ask::Create(_) | Ask::Direct { .. } | Ask::Get(_) => {
                 return Ok(self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)?);
             }
             Ask::Messages(query) => {
@@ -124,8 +165,9 @@ impl Host {
                 let (sent, step) = room.send(&cx, &sender, body)?;
                 (answer(&sent), step)
             }
-            Ask::Edit { message_id, content, known } => {
-                let (edited, step) = room.edit(&cx, &sender, &message_id, &content, known)?;
+            Ask::Edit { message_id, content, franking, known } => {
+                let new = NewText { content: &content, franking };
+                let (edited, step) = room.edit(&cx, &sender, &message_id, new, known)?;
                 (answer(&edited), step)
             }
             Ask::DeleteMessage { message_id, known } => {
@@ -239,6 +281,20 @@ impl Host {
             metrics: self.metrics(),
         })
     }
+}
+
+/// Whether moderators may ask it of a direct room, which they cannot read: what keeps order there shows nothing else.
+fn is_blind(ask: &Ask) -> bool {
+    matches!(
+        ask,
+        Ask::Reports(_)
+            | Ask::OpenReport { .. }
+            | Ask::Act(Act::ResolveReport(_))
+            | Ask::DeleteMessage { .. }
+            | Ask::Delete(_)
+            | Ask::MayReadAudit(_)
+            | Ask::Stats(_)
+    )
 }
 
 fn no_room() -> ChatError {

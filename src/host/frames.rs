@@ -7,8 +7,10 @@ use crate::auth::{self, Identity};
 use crate::protocol::call::{Ask, UserAsk};
 use crate::protocol::shard::Sight;
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ClientEvent, ClientFrame, ErrorCode, FrameId, Position, rfc3339};
-use crate::room::{Failure, Overlay, Sender, Step, is_apart};
+use crate::protocol::{
+    ChatError, ClientEvent, ClientFrame, EditMessage, ErrorCode, FrameId, Position, rfc3339, too_large,
+};
+use crate::room::{Failure, NewText, Overlay, Room, Sender, Step, is_apart};
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -54,7 +56,10 @@ fn by_user(sender: &Sender<'_>, ask: UserAsk) -> Result<Done, Failure> {
 fn for_the_room(event: ClientEvent) -> Result<Ask, Box<ClientEvent>> {
     Ok(match event {
         ClientEvent::SendMessage(body) => Ask::Send(body.into()),
-        ClientEvent::EditMessage(body) => Ask::Edit { message_id: body.message_id, content: body.content, known: None },
+        ClientEvent::EditMessage(body) => {
+            let EditMessage { room_id: _, message_id, content, franking } = body;
+            Ask::Edit { message_id, content, franking, known: None }
+        }
         ClientEvent::DeleteMessage(body) => Ask::DeleteMessage { message_id: body.message_id, known: None },
         ClientEvent::React(body) => {
             Ask::React { message_id: body.message_id, reaction: body.reaction, remove: body.remove }
@@ -159,8 +164,11 @@ impl Host {
             return self.close(socket, &error, true, 0, effects);
         }
         let (id, event) = match parsed {
-            Ok(ClientFrame { id, event: Ok(event) }) => (id, event),
-            Ok(ClientFrame { id, event: Err(error) }) => return self.bad(socket, joined, id, &error, effects),
+            Ok(ClientFrame { id, large: true, .. }) if !self.room.as_ref().is_some_and(Room::is_direct) => {
+                return self.bad(socket, joined, id, &too_large(), effects);
+            }
+            Ok(ClientFrame { id, event: Ok(event), .. }) => (id, event),
+            Ok(ClientFrame { id, event: Err(error), .. }) => return self.bad(socket, joined, id, &error, effects),
             Err(error) => return self.bad(socket, joined, None, &error, effects),
         };
         if event.room_id().is_some_and(|room| room != self.id.as_str()) {
@@ -313,7 +321,8 @@ impl Host {
                 (data(&sent), step)
             }
             ClientEvent::EditMessage(body) => {
-                let (edited, step) = room.edit(&cx, &sender, &body.message_id, &body.content, None)?;
+                let new = NewText { content: &body.content, franking: body.franking };
+                let (edited, step) = room.edit(&cx, &sender, &body.message_id, new, None)?;
                 (data(&edited), step)
             }
             ClientEvent::DeleteMessage(body) => {

@@ -163,7 +163,7 @@ impl Host {
 
     /// Makes the room for whoever joins first, where that may be.
     pub(super) fn make_for(&mut self, identity: Option<&Identity>, effects: &mut Effects) -> Result<(), ChatError> {
-        if identity.is_none() || !self.settings.auto_create_rooms {
+        if identity.is_none() || !self.settings.auto_create_rooms || self.id.is_direct() {
             return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
         }
         let id = self.id.as_str();
@@ -195,7 +195,7 @@ impl Host {
             can: room.can(&Sender { identity, role }, self.now),
         };
         Ok(data(&Joined {
-            room: RoomData::new(self.id.as_str(), room.info(), online, room.message_count(), room.pinned()),
+            room: self.described(room),
             me,
             online_users: online.0,
             online_guests: online.1,

@@ -240,6 +240,9 @@ impl Host {
 
     /// Takes over whom a user who is here blocks, where that is newer than what is known; kept for the next wake.
     pub(super) fn adopt_standing(&mut self, user_id: &str, standing: &Standing) {
+        if let Some(room) = self.room.as_mut().filter(|_| self.following.is_none()) {
+            self.state.extend(room.shuts(user_id, standing));
+        }
         if !self.audience.is_newer(user_id, standing.version) {
             return;
         }

@@ -4,19 +4,19 @@ use crate::protocol::{ChatError, ErrorCode};
 use futures::StreamExt;
 use worker::Request;
 
-/// The longest body, bytes.
-const MOST: usize = 64 * 1024;
+/// The longest body where nothing else is said, bytes.
+pub(super) const MOST: usize = 64 * 1024;
 
-/// The body as text. `what` it has to be goes into the error.
+/// The body as text, of at most so many bytes. `what` it has to be goes into the error.
 ///
 /// # Errors
 /// `frame_too_large`; `bad_request` where it is no UTF-8 or does not arrive.
-pub(super) async fn text(req: &mut Request, what: &str) -> Result<String, ChatError> {
-    let too_large = || ChatError::new(ErrorCode::FrameTooLarge, "A body is at most 64 KiB.");
+pub(super) async fn text(req: &mut Request, what: &str, most: usize) -> Result<String, ChatError> {
+    let too_large = || ChatError::new(ErrorCode::FrameTooLarge, format!("A body is at most {} KiB.", most / 1024));
     let broken = |_| ChatError::new(ErrorCode::BadRequest, "The body cannot be read.");
     let announced = req.headers().get("content-length").ok().flatten();
     let announced = announced.and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MOST) {
+    if announced.is_some_and(|length| length > most) {
         return Err(too_large());
     }
     let bytes = if announced.is_some() || req.inner().body().is_none() {
@@ -26,7 +26,7 @@ pub(super) async fn text(req: &mut Request, what: &str) -> Result<String, ChatEr
         let (mut bytes, mut chunks) = (Vec::new(), req.stream().map_err(broken)?);
         while let Some(chunk) = chunks.next().await {
             bytes.extend(chunk.map_err(broken)?);
-            if bytes.len() > MOST {
+            if bytes.len() > most {
                 return Err(too_large());
             }
         }

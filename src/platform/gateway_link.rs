@@ -98,7 +98,7 @@ async fn answer(mut req: Request, env: &Env, settings: &Settings) -> std::result
         }
         Method::Get => POLL,
         Method::Post if !websocket => {
-            init.with_method(Method::Post).with_body(Some(body::text(&mut req, "text").await?.into()));
+            init.with_method(Method::Post).with_body(Some(body::text(&mut req, "text", body::MOST).await?.into()));
             POLL
         }
         _ => return Ok(Found::Refused(Refused::Bad)),

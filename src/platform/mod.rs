@@ -4,6 +4,7 @@ mod analytics;
 mod binding;
 mod body;
 mod bridge;
+mod direct;
 mod drain;
 mod drain_link;
 mod gateway;

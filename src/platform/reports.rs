@@ -3,7 +3,7 @@
 use super::messages::{self, read};
 use super::room_link;
 use crate::protocol::call::{Ask, Caller, PageQuery, ReportQuery};
-use crate::protocol::report::{CONTEXT, Report, ReportStatus, opened_report, report_page};
+use crate::protocol::report::{CONTEXT, Report, ReportStatus, opened_report, placed_page, report_page};
 use crate::protocol::{ChatError, ErrorCode, MessageId, RoomId};
 use crate::sinks::history;
 use serde_json::value::RawValue;
@@ -37,6 +37,16 @@ pub(super) async fn page(
     Ok(report_page(room, held, stored, query.limit))
 }
 
+/// A page of the reports of all direct rooms, as far as PostgreSQL has them: moderators are in none of these.
+pub(super) async fn direct(env: &Env, ctx: &Context, query: ReportQuery) -> Result<Box<RawValue>, ChatError> {
+    let before = query.before.map(|id| id.to_string()).unwrap_or_default();
+    let (status, limit) = (query.status.as_str(), i64::try_from(query.limit).unwrap_or(50));
+    let arguments = [(&status as _, Type::TEXT), (&before as _, Type::TEXT), (&limit as _, Type::INT8)];
+    let answer = read(env, ctx, history::DIRECT_REPORTS, &arguments).await?;
+    let placed = history::read_direct_reports(&answer.unwrap_or_default()).map_err(messages::unavailable)?;
+    Ok(placed_page(&placed))
+}
+
 /// One report with the messages around it.
 pub(super) async fn open(
     env: &Env,
@@ -52,11 +62,12 @@ pub(super) async fn open(
         None => stored(env, ctx, room, &report_id).await?,
     };
     let around = match report.no {
-        Some(no) => {
+        // What is around it in a direct room nobody gave away.
+        Some(no) if !room.is_direct() => {
             let query = PageQuery::After { no: no.saturating_sub(CONTEXT + 1), limit: 2 * CONTEXT + 1 };
             messages::joined(env, ctx, room, caller, query).await?.messages
         }
-        None => Vec::new(),
+        _ => Vec::new(),
     };
     Ok(opened_report(room, &report, around))
 }

@@ -291,6 +291,10 @@ impl Inner {
     /// A user's object tells of a change.
     pub(super) async fn heard(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Heard, ChatError> {
         let push: UserPush = body(req).await?;
+        // A direct room has to know who is blocked even where nobody is there, or its storage was lost.
+        if RoomId::parse(&self.name()).is_ok_and(|id| id.is_direct()) {
+            self.remember().await?;
+        }
         let here = self.step(|host, at| host.user(at, &push.user_id, push.standing))?;
         Ok(Heard { here })
     }

@@ -2,20 +2,22 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{body, gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
+use super::{body, direct, gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole, UserRef,
 };
 use crate::protocol::call::{
-    Ask, Caller, EditBody, KnownMessage, Nothing, Reported, SendBody, Standing, TokenBody, TokenData, UserAsk,
-    UserCall, VERSION,
+    Ask, BackupAsk, BackupCall, Caller, EditBody, KnownMessage, Nothing, Opened, Reported, SendBody, Standing,
+    TokenBody, TokenData, UserAsk, UserCall, VERSION,
 };
+use crate::protocol::device::{ClaimKeys, KeyBackup, NameDevice};
 use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
 use crate::room::check_create;
 use crate::settings::Settings;
+use crate::user::check_backup;
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,6 +26,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use worker::{Context, Delay, Env, Headers, Method, Request, Response, Result};
 
+/// The longest body that carries a backup of keys, in bytes.
+const MAX_BACKUP_BODY: usize = 260 * 1024;
 /// How long a token for trying out lasts, s.
 const DEV_TOKEN_S: u64 = 12 * 3600;
 
@@ -305,6 +309,47 @@ impl Request_<'_> {
             Route::Blocks => done(self.ask_user(UserAsk::Blocks(Nothing {})).await?),
             Route::Block(user_id, false) => Ok((204, self.ask_user(UserAsk::Block(user_id)).await?)),
             Route::Block(user_id, true) => Ok((204, self.ask_user(UserAsk::Unblock(user_id)).await?)),
+            Route::Direct(user_id) => {
+                let claims = self.required()?;
+                self.open_direct([claims.sub, user_id]).await
+            }
+            Route::PublishKeys(device_id) => {
+                self.member()?;
+                let keys = self.body().await?;
+                done(self.ask_user(UserAsk::Publish { device_id, keys }).await?)
+            }
+            Route::NameDevice(device_id) => {
+                self.member()?;
+                let NameDevice { name } = self.body().await?;
+                done(self.ask_user(UserAsk::NameDevice { device_id, name }).await?)
+            }
+            Route::RemoveDevice(device_id) => {
+                self.member()?;
+                Ok((204, self.ask_user(UserAsk::RemoveDevice(device_id)).await?))
+            }
+            Route::SetBackup => {
+                self.member()?;
+                let backup: KeyBackup = parsed(&body::text(&mut self.req, "JSON", MAX_BACKUP_BODY).await?)?;
+                check_backup(&backup.data)?;
+                Ok((204, self.backup(BackupAsk::Set(backup)).await?))
+            }
+            Route::Backup => done(self.backup(BackupAsk::Get).await?),
+            Route::RemoveBackup => Ok((204, self.backup(BackupAsk::Remove).await?)),
+            Route::OwnDevices => {
+                self.member()?;
+                done(self.ask_user(UserAsk::Devices(Nothing {})).await?)
+            }
+            Route::Devices(user_id) => {
+                self.member()?;
+                self.signed_in().await?;
+                done(self.ask_other(&user_id, UserAsk::DevicesFor(Nothing {})).await?)
+            }
+            Route::ClaimKeys(user_id) => {
+                let by = self.member()?.sub;
+                let ClaimKeys { device_ids } = self.optional_body().await?;
+                self.ask_user(UserAsk::Claims(user_id.clone())).await?;
+                done(self.ask_other(&user_id, UserAsk::ClaimedBy { by, device_ids }).await?)
+            }
             Route::SignOut => {
                 let signed_out = self.ask_user(UserAsk::SignOut(Nothing {})).await?;
                 // A token of this second would be refused like those before it; one made after the answer is not.
@@ -315,6 +360,14 @@ impl Request_<'_> {
                 let query = rest::reports(&self.query()?)?;
                 done(reports::page(self.env, self.ctx, &room, self.caller(&room).await?, query).await?)
             }
+            Route::DirectReports => {
+                self.signed_in().await?;
+                if !self.required()?.roles.iter().any(|role| role.at_least(Role::Moderator)) {
+                    return Err(ChatError::new(ErrorCode::Forbidden, "Moderators see to reports of direct rooms."));
+                }
+                let query = rest::reports(&self.query()?)?;
+                done(reports::direct(self.env, self.ctx, query).await?)
+            }
             Route::Report(room, id) => {
                 done(reports::open(self.env, self.ctx, &room, self.caller(&room).await?, id).await?)
             }
@@ -324,16 +377,19 @@ impl Request_<'_> {
                 done(self.act(&room, Act::ResolveReport(body)).await?)
             }
             Route::ReportMessage(message_id) => {
-                let ReportBody { room_id, reason, details } = self.body().await?;
-                let body = ReportMessage { message_id: message_id.clone(), reason, details, room_id: None };
+                let ReportBody { room_id, reason, details, opened } = self.body().await?;
+                let body = ReportMessage { message_id: message_id.clone(), reason, details, opened, room_id: None };
                 let report = |known| Ask::Report { body: body.clone(), known };
                 let answer = self.on_message(&message_id, room_id, report).await?;
                 let Reported { made, report } = serde_json::from_str(answer.get()).map_err(|_| fault())?;
                 Ok((if made { 201 } else { 200 }, report))
             }
             Route::EditMessage(message_id) => {
-                let EditBody { room_id, content } = self.body().await?;
-                let edit = |known| Ask::Edit { message_id: message_id.clone(), content: content.clone(), known };
+                let EditBody { room_id, content, franking } = self.body().await?;
+                let edit = |known| {
+                    let (message_id, content, franking) = (message_id.clone(), content.clone(), franking.clone());
+                    Ask::Edit { message_id, content, franking, known }
+                };
                 done(self.on_message(&message_id, room_id, edit).await?)
             }
             Route::DeleteMessage(message_id) => {
@@ -411,6 +467,29 @@ impl Request_<'_> {
         user_link::ask(self.env, &claims.sub, &call).await
     }
 
+    /// Asks the caller's own object about the backup of their keys.
+    async fn backup(&self, ask: BackupAsk) -> std::result::Result<Box<RawValue>, ChatError> {
+        let claims = self.member()?;
+        user_link::backup(self.env, &claims.sub, &BackupCall { v: VERSION, iat_ms: claims.iat_ms, ask }).await
+    }
+
+    /// Asks another user's object.
+    async fn ask_other(&self, user_id: &str, ask: UserAsk) -> std::result::Result<Box<RawValue>, ChatError> {
+        if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
+            return Err(bad("A user's id is 1 to 255 bytes, none of them a control character.").field("user_id"));
+        }
+        user_link::ask(self.env, user_id, &UserCall { v: VERSION, iat_ms: None, ask }).await
+    }
+
+    /// Whoever asks, who is no guest.
+    fn member(&self) -> std::result::Result<Claims, ChatError> {
+        let claims = self.required()?;
+        if claims.roles.iter().any(|role| role.at_least(Role::Member)) {
+            return Ok(claims);
+        }
+        Err(ChatError::new(ErrorCode::Forbidden, "A guest has no private messages."))
+    }
+
     fn query(&self) -> std::result::Result<Vec<(String, String)>, ChatError> {
         let url = self.req.url();
         let url = url.map_err(|_| ChatError::new(ErrorCode::InvalidParameter, "The query cannot be read."))?;
@@ -433,13 +512,13 @@ impl Request_<'_> {
     }
 
     async fn text(&mut self) -> std::result::Result<String, ChatError> {
-        body::text(&mut self.req, "JSON").await
+        body::text(&mut self.req, "JSON", body::MOST).await
     }
 
     async fn create(&mut self) -> Answered {
         let body: CreateRoom = self.body().await?;
         let room = match &body.room_id {
-            Some(id) => RoomId::parse(id)?,
+            Some(id) => RoomId::wanted(id)?,
             None => RoomId::fresh(&body.kind, now(), &entropy()).map_err(|_| {
                 let message = "A room is of type `video`, `stream`, `group` or `direct`.";
                 ChatError::new(ErrorCode::InvalidType, message).field("type")
@@ -447,11 +526,22 @@ impl Request_<'_> {
         };
         let caller = self.caller(&room).await?;
         // What is refused is not counted.
-        check_create(&body, caller.identity.as_ref(), self.settings, now())?;
+        check_create(&body, caller.identity.as_ref(), self.settings.room_creation, now())?;
+        if let ("direct", Some([one, other])) = (body.kind.as_str(), body.members.as_deref()) {
+            return self.open_direct([one.clone(), other.clone()]).await;
+        }
         if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
             user_link::makes_room(self.env, &who.user_id).await?;
         }
         Ok((201, room_link::ask(self.env, &room, caller, Ask::Create(body)).await?))
+    }
+
+    /// Opens the room of these two.
+    async fn open_direct(&self, two: [String; 2]) -> Answered {
+        self.member()?;
+        let caller = self.caller(&RoomId::direct("", "")).await?;
+        let Opened { made, room } = direct::open(self.env, caller, two, now()).await?;
+        Ok((if made { 201 } else { 200 }, room))
     }
 
     async fn dev_token(&mut self) -> Answered {

@@ -5,9 +5,13 @@ use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
 use super::{drain_link, log};
-use crate::protocol::call::{USER_CALL, USER_COMES, USER_MAKES_ROOM, UserCall};
-use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode, Rate};
+use crate::protocol::call::{
+    BackupAsk, BackupCall, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall,
+    VERSION,
+};
+use crate::protocol::device::{KeptBackup, KeyBackup};
+use crate::protocol::wire::{json, raw, raw_json};
+use crate::protocol::{ChatError, ErrorCode, Rate, json_fault, rfc3339};
 use crate::room::Window;
 use crate::sinks::Sink;
 use crate::user::{self, Step};
@@ -18,9 +22,12 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::*;
 
-/// Rooms that a user may make an hour.
+/// Rooms that a user may make an hour, and new direct rooms.
 const ROOMS: Rate = Rate { messages: 10, window_ms: 3_600_000 };
 const ROOMS_MADE: &str = "rooms_made";
+const DIRECTS: Rate = Rate { messages: 20, window_ms: 3_600_000 };
+const DIRECTS_OPENED: &str = "directs_opened";
+const BACKUP: &str = "key_backup";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
 /// A user, in all rooms.
@@ -156,13 +163,41 @@ impl Inner {
         }
     }
 
-    async fn makes_room(&self) -> Result<Response> {
-        let stored: Option<String> = self.state.storage().get(ROOMS_MADE).await?;
+    /// The backup of the user's keys stands apart from the state, which is read at each wake.
+    async fn backup(&self, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
+        let body = req.text().await.map_err(|e| broken("call", e))?;
+        let BackupCall { v: _, iat_ms, ask } =
+            serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
+        let set = matches!(ask, BackupAsk::Set(_));
+        let call = UserCall { v: VERSION, iat_ms, ask: UserAsk::Backup { set } };
+        self.step(|user, now| user.call(call, now))??;
+        let storage = self.state.storage();
+        let none = || ChatError::new(ErrorCode::BackupNotFound, "You have no backup of your keys.");
+        match ask {
+            BackupAsk::Set(KeyBackup { data }) => {
+                let kept = KeptBackup { data, updated_at: rfc3339(now()) };
+                storage.put(BACKUP, json(&kept)).await.map_err(|e| broken("backup", e))?;
+            }
+            BackupAsk::Get => {
+                let kept: Option<String> = storage.get(BACKUP).await.map_err(|e| broken("backup", e))?;
+                return kept.map(raw).ok_or_else(none);
+            }
+            BackupAsk::Remove => {
+                if !storage.delete(BACKUP).await.map_err(|e| broken("backup", e))? {
+                    return Err(none());
+                }
+            }
+        }
+        Ok(raw_json(&()))
+    }
+
+    async fn makes_room(&self, key: &str, rate: Rate) -> Result<Response> {
+        let stored: Option<String> = self.state.storage().get(key).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
-        let allowed = made.check(ROOMS, now());
+        let allowed = made.check(rate, now());
         if allowed.is_ok() {
             made.accepted(now());
-            self.state.storage().put(ROOMS_MADE, json(&made)).await?;
+            self.state.storage().put(key, json(&made)).await?;
         }
         answered(allowed)
     }
@@ -192,7 +227,9 @@ impl DurableObject for User {
         }
         match path.as_str() {
             USER_CALL => answered(self.inner.call(&mut req).await),
-            USER_MAKES_ROOM => self.inner.makes_room().await,
+            USER_BACKUP => answered(self.inner.backup(&mut req).await),
+            USER_MAKES_ROOM => self.inner.makes_room(ROOMS_MADE, ROOMS).await,
+            USER_OPENS_DIRECT => self.inner.makes_room(DIRECTS_OPENED, DIRECTS).await,
             _ => Response::error("no such call", 404),
         }
     }

@@ -3,11 +3,13 @@
 use super::link::{self, Load, body};
 use super::log;
 use crate::protocol::call::{
-    Answer, Coming, Standing, USER_CALL, USER_COMES, USER_MAKES_ROOM, UserAsk, UserCall, VERSION,
+    Answer, BackupCall, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT,
+    UserAsk, UserCall, VERSION,
 };
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode};
+use crate::protocol::{ChatError, ErrorCode, RoomId};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use worker::Env;
 
 const USER: &str = "USER";
@@ -75,4 +77,37 @@ fn in_time<T>(answer: Result<Answer<T>, String>) -> Option<T> {
 /// `rate_limited` after ten in an hour, `unavailable`.
 pub(super) async fn makes_room(env: &Env, user_id: &str) -> Result<(), ChatError> {
     told(link::ask(env, (USER, user_id), USER_MAKES_ROOM, body(""), WITHIN).await)
+}
+
+/// Asks a user's object about the backup of their keys.
+///
+/// # Errors
+/// `backup_not_found`, `rate_limited`, `token_expired`, `unavailable`.
+pub(super) async fn backup(env: &Env, user_id: &str, call: &BackupCall) -> Result<Box<RawValue>, ChatError> {
+    told(link::ask(env, (USER, user_id), USER_BACKUP, body(&json(call)), WITHIN).await)
+}
+
+/// Counts a direct room that this user wants to open.
+///
+/// # Errors
+/// `rate_limited` after 20 in an hour, `unavailable`.
+pub(super) async fn opens_direct(env: &Env, user_id: &str) -> Result<(), ChatError> {
+    told(link::ask(env, (USER, user_id), USER_OPENS_DIRECT, body(""), WITHIN).await)
+}
+
+/// What holds for a user of whom a direct room is being opened.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn opens(env: &Env, user_id: &str, room: &RoomId) -> Result<Standing, ChatError> {
+    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Opens(room.clone()) }).await
+}
+
+/// A direct room of this user is open.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn opened(env: &Env, user_id: &str, room: &RoomId, with: &str) -> Result<(), ChatError> {
+    let ask_ = UserAsk::Opened { room: room.clone(), with: with.to_owned() };
+    ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: ask_ }).await
 }

@@ -1,7 +1,7 @@
 //! What those who keep order can do, as frames and REST bodies have it.
 
 use super::UserId;
-use super::report::{ReportReason, ReportStatus};
+use super::report::{Opening, ReportReason, ReportStatus};
 use crate::auth::Role;
 use crate::content::Action;
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,9 @@ body! {
         /// More about it, at most 1,000 characters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         details: Option<String>,
+        /// Of an encrypted message, what it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opened: Option<Opening>,
     }
 }
 body! {
@@ -183,6 +186,8 @@ pub struct ReportBody {
     pub reason: ReportReason,
     /// More about it, at most 1,000 characters.
     pub details: Option<String>,
+    /// Of an encrypted message, what it says: without it moderators see none of it.
+    pub opened: Option<Opening>,
 }
 
 /// The body of `PATCH /api/rooms/{id}/reports/{report}`.

@@ -3,8 +3,11 @@
 //! Bodies carry a version and tolerate unknown fields, since two builds talk to each other during a deploy.
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
+use super::device::{KeyBackup, PublishKeys};
 use super::report::{Report, ReportId, ReportStatus};
-use super::{Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomInfo, SendMessage, UserId};
+use super::{
+    Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomId, RoomInfo, SendMessage, UserId,
+};
 use crate::auth::{Identity, Role};
 use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,11 @@ pub const USER_COMES: &str = "/comes/@";
 pub const USER_CALL: &str = "/call";
 /// Where a user's object counts a room that its user wants to make: an [`Answer`] of nothing.
 pub const USER_MAKES_ROOM: &str = "/makes-room";
+/// Where it counts a direct room that the user wants to open.
+pub const USER_OPENS_DIRECT: &str = "/opens-direct";
+
+/// Where it keeps a backup of the user's keys, gives it back or forgets it: a [`BackupCall`].
+pub const USER_BACKUP: &str = "/backup";
 
 /// The version of these bodies.
 pub const VERSION: u32 = 1;
@@ -130,6 +138,30 @@ pub struct UserCall {
     pub ask: UserAsk,
 }
 
+/// A call to [`USER_BACKUP`].
+#[derive(Serialize, Deserialize)]
+pub struct BackupCall {
+    /// [`VERSION`] of the caller.
+    pub v: u32,
+    /// As in [`UserCall`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat_ms: Option<u64>,
+    /// What.
+    pub ask: BackupAsk,
+}
+
+/// What is to become of a backup. It is not for a log, and has no debug form.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupAsk {
+    /// Keep this one.
+    Set(KeyBackup),
+    /// Give it back: [`super::device::KeptBackup`].
+    Get,
+    /// Forget it.
+    Remove,
+}
+
 /// What can be asked of a user's object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", content = "with", rename_all = "snake_case")]
@@ -147,6 +179,49 @@ pub enum UserAsk {
     Unblock(UserId),
     /// Refuse all tokens made until now.
     SignOut(Nothing),
+    /// What holds for the user while a direct room of theirs is being opened: a [`Standing`], whatever the token.
+    Opens(RoomId),
+    /// It is open: it has to be told whenever the user blocks the other.
+    Opened {
+        /// The room.
+        room: RoomId,
+        /// The other one.
+        with: UserId,
+    },
+    /// Take the keys of a device of one's own: [`super::device::PublishedKeys`].
+    Publish {
+        /// Which device.
+        device_id: String,
+        /// Its keys.
+        keys: PublishKeys,
+    },
+    /// One's own devices: a [`super::device::DeviceList`].
+    Devices(Nothing),
+    /// The same as somebody else may see it, whatever the token.
+    DevicesFor(Nothing),
+    /// Call a device something else: the [`super::device::DeviceList`].
+    NameDevice {
+        /// Which.
+        device_id: String,
+        /// How.
+        name: String,
+    },
+    /// Forget a device.
+    RemoveDevice(String),
+    /// Whether the user may keep a backup now, which the adapter then keeps; reading and deleting it is not counted.
+    Backup {
+        /// To set it.
+        set: bool,
+    },
+    /// Count that the user claims keys of this one.
+    Claims(UserId),
+    /// Hand out keys to somebody, whose own object let that pass: [`super::device::ClaimedKeys`].
+    ClaimedBy {
+        /// To whom.
+        by: UserId,
+        /// Of which devices; of all without it.
+        device_ids: Option<Vec<String>>,
+    },
 }
 
 /// A user's object tells a room of a change.
@@ -185,6 +260,15 @@ pub struct RoomCall {
 pub enum Ask {
     /// Make it.
     Create(CreateRoom),
+    /// Open a direct room: an [`Opened`].
+    Direct {
+        /// Its two users.
+        two: [UserId; 2],
+        /// What each of them says, in that order.
+        standings: [Standing; 2],
+        /// Make it where it is not there.
+        make: bool,
+    },
     /// Show it.
     Get(Nothing),
     /// Change it.
@@ -208,6 +292,9 @@ pub enum Ask {
         message_id: String,
         /// What it should say.
         content: String,
+        /// The tag of an encrypted message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        franking: Option<String>,
         /// What PostgreSQL knows of it, for messages that have left the log.
         known: Option<KnownMessage>,
     },
@@ -269,7 +356,7 @@ pub struct Nothing {}
 pub struct SendBody {
     /// What was typed.
     pub content: String,
-    /// `text` (the default), `emote`, `system` (services only).
+    /// `text` (the default), `emote`, `encrypted` (direct rooms only, and there nothing else), `system` (services only).
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// A random name of at most 64 characters: the same one within 24 h is the same message.
@@ -285,6 +372,9 @@ pub struct SendBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub metadata: Option<serde_json::Value>,
+    /// The tag of an encrypted message: 32 bytes in unpadded base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub franking: Option<String>,
     /// In whose name; services only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_user: Option<AsUser>,
@@ -313,12 +403,16 @@ pub struct EditBody {
     pub room_id: Option<String>,
     /// What it should say.
     pub content: String,
+    /// The tag of an encrypted message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub franking: Option<String>,
 }
 
 impl From<SendMessage> for SendBody {
     fn from(frame: SendMessage) -> Self {
-        let SendMessage { room_id: _, took: _, content, kind, client_id, reply_to, mentions, metadata } = frame;
-        Self { content, kind, client_id, reply_to, mentions, metadata, as_user: None }
+        let SendMessage { room_id: _, took: _, content, kind, client_id, reply_to, mentions, metadata, franking } =
+            frame;
+        Self { content, kind, client_id, reply_to, mentions, metadata, franking, as_user: None }
     }
 }
 
@@ -350,6 +444,15 @@ pub struct TokenData<'a> {
     pub username: &'a str,
     /// When it ends, RFC 3339.
     pub expires_at: String,
+}
+
+/// A room's answer to [`Ask::Direct`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Opened {
+    /// Whether it is a new room.
+    pub made: bool,
+    /// The room.
+    pub room: Box<RawValue>,
 }
 
 /// A room's answer to [`Ask::Report`].
@@ -394,6 +497,12 @@ pub struct KnownMessage {
     /// Whether it is of type `system`.
     #[serde(default)]
     pub system: bool,
+    /// What its sender called it.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// The tag of an encrypted message.
+    #[serde(default)]
+    pub franking: Option<String>,
 }
 
 /// Which part of the history: numbers of messages, never offsets. `limit` is 1–100.
@@ -462,6 +571,9 @@ pub struct Remembered {
     /// What is pinned, newest first.
     #[serde(default)]
     pub pinned: Vec<MessageId>,
+    /// Who of a direct room's two blocks the other, and whom.
+    #[serde(default)]
+    pub blocks: BTreeMap<UserId, UserId>,
     /// Its own words and phrases.
     #[serde(default)]
     pub terms: Terms,

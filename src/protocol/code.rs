@@ -65,6 +65,8 @@ codes! {
     Forbidden = "forbidden", 403, 4403;
     /// Banned from this room.
     Banned = "banned", 403, 4403;
+    /// One of the two users of a direct room blocks the other.
+    Blocked = "blocked", 403, 4403;
     /// No such room.
     RoomNotFound = "room_not_found", 404, 4404;
     /// The room was deleted.
@@ -77,6 +79,14 @@ codes! {
     MessageTooOld = "message_too_old", 409, 4400;
     /// No such user here.
     UserNotFound = "user_not_found", 404, 4400;
+    /// No such device of this user.
+    DeviceNotFound = "device_not_found", 404, 4400;
+    /// There is no backup of the user's keys.
+    BackupNotFound = "backup_not_found", 404, 4400;
+    /// The device is known with other identity keys, which never change.
+    DeviceKeysDiffer = "device_keys_differ", 409, 4400;
+    /// The user has as many devices as one may.
+    TooManyDevices = "too_many_devices", 400, 4400;
     /// No such report.
     ReportNotFound = "report_not_found", 404, 4400;
     /// Not a room id: 1–200 bytes of `A-Z a-z 0-9 _ . : -`.

@@ -76,6 +76,9 @@ pub enum Body {
         /// Whether the message is of type `system`, which nobody blocks.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         system: bool,
+        /// The tag of the new content, where that is encrypted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        franking: Option<String>,
     },
     /// A message waits for a moderator.
     MessageHeld(Box<Held>),
@@ -292,6 +295,8 @@ pub enum MessageType {
     Text,
     /// Nothing but emoji and `:name:` shortcodes, to be shown large.
     Emote,
+    /// For the devices of a direct room's two users: checked for form and size, and not to be read here.
+    Encrypted,
     /// From the service or a back end.
     System,
     /// Set aside because PostgreSQL refused it.
@@ -304,6 +309,7 @@ impl MessageType {
         match self {
             Self::Text => "text",
             Self::Emote => "emote",
+            Self::Encrypted => "encrypted",
             Self::System => "system",
             Self::Unavailable => "unavailable",
         }
@@ -345,6 +351,9 @@ pub struct Message {
     /// As it was sent: an object of at most 1,024 bytes, never HTML.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// The sender's tag of what an encrypted message says: an HMAC-SHA-256 in base64, whose key is inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub franking: Option<String>,
     /// What was typed, where a filter masked some of it; for moderators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<String>,
@@ -418,6 +427,7 @@ impl Message {
         self.text = None;
         self.mentions.clear();
         self.metadata.clear();
+        self.franking = None;
         self.original = None;
         self.reasons.clear();
         self.deleted_at = Some(at);

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 
 /// The longest frame in UTF-8 bytes.
 pub const MAX_FRAME: usize = 16_384;
+/// The longest that carries an encrypted message, in UTF-8 bytes.
+pub const MAX_SEALED_FRAME: usize = 32_768;
 const MAX_DEPTH: usize = 32;
 const MAX_SAFE: i64 = 1 << 53;
 
@@ -27,6 +29,8 @@ pub struct ClientFrame {
     pub id: Option<FrameId>,
     /// What the client wants, or why that cannot be read; the `id` is known all the same.
     pub event: Result<ClientEvent, ChatError>,
+    /// Whether it is longer than [`MAX_FRAME`]: a direct room takes it, others do not.
+    pub large: bool,
 }
 
 /// What a client can ask for.
@@ -112,6 +116,9 @@ body! {
         /// An object of at most 1,024 bytes.
         #[serde(default)]
         metadata: Option<serde_json::Value>,
+        /// The tag of an encrypted message.
+        #[serde(default)]
+        franking: Option<String>,
         /// What became of this client's previous message.
         #[serde(default)]
         took: Option<Took>,
@@ -136,6 +143,9 @@ body! {
         message_id: String,
         /// What it should say.
         content: String,
+        /// The tag of an encrypted message.
+        #[serde(default)]
+        franking: Option<String>,
     }
 }
 body! {
@@ -215,8 +225,9 @@ impl ClientFrame {
     /// `frame_too_large`, or `bad_frame` where not even an `id` can be had. An unknown event or a field of the wrong
     /// type is the frame's own `event`.
     pub fn parse(text: &str) -> Result<Self, ChatError> {
-        if text.len() > MAX_FRAME {
-            return Err(ChatError::new(ErrorCode::FrameTooLarge, "A frame is at most 16,384 bytes."));
+        let large = text.len() > MAX_FRAME;
+        if text.len() > MAX_SEALED_FRAME {
+            return Err(too_large());
         }
         if !depth_within(text, MAX_DEPTH) {
             return Err(bad("A frame is nested at most 32 levels deep."));
@@ -228,8 +239,18 @@ impl ClientFrame {
             Some(Ok(Some(id))) if id.is_valid() => Some(id),
             Some(_) => return Err(bad("`id` is an integer within ±2^53 or a string of at most 64 characters.")),
         };
-        Ok(Self { id, event: ClientEvent::parse(&envelope.event, envelope.data.map_or("{}", RawValue::get)) })
+        let event = ClientEvent::parse(&envelope.event, envelope.data.map_or("{}", RawValue::get));
+        if large && !event.as_ref().is_ok_and(ClientEvent::is_sealed) {
+            return Err(too_large());
+        }
+        Ok(Self { id, event, large })
     }
+}
+
+/// A frame that is longer than those of this room, or of its kind, may be.
+pub fn too_large() -> ChatError {
+    let message = "A frame is at most 16,384 bytes, and 32,768 with an encrypted message in a direct room.";
+    ChatError::new(ErrorCode::FrameTooLarge, message)
 }
 
 impl FrameId {
@@ -263,6 +284,15 @@ impl ClientEvent {
                 Self::Act(Act::parse(event, data).ok_or_else(unknown)??)
             }
         })
+    }
+
+    /// Whether it carries an encrypted message.
+    fn is_sealed(&self) -> bool {
+        match self {
+            Self::SendMessage(body) => body.kind.as_deref() == Some("encrypted"),
+            Self::EditMessage(body) => body.franking.is_some(),
+            _ => false,
+        }
     }
 
     /// The room that the frame names, if it names one.
@@ -363,7 +393,12 @@ mod tests {
             code(&format!(r#"{{"event":"ping","data":{}1{}}}"#, "[".repeat(40), "]".repeat(40))),
             ErrorCode::BadFrame
         );
-        assert_eq!(code(&"x".repeat(MAX_FRAME + 1)), ErrorCode::FrameTooLarge);
+        let sized = |bytes: usize, data: &str| {
+            format!(r#"{{"event":"send_message","data":{{"content":"{}"{data}}}}}"#, "x".repeat(bytes))
+        };
+        assert_eq!(code(&sized(MAX_FRAME, "")), ErrorCode::FrameTooLarge);
+        assert_eq!(code(&sized(MAX_SEALED_FRAME, r#","type":"encrypted""#)), ErrorCode::FrameTooLarge);
+        assert!(ClientFrame::parse(&sized(MAX_FRAME, r#","type":"encrypted""#)).unwrap().large);
         assert_eq!(code(r#"{"event":"shout"}"#), ErrorCode::UnknownEvent);
     }
 

@@ -1,7 +1,9 @@
 //! Ids as validated types: constructing one is the only check there is.
 
 use super::{ChatError, ErrorCode};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use uuid::{Builder, Uuid};
 
@@ -10,21 +12,52 @@ use uuid::{Builder, Uuid};
 #[serde(try_from = "String", into = "String")]
 pub struct RoomId(String);
 
+/// What the id of a direct room begins with; a hash of 43 base64url characters follows.
+const DIRECT: &str = "dm:";
+
+fn invalid_room_id() -> ChatError {
+    let message = "A room id is 1 to 200 characters out of A-Z a-z 0-9 _ . : - and does not begin with dm:";
+    ChatError::new(ErrorCode::InvalidRoomId, message).field("room_id")
+}
+
 impl RoomId {
     /// Checks an id from outside.
     ///
     /// # Errors
-    /// `invalid_room_id` for another length or alphabet, and for `dm:`, which only the service makes.
+    /// `invalid_room_id` for another length or alphabet, and for `dm:` before anything but the hash of a direct room.
     pub fn parse(text: &str) -> Result<Self, ChatError> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
-        if text.is_empty() || text.len() > 200 || !text.bytes().all(allowed) || text.starts_with("dm:") {
-            return Err(ChatError::new(
-                ErrorCode::InvalidRoomId,
-                "A room id is 1 to 200 characters out of A-Z a-z 0-9 _ . : - and does not begin with dm:",
-            )
-            .field("room_id"));
+        let in_hash = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        let allowed = |b: u8| in_hash(b) || matches!(b, b'.' | b':');
+        let wrong_direct = |hash: &str| hash.len() != 43 || !hash.bytes().all(in_hash);
+        let wrong = text.is_empty() || text.len() > 200 || !text.bytes().all(allowed);
+        if wrong || text.strip_prefix(DIRECT).is_some_and(wrong_direct) {
+            return Err(invalid_room_id());
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// Checks an id that somebody wants for a new room: those of direct rooms are the service's own.
+    ///
+    /// # Errors
+    /// `invalid_room_id`.
+    pub fn wanted(text: &str) -> Result<Self, ChatError> {
+        Self::parse(text).and_then(|id| if id.is_direct() { Err(invalid_room_id()) } else { Ok(id) })
+    }
+
+    /// The room of these two users, whoever is named first.
+    pub fn direct(one: &str, other: &str) -> Self {
+        let mut hasher = Sha256::new();
+        for id in [one.min(other), one.max(other)] {
+            hasher.update(u64::try_from(id.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(id);
+        }
+        let hash: [u8; 32] = hasher.finalize().into();
+        Self(format!("{DIRECT}{}", Base64UrlUnpadded::encode_string(&hash)))
+    }
+
+    /// Whether it is the id of a direct room.
+    pub fn is_direct(&self) -> bool {
+        self.0.starts_with(DIRECT)
     }
 
     /// A new id: the room's type and a UUID version 7 of `now` (ms).
@@ -115,5 +148,25 @@ impl<'de> Deserialize<'de> for MessageId {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(d)?;
         Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a message id"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direct_room_is_one_from_both_sides_and_nobody_elses() {
+        let room = RoomId::direct("ada", "bob");
+        assert_eq!(room, RoomId::direct("bob", "ada"));
+        assert_ne!(room, RoomId::direct("ad", "abob"));
+        assert_ne!(room, RoomId::direct("ada", "bo"));
+        assert_eq!(room.as_str(), "dm:R5bo5yXdP3IlhmCwAry5W8Grkw5VJZQAEiWAio5z-60");
+        assert_eq!(RoomId::parse(room.as_str()), Ok(room.clone()));
+        assert!(RoomId::wanted(room.as_str()).is_err() && RoomId::wanted("video_1").is_ok());
+        let cut: String = room.as_str().chars().take(45).collect();
+        for text in [cut, format!("{room}A"), format!("dm:{}", ".".repeat(43)), "dm:".into()] {
+            assert!(RoomId::parse(&text).is_err(), "{text}");
+        }
     }
 }

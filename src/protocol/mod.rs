@@ -3,6 +3,7 @@
 pub mod act;
 pub mod call;
 mod code;
+pub mod device;
 mod event;
 mod follower;
 mod frame;
@@ -16,8 +17,8 @@ pub mod wire;
 pub use code::{ChatError, ErrorCode};
 pub use event::{Audience, Body, Held, LogEvent, Mention, Message, MessageType, Outcome, User};
 pub use frame::{
-    CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MessageRef, Probe, React,
-    RefreshToken, SendMessage, Took, Typing, depth_within, read,
+    CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MAX_SEALED_FRAME, MessageRef, Probe,
+    React, RefreshToken, SendMessage, Took, Typing, depth_within, read, too_large,
 };
 pub use ids::{MessageId, RoomId, UserId};
 pub use room::{CreateRoom, MODES, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};

@@ -61,6 +61,16 @@ impl ReportStatus {
     }
 }
 
+/// What an encrypted message says, as one who could read it gives it away, and the key of its tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Opening {
+    /// The words.
+    pub body: String,
+    /// The key, 32 bytes in unpadded base64.
+    pub frank_key: String,
+}
+
 /// A report as the log and PostgreSQL hold it; it was made at the time in its id. Times in ms since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -83,6 +93,9 @@ pub struct Report {
     /// The message's plain text as it was; gone after 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoted: Option<String>,
+    /// Of an encrypted message, whether what is quoted was proved to be what its author said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<bool>,
     /// What became of it.
     #[serde(default)]
     pub status: ReportStatus,
@@ -123,6 +136,17 @@ impl<'a> ReportedData<'a> {
     }
 }
 
+/// What was given away of an encrypted message.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpenedData<'a> {
+    /// The words, plain text; null after 30 days.
+    body: Option<&'a str>,
+    /// Whether the message's tag shows that its author said just that, in this room and message. Where it does not, the
+    /// words are the reporter's claim.
+    proved: bool,
+}
+
 /// A report as moderators see it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -139,6 +163,9 @@ pub struct ReportData<'a> {
     /// The message's plain text as it was reported, for 30 days.
     #[serde(skip_serializing_if = "Option::is_none")]
     quoted: Option<&'a str>,
+    /// What the reporter says that an encrypted message said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened: Option<OpenedData<'a>>,
     /// When it was decided, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved_at: Option<String>,
@@ -158,7 +185,8 @@ impl<'a> ReportData<'a> {
             reporter_id: &report.reporter_id,
             author: &report.author,
             details: report.details.as_deref(),
-            quoted: report.quoted.as_deref(),
+            quoted: report.quoted.as_deref().filter(|_| report.proved.is_none()),
+            opened: report.proved.map(|proved| OpenedData { body: report.quoted.as_deref(), proved }),
             resolved_at: report.resolved_at.map(rfc3339),
             resolved_by: report.resolved_by.as_deref(),
             resolution: report.resolution.as_deref(),
@@ -172,6 +200,19 @@ impl<'a> ReportData<'a> {
 pub struct ReportPage<'a> {
     /// Newest first.
     reports: Vec<ReportData<'a>>,
+}
+
+/// A report, and where it was made.
+#[derive(Debug, Deserialize)]
+pub struct Placed {
+    room_id: RoomId,
+    report: Report,
+}
+
+/// A page of reports of several rooms.
+pub fn placed_page(placed: &[Placed]) -> Box<RawValue> {
+    let reports = placed.iter().map(|Placed { room_id, report }| ReportData::new(room_id.as_str(), report)).collect();
+    raw_json(&ReportPage { reports })
 }
 
 /// The page that the room's own reports and PostgreSQL's make together. Where both have one, the room's is newer.

@@ -126,7 +126,8 @@ pub struct MessageData<'a> {
     /// The plain text where it differs from `content`; never to be put into a page as HTML.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
-    /// `text`, `emote`, `system` or `unavailable`.
+    /// `text`, `emote`, `encrypted` (its `content` is JSON that only the two users' devices open), `system` or
+    /// `unavailable`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// When it was said: RFC 3339, UTC, with milliseconds.
@@ -145,6 +146,9 @@ pub struct MessageData<'a> {
     /// As it was sent; never HTML.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     metadata: &'a Map<String, Value>,
+    /// The sender's tag of an encrypted message, whose key is inside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    franking: Option<&'a str>,
     /// The id under which it waited for a moderator.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_id: Option<MessageId>,
@@ -180,6 +184,7 @@ impl<'a> MessageData<'a> {
             reply_to: message.reply_to,
             client_id: message.client_id.as_deref(),
             metadata: &message.metadata,
+            franking: message.franking.as_deref(),
             held_id: message.held_id,
             original: None,
             reasons: &[],
@@ -285,9 +290,18 @@ pub struct RoomData<'a> {
     /// The pinned messages, newest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]
     pinned: &'a [MessageId],
+    /// The two users of a direct room, by their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<String>>))]
+    members: Option<[&'a UserId; 2]>,
 }
 
 impl<'a> RoomData<'a> {
+    /// The same, as a room of these two.
+    pub fn between(self, members: Option<[&'a UserId; 2]>) -> Self {
+        Self { members, ..self }
+    }
+
     /// The room with what is true of it now.
     pub fn new(
         room_id: &'a str,
@@ -308,6 +322,7 @@ impl<'a> RoomData<'a> {
             online_guests: online.1,
             message_count,
             pinned,
+            members: None,
         }
     }
 }

@@ -69,6 +69,8 @@ pub enum Route {
     Audit(RoomId),
     /// `GET /api/rooms/{id}/reports`.
     Reports(RoomId),
+    /// `GET /api/reports`.
+    DirectReports,
     /// `GET /api/rooms/{id}/reports/{report}`.
     Report(RoomId, String),
     /// `PATCH /api/rooms/{id}/reports/{report}`.
@@ -79,6 +81,26 @@ pub enum Route {
     Blocks,
     /// `PUT` and `DELETE /api/users/{user}/block`; true for `DELETE`.
     Block(String, bool),
+    /// `PUT /api/users/{user}/direct`.
+    Direct(String),
+    /// `PUT /api/devices/{device}/keys`.
+    PublishKeys(String),
+    /// `PATCH /api/devices/{device}`.
+    NameDevice(String),
+    /// `DELETE /api/devices/{device}`.
+    RemoveDevice(String),
+    /// `GET /api/me/devices`.
+    OwnDevices,
+    /// `PUT /api/me/key-backup`.
+    SetBackup,
+    /// `GET /api/me/key-backup`.
+    Backup,
+    /// `DELETE /api/me/key-backup`.
+    RemoveBackup,
+    /// `GET /api/users/{user}/devices`.
+    Devices(String),
+    /// `POST /api/users/{user}/keys/claim`.
+    ClaimKeys(String),
     /// `POST /api/me/sign-out`.
     SignOut,
     /// `PATCH /api/messages/{id}`.
@@ -197,6 +219,23 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Put | Delete) => Route::Block((*user).to_owned(), method == Some(Delete)),
             _ => Route::MethodNotAllowed("PUT, DELETE"),
         },
+        ["api", "me", "key-backup"] => match method {
+            Some(Put) => Route::SetBackup,
+            Some(Get) => Route::Backup,
+            Some(Delete) => Route::RemoveBackup,
+            _ => Route::MethodNotAllowed("GET, PUT, DELETE"),
+        },
+        ["api", "reports"] => only(Get, Route::DirectReports, "GET"),
+        ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),
+        ["api", "devices", device] => match method {
+            Some(Patch) => Route::NameDevice((*device).to_owned()),
+            Some(Delete) => Route::RemoveDevice((*device).to_owned()),
+            _ => Route::MethodNotAllowed("PATCH, DELETE"),
+        },
+        ["api", "devices", device, "keys"] => only(Put, Route::PublishKeys((*device).to_owned()), "PUT"),
+        ["api", "users", user, "devices"] => only(Get, Route::Devices((*user).to_owned()), "GET"),
+        ["api", "users", user, "keys", "claim"] => only(Post, Route::ClaimKeys((*user).to_owned()), "POST"),
+        ["api", "users", user, "direct"] => only(Put, Route::Direct((*user).to_owned()), "PUT"),
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["metrics"] => only(Get, Route::Metrics, "GET"),
         ["healthz"] => only(Get, Route::Health, "GET"),

@@ -1,5 +1,6 @@
 //! The room as a thing: made, changed, deleted.
 
+use super::direct::between;
 use super::policy::{self, Action};
 use super::{Context, Failure, Room, Sender, Step};
 use crate::auth::{Identity, Role};
@@ -7,7 +8,7 @@ use crate::protocol::{
     Audience, ChatError, CreateRoom, ErrorCode, MODES, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId, Visibility,
     merge_settings,
 };
-use crate::settings::{RoomCreation, Settings};
+use crate::settings::RoomCreation;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -33,12 +34,12 @@ pub fn new_info(name: String, kind: RoomType, owner_id: Option<UserId>, now: u64
 pub fn check_create(
     body: &CreateRoom,
     identity: Option<&Identity>,
-    settings: &Settings,
+    creation: RoomCreation,
     now: u64,
 ) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
     let who = identity.ok_or_else(|| ChatError::new(ErrorCode::TokenRequired, "Sign in to make a room."))?;
     let back_end = who.makes_rooms_freely();
-    if settings.room_creation == RoomCreation::Service && !back_end {
+    if creation == RoomCreation::Service && !back_end {
         return Err(ChatError::new(ErrorCode::Forbidden, "Here only services make rooms."));
     }
     let kind = serde_json::from_value(serde_json::Value::String(body.kind.clone())).map_err(|_| {
@@ -61,10 +62,7 @@ pub fn check_create(
                 let message = "One of a direct room's two members is whoever makes it.";
                 return Err(ChatError::new(ErrorCode::Forbidden, message).field("members"));
             }
-            roles.extend([(a.clone(), Role::Member), (b.clone(), Role::Member)]);
-            info.owner_id = None;
-            info.settings.visibility = Visibility::Private;
-            info.settings.guests = false;
+            (info, roles) = between(info, &[a.clone(), b.clone()]);
         }
         (RoomType::Direct, None) => return Err(two_members()),
         (_, Some(_)) => {
@@ -83,6 +81,25 @@ fn expects(settings: &RoomSettings, before: Option<u32>, back_end: bool) -> Resu
     }
     let message = "Only services and admins say how many viewers are expected.";
     Err(ChatError::new(ErrorCode::Forbidden, message).field("settings.expect_viewers"))
+}
+
+/// A direct room that begins now, and the roles it begins with.
+///
+/// # Errors
+/// `forbidden` where whoever asks is neither of the two nor a back end, `bad_request` where they are not two.
+pub fn new_direct(
+    identity: Option<&Identity>,
+    two: &[UserId; 2],
+    now: u64,
+) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
+    let body = CreateRoom {
+        room_id: None,
+        name: "Direct".into(),
+        kind: "direct".into(),
+        settings: None,
+        members: Some(two.to_vec()),
+    };
+    check_create(&body, identity, RoomCreation::Member, now)
 }
 
 fn two_members() -> ChatError {

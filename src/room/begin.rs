@@ -1,16 +1,17 @@
 //! How a room begins: out of its storage at each wake, made anew, or restored from what PostgreSQL remembers.
 
 use super::{
-    Bridged, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_TERMS, Log, Rates, Read,
-    Room, Step, StorageFault, Window, edits, held, reports,
+    Bridged, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_SHUT, KEY_TERMS, Log,
+    Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
 };
 use crate::auth::Role;
 use crate::content;
 use crate::protocol::act::Terms;
-use crate::protocol::call::Remembered;
+use crate::protocol::call::{Remembered, Standing};
 use crate::protocol::wire::json;
 use crate::protocol::{Audience, Body, RoomId, RoomInfo, UserId};
 use crate::settings::Settings;
+use crate::user::Blocks;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -23,6 +24,7 @@ impl Room {
         let fault = |key: &str| StorageFault(format!("the state under {key} cannot be read"));
         let (mut info, mut epoch, mut drained, mut roles) = (None, 0, 0, BTreeMap::new());
         let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
+        let mut shut = BTreeMap::new();
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         let mut bridged = Bridged::default();
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
@@ -37,7 +39,9 @@ impl Room {
                 _ if held.load(&key, &value)? => {}
                 KEY_PINNED => pinned = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ => {
-                    if let Some(user) = key.strip_prefix(KEY_BAN) {
+                    if let Some(user) = key.strip_prefix(KEY_SHUT) {
+                        Self::load_shut(&mut shut, user, &value).map_err(|()| fault(&key))?;
+                    } else if let Some(user) = key.strip_prefix(KEY_BAN) {
                         bans.insert(user.to_owned(), serde_json::from_str(&value).map_err(|_| fault(&key))?);
                     } else if let Some(user) = key.strip_prefix(KEY_ROLE) {
                         let role = serde_json::from_str(&value).map_err(|_| fault(&key))?;
@@ -53,6 +57,7 @@ impl Room {
         room.edits = edits;
         room.reports = reports;
         room.bans = bans;
+        room.shut = shut;
         room.pinned = pinned;
         room.held = held;
         room.terms = terms;
@@ -93,6 +98,7 @@ impl Room {
             dedupe: None,
             held: held::Queue::default(),
             terms: Terms::default(),
+            shut: BTreeMap::new(),
             filters: content::Filters::default(),
             spoken: None,
             recent: super::recent::Recent::default(),
@@ -118,7 +124,7 @@ impl Room {
         now: u64,
         entropy: &[u8; 32],
     ) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, terms, held, reports, last_no, epoch } = remembered;
+        let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, last_no, epoch } = remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(json(&ban))));
@@ -132,6 +138,10 @@ impl Room {
             step.write.state.push((KEY_TERMS.into(), Some(json(&terms))));
             room.terms = terms;
             room.refilter();
+        }
+        for (user_id, blocked) in blocks {
+            let standing = Standing { blocks: Blocks::of([blocked.as_str()]), ..Standing::default() };
+            step.write.state.extend(room.shuts(&user_id, &standing));
         }
         for report in reports {
             room.reports.keep(report, &mut step);

@@ -6,11 +6,20 @@ use super::page::first_held_no;
 use super::policy::{self, Action};
 use super::reactions::{self, Reactions};
 use super::{Context, Failure, Room, Row, Sender, Step, Viewer, is_apart, view};
-use crate::content;
+use crate::content::{self, Clean};
 use crate::protocol::call::KnownMessage;
 use crate::protocol::wire::Counts;
 use crate::protocol::{Audience, Body, ChatError, ErrorCode, Message, MessageId, MessageType, rfc3339};
 use serde::Serialize;
+
+/// What a message is to say.
+#[derive(Clone, Debug)]
+pub struct NewText<'a> {
+    /// As `send_message` has it.
+    pub content: &'a str,
+    /// The tag of an encrypted message.
+    pub franking: Option<String>,
+}
 
 /// The reply to `edit_message`.
 #[derive(Debug, Serialize)]
@@ -145,11 +154,12 @@ impl Room {
         cx: &Context<'_>,
         sender: &Sender<'_>,
         id: &str,
-        content: &str,
+        new: NewText<'_>,
         known: Option<KnownMessage>,
     ) -> Result<(Edited, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Action::Send, sender.role, self.info.settings.read_only)?;
+        self.check_direct(sender)?;
         let (found, author, said_at, system, shared) = match (self.find(cx, id)?, known) {
             (Ok(found), _) => {
                 let (author, at) = (found.message.user.user_id.clone(), found.at);
@@ -174,9 +184,16 @@ impl Room {
         }
         self.check_bond(sender, cx.now)?;
         self.check_rates(&who.user_id, sender.role, cx.now)?;
-        let clean = content::clean(content, self.max_length())?;
-        let mentions = self.mentions(cx, clean.plain(), &[])?;
-        let Judged { clean, original, reasons, .. } = self.judged(cx, sender, clean, true)?;
+        let (mut franking, mut mentions) = (None, Vec::new());
+        let Judged { clean, original, reasons, .. } = if self.is_direct() {
+            let (content, tag) = self.sealed(new.content, new.franking)?;
+            franking = Some(tag);
+            Judged::unread(Clean { content, text: None })
+        } else {
+            let clean = content::clean(new.content, self.max_length())?;
+            mentions = self.mentions(cx, clean.plain(), &[])?;
+            self.judged(cx, sender, clean, true)?
+        };
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let edited_at = self.last_at.max(cx.now);
         let audience = self.audience_for(who, cx.now);
@@ -192,6 +209,7 @@ impl Room {
                 message.content.clone_from(&clean.content);
                 message.text.clone_from(&clean.text);
                 message.mentions.clone_from(&mentions);
+                message.franking.clone_from(&franking);
                 message.original.clone_from(&original);
                 message.reasons.clone_from(&reasons);
                 message.edited_at = Some(edited_at);
@@ -211,6 +229,7 @@ impl Room {
             original,
             reasons,
             system,
+            franking,
         };
         let seq = self.append(&mut step, cx.now, audience, body);
         self.count_said(&who.user_id, sender.role, cx.now);
@@ -290,6 +309,7 @@ impl Room {
     ) -> Result<(Reacted, Step), Failure> {
         let who = signed_in(sender)?;
         policy::check(Action::React, sender.role, self.info.settings.read_only)?;
+        self.check_direct(sender)?;
         if !is_apart(sender.role) {
             let rate = self.settings.per_window(self.settings.rate_limit_reactions);
             self.reacted.take(&who.user_id, rate, cx.now)?;

@@ -53,6 +53,13 @@ pub(super) struct Judged {
     pub(super) hold: bool,
 }
 
+impl Judged {
+    /// One that no filter reads.
+    pub(super) fn unread(clean: Clean) -> Self {
+        Self { clean, original: None, reasons: Vec::new(), hold: false }
+    }
+}
+
 fn compiled(terms: &Terms) -> Result<Compiled, ChatError> {
     let Terms { blocked, allowed, .. } = terms;
     Compiled::compile(blocked.iter().map(String::as_str), allowed.iter().map(String::as_str)).map_err(|bad| {
@@ -164,7 +171,7 @@ impl Room {
             return Err(fault.into());
         }
         Ok(match verdict {
-            Verdict::Pass => Judged { clean, original: None, reasons: Vec::new(), hold: false },
+            Verdict::Pass => Judged::unread(clean),
             Verdict::Mask { spans, reasons } => {
                 let original = Some(clean.plain().to_owned());
                 Judged { clean: clean.masked(&spans), original, reasons, hold: false }

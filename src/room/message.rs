@@ -5,7 +5,7 @@ use super::filters::Judged;
 use super::policy::{self, Action};
 use super::{Context, Failure, Room, Step};
 use crate::auth::{Identity, Role};
-use crate::content;
+use crate::content::{self, Clean};
 use crate::protocol::call::{AsUser, SendBody};
 use crate::protocol::{Body, ChatError, ErrorCode, Message, MessageId, MessageType, RoomSettings, User, rfc3339};
 use serde::Serialize;
@@ -76,6 +76,9 @@ impl Room {
         sender: &Sender<'_>,
         content: String,
     ) -> Result<(Sent, Step), Failure> {
+        if self.is_direct() {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Nobody announces anything in a direct room.").into());
+        }
         self.say(cx, sender, SendBody { content, ..SendBody::default() }, MessageType::System)
     }
 
@@ -102,6 +105,7 @@ impl Room {
             }
         }
         policy::check(Action::Send, sender.role, read_only)?;
+        self.check_direct(sender)?;
         let as_user = match body.as_user.clone() {
             None => None,
             Some(user) => {
@@ -116,7 +120,14 @@ impl Room {
         self.check_bond(sender, cx.now)?;
         self.check_slow(&who.user_id, sender.role, cx.now)?;
         self.check_rates(&who.user_id, sender.role, cx.now)?;
-        let clean = content::clean(&body.content, self.max_length())?;
+        let encrypted = kind == MessageType::Encrypted;
+        let (clean, franking) = if encrypted {
+            Self::check_bare(&body)?;
+            let (content, tag) = self.sealed(&body.content, body.franking.clone())?;
+            (Clean { content, text: None }, Some(tag))
+        } else {
+            (content::clean(&body.content, self.max_length())?, None)
+        };
         if kind == MessageType::Emote && !content::is_emote(clean.plain()) {
             let message = "A message of type `emote` holds nothing but emoji and :name: shortcodes.";
             return Err(ChatError::new(ErrorCode::InvalidType, message).field("type").into());
@@ -132,9 +143,10 @@ impl Room {
             None => None,
             Some(id) => Some(self.find(cx, id)?.map_err(|e| e.field("reply_to"))?.message),
         };
-        let mentions = self.mentions(cx, clean.plain(), &body.mentions)?;
+        let mentions = if encrypted { Vec::new() } else { self.mentions(cx, clean.plain(), &body.mentions)? };
         // Last of all: what is refused for another reason is not remembered as said.
-        let Judged { clean, original, reasons, hold } = self.judged(cx, sender, clean, false)?;
+        let Judged { clean, original, reasons, hold } =
+            if encrypted { Judged::unread(clean) } else { self.judged(cx, sender, clean, false)? };
 
         let sent_by = as_user.is_some().then(|| who.user_id.clone());
         let user = as_user.unwrap_or_else(|| User {
@@ -157,6 +169,7 @@ impl Room {
             sent_by,
             client_id: body.client_id.clone(),
             metadata,
+            franking,
             original,
             reasons: if hold { Vec::new() } else { reasons.clone() },
             held_id: None,
@@ -187,7 +200,12 @@ impl Room {
     }
 
     fn kind(&self, body: &SendBody, sender: &Sender<'_>) -> Result<MessageType, ChatError> {
+        if self.is_direct() && body.kind.as_deref() != Some("encrypted") {
+            let message = "In a direct room messages are of type `encrypted`.";
+            return Err(ChatError::new(ErrorCode::InvalidType, message).field("type"));
+        }
         match body.kind.as_deref() {
+            Some("encrypted") if self.is_direct() => Ok(MessageType::Encrypted),
             None | Some("text") => Ok(MessageType::Text),
             Some("emote") => Ok(MessageType::Emote),
             Some("system") => {
@@ -195,7 +213,8 @@ impl Room {
                 Ok(MessageType::System)
             }
             Some(_) => {
-                let message = "A message is of type `text` or `emote`, or `system` from a service.";
+                let message =
+                    "A message is of type `text` or `emote`, in a direct room `encrypted`, or `system` from a service.";
                 Err(ChatError::new(ErrorCode::InvalidType, message).field("type"))
             }
         }

@@ -8,9 +8,11 @@ mod begin;
 mod bridge;
 mod change;
 mod dedupe;
+mod direct;
 mod edits;
 mod ends;
 mod filters;
+mod franking;
 mod held;
 mod limits;
 mod log;
@@ -29,9 +31,10 @@ mod reports;
 mod resume;
 mod view;
 
-pub use admin::{check_create, new_info};
+pub use admin::{check_create, new_direct, new_info};
 pub use bridge::{BRIDGE_AGE, Bridged};
-pub use change::{Deleted, Edited};
+pub use change::{Deleted, Edited, NewText};
+pub(crate) use direct::blocked;
 pub use ends::Ends;
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
@@ -135,6 +138,8 @@ pub struct Room {
     dedupe: Option<dedupe::Dedupe>,
     held: held::Queue,
     terms: Terms,
+    /// Whether the members of a direct room block each other.
+    shut: BTreeMap<UserId, direct::Shut>,
     filters: content::Filters,
     /// What was lately said, for the filters; read from the log when they first need it.
     spoken: Option<content::History>,
@@ -152,6 +157,7 @@ const KEY_BAN: &str = "ban:";
 const KEY_TERMS: &str = "terms";
 const KEY_HELD: &str = "held:";
 const KEY_BLOCKS: &str = "blocks:";
+const KEY_SHUT: &str = "shut:";
 /// How long the log keeps what PostgreSQL has, ms, and how large the storage grows before it keeps less, bytes.
 const LOG_AGE: u64 = 7 * 24 * 3600 * 1000;
 const LOG_BYTES: u64 = 256 << 20;
@@ -270,6 +276,10 @@ impl Room {
     /// What `identity` is in this room: the highest of the token's roles, its grant for the room, and the room's own.
     pub fn role_of(&self, identity: Option<&Identity>) -> Role {
         let Some(who) = identity else { return Role::Guest };
+        // Between two nobody keeps order.
+        if self.is_one_of_two(&who.user_id) {
+            return Role::Member;
+        }
         let owner = (self.info.owner_id.as_ref() == Some(&who.user_id)).then_some(Role::Owner);
         let given = self.roles.get(&who.user_id).copied();
         effective(&who.roles, who.grant, owner.max(given))
@@ -295,10 +305,15 @@ impl Room {
         if let Some(ban) = self.ban_of(who, now).filter(|ban| !ban.shadow) {
             return Err(moderation::banned(ban));
         }
-        let invited = who.grant.is_some()
-            || self.roles.contains_key(&who.user_id)
-            || self.info.owner_id.as_ref() == Some(&who.user_id)
-            || role.at_least(Role::Moderator);
+        let invited = match self.is_direct() {
+            true => self.is_one_of_two(&who.user_id),
+            false => {
+                who.grant.is_some()
+                    || self.roles.contains_key(&who.user_id)
+                    || self.info.owner_id.as_ref() == Some(&who.user_id)
+                    || role.at_least(Role::Moderator)
+            }
+        };
         if private && !invited {
             return Err(ChatError::new(ErrorCode::Forbidden, "This room is private."));
         }

@@ -3,6 +3,7 @@
 //! A room keeps open reports until they are decided, closed ones as long as its log holds their message or their quote
 //! is kept. What a report quotes stands beside it in the storage, not in memory.
 
+use super::franking::{Bound, is_proved};
 use super::message::signed_in;
 use super::policy::{self, Action};
 use super::rate::{Rates, Window};
@@ -196,25 +197,35 @@ impl Room {
         }
         // Whom somebody blocks they can still report: they may have seen it before.
         let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role, blocks: Blocks::NONE };
-        let (no, author, text) = match (self.find(cx, &body.message_id)?, known) {
+        let (no, author, text, sealed) = match (self.find(cx, &body.message_id)?, known) {
             (Ok(found), _) => {
                 if !found.is_seen(viewer, cx.now) {
                     return Err(no_message().into());
                 }
                 let message = found.message;
-                (message.no, message.user.user_id, message.text.unwrap_or(message.content))
+                let sealed = message.franking.map(|tag| (tag, message.client_id.unwrap_or_default()));
+                (message.no, message.user.user_id, message.text.unwrap_or(message.content), sealed)
             }
             (Err(error), Some(known)) if error.code == ErrorCode::MessageTooOld => {
                 if known.deleted || !is_for(&known.audience, viewer) {
                     return Err(no_message().into());
                 }
-                (known.no, known.user_id, known.text)
+                let sealed = known.franking.map(|tag| (tag, known.client_id.unwrap_or_default()));
+                (known.no, known.user_id, known.text, sealed)
             }
             (Err(error), _) => return Err(error.into()),
         };
         if author == who.user_id {
             return Err(ChatError::new(ErrorCode::Forbidden, "Nobody reports their own message.").into());
         }
+        let (quoted, proved) = match sealed {
+            None => (Some(text), None),
+            Some((tag, client_id)) => {
+                let bound = Bound { room_id: self.id.as_str(), user_id: &author, client_id: &client_id };
+                let proved = body.opened.as_ref().map(|opening| is_proved(opening, &tag, bound)).transpose()?;
+                (body.opened.as_ref().map(|opening| scrub(&opening.body)), proved)
+            }
+        };
         let details = checked("details", body.details.as_deref(), 1_000)?;
         let created_at = self.last_at.max(cx.now);
         self.reports.check_rate(&who.user_id, created_at)?;
@@ -226,7 +237,8 @@ impl Room {
             reporter_id: who.user_id.clone(),
             reason: body.reason,
             details,
-            quoted: Some(text),
+            quoted,
+            proved,
             status: ReportStatus::Open,
             resolved_at: None,
             resolved_by: None,

@@ -75,6 +75,8 @@ struct Edited<'a> {
     mentions: &'a [Mention],
     edited_at: String,
     user_id: &'a UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    franking: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -208,7 +210,7 @@ impl Seen<'_> {
             Body::NewMessage(message) => {
                 wire::event(seq, "new_message", &MessageData::new(room_id, *at, message, &Counts::new()))
             }
-            Body::MessageEdited { message_id, content, text, mentions, user_id, .. } => wire::event(
+            Body::MessageEdited { message_id, content, text, mentions, user_id, franking, .. } => wire::event(
                 seq,
                 "message_edited",
                 &Edited {
@@ -219,6 +221,7 @@ impl Seen<'_> {
                     mentions,
                     edited_at: rfc3339(*at),
                     user_id,
+                    franking: franking.as_deref(),
                 },
             ),
             Body::MessageDeleted { message_id, no, by, role, .. } => wire::event(

@@ -3,7 +3,7 @@
 use crate::auth::Role;
 use crate::protocol::act::{Ban, Terms};
 use crate::protocol::call::{KnownMessage, Remembered};
-use crate::protocol::report::Report;
+use crate::protocol::report::{Placed, Report};
 use crate::protocol::wire::{Counts, MessageData, raw_json};
 use crate::protocol::{
     Audience, Body, Held, LogEvent, Mention, Message, MessageId, MessageType, RoomId, RoomInfo, User, json_fault,
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub const PAGE: &str = "
 select coalesce(json_agg(m order by m.no), '[]')::text from (
   select id, no, user_id, username, avatar, roles, content, text, type, metadata, mentions, reply_to, client_id,
-    original, reasons, held_id, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
+    original, reasons, held_id, franking, audience, epoch, seq, (extract(epoch from created_at) * 1000)::bigint as created_at,
     (extract(epoch from visible_at) * 1000)::bigint as visible_at,
     (extract(epoch from edited_at) * 1000)::bigint as edited_at,
     (extract(epoch from deleted_at) * 1000)::bigint as deleted_at,
@@ -32,7 +32,7 @@ pub const MESSAGE: &str = "
 select json_build_object('room_id', room_id, 'no', no, 'user_id', user_id, 'roles', roles,
   'text', coalesce(text, content), 'stored_audience', audience,
   'at', (extract(epoch from created_at) * 1000)::bigint, 'deleted', deleted_at is not null,
-  'system', type = 'system')::text
+  'system', type = 'system', 'client_id', client_id, 'franking', franking)::text
 from messages where id = $1::text::uuid";
 
 /// `$3` lines of room `$1`'s audit, newest first, older than `$2` (ms); more where the last ones are of the same ms, so
@@ -48,7 +48,7 @@ macro_rules! report {
     () => {
         "json_build_object('report_id', r.id, 'message_id', r.message_id, 'no', m.no,
   'author', coalesce(m.user_id, ''), 'reporter_id', r.reporter_id, 'reason', r.reason, 'details', r.details,
-  'quoted', r.quoted, 'status', r.status, 'resolved_at', (extract(epoch from r.resolved_at) * 1000)::bigint,
+  'quoted', r.quoted, 'proved', r.proved, 'status', r.status, 'resolved_at', (extract(epoch from r.resolved_at) * 1000)::bigint,
   'resolved_by', r.resolved_by, 'resolution', r.resolution)"
     };
 }
@@ -63,6 +63,19 @@ from (
   select * from reports where room_id = $1 and status = $2
     and id < coalesce(nullif($3::text, '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   order by id desc limit $4) r
+left join messages m on m.id = r.message_id"
+);
+
+/// At most `$3` reports of direct rooms with status `$1`, newest first, made before report `$2` (uuid as text, or empty).
+pub const DIRECT_REPORTS: &str = concat!(
+    "
+select coalesce(json_agg(json_build_object('room_id', r.room_id, 'report', ",
+    report!(),
+    ") order by r.id desc), '[]')::text
+from (
+  select * from reports where room_id like 'dm:%' and status = $1
+    and id < coalesce(nullif($2::text, '')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  order by id desc limit $3) r
 left join messages m on m.id = r.message_id"
 );
 
@@ -100,6 +113,9 @@ select json_build_object('info', json_build_object('name', rooms.name, 'type', r
     'shadow', shadow, 'by', banned_by, 'created_at', (extract(epoch from created_at) * 1000)::bigint,
     'ends_at', (extract(epoch from ends_at) * 1000)::bigint))
     from bans where room_id = rooms.id and (ends_at is null or ends_at > now())), '[]'),
+  'blocks', coalesce((select json_object_agg(b.user_id, b.blocked_id) from room_roles r, room_roles o, blocks b
+    where rooms.type = 'direct' and r.room_id = rooms.id and o.room_id = rooms.id
+      and b.user_id = r.user_id and b.blocked_id = o.user_id), '{}'),
   'pinned', rooms.pinned, 'terms', nullif(rooms.terms, '{}'),
   'held', coalesce((select json_agg(json_build_object('message', message, 'reasons', reasons,
     'expires_at', (extract(epoch from expires_at) * 1000)::bigint) order by created_at, id)
@@ -133,6 +149,7 @@ struct Stored {
     original: Option<String>,
     reasons: Option<Vec<Value>>,
     held_id: Option<MessageId>,
+    franking: Option<String>,
     audience: String,
     seq: u64,
     created_at: u64,
@@ -183,6 +200,7 @@ impl Stored {
             sent_by: None,
             client_id: self.client_id,
             metadata: self.metadata,
+            franking: self.franking,
             original: self.original,
             // One that another build wrote may not be known here.
             reasons: self.reasons.into_iter().flatten().filter_map(|why| serde_json::from_value(why).ok()).collect(),
@@ -247,6 +265,8 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         #[serde(default)]
         bans: Vec<Ban>,
         #[serde(default)]
+        blocks: BTreeMap<String, String>,
+        #[serde(default)]
         pinned: Vec<MessageId>,
         terms: Option<Terms>,
         #[serde(default)]
@@ -262,6 +282,7 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         info: found.info,
         roles,
         bans: found.bans,
+        blocks: found.blocks,
         pinned: found.pinned,
         terms: found.terms.unwrap_or_default(),
         held: found.held,
@@ -277,6 +298,14 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
 /// It is not what this build's query yields.
 pub fn read_reports(answer: &str) -> Result<Vec<Report>, String> {
     serde_json::from_str(answer).map_err(|error| error.to_string())
+}
+
+/// The answer to [`DIRECT_REPORTS`].
+///
+/// # Errors
+/// It is not what this build's query yields.
+pub fn read_direct_reports(answer: &str) -> Result<Vec<Placed>, String> {
+    serde_json::from_str(answer).map_err(|error| json_fault(&error))
 }
 
 /// The answer to [`REPORT`].

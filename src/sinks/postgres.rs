@@ -104,6 +104,10 @@ enum Kind<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         held_id: Option<MessageId>,
     },
+    Franking {
+        id: MessageId,
+        franking: &'a str,
+    },
     Held {
         id: MessageId,
         user_id: &'a str,
@@ -125,6 +129,8 @@ enum Kind<'a> {
         reason: ReportReason,
         details: Option<&'a str>,
         quoted: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        proved: Option<bool>,
         at: u64,
     },
     ResolveReport {
@@ -203,6 +209,7 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
             reason: report.reason,
             details: report.details.as_deref(),
             quoted: report.quoted.as_deref(),
+            proved: report.proved,
             at,
         },
         Body::ReportResolved { report_id, status, resolution, by, .. } => {
@@ -243,6 +250,16 @@ fn original(event: &LogEvent) -> Option<Op<'_>> {
     Some(Op { seq: event.seq, kind: Kind::Original { id, original: original.as_deref(), reasons, held_id } })
 }
 
+/// The tag of an encrypted message; an edit tells it anew.
+fn franking(event: &LogEvent) -> Option<Op<'_>> {
+    let (id, franking) = match &event.body {
+        Body::NewMessage(m) => (m.message_id, m.franking.as_deref()?),
+        Body::MessageEdited { message_id, franking, .. } => (*message_id, franking.as_deref()?),
+        _ => return None,
+    };
+    Some(Op { seq: event.seq, kind: Kind::Franking { id, franking } })
+}
+
 /// The batch of what `rows` hold after `from`; none where that is nothing. `start` is the `seq` before the first event
 /// that the log still holds.
 pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> Option<Batch> {
@@ -255,7 +272,7 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
                 ops.extend(op);
             }
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
-            for op in op(event).into_iter().chain(original(event)).chain(audit) {
+            for op in op(event).into_iter().chain(original(event)).chain(franking(event)).chain(audit) {
                 let op = to_raw_value(&op).unwrap_or_default();
                 bytes += op.get().len();
                 ops.push(op);

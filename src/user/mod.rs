@@ -4,6 +4,8 @@
 //! pushes and batches and says what became of them.
 
 mod blocks;
+mod devices;
+mod direct;
 mod outbox;
 
 pub use blocks::{Blocks, hash};
@@ -13,6 +15,9 @@ use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
 use crate::protocol::wire::{json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
+use devices::Devices;
+pub use devices::check_backup;
+use direct::Directs;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,6 +46,11 @@ const ON_ITS_WAY: u64 = 60_000;
 const KEY_BLOCK: &str = "block:";
 const KEY_ROOM: &str = "room:";
 const KEY_ABOUT: &str = "about";
+const KEY_CLAIMS: &str = "claims";
+/// How often a user claims keys of others, one of each of their devices at a time.
+const CLAIMS: Rate = Rate { messages: 200, window_ms: 3_600_000 };
+/// How often a user publishes keys or backs them up.
+const PUBLISHED: Rate = Rate { messages: 30, window_ms: 60_000 };
 
 /// What a step asks of the adapter.
 #[derive(Debug, Default)]
@@ -131,6 +141,12 @@ pub struct User {
     rooms: BTreeMap<String, Visited>,
     /// Rooms that are not remembered any more; they hear of it once, so that they ask when the user comes back.
     unseen: Vec<String>,
+    directs: Directs,
+    devices: Devices,
+    /// Keys of others that the user claimed.
+    claims: Window,
+    /// How often the user published keys; forgotten with the memory.
+    published: Window,
     outbox: Outbox,
     changes: Window,
 }
@@ -145,7 +161,20 @@ impl User {
         let about = About { epoch: now, ..About::default() };
         let (blocks, rooms) = (BTreeMap::new(), BTreeMap::new());
         let (packed, outbox, changes) = (Blocks::default(), Outbox::default(), Window::default());
-        let mut user = Self { id, about, blocks, packed, rooms, unseen: Vec::new(), outbox, changes };
+        let mut user = Self {
+            id,
+            about,
+            blocks,
+            packed,
+            rooms,
+            unseen: Vec::new(),
+            directs: Directs::default(),
+            devices: Devices::default(),
+            claims: Window::default(),
+            published: Window::default(),
+            outbox,
+            changes,
+        };
         for (key, value) in state {
             if let Some(blocked) = key.strip_prefix(KEY_BLOCK) {
                 user.blocks.insert(blocked.to_owned(), value.parse().map_err(|_| fault(&key))?);
@@ -155,10 +184,15 @@ impl User {
                 user.rooms.insert(room.to_owned(), visited);
             } else if key == KEY_ABOUT {
                 user.about = serde_json::from_str(&value).map_err(|_| fault(&key))?;
-            } else {
+            } else if key == KEY_CLAIMS {
+                user.claims = serde_json::from_str(&value).map_err(|_| fault(&key))?;
+            } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))?
+                && !user.devices.load(&key, &value).map_err(|()| fault(&key))?
+            {
                 user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
             }
         }
+        user.devices.loaded().map_err(|()| fault("device-keys"))?;
         user.pack();
         Ok(user)
     }
@@ -183,6 +217,25 @@ impl User {
                     self.enter(room, now, &mut step);
                 }
                 Ok(raw_json(&self.standing()))
+            }
+            UserAsk::Opens(room) => {
+                self.directs.opens(room.as_str(), now);
+                Ok(raw_json(&self.standing()))
+            }
+            UserAsk::Opened { room, with } => {
+                let new = self.directs.opened(room.as_str(), &with, now, &mut step);
+                if new && self.blocks.contains_key(&with) {
+                    self.directs.owe(&self.id, &with, now, &mut step);
+                }
+                Ok(raw_json(&()))
+            }
+            UserAsk::DevicesFor(_) => Ok(raw_json(&self.devices.list(&self.id, false))),
+            UserAsk::ClaimedBy { by, device_ids } => {
+                if self.blocks.contains_key(&by) {
+                    Err(crate::room::blocked())
+                } else {
+                    Ok(raw_json(&self.devices.claim(&self.id, device_ids.as_deref(), &mut step)))
+                }
             }
             ask => self.standing().check(iat_ms).and_then(|()| self.act(ask, now, &mut step)),
         };
@@ -210,7 +263,37 @@ impl User {
                 self.changed(Act::SignOut, now, step);
                 return Ok(raw_json(&SignedOut { signed_out_at: rfc3339(at) }));
             }
-            UserAsk::Standing { .. } => {}
+            UserAsk::Publish { device_id, keys } => {
+                self.published.check(PUBLISHED, now)?;
+                self.published.accepted(now);
+                let (published, _) = self.devices.publish(&self.id, &device_id, keys, now, step)?;
+                return Ok(raw_json(&published));
+            }
+            UserAsk::Backup { set } => {
+                if set {
+                    self.published.check(PUBLISHED, now)?;
+                    self.published.accepted(now);
+                }
+            }
+            UserAsk::Devices(_) => return Ok(raw_json(&self.devices.list(&self.id, true))),
+            UserAsk::NameDevice { device_id, name } => {
+                self.devices.name(&device_id, &name, step)?;
+                return Ok(raw_json(&self.devices.list(&self.id, true)));
+            }
+            UserAsk::RemoveDevice(device_id) => self.devices.remove(&device_id, step)?,
+            UserAsk::Claims(whom) => {
+                if self.blocks.contains_key(&whom) {
+                    return Err(crate::room::blocked());
+                }
+                self.claims.check(CLAIMS, now)?;
+                self.claims.accepted(now);
+                step.write.push((KEY_CLAIMS.into(), Some(json(&self.claims))));
+            }
+            UserAsk::Standing { .. }
+            | UserAsk::Opens(_)
+            | UserAsk::Opened { .. }
+            | UserAsk::DevicesFor(_)
+            | UserAsk::ClaimedBy { .. } => {}
         }
         Ok(raw_json(&self.standing()))
     }
@@ -239,6 +322,7 @@ impl User {
         self.outbox.check()?;
         step.write.push((format!("{KEY_BLOCK}{user_id}"), Some(now.to_string())));
         self.blocks.insert(user_id.clone(), now);
+        self.directs.owe(&self.id, &user_id, now, step);
         self.changed(Act::Block { target: user_id }, now, step);
         Ok(())
     }
@@ -250,6 +334,7 @@ impl User {
         self.outbox.check()?;
         self.blocks.remove(&user_id);
         step.write.push((format!("{KEY_BLOCK}{user_id}"), None));
+        self.directs.owe(&self.id, &user_id, now, step);
         self.changed(Act::Unblock { target: user_id }, now, step);
         Ok(())
     }
@@ -314,12 +399,14 @@ impl User {
             visited.in_flight = true;
             room.clone()
         });
-        due.chain(self.unseen.drain(..)).map(|room| (room, standing.clone())).collect()
+        let due: Vec<_> = due.chain(self.unseen.drain(..)).chain(self.directs.due(now)).collect();
+        due.into_iter().map(|room| (room, standing.clone())).collect()
     }
 
     /// A room was told this version: whether the user is there, or none where it did not answer.
     pub fn pushed(&mut self, room: &str, version: u64, heard: Option<bool>, now: u64) -> Step {
         let mut step = Step::default();
+        self.directs.told(room, heard, version == self.about.version, now, &mut step);
         let Some(visited) = self.rooms.get_mut(room) else { return self.finish(step, now) };
         visited.in_flight = false;
         visited.tries = visited.tries.saturating_add(1);
@@ -363,7 +450,8 @@ impl User {
         let later = |ms: u64| now.saturating_add(ms);
         let pushes =
             behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });
-        step.alarm = pushes.chain(self.outbox.due()).min();
+        let directs = self.directs.next(later(LOST), later(RETRY));
+        step.alarm = pushes.chain(directs).chain(self.outbox.due()).min();
         step
     }
 }

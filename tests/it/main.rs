@@ -14,6 +14,8 @@ mod alive;
 mod blocks;
 mod bridge;
 mod decoders;
+mod devices;
+mod direct;
 mod drain;
 mod filters;
 mod frames;

@@ -119,6 +119,7 @@ impl Postgres {
                         row["mentions"] = json!([]);
                         row["metadata"] = json!({});
                         row["original"] = Value::Null;
+                        row["franking"] = Value::Null;
                         row["deleted_at"] = op["deleted_at"].clone();
                     }
                 }
@@ -147,6 +148,10 @@ impl Postgres {
             "original" if self.live(text(op, "id")) => {
                 let row = self.messages.get_mut(text(op, "id")).unwrap();
                 row["original"] = op["original"].clone();
+            }
+            "franking" if self.live(text(op, "id")) => {
+                let row = self.messages.get_mut(text(op, "id")).unwrap();
+                row["franking"] = op["franking"].clone();
             }
             "report" => {
                 let mut report = op.clone();

@@ -2,7 +2,9 @@
 
 use crate::world::{ROOM, World, all};
 use edge_chat::audience::SocketId;
+use edge_chat::auth::Role;
 use edge_chat::protocol::CreateRoom;
+use edge_chat::protocol::act::{Act, SetRole};
 use edge_chat::protocol::call::{Ask, Nothing};
 use serde_json::{Value, json};
 
@@ -225,7 +227,9 @@ fn while_people_talk_the_number_of_messages_takes_no_frame_of_its_own() {
 #[test]
 fn members_are_those_here_and_those_with_a_role() {
     let mut w = World::new();
-    create(&mut w, json!({"name": "R", "type": "direct", "members": ["owner", "bob"]}));
+    create(&mut w, json!({"name": "R", "type": "group"}));
+    let role = SetRole { user_id: "bob".into(), role: Some(Role::Member), room_id: None };
+    w.call("owner", Ask::Act(Act::SetRole(role))).unwrap();
     w.join("owner");
     w.join("mod");
     let all_of = |w: &mut World, limit, skip| w.call("mod", Ask::Members { limit, skip }).unwrap();

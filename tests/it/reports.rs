@@ -23,7 +23,8 @@ fn report_id(reply: &Value) -> String {
 
 fn report(w: &mut World, user: &str, message: &str, known: Option<KnownMessage>) -> Result<Value, ChatError> {
     let details = Some("look at\nthis\u{7}".to_owned());
-    let body = ReportMessage { message_id: message.into(), reason: ReportReason::Abuse, details, room_id: None };
+    let body =
+        ReportMessage { message_id: message.into(), reason: ReportReason::Abuse, details, opened: None, room_id: None };
     w.call(user, Ask::Report { body, known })
 }
 

@@ -187,8 +187,12 @@ fn edits_of_what_the_log_has_lost_leave_no_old_text_either() {
         deleted: false,
         ..KnownMessage::default()
     };
-    let edit =
-        |content: &str| Ask::Edit { message_id: message.clone(), content: content.into(), known: Some(known.clone()) };
+    let edit = |content: &str| Ask::Edit {
+        message_id: message.clone(),
+        content: content.into(),
+        franking: None,
+        known: Some(known.clone()),
+    };
     w.call("ada", edit("old-edit")).unwrap();
     w.evict();
     w.call("ada", edit("new-edit")).unwrap();
@@ -348,7 +352,8 @@ fn what_a_back_end_says_edits_and_deletes_is_what_a_socket_would() {
     let mut w = World::new();
     let ada = w.join("ada");
     let message = id(&w.post("svc", "from behind").unwrap());
-    w.call("svc", Ask::Edit { message_id: message.clone(), content: "better".into(), known: None }).unwrap();
+    w.call("svc", Ask::Edit { message_id: message.clone(), content: "better".into(), franking: None, known: None })
+        .unwrap();
     w.call("svc", Ask::DeleteMessage { message_id: message.clone(), known: None }).unwrap();
     let lines = w.take(ada);
     let events: Vec<_> = lines.iter().filter(|line| line.get("seq").is_some()).map(|line| &line["event"]).collect();

@@ -281,7 +281,8 @@ fn commands_of_a_batch_see_what_those_before_them_did_and_are_one_row() {
             Ask::Send(SendBody { content: "again".into(), client_id: Some(client_id.into()), ..SendBody::default() })
         };
         let react = |remove| Ask::React { message_id: id.into(), reaction: "👍".into(), remove };
-        let edit = |content: &str| Ask::Edit { message_id: id.into(), content: content.into(), known: None };
+        let edit =
+            |content: &str| Ask::Edit { message_id: id.into(), content: content.into(), franking: None, known: None };
         let asks = vec![
             send("one"),
             send("one"),

@@ -70,6 +70,7 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
                 held_id: None,
                 edited_at: None,
                 edit_seq: None,
+                franking: None,
                 deleted_at: None,
             }))
         };

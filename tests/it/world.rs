@@ -43,6 +43,8 @@ impl Wire {
 
 pub struct World {
     pub now: u64,
+    /// The room's id.
+    room: String,
     pub log: MemoryLog,
     pub pg: Postgres,
     pub pg_down: bool,
@@ -119,9 +121,15 @@ impl World {
         Self::with(&[], 1)
     }
 
+    /// The object of a room of another name.
+    pub fn named(room: &str) -> Self {
+        Self { room: room.into(), ..Self::new() }
+    }
+
     pub fn with(set: &[(&str, &str)], seed: u64) -> Self {
         Self {
             now: START,
+            room: ROOM.into(),
             log: MemoryLog::default(),
             pg: Postgres::default(),
             pg_down: false,
@@ -228,7 +236,7 @@ impl World {
             let attachments: Vec<Attachment> =
                 attachments.map(|wire| serde_json::from_str(&wire.attachment).unwrap()).collect();
             let at = Moment { now: self.now, entropy: entropy(&mut self.random), log: &self.log };
-            let id = RoomId::parse(ROOM).unwrap();
+            let id = RoomId::parse(&self.room).unwrap();
             let host = Host::load(id, self.settings.clone(), &at, attachments, Waking::default());
             self.host = Some(host.unwrap());
             self.wakes += 1;

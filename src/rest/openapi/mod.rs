@@ -2,6 +2,7 @@
 //! served, errors from the table of codes. Built natively; the Worker serves the JSON that a test keeps in step.
 
 mod acts;
+mod private;
 
 use super::problem::Problem;
 use super::route::{Method, Route, route};
@@ -10,7 +11,11 @@ use crate::protocol::act::{
     Announcement, Appointed, BanUser, Denial, Reasoned, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
 };
 use crate::protocol::call::{EditBody, SendBody, TokenBody, TokenData};
-use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
+use crate::protocol::device::{
+    ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice,
+    PublishKeys, PublishedKeys, SignedKey,
+};
+use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
 use crate::room::{
@@ -51,9 +56,17 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/reports", &[Method::Get]),
     ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
     ("/api/messages/{message_id}/report", &[Method::Post]),
+    ("/api/reports", &[Method::Get]),
     ("/api/me/blocks", &[Method::Get]),
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
+    ("/api/users/{user_id}/direct", &[Method::Put]),
+    ("/api/users/{user_id}/devices", &[Method::Get]),
+    ("/api/users/{user_id}/keys/claim", &[Method::Post]),
+    ("/api/me/devices", &[Method::Get]),
+    ("/api/me/key-backup", &[Method::Get, Method::Put, Method::Delete]),
+    ("/api/devices/{device_id}", &[Method::Patch, Method::Delete]),
+    ("/api/devices/{device_id}/keys", &[Method::Put]),
     ("/api/messages/{message_id}", &[Method::Patch, Method::Delete]),
     ("/dev/token", &[Method::Post]),
     ("/healthz", &[Method::Get]),
@@ -71,11 +84,12 @@ const PATHS: &[(&str, &[Method])] = &[
         say what is left, and with 429 `Retry-After` how long to wait."),
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
-        CreateRoom, Deleted, DeletedData, Denial, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
-        Members, MessageData<'static>, OpenedReport<'static>, PatchRoom, PinnedData<'static>, Problem<'static>,
-        Reasoned,
+        ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial,
+        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        KeptBackup, KeyBackup, Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>,
+        Opening, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys, Reasoned,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
-        RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedOut, Stats, Terms, TokenBody,
+        RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedKey, SignedOut, Stats, Terms, TokenBody,
         TokenData<'static>, Tried, TryTerms
     ))
 )]
@@ -92,6 +106,7 @@ pub fn openapi_json() -> String {
                 .replace("{code}", "x")
                 .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
+                .replace("{device_id}", "x")
                 .replace("{held_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
@@ -341,6 +356,11 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
+        Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
+            return private::describe(route);
+        }
+        Route::SetBackup | Route::Backup | Route::RemoveBackup => return private::describe(route),
+        Route::DirectReports | Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()
             .answer(200, "Changed.", json::<Edited>())
