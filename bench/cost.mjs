@@ -83,7 +83,7 @@ function vendorHour(vendor, { viewers: count, hourly }) {
 const dollars = (value) =>
   `$${value >= 100 ? Math.round(value).toLocaleString("en-US") : value >= 0.01 ? value.toFixed(2) : value.toPrecision(2)}`;
 
-function document(measured) {
+function document(measured, left) {
   const lines = measured.flatMap(([scenario, cost]) => {
     const { rows, requests, duration } = hour(scenario, cost);
     const sum = rows + requests + duration;
@@ -107,7 +107,7 @@ ${lines.join("\n")}
 | room | | rows a message | batches to PostgreSQL a message |
 | --- | --- | --- | --- |
 ${measured.map(([{ name, what }, { rows, drains }]) => `| ${name} | ${what} | ${rows.toFixed(3)} | ${drains.toFixed(3)} |`).join("\n")}
-
+${left.map((why) => `\nNot measured: ${why}\n`).join("")}
 ## What is reckoned with
 
 - **Rows written** ($${p.rows_written_per_million.toFixed(2)} a million): those of the room's log and state, each deleted again when the log lets go of it, and the alarm armed once a batch. In an hour without a word a room writes ${(DAY.rows / 24).toFixed(1)}.
@@ -119,16 +119,17 @@ ${prices.vendors.map((v) => `- **${v.name}** (${v.source}, as of ${v.as_of}, unv
 }
 
 await script(async () => {
-  const measured = [];
+  const [measured, left] = [[], []];
   for (const scenario of scenarios) {
     try {
       measured.push([scenario, await step(scenario.name, () => measure(scenario))]);
     } catch (error) {
+      left.push(`${scenario.name}, ${scenario.what}: ${error.message}`);
       say(`  ✗ ${scenario.name} is left out: ${error.message}`);
     }
   }
   if (!measured.length) throw new Stop("Nothing could be measured.");
-  const text = document(measured);
+  const text = document(measured, left);
   writeFileSync(join(root, "docs/cost.md"), text);
   console.log(text);
   return measured.length < scenarios.length ? 1 : 0;

@@ -18,9 +18,11 @@ const method = `
 
 - **Rounds in turns.** Each server does the same job, one after the other, several times; a ratio is taken within a round. Shown are medians, and the range over the rounds in parentheses.
 - **Open loop.** Messages have the times at which they are meant to be sent, and latency counts from there to the read of the frame in the client. With *full tilt* and *send* a new message goes out as soon as there is room in the window.
-- **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal, a closed socket, or a generator that was the limit where latency counts makes the run void.
-- **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run.
+- **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal or a closed socket makes the run void, and in *steady* and *many* a generator that was the limit too. In the other rows it may be that: their latencies are then too long, not too short.
+- **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run as it ends.
 - **Memory of idle sockets** is counted from the 501st on, of every server alike: the first 500 bring what a process needs once (compiled code, heaps), which has a line of its own.
+- **As many viewers as there may be open files.** *big*, *join* and *idle* have 15,000, 10,000 and 10,000 viewers where the machine lets one process open enough files for them (some 50,000), else as many thousands as it does.
+- **A peer that does not keep up is cheaper.** What waits in its sockets leaves with fewer writes. So *hot* has Socket.IO twice: at the 40 messages a second that it keeps up with, and at 200, where it comes seconds late.
 - **Clients of Socket.IO's** come through \`/socket.io/\` by WebSocket, 1,000 of them in one room; each event is a frame of its own there, since such a client takes one event a message.
 - The objects' SQLite lies in memory (/dev/shm), so that no disk is measured; that of *send* is on the disk.
 - Messages are 200 bytes and said by a \`service\`, so no filter looks at them. edge-chat writes each to its log, acknowledges it, and drains it to PostgreSQL through pgbouncer meanwhile.
@@ -41,11 +43,14 @@ Of rows that miss their aim, or did for long; shares are of the Worker's own pro
 - **idle**: a socket more costs 2.2 KiB more than the bare object's, attachment and presence together. What the process takes once is V8's compiled wasm and the memory in which it compiled it: after a garbage collection the heap has 2 MB.
 `;
 
+/** The runs that are in no figure. */
+const voids = ({ void: all }) => (all.length ? `\nRuns that were void, and are in no figure:\n\n${all.map((why) => `- ${why.replaceAll("\n", " ").slice(0, 300)}`).join("\n")}\n` : "");
+
 /** Writes the documents; figures of single rows are in the output alone. */
 export async function document(result) {
   const svg = await plot(result.lines);
   if (svg) writeFileSync(join(root, "docs/bench.svg"), svg);
-  writeFileSync(join(root, "docs/bench.md"), `${intro(result, svg)}${table(result.lines)}\n${method}`);
+  writeFileSync(join(root, "docs/bench.md"), `${intro(result, svg)}${table(result.lines)}\n${voids(result)}${method}`);
   writeFileSync(join(root, "docs/bench.json"), `${JSON.stringify(result, null, 1)}\n`);
   const readme = join(root, "README.md");
   const text = readFileSync(readme, "utf8");

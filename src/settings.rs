@@ -9,6 +9,7 @@ pub use metrics::MetricsToken;
 use crate::audience::FRAME_BUDGET;
 use crate::auth::Keys;
 use crate::protocol::Rate;
+use crate::protocol::shard::RELAY_DEGREE;
 use ammonia::Url;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -106,6 +107,12 @@ pub struct Settings {
     pub frame_budget: u64,
     /// `FRAME_BUDGET_PER`: default `object`.
     pub frame_budget_per: FrameBudgetPer,
+    /// `RELAY_ABOVE`: shards that a room calls itself; of more, relays do. 1–256, default 6.
+    pub relay_above: usize,
+    /// `RELAY_DEGREE`: shards that one relay calls; 2–256, default 16.
+    pub relay_degree: u32,
+    /// `PUSH_EVERY`, ms: no shard is called more often, but for what cannot wait; 0–1,000, default 20.
+    pub push_every_ms: u64,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
     /// `SOCKET_IO_PATH`: where Socket.IO's clients connect, without a slash at its end; default `/socket.io`.
@@ -163,6 +170,9 @@ impl Settings {
                 Some("process") => FrameBudgetPer::Process,
                 Some(_) => return Err(Misconfigured::new("FRAME_BUDGET_PER has to be process or object.")),
             },
+            relay_above: number(read, "RELAY_ABOVE", 6, 1..=256)?,
+            relay_degree: number(read, "RELAY_DEGREE", RELAY_DEGREE, 2..=256)?,
+            push_every_ms: number(read, "PUSH_EVERY", 20, 0..=1_000)?,
             drains: number(read, "DRAINS", 2, 1..=64)?,
             socket_io_path: read("SOCKET_IO_PATH").map_or(Ok("/socket.io".into()), |path| socket_io_path(&path))?,
             gateways: number(read, "GATEWAYS", 8, 1..=4_096)?,
@@ -276,6 +286,7 @@ mod tests {
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (24_000, FrameBudgetPer::Object));
+        assert_eq!((all.relay_above, all.relay_degree, all.push_every_ms), (6, 16, 20));
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
         assert!(all.allowed_origins.is_empty());
@@ -350,6 +361,9 @@ mod tests {
             ("FRAME_BUDGET", "999"),
             ("FRAME_BUDGET", "10000001"),
             ("FRAME_BUDGET_PER", "room"),
+            ("RELAY_ABOVE", "0"),
+            ("RELAY_DEGREE", "1"),
+            ("PUSH_EVERY", "1001"),
             ("METRICS_TOKEN", "short"),
             ("SOCKET_IO_PATH", "socket.io"),
             ("SOCKET_IO_PATH", "/"),

@@ -5,26 +5,28 @@ import { cpSync, rmSync } from "node:fs";
 import { join as path } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { chat, command, entries, listen, startServer, testDatabase, throwAwayRedis, until } from "./harness/index.mjs";
+import { chat, command, entries, listen, relay, startServer, testDatabase, throwAwayRedis, until } from "./harness/index.mjs";
 
 const KEY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4";
 const PASSWORD = "of-redis-not-to-be-logged";
 const MOD = { sub: "mod", username: "Mod", roles: ["moderator"] };
 const SERVICE = { sub: "backend", roles: ["service"] };
 
-let database, redis, server, second, join, rest;
+let database, redis, link, server, second, join, rest;
 before(async () => {
   database = await testDatabase();
   redis = await throwAwayRedis("--requirepass", PASSWORD, "--appendonly", "yes", "--appendfsync", "always");
+  link = await relay(`redis://127.0.0.1:${redis.port}`);
   server = await startServer({
     databaseUrl: database.url,
-    vars: { REDIS_URL: `redis://:${PASSWORD}@127.0.0.1:${redis.port}/0`, REDIS_SIGNING_KEY: KEY },
+    vars: { REDIS_URL: `redis://:${PASSWORD}@127.0.0.1:${link.port}/0`, REDIS_SIGNING_KEY: KEY },
   });
   ({ join, rest } = chat(server));
 });
 after(async () => {
   await server?.stop();
   await second?.stop();
+  await link?.cut();
   await redis?.stop();
   await database?.drop();
 });
@@ -237,6 +239,17 @@ test("B1, V8: a Redis that answers nothing for longer than it is waited for dela
   const counters = await outage("bridge_slow", { broken: () => redis.kill("SIGSTOP"), lasts: 10_000, mended: () => redis.kill("SIGCONT") });
   assert.ok(counters.bridge_failed > 0 && counters.drains_failed === 0, JSON.stringify(counters));
   assert.ok(await until(3_000, async () => (await connected()) === 0), "a bridge without work lets its connection go");
+});
+
+test("B1, V8: a line to Redis that is slow, half gone or cut delays nobody", async () => {
+  const slow = () => {
+    link.reset();
+    link.slow({ delay: 1_000, jitter: 100 });
+  };
+  await outage("bridge_late", { broken: slow, mended: () => link.heal() });
+  const { bridge_failed } = await outage("bridge_half_gone", { broken: () => link.forget(), lasts: 10_000, mended: () => {} });
+  assert.ok(bridge_failed > 0, "it was given up");
+  await outage("bridge_cut", { broken: () => link.cut(), mended: () => link.open() });
 });
 
 test("B1: a replica, a full server and one that lets nobody in are as good as away", async () => {

@@ -103,7 +103,7 @@ function inflate(file, bytes) {
 }
 
 describe("a room in trouble", { concurrency: 3 }, () => {
-  test("V2, V8: traps of the wasm at any point lose nothing, and cost a connection one error", async () => {
+  test("V2, V8: traps of the wasm at any point lose nothing, and cost a connection two errors at most", async () => {
     const { server, join, rest, told } = await reached({ patch: faulty });
     const rooms = ["video_trap_a", "video_trap_b"];
     const people = [];

@@ -134,11 +134,11 @@ async function calls(call, size) {
   const rows = [];
   await call("caller", "latency", { calls: 3, to: "callee" });
   const { times } = await call("caller", "latency", { calls: size.calls, to: "callee" });
-  rows.push(["a call between objects, p50 / p99", `${quantile(times, 0.5)} / ${quantile(times, 0.99)} ms`, "EVERY of src/host/leader.rs; DIRECT"]);
+  rows.push(["a call between objects, p50 / p99", `${quantile(times, 0.5)} / ${quantile(times, 0.99)} ms`, "PUSH_EVERY, RELAY_ABOVE"]);
   for (const count of [6, 16]) {
     const { ms } = await call("caller", "fan", { calls: count, ms: size.hold });
     const rounds = Math.max(1, Math.round(ms / size.hold));
-    rows.push([`${count} calls at once, each ${size.hold} ms`, `${about(ms)} ms: ${rounds === 1 ? "all at once" : `about ${Math.ceil(count / rounds)} at once`}`, "RELAY_DEGREE, DIRECT"]);
+    rows.push([`${count} calls at once, each ${size.hold} ms`, `${about(ms)} ms: ${rounds === 1 ? "all at once" : `about ${Math.ceil(count / rounds)} at once`}`, "RELAY_DEGREE, RELAY_ABOVE"]);
   }
   const seconds = Math.max(1, size.seconds / 2);
   const callers = Array.from({ length: 8 }, (_, n) => call(`press-${n}`, "press", { seconds, at_once: 6, to: "pressed" }));

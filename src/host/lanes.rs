@@ -8,11 +8,10 @@ use crate::protocol::call::VERSION;
 use crate::protocol::shard::{Crowd, Follower, Glimpse, MOST_SHARDS, Pushed, RELAY_DEGREE, Shape, Totals};
 use crate::protocol::wire::json;
 use crate::room::Write;
+use crate::settings::Settings;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// A follower is told no more often than this, ms; what cannot wait does not.
-const EVERY: u64 = 20;
 /// The waits after a follower did not answer, and after one stood nowhere, ms.
 const RETRY: (u64, u64) = (100, 5_000);
 const GREET: (u64, u64) = (500, 10_000);
@@ -21,8 +20,8 @@ const AFTER_BEGIN: u64 = 50;
 const COMES_IN: u64 = 10_000;
 /// Writes that are kept for followers which are behind, bytes; who is further behind begins anew.
 const KEPT: usize = 2 << 20;
-/// With more than so many shards, and gateways, a relay stands above each 16 of them.
-const DIRECT: (usize, usize) = (6, 16);
+/// With more than so many gateways relays stand above them too.
+const DIRECT_GATEWAYS: usize = 16;
 /// What was seen is told for so long, ms, and so much of it.
 const GLIMPSE: u64 = 5_000;
 const MOST_GLIMPSES: usize = super::glimpses::MOST;
@@ -233,18 +232,18 @@ impl Lanes {
         self.bytes = 0;
     }
 
-    fn due(&self, lane: &Lane, last: u64) -> Option<u64> {
+    fn due(&self, lane: &Lane, last: u64, settings: &Settings) -> Option<u64> {
         let glimpses = lane.cursor.is_some() && lane.glimpsed.is_some_and(|glimpsed| glimpsed < self.glimpses_end());
         if lane.in_flight || !(lane.is_behind(last) || lane.greet || glimpses) {
             return lane.ask_at.filter(|_| !lane.in_flight);
         }
-        let pace = if self.urgent { 0 } else { lane.sent_at.saturating_add(EVERY) };
+        let pace = if self.urgent { 0 } else { lane.sent_at.saturating_add(settings.push_every_ms) };
         Some(pace.max(lane.not_before))
     }
 
     /// When the next push is due, ms. For a gateway that was let go nobody waits.
-    pub(super) fn next_push(&self, last: u64, now: u64) -> Option<u64> {
-        let due = |lane: &Lane| self.due(lane, last).filter(|due| !lane.lost || *due <= now);
+    pub(super) fn next_push(&self, last: u64, now: u64, settings: &Settings) -> Option<u64> {
+        let due = |lane: &Lane| self.due(lane, last, settings).filter(|due| !lane.lost || *due <= now);
         self.all.values().filter_map(due).min()
     }
 
@@ -315,23 +314,23 @@ impl Lanes {
     }
 
     /// Those who are due, by the push that they get; each counts as under way from now on.
-    fn take_due(&mut self, last: u64, now: u64) -> BTreeMap<Group, Vec<Follower>> {
+    fn take_due(&mut self, last: u64, now: u64, settings: &Settings) -> BTreeMap<Group, Vec<Follower>> {
         let shards = self.all.range(..Follower::Gateway(0)).count();
-        let relays = (shards > DIRECT.0, self.all.len() - shards > DIRECT.1);
+        let relays = (shards > settings.relay_above, self.all.len() - shards > DIRECT_GATEWAYS);
         let mut groups: BTreeMap<Group, Vec<Follower>> = BTreeMap::new();
-        let due = |lane: &Lane| self.due(lane, last).is_some_and(|due| due <= now);
+        let due = |lane: &Lane| self.due(lane, last, settings).is_some_and(|due| due <= now);
         let mut gateways = 0;
         for (follower, lane) in &self.all {
-            let (relayed, place) = match follower {
-                Follower::Shard(n) => (relays.0, *n),
+            let (relayed, place, degree) = match follower {
+                Follower::Shard(n) => (relays.0, *n, settings.relay_degree),
                 // Their numbers are anywhere; a relay keeps nothing, so that it does not matter which it is.
                 Follower::Gateway(_) => {
                     gateways += 1;
-                    (relays.1, gateways - 1)
+                    (relays.1, gateways - 1, RELAY_DEGREE)
                 }
             };
             if due(lane) {
-                let relay = relayed.then_some(place / RELAY_DEGREE);
+                let relay = relayed.then_some(place / degree.max(1));
                 let group = (relay, (!relayed).then_some(*follower), follower.is_gateway(), lane.stands());
                 groups.entry(group).or_default().push(*follower);
             }
@@ -358,7 +357,7 @@ impl Host {
         self.begin(at);
         let Some(position) = self.mark().filter(|_| self.spread.has_lanes()) else { return Vec::new() };
         let (last, now, shape) = (position.seq, self.now, self.shape());
-        let groups = self.spread.lanes.take_due(last, now);
+        let groups = self.spread.lanes.take_due(last, now, &self.settings);
         let mut bodies: BTreeMap<(bool, Stands), Rc<str>> = BTreeMap::new();
         let outgoing = groups.into_iter().map(|((relay, _, gateway, stands), to)| {
             let body = bodies.entry((gateway, stands)).or_insert_with(|| {

@@ -251,7 +251,13 @@ impl Host {
             return None;
         }
         let totals = (self.spread.totals != self.spread.told).then(|| self.spread.told_at.saturating_add(TOTALS_EVERY));
-        self.spread.lanes.next_push(last, self.now).into_iter().chain(totals).chain(self.recount_at()).min()
+        self.spread
+            .lanes
+            .next_push(last, self.now, &self.settings)
+            .into_iter()
+            .chain(totals)
+            .chain(self.recount_at())
+            .min()
     }
 
     fn greet_all(&mut self) {

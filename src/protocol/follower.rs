@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many shards a room has at most; a relay stands above each 16.
+/// How many shards a room has at most.
 pub const MOST_SHARDS: u32 = 256;
-/// So many followers stand below one relay.
+/// So many gateways stand below one relay, and shards unless the deployment says otherwise.
 pub const RELAY_DEGREE: u32 = 16;
 /// How many gateways one room tells at most, and the bound of their numbers.
 pub const MOST_GATEWAYS: u32 = MOST_SHARDS * RELAY_DEGREE;

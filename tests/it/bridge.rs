@@ -203,8 +203,8 @@ fn b1_the_stream_keeps_a_day() {
     assert_eq!(kept.last().unwrap(), "59");
 }
 
-#[test]
-fn b1_a_redis_that_is_away_for_ever_holds_the_log_for_a_day_only() {
+/// A room whose log is larger than what PostgreSQL needs of it, and all of it owed to Redis.
+fn owed() -> World {
     let mut w = bridged(&[]);
     w.log.beside.set(300 << 20);
     w.redis.down = true;
@@ -225,10 +225,29 @@ fn b1_a_redis_that_is_away_for_ever_holds_the_log_for_a_day_only() {
     w.tick();
     w.advance(30_000);
     assert_eq!(first_seq(&w), 1, "Redis is owed it still");
+    w
+}
+
+#[test]
+fn b1_a_redis_that_is_away_for_ever_holds_the_log_for_a_day_only() {
+    let mut w = owed();
     w.now += DAY;
     post(&mut w, "ada", "next day");
     w.advance(2_000);
     assert!(first_seq(&w) > 1, "nothing is kept for it any more");
+}
+
+#[test]
+fn b1_a_log_beyond_a_gibibyte_waits_for_redis_no_more_and_an_entry_says_so() {
+    let mut w = owed();
+    w.log.beside.set(1 << 30);
+    post(&mut w, "ada", "too much");
+    w.advance(2_000);
+    assert!(first_seq(&w) > 1, "nothing is kept for it any more");
+    w.redis.down = false;
+    w.advance(400_000);
+    let names: Vec<_> = w.redis.events().iter().map(|(_, name)| *name).collect();
+    assert_eq!(names, ["gap", "new_message"]);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The room and PostgreSQL's cursor, where one of the two was set back.
 
 use crate::world::World;
+use edge_chat::protocol::{Audience, Body, LogEvent};
+use edge_chat::room::{Log as _, Row};
+
+const WEEK: u64 = 7 * 24 * 3_600_000;
 
 fn contents(w: &World) -> Vec<String> {
     let mut rows: Vec<_> = w.pg.messages.values().collect();
@@ -131,4 +135,34 @@ fn p4_what_postgres_has_lost_follows_the_answer_that_says_so() {
     w.say(ada, "m5");
     w.advance(500);
     assert_eq!(contents(&w).len(), 6);
+}
+
+#[test]
+fn v5_the_log_lets_go_of_what_is_a_week_old_and_never_of_the_newest_ten_thousand() {
+    let mut w = World::new();
+    w.join("ada");
+    w.post("ada", "first").unwrap();
+    let last = w.log.rows_before(u64::MAX, 1).unwrap()[0].last;
+    let event = LogEvent {
+        seq: 0,
+        at: w.now,
+        visible_at: w.now,
+        audience: Audience::Internal,
+        body: Body::QuotesForgotten { before: 0 },
+    };
+    w.evict();
+    for first in (last + 1..last + 10_300).step_by(100) {
+        let events = (first..first + 100).map(|seq| LogEvent { seq, ..event.clone() }).collect();
+        w.log.append(&Row { last: first + 99, no: 1, events });
+    }
+    let first = |w: &World| w.log.row_with(0).unwrap().unwrap().first();
+    w.now += WEEK - 120_000;
+    w.post("ada", "nearly a week later").unwrap();
+    w.advance(60_000);
+    assert_eq!((first(&w), w.pg.cursor.unwrap().1 > 10_000), (1, true), "it is not a week old");
+    w.now += 120_000;
+    let seq = w.post("ada", "and on").unwrap()["seq"].as_u64().unwrap();
+    w.advance(60_000);
+    let kept = seq + 1 - first(&w);
+    assert!((10_000..10_200).contains(&kept), "{kept} events are kept");
 }

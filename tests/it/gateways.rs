@@ -252,6 +252,26 @@ fn v4_a_gateway_that_died_or_was_cut_off_goes_on_where_its_sessions_are() {
 }
 
 #[test]
+fn v5_what_is_too_far_back_for_a_gateway_is_answered_by_the_newest_messages() {
+    let mut it = pair();
+    let ada = it.join("ada");
+    let bob = it.join_at(3, "bob");
+    for n in 0..250 {
+        it.ask(ada, "send_message", json!({"content": format!("word {n}")})).unwrap();
+        it.advance(20);
+    }
+    it.evict(GATEWAYS + 3);
+    it.enter_again(bob);
+    let (epoch, last) = it.tabs[bob].at;
+    for (missed, resumed) in [(200, true), (201, false)] {
+        let reply = it.ask(bob, "catch_up", json!({"epoch": epoch, "seq": last - missed})).unwrap();
+        assert_eq!((&reply["resumed"], &reply["seq"]), (&json!(resumed), &json!(last)), "{missed}");
+        let shown = reply[if resumed { "events" } else { "messages" }].as_array().unwrap();
+        assert_eq!(shown.len(), if resumed { 200 } else { 100 });
+    }
+}
+
+#[test]
 fn a_gateway_that_does_not_answer_for_long_counts_no_more_and_comes_back() {
     let mut it = pair();
     it.join("ada");

@@ -16,7 +16,7 @@ fn create(w: &mut World, owner: &str, settings: Value) {
 }
 
 #[test]
-fn a_client_id_is_one_message_for_24_hours() {
+fn v3_a_client_id_is_one_message_for_24_hours() {
     let mut w = World::new();
     let (ada, bob) = (w.join("ada"), w.join("bob"));
     let send = |content: &str| json!({"content": content, "client_id": "c-1"});

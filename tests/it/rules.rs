@@ -43,7 +43,7 @@ fn a_frame_without_an_id_has_no_reply_and_an_error_event() {
 }
 
 #[test]
-fn nothing_is_shown_of_a_step_that_was_not_written() {
+fn v2_nothing_is_shown_of_a_step_that_was_not_written() {
     let mut w = World::new();
     let ada = w.join("ada");
     w.say(ada, "one");
@@ -151,7 +151,7 @@ fn one_deletes_ones_own_a_moderator_anothers_and_twice_is_once() {
 }
 
 #[test]
-fn a_deleted_text_is_nowhere_also_not_in_its_edits() {
+fn v6_a_deleted_text_is_nowhere_also_not_in_its_edits() {
     let mut w = World::new();
     let ada = w.join("ada");
     let message = id(&w.ask(ada, "send_message", json!({"content": "a-1", "metadata": {"k": "meta-1"}})).unwrap());
@@ -173,7 +173,7 @@ fn a_deleted_text_is_nowhere_also_not_in_its_edits() {
 }
 
 #[test]
-fn edits_of_what_the_log_has_lost_leave_no_old_text_either() {
+fn v6_edits_of_what_the_log_has_lost_leave_no_old_text_either() {
     let mut w = World::new();
     let ada = w.join("ada");
     let message = id(&w.say(ada, "one"));

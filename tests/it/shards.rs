@@ -254,6 +254,100 @@ fn more_than_six_shards_are_told_through_relays() {
 }
 
 #[test]
+fn v5_what_is_too_far_back_for_a_shard_is_answered_by_the_newest_messages() {
+    let mut it = split(20);
+    for n in 0..550 {
+        say(&mut it, n % 20, &format!("word {n}"));
+        it.advance(20);
+    }
+    all_seen(&mut it);
+    it.kill(it.tabs[0].shard.unwrap());
+    let (epoch, last) = it.tabs[0].at;
+    for (missed, resumed) in [(500, true), (501, false)] {
+        let reply = it.ask(0, "catch_up", json!({"epoch": epoch, "seq": last - missed})).unwrap();
+        assert_eq!((&reply["resumed"], &reply["seq"]), (&json!(resumed), &json!(last)), "{missed}");
+        let shown = reply[if resumed { "events" } else { "messages" }].as_array().unwrap();
+        assert_eq!(shown.len(), if resumed { 500 } else { 100 });
+    }
+}
+
+/// Eight shards with so many users in them.
+fn eight(users: usize, set: &[(&str, &str)]) -> Split {
+    let own = [("SHARD_SOCKETS", "100"), ("RATE_LIMIT_MESSAGES", "1000"), ("RATE_LIMIT_JOINS", "10000")];
+    let mut it = Split::new(&own.into_iter().chain(set.iter().copied()).collect::<Vec<_>>());
+    it.join("ada");
+    let expected = json!({"settings": {"expect_viewers": 640}});
+    it.room.call("admin", Ask::Patch(serde_json::from_value(expected).unwrap())).unwrap();
+    it.pump();
+    for n in 1..users {
+        it.join(format!("user{n}").leak());
+    }
+    it.advance(10_000);
+    assert_eq!(it.shape().shards, 8);
+    it
+}
+
+#[test]
+fn what_a_message_takes_of_the_room_does_not_grow_with_the_viewers() {
+    let work = |users: usize| {
+        let mut it = eight(users, &[]);
+        let rows = it.room.rows;
+        say(&mut it, 0, "hello");
+        let pushes = it.room.compute(|host, at| host.next_pushes(at));
+        assert!(
+            it.room.wires.values().all(|wire| wire.frames.is_empty()),
+            "nobody is sent anything by the room itself"
+        );
+        let told: usize = pushes.iter().map(|push| push.to.len()).sum();
+        (it.room.rows - rows, pushes.len(), told, pushes.iter().map(|push| push.body.len()).sum::<usize>())
+    };
+    let (few, many) = (work(40), work(400));
+    assert_eq!((few.0, few.1, few.2), (many.0, many.1, many.2));
+    assert_eq!(few.2, 8);
+    // The same words, numbers of more digits.
+    assert!(many.3 < few.3 + few.3 / 4, "{} bytes, then {}", few.3, many.3);
+}
+
+#[test]
+fn joins_do_not_reach_the_room() {
+    let mut it = eight(40, &[]);
+    let (rows, begins) = (it.room.rows, it.shards.values().map(|shard| shard.begins).sum::<u32>());
+    for n in 40..100 {
+        it.join(format!("user{n}").leak());
+    }
+    assert_eq!(it.shards.values().map(|shard| shard.begins).sum::<u32>(), begins);
+    // All that there is to say of it is one word of each shard.
+    let shards: Vec<u32> = it.shards.keys().copied().collect();
+    for n in shards {
+        it.step(n, |host, at| (host.next_up(at), Default::default()));
+        assert!(it.step(n, |host, at| (host.next_up(at), Default::default())).is_none());
+    }
+    assert_eq!(it.room.rows, rows);
+}
+
+#[test]
+fn how_shards_are_called_is_set() {
+    let calls = |set: &[(&str, &str)]| {
+        let mut it = eight(40, set);
+        say(&mut it, 0, "hello");
+        it.room.compute(|host, at| host.next_pushes(at)).iter().map(|push| push.to.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(calls(&[]), [8]);
+    assert_eq!(calls(&[("RELAY_DEGREE", "3")]), [3, 3, 2]);
+    assert_eq!(calls(&[("RELAY_ABOVE", "8")]), [1; 8]);
+    let pushes = |set: &[(&str, &str)]| {
+        let mut it = eight(40, set);
+        let before = it.shards[&0].pushes;
+        for n in 0..20 {
+            say(&mut it, 0, &format!("word {n}"));
+            it.advance(40);
+        }
+        it.shards[&0].pushes - before
+    };
+    assert!(pushes(&[]) > 10 && pushes(&[("PUSH_EVERY", "1000")]) < 4);
+}
+
+#[test]
 fn who_signs_in_where_they_do_not_belong_is_told_where() {
     let mut it = split(40);
     let guest = it.join("");

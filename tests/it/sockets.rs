@@ -198,7 +198,7 @@ fn the_position_comes_first_after_a_wake_and_every_thirty_seconds() {
 }
 
 #[test]
-fn a_resume_is_exactly_what_was_missed() {
+fn v4_a_resume_is_exactly_what_was_missed() {
     let mut w = World::new();
     let ada = w.join("ada");
     let (bob, reply) = joined(&mut w, "bob", None);
@@ -219,7 +219,7 @@ fn a_resume_is_exactly_what_was_missed() {
 }
 
 #[test]
-fn a_resume_compresses_reactions() {
+fn v4_a_resume_compresses_reactions() {
     let mut w = World::new();
     let ada = w.join("ada");
     let one = w.say(ada, "one")["message_id"].clone();
@@ -234,7 +234,7 @@ fn a_resume_compresses_reactions() {
 }
 
 #[test]
-fn too_much_another_epoch_or_the_future_is_a_snapshot() {
+fn v5_too_much_another_epoch_or_the_future_is_a_snapshot() {
     let mut w = World::new();
     let moderator = w.join("mod");
     for n in 0..1_001 {
@@ -263,7 +263,7 @@ fn too_much_another_epoch_or_the_future_is_a_snapshot() {
 }
 
 #[test]
-fn more_than_512_kilobytes_is_a_snapshot() {
+fn v5_more_than_512_kilobytes_is_a_snapshot() {
     let mut w = World::with(&[("MAX_MESSAGE_LENGTH", "8000")], 1);
     let moderator = w.join("mod");
     let text = "x".repeat(7_500);
@@ -281,7 +281,7 @@ fn more_than_512_kilobytes_is_a_snapshot() {
 }
 
 #[test]
-fn a_trimmed_log_resumes_only_what_it_holds() {
+fn v5_a_trimmed_log_resumes_only_what_it_holds() {
     let mut w = World::new();
     let ada = w.join("ada");
     for n in 0..8 {
@@ -298,7 +298,7 @@ fn a_trimmed_log_resumes_only_what_it_holds() {
 }
 
 #[test]
-fn a_room_whose_storage_was_lost_goes_on_in_a_new_epoch() {
+fn v5_a_room_whose_storage_was_lost_goes_on_in_a_new_epoch() {
     let mut w = World::new();
     let (ada, reply) = joined(&mut w, "ada", None);
     w.say(ada, "one");
@@ -318,7 +318,7 @@ fn a_room_whose_storage_was_lost_goes_on_in_a_new_epoch() {
 }
 
 #[test]
-fn who_does_not_read_is_probed_and_closed() {
+fn v8_who_does_not_read_is_probed_and_closed() {
     let mut w = World::with(&[("MAX_MESSAGE_LENGTH", "8000")], 1);
     let (moderator, slow, dead) = (w.join("mod"), w.join("ada"), w.join("bob"));
     let text = "x".repeat(7_500);

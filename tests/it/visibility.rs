@@ -230,7 +230,7 @@ fn deliver(followers: &mut BTreeMap<SocketId, Follower>, out: Vec<Out>) -> Resul
 }
 
 #[test]
-fn every_way_to_look_agrees_with_view() {
+fn v7_every_way_to_look_agrees_with_view() {
     for seed in 0..20 {
         for late in [0, 1_500] {
             if let Err(why) = check(seed, late) {
