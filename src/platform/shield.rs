@@ -13,7 +13,7 @@ use worker::Request;
 const ROOMS: u32 = 4;
 
 /// Requests of a session that polls, each answered at once.
-const POLLS: Rate = Rate { messages: 1_000, window_ms: 10_000 };
+const POLLS: Rate = Rate { messages: 300, window_ms: 10_000 };
 
 thread_local! {
     static SHIELD: RefCell<Shield> = RefCell::default();
