@@ -173,7 +173,8 @@ impl Inner {
                 self.keeps(&entry.sid, &saved);
             }
         }
-        entry.release_poll("1");
+        // Who ended it needs no word of that.
+        entry.release_poll(if entry.ended.get() == Some(Closed::Client) { "6" } else { "1" });
         for socket in [entry.socket.borrow_mut().take(), entry.change.borrow_mut().take()].into_iter().flatten() {
             let _ = socket.close(Some(1000), None::<&str>);
         }
