@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
@@ -34,6 +35,9 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
+  // It ends its own children first.
+  dev?.kill("SIGTERM");
+  await Promise.race([dev?.gone, sleep(20_000, null, { ref: false })]);
   if (dev) await end(dev);
   rmSync(data, { recursive: true, force: true });
 });

@@ -142,6 +142,23 @@ describe("the doors", { concurrency: true }, () => {
     assert.deepEqual((await poll(sid)).body, UNKNOWN);
   });
 
+  test("who says that it goes has its poll let go, and is gone", async () => {
+    const sid = await handshake();
+    const waits = poll(sid);
+    await sleep(200);
+    assert.equal((await post(sid, "1")).text, "ok");
+    assert.equal((await waits).text, "6");
+    assert.deepEqual((await poll(sid)).body, UNKNOWN);
+  });
+
+  test("a namespace that is not there is refused as Socket.IO's own servers do, and the session stands", async () => {
+    const sid = await handshake();
+    await post(sid, "40/random");
+    assert.equal((await poll(sid)).text, '44/random,{"message":"Invalid namespace"}');
+    await post(sid, "40");
+    assert.match((await poll(sid)).text, /^40\{"sid"/);
+  });
+
   test("a WebSocket takes over from polling; one that does not leaves the session as it was", async () => {
     const sid = await handshake();
     await post(sid, "40");

@@ -196,7 +196,8 @@ impl Inner {
                 self.keeps(&entry.sid, &saved);
             }
         }
-        entry.release_poll("1");
+        // Who ended it needs no word of that.
+        entry.release_poll(if entry.ended.get() == Some(Closed::Client) { "6" } else { "1" });
         let sockets = [entry.socket.borrow_mut().take(), entry.change.borrow_mut().take()];
         if entry.ended.get() == Some(Closed::Full) {
             self.says_farewell(entry, sockets.first().and_then(Option::as_ref));

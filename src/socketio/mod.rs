@@ -13,7 +13,7 @@ pub use engine::{Refused, open_packet, payload};
 pub use event::{Packets, Said, ack_of, frame, packets, packets_of};
 pub use held::{Held, Outgoing, Weight};
 pub use offset::{MOST_ROOMS, Offset, offsets};
-pub use packet::{Auth, Incoming, Unreadable, connect, connect_error, disconnect, event, incoming};
+pub use packet::{Auth, Incoming, Unreadable, connect, connect_error, disconnect, event, incoming, no_namespace};
 pub use session::{Beat, Closed, Given, Polled, Received, Session, Via};
 pub use sid::{gateway_of, is_sid, sid};
 

@@ -137,14 +137,18 @@ pub fn connect(id: &str, pid: &str) -> String {
 }
 
 /// The refusal of a CONNECT: `message` is that of `connect_error`, and the whole error its `data`.
-pub fn connect_error(namespace: &str, error: &ChatError) -> String {
+pub fn connect_error(error: &ChatError) -> String {
     #[derive(Serialize)]
     struct Refusal<'a> {
         message: &'a str,
         data: &'a ChatError,
     }
-    let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
-    format!("44{namespace}{}", json(&Refusal { message: &error.message, data: error }))
+    format!("44{}", json(&Refusal { message: &error.message, data: error }))
+}
+
+/// The refusal of a CONNECT to a namespace that is not there, as Socket.IO's own servers say it.
+pub fn no_namespace(namespace: &str) -> String {
+    format!(r#"44{namespace},{{"message":"Invalid namespace"}}"#)
 }
 
 /// The server leaves the namespace: the client does not come back by itself.
@@ -186,6 +190,7 @@ mod tests {
         );
         let Ok(Incoming::Connect { namespace, .. }) = incoming("0/admin?x=1,") else { panic!() };
         assert_eq!(namespace, "/admin");
+        assert_eq!(no_namespace(&namespace), r#"44/admin,{"message":"Invalid namespace"}"#);
         assert!(matches!(incoming(r#"0{"token":7}"#), Ok(Incoming::Connect { .. })));
     }
 

@@ -14,7 +14,7 @@ use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, MessageId, Position, RoomId};
 use crate::socketio::{
     Auth, Closed, Incoming, MOST_ROOMS, Offset, Said, Unreadable, connect, connect_error, event, frame, gateway_of,
-    incoming, packets_of, sid,
+    incoming, no_namespace, packets_of, sid,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -68,8 +68,8 @@ impl Entry {
         self.counts_refusal(error);
     }
 
-    fn refuse_connect(&self, namespace: &str, error: &ChatError) {
-        self.say(&connect_error(namespace, error));
+    fn refuse_connect(&self, packet: &str, error: &ChatError) {
+        self.say(packet);
         self.counts_refusal(error);
     }
 }
@@ -121,14 +121,14 @@ impl Inner {
     async fn connects(self: &Rc<Self>, entry: &Rc<Entry>, namespace: &str, auth: Auth) {
         if namespace != "/" {
             let error = ChatError::new(ErrorCode::Forbidden, "Invalid namespace");
-            return entry.refuse_connect(namespace, &error);
+            return entry.refuse_connect(&no_namespace(namespace), &error);
         }
         if entry.session.borrow().is_connected() {
             return entry.end(Closed::Malformed);
         }
         let claims = match self.verified(auth.token.as_deref()).await {
             Ok(claims) => claims,
-            Err(error) => return entry.refuse_connect(namespace, &error),
+            Err(error) => return entry.refuse_connect(&connect_error(&error), &error),
         };
         let back = auth.pid.zip(auth.offset);
         let before = match &back {
