@@ -276,6 +276,7 @@ fn a_report_proves_what_was_said_or_says_that_it_does_not() {
             .to_owned()
     };
     let report = |w: &mut World, message: &str, said: Option<&str>| {
+        w.advance(1);
         let opened = said.map(|body| json!({"body": body, "frank_key": Base64Unpadded::encode_string(&key)}));
         let body = json!({"message_id": message, "reason": "abuse", "opened": opened});
         w.call("bob", Ask::Report { body: serde_json::from_value(body).unwrap(), known: None })
