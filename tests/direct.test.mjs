@@ -46,7 +46,7 @@ describe("direct rooms", { concurrency: true }, () => {
     const sent = await ada.request("send_message", letter());
     const { data } = await bob.next("new_message");
     assert.deepEqual([data.type, data.franking, JSON.parse(data.content)], ["encrypted", TAG, JSON.parse(sealed(CANARY))]);
-    const edit = { message_id: sent.message_id, content: sealed("BBBB"), franking: "B".repeat(43) };
+    const edit = { message_id: sent.message_id, content: sealed("BBBB"), franking: "E".repeat(43) };
     await ada.request("edit_message", edit);
     assert.equal((await bob.next("message_edited")).data.franking, edit.franking);
     await assert.rejects(ada.request("send_message", { content: "hello" }), { code: "invalid_type" });
@@ -111,7 +111,7 @@ describe("direct rooms", { concurrency: true }, () => {
     assert.equal((await direct(null, "cleo")).body.code, "token_required");
     const dead = await rest("GET", `/rooms/dm:${"A".repeat(43)}/messages`, { as: "eve" });
     assert.equal(dead.body.code, "room_not_found");
-    const nobody = await open(`dm:${"B".repeat(43)}`, "eve");
+    const nobody = await open(`dm:${"E".repeat(43)}`, "eve");
     await assert.rejects(nobody.request("join_room", {}), { code: "room_not_found" });
   });
 

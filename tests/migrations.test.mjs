@@ -54,7 +54,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
         content: "a &lt; b", text: "a < b", type: "text", metadata: { k: 1 },
         mentions: [{ user_id: "bob", username: "Bob" }], reply_to: m.reply_to, client_id: "c2", audience: "user:bob",
         visible_at: new Date(AT + 5), created_at: new Date(AT), edited_at: null, deleted_at: null,
-        epoch: String(EPOCH), seq: "2", original: null, reasons: null, held_id: null,
+        epoch: String(EPOCH), seq: "2", original: null, reasons: null, held_id: null, franking: null,
       });
       assert.deepEqual(await db.query("select epoch, seq from room_cursor where room_id = $1", [room]), [{ epoch: String(EPOCH), seq: "7" }]);
     });
@@ -214,6 +214,23 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual(await originals(), [null, null]);
     });
 
+    test("a tag is kept with its message, anew with each edit, and goes with it; a report says whether it was proved", async () => {
+      const [room, other] = [newRoom(), newRoom()];
+      const [one, two] = [message(1), message(2)];
+      const tag = (seq, { id }, franking) => ({ op: "franking", seq, id, franking });
+      const tags = async () => [(await row(one.id)).franking, (await row(two.id)).franking];
+      await apply(batch(room, 0, 2, [one, tag(1, one, "A"), two, tag(2, two, "B")]));
+      assert.deepEqual(await tags(), ["A", "B"]);
+      await apply(batch(other, 0, 1, [tag(1, one, "stolen")]));
+      await apply(batch(room, 2, 5, [edit(3, one.id, "new"), tag(3, one, "C"), tag(4, one, "D"), remove(5, two.id)]));
+      assert.deepEqual(await tags(), ["D", null]);
+      await apply(batch(room, 0, 2, [tag(1, one, "A"), tag(2, two, "B")]));
+      assert.deepEqual(await tags(), ["D", null]);
+      const report = { op: "report", seq: 6, id: randomUUID(), message_id: one.id, reporter_id: "bob", reason: "abuse", quoted: "words", proved: true, at: AT };
+      await apply(batch(room, 5, 6, [report]));
+      assert.deepEqual((await db.query("select quoted, proved from reports where room_id = $1", [room])), [{ quoted: "words", proved: true }]);
+    });
+
     test("what waits is there until it ends, and the last terms count", async () => {
       const room = newRoom();
       const held = (seq) => ({ op: "held", seq, id: randomUUID(), user_id: "ada", message: { content: "x" }, reasons: [], created_at: AT, expires_at: AT + 9 });
@@ -246,7 +263,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
 
       const ops = [made(1, first), decided(2, first, "resolved"), decided(3, first, "dismissed"), made(4, second, { message_id: other })];
       assert.deepEqual(await apply(batch(room, 0, 4, ops)), [at(4)]);
-      const common = { room_id: room, reporter_id: "bob", reason: "spam", details: "d", quoted: "q" };
+      const common = { room_id: room, reporter_id: "bob", reason: "spam", details: "d", quoted: "q", proved: null };
       const open = { status: "open", resolved_at: null, resolved_by: null, resolution: null };
       assert.deepEqual((await all()).map((r) => ({ ...r })), [
         { ...common, id: first, message_id, status: "dismissed", created_at: new Date(AT + 1), resolved_at: new Date(AT + 3), resolved_by: "mod", resolution: "r3" },
