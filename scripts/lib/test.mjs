@@ -77,8 +77,9 @@ const testFiles = () =>
     .sort()
     .map((file) => join("tests", file));
 
-/** Files that mostly wait, for a heartbeat or until a room has shrunk, and one that no clock matters to: side by side. */
-const TOGETHER = ["shards", "socketio-idle", "xss"].map((name) => join("tests", `${name}.test.mjs`));
+/** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
+const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-dev", "socketio-others"].map((name) => join("tests", `${name}.test.mjs`));
+const AT_ONCE = 3;
 
 async function e2e(files) {
   if (!(await check("build", join(root, "scripts/build"), []))) {
@@ -92,10 +93,10 @@ async function e2e(files) {
   await step("building Rust's Socket.IO client (once, about 60 s)", rustSocketIo);
   env.TEST_DATABASE_URL ||= await throwAwayCluster();
 
-  const together = files.filter((file) => TOGETHER.includes(file));
+  const together = TOGETHER.filter((file) => files.includes(file));
   const alone = files.filter((file) => !TOGETHER.includes(file));
   await step(`tests on workerd, PostgreSQL and Chromium (${files.length} files)`, async () => {
-    if (together.length) await nodeTests("together", together, together.length, env);
+    if (together.length) await nodeTests("together", together, AT_ONCE, env);
     if (alone.length) await nodeTests("alone", alone, 1, env);
   });
 }
