@@ -224,6 +224,7 @@ test("who comes back at another gateway is recovered there", async () => {
   assert.ok(await back(ada));
   assert.ok(ada.recovered);
   assert.match(ada.io.engine.id, /^0\./, "it is that one");
+  assert.ok(await until(5_000, () => contents(ada).length === 3));
   assert.deepEqual(contents(ada), ["missed", "live", "missed again"]);
   for (const one of [ada, ...others]) one.disconnect();
   await link.cut();

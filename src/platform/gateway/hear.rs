@@ -47,7 +47,8 @@ impl Inner {
             self.flags.shares.set(true);
         }
         let said = packets(&part.name, part.epoch.get(), frame);
-        let shouts: Vec<_> = said.iter().map(|said| Shout { said, alone: OnceCell::new(), waits: &self.flags.waits }).collect();
+        let shouts: Vec<_> =
+            said.iter().map(|said| Shout { said, alone: OnceCell::new(), waits: &self.flags.waits }).collect();
         let sessions = self.sessions.borrow();
         for entry in ids.iter().filter_map(|id| sessions.get(id)) {
             for shout in &shouts {
