@@ -66,7 +66,9 @@ export const chat = ({ name = "chat", secret, databaseUrl, vars = {} }) =>
     objects: config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name]),
     vars: { ...config.vars, JWT_SECRET: secret, AUTO_CREATE_ROOMS: "true", CLIENT_IP: "cf.clientIp",
       RATE_LIMIT_SERVICE_MESSAGES: "100000", RATE_LIMIT_SERVICE_WINDOW: "100", RATE_LIMIT_WINDOW: "100",
-      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process", ...vars },
+      RATE_LIMIT_JOINS: "100000", RATE_LIMIT_REQUESTS: "100000", SHARD_SOCKETS: "4000", FRAME_BUDGET_PER: "process",
+      // All viewers come from one address, which has half of the places.
+      GATEWAY_SESSIONS: "2000", ...vars },
     databaseUrl,
   });
 

@@ -252,7 +252,7 @@ test("a gateway that is full sends on to the next, and the last one says so", as
   const own = await startServer({ databaseUrl: database.url, vars: { GATEWAYS: "2", GATEWAY_SESSIONS: "10" } });
   const clients = [];
   for (let i = 0; i < 20; i++) {
-    clients.push(client(own, { transports: ["websocket"] }));
+    clients.push(client(own, { transports: ["websocket"], extraHeaders: { "cf-connecting-ip": `192.0.2.${i}` } }));
     assert.ok(await clients.at(-1).connects());
   }
   const { status, body } = await ask(POLLING, { to: own });

@@ -196,10 +196,13 @@ test("who comes back at another gateway is recovered there", async () => {
   const own = await startServer({ databaseUrl: database.url, vars: { GATEWAYS: "2", GATEWAY_SESSIONS: "10" } });
   const link = await relay(own.url);
   const room = "video_moved";
+  // An address has half of the places only.
+  let address = 0;
+  const away = () => ({ transports: ["websocket"], extraHeaders: { "cf-connecting-ip": `192.0.2.${++address}` } });
   const ada = watched(await member({ url: link.url }, room, "ada", { transports: ["websocket"], reconnectionDelay: 300 }));
   const bob = await chat(own).join(room, "bob");
   await link.cut();
-  const others = Array.from({ length: 10 }, () => client(own, { transports: ["websocket"] }));
+  const others = Array.from({ length: 10 }, () => client(own, away()));
   for (const one of others) assert.ok(await one.connects());
   await bob.request("send_message", { content: "missed" });
   await link.open();
@@ -214,13 +217,14 @@ test("who comes back at another gateway is recovered there", async () => {
   await link.cut();
   ada.returns = 0;
   await sleep(500);
-  for (let i = 0; i < 10; i++) others.push(client(own, { transports: ["websocket"] }));
+  for (let i = 0; i < 10; i++) others.push(client(own, away()));
   for (const one of others) assert.ok(await one.connects());
   await bob.request("send_message", { content: "missed again" });
   await link.open();
   assert.ok(await back(ada));
   assert.ok(ada.recovered);
   assert.match(ada.io.engine.id, /^0\./, "it is that one");
+  assert.ok(await until(5_000, () => contents(ada).length === 3));
   assert.deepEqual(contents(ada), ["missed", "live", "missed again"]);
   for (const one of [ada, ...others]) one.disconnect();
   await link.cut();

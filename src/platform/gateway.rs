@@ -255,7 +255,7 @@ impl Inner {
 }
 
 fn farewell() -> String {
-    let message = "More waited for this connection than is kept: it ends. Come back, and read faster.";
+    let message = "You do not read what you are sent, or say more at once than is kept; come back.";
     event("error", &ChatError::new(ErrorCode::TooSlow, message).retry_after(0))
 }
 

@@ -285,7 +285,9 @@ impl Inner {
             // It comes back by itself, and recovers.
             (true, false, true) => {
                 entry.rooms.borrow_mut().insert(part.name.clone(), member);
-                entry.end(Closed::Lost);
+                // Who polls has not heard the goodbye.
+                let unheard = code == ErrorCode::TooSlow.close() && !entry.session.borrow().is_websocket();
+                entry.end(if unheard { Closed::Full } else { Closed::Lost });
             }
             _ => {}
         }
