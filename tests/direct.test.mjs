@@ -38,6 +38,7 @@ describe("direct rooms", { concurrency: true }, () => {
     const both = await Promise.all([direct("ada", "bob"), direct("bob", "ada"), direct("ada", "bob"), direct("bob", "ada")]);
     assert.deepEqual(both.map(({ status }) => status).sort(), [200, 200, 200, 201]);
     const [{ body: room }] = both;
+    assert.equal(both.find(({ status }) => status === 201).headers.get("location"), `/api/rooms/${room.room_id}`);
     assert.match(room.room_id, /^dm:[\w-]{43}$/);
     assert.ok(both.every(({ body }) => body.room_id === room.room_id));
     assert.deepEqual([room.type, room.members, room.owner_id, room.settings.visibility], ["direct", ["ada", "bob"], null, "private"]);

@@ -65,6 +65,7 @@ test("a report is made over REST and over a socket, seen by moderators alone, an
     id: report_id, room_id: room, message_id, reporter_id: "bob", reason: "abuse", details: "see\nthere",
     quoted: "rude words & more", status: "open", created_at: new Date(created_at), resolved_at: null, resolved_by: null,
     resolution: null,
+    proved: null,
   });
 });
 

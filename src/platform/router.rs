@@ -115,7 +115,7 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
         Ok((status, body)) => {
             let mut response = json(status, &body)?;
             if status == 201
-                && let Some(location) = location(&path, &body)
+                && let Some(location) = location(&body)
             {
                 response.headers_mut().set("location", &location)?;
             }
@@ -203,14 +203,14 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, 
 }
 
 /// Where what was made can be read again; a message has no address of its own.
-fn location(path: &str, body: &RawValue) -> Option<String> {
+fn location(body: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Made {
         room_id: Option<String>,
         message_id: Option<String>,
     }
     let made: Made = serde_json::from_str(body.get()).ok()?;
-    made.room_id.filter(|_| made.message_id.is_none()).map(|room| format!("{path}/{room}"))
+    made.room_id.filter(|_| made.message_id.is_none()).map(|room| format!("/api/rooms/{room}"))
 }
 
 /// What the bearer token says, where there is one.
