@@ -1,7 +1,7 @@
 //! The backup that a new device reads old messages with: the sessions that this device can read, sealed under a key that
 //! only the user has.
 
-use data_encoding::BASE32_NOPAD;
+use base32ct::{Base32UpperUnpadded, Encoding};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -61,12 +61,12 @@ fn recovery_bytes(typed: &str) -> Result<Vec<u8>> {
         other => other,
     });
     let plain = Zeroizing::new(plain.collect::<String>());
-    let bytes = BASE32_NOPAD.decode(plain.as_bytes()).map_err(|_| CryptoError::NotARecoveryKey)?;
+    let bytes = Base32UpperUnpadded::decode_vec(&plain).map_err(|_| CryptoError::NotARecoveryKey)?;
     if bytes.len() == RECOVERY { Ok(bytes) } else { Err(CryptoError::NotARecoveryKey) }
 }
 
 fn shown(bytes: &[u8]) -> String {
-    let text = Zeroizing::new(BASE32_NOPAD.encode(bytes));
+    let text = Zeroizing::new(Base32UpperUnpadded::encode_string(bytes));
     let groups: Vec<&str> = text.as_bytes().chunks(4).filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join("-")
 }
