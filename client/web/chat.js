@@ -86,9 +86,9 @@ class Chat extends Acts {
    * across reconnects: the same `client_id` never makes a second message. Said without a connection,
    * it waits for the room's limits; else `rate_limited` and `slow_mode` are the caller's.
    */
-  async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata } = {}) {
+  async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata, franking } = {}) {
     this.#typed();
-    return this.#deliver({ content, type, client_id, reply_to, mentions, metadata });
+    return this.#deliver({ content, type, client_id, reply_to, mentions, metadata, franking });
   }
 
   /** A message that was not sent is not to be: it does not come back when the page is loaded anew. */
@@ -96,9 +96,10 @@ class Chat extends Acts {
     this.#unsent.drop(client_id);
   }
 
-  edit(message_id, content) {
-    return orOverRest(this.request("edit_message", { message_id, content }), () =>
-      this.rest.edit(this.room, message_id, content),
+  /** `franking` is the tag of an encrypted `content`. */
+  edit(message_id, content, { franking } = {}) {
+    return orOverRest(this.request("edit_message", { message_id, content, franking }), () =>
+      this.rest.edit(this.room, message_id, content, franking),
     );
   }
 

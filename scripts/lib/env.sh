@@ -8,11 +8,13 @@ cd "$root"
 node_pin=22.23.3
 node_min=22.12
 worker_build_pin=0.8.7
+wasm_pack_pin=0.15.1
 # The command line tool and the library must be of one version.
 wasm_bindgen_pin=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/edge-chat"
 worker_build="$cache/worker-build-$worker_build_pin/bin/worker-build"
+wasm_pack="$cache/wasm-pack-$wasm_pack_pin/bin/wasm-pack"
 wasm_bindgen="$cache/wasm-bindgen-cli-$wasm_bindgen_pin/bin/wasm-bindgen"
 cached_node="$cache/node-$node_pin/bin"
 
@@ -167,6 +169,8 @@ tools_if_missing() {
   # Not --locked: the lock file that it ships names a withdrawn package.
   [ -x "$wasm_bindgen" ] ||
     step "building wasm-bindgen-cli $wasm_bindgen_pin (once, about 60 s)" install_crate wasm-bindgen-cli "$wasm_bindgen_pin"
+  [ -x "$wasm_pack" ] ||
+    step "building wasm-pack $wasm_pack_pin (once, about 60 s)" install_crate wasm-pack "$wasm_pack_pin" --locked
   rm -rf "$cache/target"
 }
 
@@ -196,7 +200,7 @@ setup_node() {
 
 setup_all() {
   setup_node
-  if ! has_wasm_target || [ ! -x "$worker_build" ] || [ ! -x "$wasm_bindgen" ]; then
+  if ! has_wasm_target || [ ! -x "$worker_build" ] || [ ! -x "$wasm_bindgen" ] || [ ! -x "$wasm_pack" ]; then
     locked "$cache/setup.lock" tools_if_missing
   fi
 }

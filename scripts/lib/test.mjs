@@ -26,8 +26,8 @@ async function check(label, command, args) {
   }
 }
 
-async function nativeTests() {
-  const child = start("cargo", ["test", "--all-features"], { stdio: ["ignore", "pipe", 2] });
+async function nativeTests(options = []) {
+  const child = start("cargo", ["test", "--all-features", ...options], { stdio: ["ignore", "pipe", 2] });
   let output = "";
   child.stdout.on("data", (chunk) => {
     output += chunk;
@@ -56,11 +56,17 @@ async function filters() {
   count(rows.filter((row) => row.met).length + (p99_us <= MOST_US ? 1 : 0), missed.length);
 }
 
+const CRYPTO = ["--manifest-path", "client/crypto/Cargo.toml"];
+
 async function rust() {
   await check("format", "cargo", ["fmt", "--check"]);
   await check("lints, native", "cargo", ["clippy", "--all-targets", "--all-features", "--", "-D", "warnings"]);
   await check("lints, wasm", "cargo", ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
   await step("native tests", nativeTests);
+  await check("format, encryption", "cargo", ["fmt", ...CRYPTO, "--check"]);
+  await check("lints, encryption, native", "cargo", ["clippy", ...CRYPTO, "--all-targets", "--", "-D", "warnings"]);
+  await check("lints, encryption, wasm", "cargo", ["clippy", ...CRYPTO, "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
+  await step("native tests, encryption", () => nativeTests(CRYPTO));
   await filters();
 }
 

@@ -28,10 +28,12 @@ export function createRest({ base, token, fetch = globalThis.fetch.bind(globalTh
 
   const part = encodeURIComponent;
   return {
+    /** `request(method, path, {query, body})`, for paths that only a part of the clients asks for. */
+    request,
     /** One page by number: `before` or `after` a `no`, or the newest. */
     history: (room, query) => request("GET", `/rooms/${part(room)}/messages`, { query }),
     members: (room, query) => request("GET", `/rooms/${part(room)}/members`, { query }),
-    edit: (room, id, content) => request("PATCH", `/messages/${part(id)}`, { body: { room_id: room, content } }),
+    edit: (room, id, content, franking) => request("PATCH", `/messages/${part(id)}`, { body: { room_id: room, content, franking } }),
     remove: (room, id) => request("DELETE", `/messages/${part(id)}`, { query: { room_id: room } }),
     report: (room, id, report) => request("POST", `/messages/${part(id)}/report`, { body: { room_id: room, ...report } }),
     pin: (room, id) => request("PUT", `/rooms/${part(room)}/pins/${part(id)}`),
