@@ -50,7 +50,9 @@ impl Object {
         self.user = User::load("bob".into(), self.state.clone().into_iter().collect(), self.now).unwrap();
         let line: Value = serde_json::from_str(&self.user.inbox()).unwrap();
         let number = |value: &Value| value.as_u64().unwrap();
-        let of = |room: &Value| (room["room_id"].as_str().unwrap().into(), number(&room["unread"]), number(&room["last_seq"]));
+        let of = |room: &Value| {
+            (room["room_id"].as_str().unwrap().into(), number(&room["unread"]), number(&room["last_seq"]))
+        };
         line["data"]["rooms"].as_array().unwrap().iter().map(of).collect()
     }
 }
@@ -100,7 +102,8 @@ fn what_is_remembered_is_bounded_and_who_is_blocked_counts_nowhere() {
 fn devices_that_come_and_go_are_told() {
     let mut object = Object::new();
     let key = "A".repeat(43);
-    let keys = PublishKeys { name: None, curve25519: key.clone(), ed25519: key, fallback_key: None, one_time_keys: vec![] };
+    let keys =
+        PublishKeys { name: None, curve25519: key.clone(), ed25519: key, fallback_key: None, one_time_keys: vec![] };
     let publish = UserAsk::Publish { device_id: "d".into(), keys };
     let said = json!({"event": "devices_changed", "data": {"user_id": "bob", "version": 1}});
     assert_eq!(object.ask(publish.clone()), [said]);
@@ -125,8 +128,10 @@ fn rooms_tell_who_is_mentioned_and_the_two_of_a_direct_room() {
     let mut w = World::new();
     let body = json!({"name": "R", "type": "direct", "members": ["ada", "bob"]});
     w.call("ada", Ask::Create(serde_json::from_value(body).unwrap())).unwrap();
-    let content = json!({"v": 1, "alg": "megolm", "device_id": "D", "session_id": "AAEC", "index": 0, "ciphertext": "AAEC"});
-    let letter = json!({"content": content.to_string(), "type": "encrypted", "client_id": "c", "franking": "A".repeat(43)});
+    let content =
+        json!({"v": 1, "alg": "megolm", "device_id": "D", "session_id": "AAEC", "index": 0, "ciphertext": "AAEC"});
+    let letter =
+        json!({"content": content.to_string(), "type": "encrypted", "client_id": "c", "franking": "A".repeat(43)});
     w.call("ada", Ask::Send(serde_json::from_value(letter).unwrap())).unwrap();
     let told: Vec<_> = w.notes.iter().map(|(to, note)| (to.as_str(), note.with.as_deref(), note.reason)).collect();
     let message = InboxReason::Message;
