@@ -54,7 +54,7 @@ describe("history", { concurrency: true }, () => {
         id: one.message_id, room_id: room, no: "1", user_id: "ada", username: "Ada", avatar: "https://e.example/a.png",
         roles: ["member"], content: "edited", text: null, type: "text", metadata: { k: [1] }, mentions: [], reply_to: null,
         client_id: "c1", audience: "all", visible_at: 0, created_at: one.timestamp, edited_at: edited.edited_at,
-        deleted_at: null, epoch: String(ada.joined.epoch), seq: String(one.seq), original: null, reasons: null, held_id: null,
+        deleted_at: null, epoch: String(ada.joined.epoch), seq: String(one.seq), original: null, reasons: null, held_id: null, franking: null,
       },
     );
     assert.deepEqual([b.content, b.reply_to, b.mentions], ["an answer to @ada", one.message_id, [{ user_id: "ada", username: "Ada" }]]);

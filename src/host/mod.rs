@@ -18,6 +18,7 @@ mod members;
 mod metrics;
 mod moves;
 mod news;
+mod notes;
 mod users;
 
 pub use calls::{Bans, Members};
@@ -29,6 +30,7 @@ use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, cl
 use crate::auth::Role;
 use crate::metrics::Metrics;
 use crate::protocol::call::{Caller, Remembered};
+use crate::protocol::inbox::Note;
 use crate::protocol::wire::{self, Line};
 use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Write};
@@ -68,6 +70,8 @@ pub struct Effects {
     pub asks: Vec<AskUser>,
     /// Users who were let in: their own objects have to hear of it, and what they say goes to [`Host::entered`].
     pub entered: Vec<UserId>,
+    /// Users whose objects hear that something was said for them; best effort.
+    pub notes: Vec<(UserId, Note)>,
     /// Of these the platform has to say when they pinged last, to [`Host::look`].
     pub look: Vec<SocketId>,
     /// Who is here, for the drain: best effort, nothing waits for it.
@@ -87,7 +91,7 @@ pub struct Effects {
 impl Effects {
     /// Adds those of a later step, so that both are one. A fault takes all of them away: nothing of it was written.
     pub fn absorb(&mut self, later: Self) {
-        let Self { write, out, faults, asks, entered, look, presence, broken, push, up, soon, alarm } = later;
+        let Self { write, out, faults, asks, entered, notes, look, presence, broken, push, up, soon, alarm } = later;
         self.faults.extend(faults);
         if self.broken || broken {
             *self = Self { faults: std::mem::take(&mut self.faults), broken: true, ..Self::default() };
@@ -97,6 +101,7 @@ impl Effects {
         self.out.extend(out);
         self.asks.extend(asks);
         self.entered.extend(entered);
+        self.notes.extend(notes);
         self.look.extend(look);
         self.presence = presence.or(self.presence.take());
         self.push |= push;
@@ -474,6 +479,7 @@ impl Host {
         if !step.events.is_empty() {
             self.counters.events += count(step.events.len());
             self.counted.new.appended(&step.events);
+            self.note(&step.events, effects);
             self.drains_wanted();
             if step.events.iter().any(|event| matches!(event.body, crate::protocol::Body::NewMessage(_))) {
                 self.audience.count_changed();

@@ -9,6 +9,7 @@ mod drain;
 mod drain_link;
 mod gateway;
 mod gateway_link;
+mod inbox;
 mod link;
 mod log;
 mod messages;

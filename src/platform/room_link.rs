@@ -197,7 +197,7 @@ pub(super) async fn tell(env: &Env, name: &str, user_id: String, standing: Stand
 }
 
 /// JSON whose strings hold ASCII only: header values are bytes of another encoding.
-fn ascii(json: &str) -> String {
+pub(super) fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         if c.is_ascii() {

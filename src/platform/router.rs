@@ -49,7 +49,7 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     let path = req.path();
     let route = rest::route(method(&req.method()), &path);
     let settings = settings(&env);
-    let socket = matches!(route, Ok(Route::Socket(_))) || path.ends_with("/ws");
+    let socket = matches!(route, Ok(Route::Socket(_) | Route::Inbox)) || path.ends_with("/ws");
     let refuse = |asked: &Asked, error: &ChatError| match socket {
         true => socket::refuse(&socket::Offer::of(&req), error, asked),
         false => asked.finish(asked.problem(error)?),
@@ -89,6 +89,7 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     let route = match route {
         // What is boxed is compiled by itself, and by V8 only when it is first run.
         Ok(Route::Socket(room)) => return socket::open(&req, &env, &room, &settings, &asked).boxed_local().await,
+        Ok(Route::Inbox) => return socket::open_inbox(&req, &env, &settings, &asked).boxed_local().await,
         Ok(Route::Health) => return asked.finish(json(200, &raw(r#"{"status":"ok"}"#.into()))?),
         Ok(Route::MethodNotAllowed(allow)) => return asked.finish(not_allowed(allow, &asked)?),
         Ok(route) => route,
@@ -398,7 +399,9 @@ impl Request_<'_> {
                 done(self.on_message(&message_id, room_id, delete).await?)
             }
             // Answered before; named so that a new route is not forgotten.
-            Route::Socket(_) | Route::Health | Route::Metrics | Route::OpenApi | Route::Problem(_) => Err(fault()),
+            Route::Socket(_) | Route::Inbox | Route::Health | Route::Metrics | Route::OpenApi | Route::Problem(_) => {
+                Err(fault())
+            }
             Route::NotFound | Route::MethodNotAllowed(_) => Err(fault()),
         }
     }

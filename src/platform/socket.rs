@@ -2,9 +2,9 @@
 
 use super::reply::Asked;
 use super::util::{entropy, now};
-use super::{room_link, shield};
+use super::{room_link, shield, user_link};
 use crate::audience::close_reason;
-use crate::auth::{self, Identity};
+use crate::auth::{self, Identity, Role};
 use crate::protocol::call::Caller;
 use crate::protocol::{ChatError, ErrorCode, RoomId, wire};
 use crate::settings::Settings;
@@ -92,6 +92,36 @@ async fn try_open(
     let address = shield::count_upgrade(req, settings)?.unwrap_or_default();
     let caller = Caller { identity, guest: offer.guest(), address, key: key(req), ..Caller::default() };
     room_link::open(env, room, caller, offer.protocol()).await
+}
+
+/// Opens a socket of the caller's inbox, or says why not.
+pub(super) async fn open_inbox(req: &Request, env: &Env, settings: &Settings, asked: &Asked) -> Result<Response> {
+    let offer = Offer::of(req);
+    match try_inbox(req, env, settings, &offer).await {
+        Ok(response) => Ok(response),
+        Err(error) => refuse(&offer, &error, asked),
+    }
+}
+
+async fn try_inbox(
+    req: &Request,
+    env: &Env,
+    settings: &Settings,
+    offer: &Offer,
+) -> std::result::Result<Response, ChatError> {
+    let upgrade = req.headers().get("upgrade").ok().flatten();
+    if !upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
+        return Err(ChatError::new(ErrorCode::BadRequest, "This path is for WebSocket upgrades."));
+    }
+    let required =
+        || ChatError::new(ErrorCode::TokenRequired, "An inbox is opened with `bearer.<token>` in the upgrade.");
+    let token = offer.with_prefix("bearer.").filter(|_| offer.protocol().is_some()).ok_or_else(required)?;
+    let who = Identity::for_room(&auth::verify(token, &settings.keys, now())?, "");
+    if !who.roles.iter().any(|role| role.at_least(Role::Member)) {
+        return Err(ChatError::new(ErrorCode::Forbidden, "A guest has no inbox."));
+    }
+    shield::count_upgrade(req, settings)?;
+    user_link::open(env, &who, offer.protocol()).await
 }
 
 /// A browser cannot read the status of a refused upgrade: where `chat.v1` was offered the socket opens, says why and

@@ -4,10 +4,10 @@ use super::binding::{RawState, split};
 use super::room::{answered, broken};
 use super::room_link;
 use super::util::{entropy, now};
-use super::{drain_link, log};
+use super::{drain_link, inbox, log, user_link};
 use crate::protocol::call::{
-    BackupAsk, BackupCall, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, UserAsk, UserCall,
-    VERSION,
+    BackupAsk, BackupCall, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT, USER_SOCKET,
+    UserAsk, UserCall, VERSION,
 };
 use crate::protocol::device::{KeptBackup, KeyBackup};
 use crate::protocol::wire::{json, raw, raw_json};
@@ -31,16 +31,16 @@ const BACKUP: &str = "key_backup";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
 /// A user, in all rooms.
-#[durable_object(alarm)]
+#[durable_object]
 pub struct User {
     inner: Rc<Inner>,
 }
 
-struct Inner {
-    state: State,
+pub(super) struct Inner {
+    pub(super) state: State,
     raw: RawState,
     env: Env,
-    user: RefCell<Option<user::User>>,
+    pub(super) user: RefCell<Option<user::User>>,
     alarm: Cell<u64>,
     /// The alarm's handler runs: what is to be set meanwhile is set at its end.
     handling: Cell<bool>,
@@ -75,9 +75,12 @@ impl Inner {
     }
 
     /// One step: computed and written.
-    fn step<T>(&self, step: impl FnOnce(&mut user::User, u64) -> (T, Step)) -> std::result::Result<T, ChatError> {
+    pub(super) fn step<T>(
+        self: &Rc<Self>,
+        step: impl FnOnce(&mut user::User, u64) -> (T, Step),
+    ) -> std::result::Result<T, ChatError> {
         self.load()?;
-        let (value, Step { write, alarm }) = {
+        let (value, Step { write, alarm, say, tell }) = {
             let mut user = self.user.borrow_mut();
             let Some(user) = user.as_mut() else { return Err(broken("user", "nobody is loaded")) };
             step(user, now())
@@ -90,7 +93,14 @@ impl Inner {
             self.raw.abort_soon();
             return Err(broken("user", error));
         }
-        if let Some(at) = alarm
+        self.say(&say);
+        for (user_id, changed) in tell {
+            let inner = self.clone();
+            self.state.wait_until(async move {
+                user_link::hint(&inner.env, &user_id, UserAsk::DevicesChanged(changed)).await;
+            });
+        }
+        if let Some(at) = alarm.into_iter().chain(self.next_end()).min()
             && (self.alarm.get() == 0 || at < self.alarm.get())
         {
             self.alarm.set(at);
@@ -118,7 +128,11 @@ impl Inner {
     async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
         let call: UserCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
+        let signs_out = matches!(call.ask, UserAsk::SignOut(_));
         let answer = self.step(|user, now| user.call(call, now))?;
+        if signs_out {
+            self.review();
+        }
         self.push();
         answer
     }
@@ -139,7 +153,7 @@ impl Inner {
     }
 
     /// Hands on what the user did, as far as PostgreSQL takes it now.
-    async fn drain(&self) {
+    async fn drain(self: &Rc<Self>) {
         while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
             let (drained, _) = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch.body, None).await;
             let [a, b, c, d, ..] = entropy();
@@ -153,6 +167,7 @@ impl Inner {
     async fn rings(self: &Rc<Self>) {
         let _runs = self.raw.alarm_runs();
         self.handling.set(true);
+        self.review();
         self.push();
         self.drain().await;
         self.handling.set(false);
@@ -164,7 +179,7 @@ impl Inner {
     }
 
     /// The backup of the user's keys stands apart from the state, which is read at each wake.
-    async fn backup(&self, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
+    async fn backup(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
         let BackupCall { v: _, iat_ms, ask } =
             serde_json::from_str(&body).map_err(|e| broken("call", json_fault(&e)))?;
@@ -207,6 +222,9 @@ impl DurableObject for User {
     fn new(state: State, env: Env) -> Self {
         let (state, raw) = split(state);
         raw.end_lost_alarm();
+        if let Ok(pair) = WebSocketRequestResponsePair::new(r#"{"event":"ping"}"#, r#"{"event":"pong"}"#) {
+            state.set_websocket_auto_response(&pair);
+        }
         Self {
             inner: Rc::new(Inner {
                 state,
@@ -227,11 +245,29 @@ impl DurableObject for User {
         }
         match path.as_str() {
             USER_CALL => answered(self.inner.call(&mut req).await),
+            USER_SOCKET => self.inner.opens(&req).or_else(inbox::refused),
             USER_BACKUP => answered(self.inner.backup(&mut req).await),
             USER_MAKES_ROOM => self.inner.makes_room(ROOMS_MADE, ROOMS).await,
             USER_OPENS_DIRECT => self.inner.makes_room(DIRECTS_OPENED, DIRECTS).await,
             _ => Response::error("no such call", 404),
         }
+    }
+
+    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+        self.inner.frame(&ws, message);
+        Ok(())
+    }
+
+    async fn websocket_close(&self, ws: WebSocket, _code: usize, _reason: String, clean: bool) -> Result<()> {
+        if clean {
+            // The runtime's own answer leaves no sooner than this object sleeps.
+            let _ = ws.close(Some(1000), None::<&str>);
+        }
+        Ok(())
+    }
+
+    async fn websocket_error(&self, _ws: WebSocket, _error: Error) -> Result<()> {
+        Ok(())
     }
 
     async fn alarm(&self) -> Result<Response> {

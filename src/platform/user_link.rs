@@ -2,15 +2,19 @@
 
 use super::link::{self, Load, body};
 use super::log;
+use super::room_link::ascii;
+use crate::auth::Identity;
 use crate::protocol::call::{
-    Answer, BackupCall, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM, USER_OPENS_DIRECT,
-    UserAsk, UserCall, VERSION,
+    Answer, BackupCall, CALLER_HEADER, Coming, Standing, USER_BACKUP, USER_CALL, USER_COMES, USER_MAKES_ROOM,
+    USER_OPENS_DIRECT, USER_SOCKET, UserAsk, UserCall, VERSION,
 };
+use crate::protocol::inbox::Note;
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode, RoomId};
+use crate::protocol::{ChatError, ErrorCode, RoomId, json_fault};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use worker::Env;
+use std::time::Duration;
+use worker::{Delay, Env, Response};
 
 const USER: &str = "USER";
 const WITHIN: u64 = 5_000;
@@ -85,6 +89,40 @@ pub(super) async fn makes_room(env: &Env, user_id: &str) -> Result<(), ChatError
 /// `backup_not_found`, `rate_limited`, `token_expired`, `unavailable`.
 pub(super) async fn backup(env: &Env, user_id: &str, call: &BackupCall) -> Result<Box<RawValue>, ChatError> {
     told(link::ask(env, (USER, user_id), USER_BACKUP, body(&json(call)), WITHIN).await)
+}
+
+/// Tells a user's object that something was said for the user, or that somebody has other devices: a second time where
+/// it did not answer.
+pub(super) async fn hint(env: &Env, user_id: &str, hint: UserAsk) {
+    let call = UserCall { v: VERSION, iat_ms: None, ask: hint };
+    if ask::<()>(env, user_id, &call).await.is_err() {
+        Delay::from(Duration::from_secs(1)).await;
+        let _ = ask::<()>(env, user_id, &call).await;
+    }
+}
+
+/// The same of a message.
+pub(super) async fn note(env: &Env, user_id: &str, note: Note) {
+    hint(env, user_id, UserAsk::Note(note)).await;
+}
+
+/// Opens a socket of the user's inbox.
+///
+/// # Errors
+/// What the object answers, or `unavailable`.
+pub(super) async fn open(env: &Env, who: &Identity, protocol: Option<&str>) -> Result<Response, ChatError> {
+    let caller = ascii(&json(who));
+    let mut headers = vec![("upgrade", "websocket"), (CALLER_HEADER, caller.as_str())];
+    headers.extend(protocol.map(|protocol| ("sec-websocket-protocol", protocol)));
+    let opened = link::open(env, (USER, &who.user_id), USER_SOCKET, &headers, WITHIN).await;
+    let mut response = match opened {
+        Ok(response) if response.status_code() == 101 => return Ok(response),
+        Ok(response) => response,
+        Err(error) => return told(Err(error)),
+    };
+    let text = response.text().await.map_err(|error| error.to_string());
+    let answer = text.and_then(|text| serde_json::from_str::<Answer<()>>(&text).map_err(|error| json_fault(&error)));
+    told(answer).and_then(|()| told(Err("an upgrade was neither taken nor refused".into())))
 }
 
 /// Counts a direct room that this user wants to open.

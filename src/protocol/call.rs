@@ -4,6 +4,7 @@
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
 use super::device::{KeyBackup, PublishKeys};
+use super::inbox::{DevicesChanged, MarkRead, Note};
 use super::report::{Report, ReportId, ReportStatus};
 use super::{
     Audience, ChatError, CreateRoom, ErrorCode, Held, MessageId, PatchRoom, RoomId, RoomInfo, SendMessage, UserId,
@@ -47,6 +48,8 @@ pub const USER_MAKES_ROOM: &str = "/makes-room";
 /// Where it counts a direct room that the user wants to open.
 pub const USER_OPENS_DIRECT: &str = "/opens-direct";
 
+/// Where it accepts a socket of the user's inbox.
+pub const USER_SOCKET: &str = "/socket";
 /// Where it keeps a backup of the user's keys, gives it back or forgets it: a [`BackupCall`].
 pub const USER_BACKUP: &str = "/backup";
 
@@ -213,6 +216,12 @@ pub enum UserAsk {
         /// To set it.
         set: bool,
     },
+    /// Something was said for the user in a room.
+    Note(Note),
+    /// The user has read a room.
+    MarkRead(MarkRead),
+    /// Somebody with whom the user has a direct room has other devices now.
+    DevicesChanged(DevicesChanged),
     /// Count that the user claims keys of this one.
     Claims(UserId),
     /// Hand out keys to somebody, whose own object let that pass: [`super::device::ClaimedKeys`].

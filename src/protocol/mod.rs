@@ -8,6 +8,7 @@ mod event;
 mod follower;
 mod frame;
 mod ids;
+pub mod inbox;
 pub mod report;
 mod room;
 pub mod shard;

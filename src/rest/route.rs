@@ -91,6 +91,8 @@ pub enum Route {
     RemoveDevice(String),
     /// `GET /api/me/devices`.
     OwnDevices,
+    /// `GET /api/me/ws`.
+    Inbox,
     /// `PUT /api/me/key-backup`.
     SetBackup,
     /// `GET /api/me/key-backup`.
@@ -225,6 +227,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             Some(Delete) => Route::RemoveBackup,
             _ => Route::MethodNotAllowed("GET, PUT, DELETE"),
         },
+        ["api", "me", "ws"] => only(Get, Route::Inbox, "GET"),
         ["api", "reports"] => only(Get, Route::DirectReports, "GET"),
         ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),
         ["api", "devices", device] => match method {

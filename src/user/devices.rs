@@ -177,6 +177,11 @@ impl Devices {
         Ok(())
     }
 
+    /// Counts devices that came or went.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
     fn count(&mut self, step: &mut Step) {
         self.version += 1;
         step.write.push((KEY_VERSION.into(), Some(self.version.to_string())));

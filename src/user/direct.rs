@@ -110,6 +110,13 @@ impl Directs {
         true
     }
 
+    /// The users of those that were opened last.
+    pub(super) fn others(&self, most: usize) -> impl Iterator<Item = &UserId> {
+        let mut rooms: Vec<_> = self.rooms.values().collect();
+        rooms.sort_by_key(|direct| std::cmp::Reverse(direct.at));
+        rooms.into_iter().take(most).map(|direct| &direct.with)
+    }
+
     /// When to come back for those that are owed something, ms; one that is being told may be lost after `lost`.
     pub(super) fn next(&self, lost: u64, soonest: u64) -> impl Iterator<Item = u64> {
         let owed = self.rooms.values().filter(|direct| direct.owed);

@@ -6,18 +6,21 @@
 mod blocks;
 mod devices;
 mod direct;
+mod inbox;
 mod outbox;
 
 pub use blocks::{Blocks, hash};
 
 use crate::host::{Batch, Drained};
 use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
-use crate::protocol::wire::{json, raw_json};
+use crate::protocol::inbox::{DevicesChanged, Inbox, MarkRead};
+use crate::protocol::wire::{Line, event, json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
 use devices::Devices;
 pub use devices::check_backup;
 use direct::Directs;
+use inbox::Places;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -49,6 +52,8 @@ const KEY_ABOUT: &str = "about";
 const KEY_CLAIMS: &str = "claims";
 /// How often a user claims keys of others, one of each of their devices at a time.
 const CLAIMS: Rate = Rate { messages: 200, window_ms: 3_600_000 };
+/// Those of whom one has direct rooms, so many of them, hear of other devices; the rest sees it when it looks.
+const TOLD: usize = 100;
 /// How often a user publishes keys or backs them up.
 const PUBLISHED: Rate = Rate { messages: 30, window_ms: 60_000 };
 
@@ -59,6 +64,10 @@ pub struct Step {
     pub write: Vec<(String, Option<String>)>,
     /// When to look again for pushes and batches even after sleep, ms.
     pub alarm: Option<u64>,
+    /// To all sockets of the inbox.
+    pub say: Vec<Line>,
+    /// Users who have to hear of it that this one has other devices.
+    pub tell: Vec<(UserId, DevicesChanged)>,
 }
 
 /// A block as its owner sees it.
@@ -143,6 +152,7 @@ pub struct User {
     unseen: Vec<String>,
     directs: Directs,
     devices: Devices,
+    places: Places,
     /// Keys of others that the user claimed.
     claims: Window,
     /// How often the user published keys; forgotten with the memory.
@@ -170,6 +180,7 @@ impl User {
             unseen: Vec::new(),
             directs: Directs::default(),
             devices: Devices::default(),
+            places: Places::default(),
             claims: Window::default(),
             published: Window::default(),
             outbox,
@@ -188,6 +199,7 @@ impl User {
                 user.claims = serde_json::from_str(&value).map_err(|_| fault(&key))?;
             } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))?
                 && !user.devices.load(&key, &value).map_err(|()| fault(&key))?
+                && !user.places.load(&key, &value).map_err(|()| fault(&key))?
             {
                 user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
             }
@@ -229,6 +241,17 @@ impl User {
                 }
                 Ok(raw_json(&()))
             }
+            UserAsk::Note(note) => {
+                if !self.blocks.contains_key(&note.by) {
+                    let changed = self.places.note(&self.id, note, now, &mut step);
+                    step.say.extend(changed.map(|changed| event(None, "inbox_changed", &changed)));
+                }
+                Ok(raw_json(&()))
+            }
+            UserAsk::DevicesChanged(changed) => {
+                step.say.push(event(None, "devices_changed", &changed));
+                Ok(raw_json(&()))
+            }
             UserAsk::DevicesFor(_) => Ok(raw_json(&self.devices.list(&self.id, false))),
             UserAsk::ClaimedBy { by, device_ids } => {
                 if self.blocks.contains_key(&by) {
@@ -266,7 +289,10 @@ impl User {
             UserAsk::Publish { device_id, keys } => {
                 self.published.check(PUBLISHED, now)?;
                 self.published.accepted(now);
-                let (published, _) = self.devices.publish(&self.id, &device_id, keys, now, step)?;
+                let (published, fresh) = self.devices.publish(&self.id, &device_id, keys, now, step)?;
+                if fresh {
+                    self.devices_changed(step);
+                }
                 return Ok(raw_json(&published));
             }
             UserAsk::Backup { set } => {
@@ -280,7 +306,14 @@ impl User {
                 self.devices.name(&device_id, &name, step)?;
                 return Ok(raw_json(&self.devices.list(&self.id, true)));
             }
-            UserAsk::RemoveDevice(device_id) => self.devices.remove(&device_id, step)?,
+            UserAsk::RemoveDevice(device_id) => {
+                self.devices.remove(&device_id, step)?;
+                self.devices_changed(step);
+            }
+            UserAsk::MarkRead(MarkRead { room_id, seq }) => {
+                let changed = self.places.read(&room_id, seq, step);
+                step.say.extend(changed.map(|changed| event(None, "inbox_changed", &changed)));
+            }
             UserAsk::Claims(whom) => {
                 if self.blocks.contains_key(&whom) {
                     return Err(crate::room::blocked());
@@ -293,9 +326,23 @@ impl User {
             | UserAsk::Opens(_)
             | UserAsk::Opened { .. }
             | UserAsk::DevicesFor(_)
+            | UserAsk::Note(_)
+            | UserAsk::DevicesChanged(_)
             | UserAsk::ClaimedBy { .. } => {}
         }
         Ok(raw_json(&self.standing()))
+    }
+
+    /// The inbox as a socket is greeted with it.
+    pub fn inbox(&self) -> Line {
+        event(None, "inbox", &Inbox { rooms: self.places.list(), devices_version: self.devices.version() })
+    }
+
+    /// The user's own inbox hears of it, and those with whom there is a direct room.
+    fn devices_changed(&self, step: &mut Step) {
+        let changed = DevicesChanged { user_id: self.id.clone(), version: self.devices.version() };
+        step.say.push(event(None, "devices_changed", &changed));
+        step.tell.extend(self.directs.others(TOLD).map(|other| (other.clone(), changed.clone())));
     }
 
     fn count_change(&mut self, now: u64) -> Result<(), ChatError> {

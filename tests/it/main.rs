@@ -22,6 +22,7 @@ mod frames;
 mod gateways;
 mod golden;
 mod history;
+mod inbox;
 mod ladder;
 mod limits;
 mod memory;

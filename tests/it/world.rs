@@ -9,6 +9,7 @@ use edge_chat::host::{AskUser, Drained, Effects, Host, Moment, Waking};
 use edge_chat::protocol::call::{
     Ask, Caller, Nothing, PageQuery, RoomCall, SendBody, Standing, UserAsk, UserCall, VERSION,
 };
+use edge_chat::protocol::inbox::Note;
 use edge_chat::protocol::{ChatError, RoomId};
 use edge_chat::settings::Settings;
 use edge_chat::sinks::{Sink, history};
@@ -67,6 +68,8 @@ pub struct World {
     pub users: BTreeMap<String, User>,
     /// Users' objects do not answer when rooms ask them.
     pub users_away: bool,
+    /// What users' objects were told of.
+    pub notes: Vec<(String, Note)>,
     /// Who was let in, as their objects have heard.
     pub entries: Vec<String>,
     /// Tokens that have been checked already, for callers.
@@ -146,6 +149,7 @@ impl World {
             batches: Vec::new(),
             users: BTreeMap::new(),
             users_away: false,
+            notes: Vec::new(),
             entries: Vec::new(),
             known: BTreeMap::new(),
             armed: None,
@@ -302,6 +306,7 @@ impl World {
             }
             return;
         }
+        self.notes.extend(effects.notes);
         let earlier = |old: Option<u64>, new: Option<u64>| old.into_iter().chain(new).min();
         self.soon = earlier(self.soon, effects.soon);
         if effects.alarm.is_some() && earlier(self.armed, effects.alarm) != self.armed {

@@ -71,6 +71,10 @@ impl Inner {
                 let _ = inner.step(|host, at| ((), host.answered(at, asked, answer)));
             });
         }
+        for (user_id, note) in effects.notes {
+            let inner = self.clone();
+            self.state.wait_until(async move { user_link::note(&inner.env, &user_id, note).await });
+        }
         for user_id in effects.entered {
             let inner = self.clone();
             self.state.wait_until(async move {

@@ -64,6 +64,7 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/users/{user_id}/devices", &[Method::Get]),
     ("/api/users/{user_id}/keys/claim", &[Method::Post]),
     ("/api/me/devices", &[Method::Get]),
+    ("/api/me/ws", &[Method::Get]),
     ("/api/me/key-backup", &[Method::Get, Method::Put, Method::Delete]),
     ("/api/devices/{device_id}", &[Method::Patch, Method::Delete]),
     ("/api/devices/{device_id}/keys", &[Method::Put]),
@@ -359,7 +360,7 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
             return private::describe(route);
         }
-        Route::SetBackup | Route::Backup | Route::RemoveBackup => return private::describe(route),
+        Route::Inbox | Route::SetBackup | Route::Backup | Route::RemoveBackup => return private::describe(route),
         Route::DirectReports | Route::OwnDevices | Route::Devices(_) | Route::ClaimKeys(_) => return private::describe(route),
         Route::EditMessage(_) => Doc::new("editMessage", "Changes what one said oneself.", Bearer)
             .body::<EditBody>()

@@ -43,6 +43,13 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
                 .answer(200, "The page.", json::<ReportPage<'static>>())
                 .errors(&[ErrorCode::InvalidParameter])
         }
+        Route::Inbox => doc(
+            "openInbox",
+            "Opens the WebSocket of one's own inbox: subprotocol `chat.v1`, and `bearer.<token>` beside it. A refusal is as \
+             for a room's.",
+        )
+        .answer(101, "The socket is open; `inbox` comes first.", None)
+        .errors(&[ErrorCode::BadRequest, ErrorCode::TooManySockets]),
         Route::SetBackup => doc(
             "setKeyBackup",
             "Keeps a backup of one's keys, encrypted by the client; it replaces the one before.",
