@@ -97,7 +97,8 @@ fn a_key_that_its_device_did_not_sign_begins_nothing() {
         change(&mut answer["devices"][0]);
         serde_json::from_value::<Claimed>(answer).unwrap()
     };
-    let lies: [(&dyn Fn(&mut serde_json::Value), CryptoError); 6] = [
+    type Lie<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let lies: [(Lie<'_>, CryptoError); 6] = [
         (&|device| device["key"] = theirs.clone(), CryptoError::BadSignature),
         (&|device| device["key"]["key"] = theirs["key"].clone(), CryptoError::BadSignature),
         (&|device| device["key"]["key_id"] = json!("another"), CryptoError::BadSignature),

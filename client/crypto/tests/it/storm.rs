@@ -17,8 +17,7 @@ impl Dice {
 #[test]
 fn ten_thousand_messages_lost_doubled_reordered_replayed_and_damaged() {
     let mut world = World::default();
-    let mut talkers =
-        vec![world.add("ada", "a1"), world.add("ada", "a2"), world.add("bob", "b1"), world.add("bob", "b2")];
+    let mut talkers = [world.add("ada", "a1"), world.add("ada", "a2"), world.add("bob", "b1"), world.add("bob", "b2")];
     let mut kept = vec![Kept::default(); talkers.len()];
     let mut dice = Dice(4);
     let mut log: Vec<(MessageIn, String)> = Vec::new();
