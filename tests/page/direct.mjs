@@ -80,7 +80,7 @@ export class StandIn {
       case "PUT /users/*/direct":
         return json({ room_id: `dm:${[me, b].sort().join("-")}` });
       case "GET /me/key-backup":
-        return this.backups.has(me) ? json({ data: this.backups.get(me) }) : problem(404, "not_found");
+        return this.backups.has(me) ? json({ data: this.backups.get(me) }) : problem(404, "backup_not_found");
       case "PUT /me/key-backup":
         this.backups.set(me, body.data);
         return json({});

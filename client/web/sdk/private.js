@@ -136,7 +136,7 @@ class PrivateMessages extends Emitter {
     try {
       return (await this.request("GET", "/me/key-backup")).data ?? null;
     } catch (error) {
-      if (error.code === "not_found") return null;
+      if (error.code === "backup_not_found") return null;
       throw error;
     }
   }
