@@ -6,7 +6,9 @@ use crate::protocol::act::Act;
 use crate::protocol::call::{Ask, Caller, Opened, RoomCall, Standing};
 use crate::protocol::wire::{Member, RoomData, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Position, RoomId, UserId, rfc3339};
-use crate::room::{Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct, no_room};
+use crate::room::{
+    Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct, no_room,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

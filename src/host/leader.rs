@@ -3,10 +3,10 @@
 use super::lanes::{Lane, Lanes};
 use super::{Effects, Host, Moment};
 use crate::auth::Identity;
+use crate::protocol::ChatError;
 use crate::protocol::call::{Ask, RoomCall, VERSION};
 use crate::protocol::shard::{Begin, Down, Follower, MOST_SHARDS, Shape, Totals, Up};
 use crate::protocol::wire::json;
-use crate::protocol::ChatError;
 use crate::room::{Overlay, Tail, Write, no_room};
 use crate::settings::FrameBudgetPer;
 use serde::{Deserialize, Serialize};
