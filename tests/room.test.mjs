@@ -90,15 +90,18 @@ describe("a room", { concurrency: true }, () => {
     }
   });
 
-  test("of more than can wait behind a join nothing is done, and the socket ends", async () => {
+  test("of more than can wait behind a token nothing is done, and the socket ends", async () => {
     const flood = async (n) => {
       const room = `video_flood_${n}`;
-      const watcher = await join(room, null);
+      const watcher = await join(room, `watcher${n}`);
       const socket = await open(room, null);
-      socket.send(JSON.stringify({ event: "join_room", data: { user_token: await token({ sub: `flood${n}`, username: "Eve" }) } }));
+      const user_token = await token({ sub: `flood${n}`, username: "Eve" });
+      socket.send(JSON.stringify({ event: "join_room", data: { user_token } }));
+      // For each of these its user's object is asked.
+      for (let i = 0; i < 100; i++) socket.send(JSON.stringify({ event: "refresh_token", data: { user_token } }));
       for (let i = 0; i < 40; i++) socket.send(JSON.stringify({ event: "send_message", data: { content: `m${i}`, x: "x".repeat(15_000) } }));
       const ended = await Promise.race([socket.closed, sleep(3_000)]);
-      // Where the join was quicker all were handled one by one.
+      // Where the answers were quicker all were handled one by one.
       if (ended?.code !== 4429 || !socket.lines.some(({ data }) => data?.code === "overloaded")) return false;
       await sleep(300);
       return !watcher.lines.some(({ event }) => event === "new_message");
