@@ -63,6 +63,7 @@ describe("devices and keys", { concurrency: true }, () => {
     assert.equal((await rest("PATCH", "/devices/one", { as: "bea", body: { name: "Work" } })).body.devices[0].name, "Work");
     assert.equal((await rest("DELETE", "/devices/two", { as: "bea" })).status, 204);
     assert.equal((await rest("GET", "/users/bea/devices", { as: "cy" })).body.version, 3);
+    assert.equal((await two.publish({})).body.code, "device_removed");
     const none = await claim("cy", "bea", { device_ids: ["two"] });
     assert.deepEqual(none.body.devices, []);
   });

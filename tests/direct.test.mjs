@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { chat, entries, startServer, testDatabase, throwAwayRedis, until } from "./harness/index.mjs";
+import { chat, client, entries, hangUp, startServer, testDatabase, throwAwayRedis, tokenOf, until } from "./harness/index.mjs";
 
 let database, redis, server, join, open, rest;
 before(async () => {
@@ -13,6 +13,7 @@ before(async () => {
   ({ join, open, rest } = chat(server));
 });
 after(async () => {
+  hangUp();
   await server?.stop();
   await redis?.stop();
   await database?.drop();
@@ -71,7 +72,7 @@ describe("direct rooms", { concurrency: true }, () => {
     assert.ok(await until(8_000, async () => { const [row] = await rows(); return row.content === "" && row.franking === null; }));
   });
 
-  test("an outsider's token is refused on each path", async () => {
+  test("an outsider hears on each path what is said of a room that is not there", async () => {
     const { body: { room_id: room } } = await direct("cleo", "dan");
     const { body: { message_id: message } } = await rest("POST", `/rooms/${room}/messages`, { as: "cleo", body: letter() });
     const paths = [
@@ -88,32 +89,58 @@ describe("direct rooms", { concurrency: true }, () => {
       ["GET", `/rooms/${room}/bans`],
       ["GET", `/rooms/${room}/held`],
       ["GET", `/rooms/${room}/terms`],
+      ["GET", `/rooms/${room}/stats`],
+      ["GET", `/rooms/${room}/audit`],
       ["PATCH", `/messages/${message}`, { room_id: room, content: sealed("BBBB"), franking: TAG }],
       ["POST", `/messages/${message}/report`, { room_id: room, reason: "abuse" }],
-      ["POST", "/rooms", { name: "R", type: "direct", members: ["cleo", "dan"] }],
     ];
-    for (const as of OUTSIDERS) {
-      for (const [method, path, body] of paths) {
-        // A back end makes rooms between others; it is told nothing of them but that they are there.
-        if (path === "/rooms" && ["backend", "root"].includes(as?.sub)) continue;
-        const answer = await rest(method, path, { as, body });
-        assert.deepEqual([answer.status, answer.body.code], as === null ? [401, "token_required"] : [403, "forbidden"], `${JSON.stringify(as)} ${method} ${path}`);
-      }
-      const socket = await open(room, as);
-      await assert.rejects(socket.request("join_room", {}), { code: as === null ? "token_required" : "forbidden" });
-      assert.equal((await socket.closed).code, as === null ? 4401 : 4403);
-    }
-    for (const path of ["reports", "stats", "audit"]) assert.equal((await rest("GET", `/rooms/${room}/${path}`, { as: "eve" })).status, 403);
+    const nowhere = `dm:${"E".repeat(43)}`;
+    const elsewhere = (part) => part && JSON.parse(JSON.stringify(part).replaceAll(room, nowhere));
     // A role in the token opens no direct room.
-    const granted = { sub: "gil", rooms: { [room]: "moderator" } };
-    assert.equal((await rest("GET", `/rooms/${room}/messages`, { as: granted })).status, 403);
+    const outsiders = [...OUTSIDERS, { sub: "gil", rooms: { [room]: "moderator" } }];
+    const tell = async (room, as) => {
+      const socket = await open(room, as);
+      const error = await socket.request("join_room", {}).catch(({ data }) => data);
+      return { error, closed: await socket.closed, goodbye: socket.lines };
+    };
+    const ask = (socket, room_id) => socket.ask("join_room", { room_id });
+    const same = async () => {
+      for (const as of outsiders) {
+        for (const [method, path, body] of paths) {
+          const [answer, other] = [await rest(method, path, { as, body }), await rest(method, elsewhere(path), { as, body: elsewhere(body) })];
+          const of = ({ status, body: { code, detail } }) => [status, code, detail];
+          assert.deepEqual(of(answer), of(other), `${JSON.stringify(as)} ${method} ${path}`);
+          assert.equal(answer.body.code, as === null && path.startsWith("/messages") ? "token_required" : "room_not_found");
+        }
+        const told = await tell(room, as);
+        assert.deepEqual(told, await tell(nowhere, as));
+        assert.deepEqual([told.error.code, told.closed.code], ["room_not_found", 4404]);
+        const socket = client(server, { transports: ["websocket"], auth: as === null ? {} : { token: await tokenOf(as) } });
+        assert.ok(await socket.connects());
+        const refused = await ask(socket, room);
+        assert.deepEqual(refused, await ask(socket, nowhere));
+        assert.equal(refused.error.code, "room_not_found");
+        socket.disconnect();
+      }
+      assert.equal((await rest("GET", `/rooms/${room}/reports`, { as: "eve" })).body.code, "room_not_found");
+    };
+    await same();
+    const cleo = client(server, { transports: ["websocket"], auth: { token: await tokenOf("cleo") } });
+    assert.ok(await cleo.connects());
+    assert.equal((await ask(cleo, room)).room.room_id, room, "its two come in by Socket.IO");
+    cleo.disconnect();
+    // A back end makes rooms between others; it is told nothing of them but that they are there.
+    for (const as of ["eve", OUTSIDERS[1]]) {
+      const made = await rest("POST", "/rooms", { as, body: { name: "R", type: "direct", members: ["cleo", "dan"] } });
+      assert.deepEqual([made.status, made.body.code], [403, "forbidden"]);
+    }
     for (const whom of ["", "x".repeat(256)]) assert.ok((await direct("cleo", whom)).status >= 400);
     assert.equal((await direct("cleo", "cleo")).body.code, "bad_request");
     assert.equal((await direct(null, "cleo")).body.code, "token_required");
-    const dead = await rest("GET", `/rooms/dm:${"A".repeat(43)}/messages`, { as: "eve" });
-    assert.equal(dead.body.code, "room_not_found");
-    const nobody = await open(`dm:${"E".repeat(43)}`, "eve");
-    await assert.rejects(nobody.request("join_room", {}), { code: "room_not_found" });
+    // Also once it is no more.
+    assert.equal((await rest("DELETE", `/rooms/${room}`, { as: { sub: "root", roles: ["admin"] } })).status, 204);
+    assert.equal((await rest("GET", `/rooms/${room}`, { as: "dan" })).body.code, "room_deleted");
+    await same();
   });
 
   test("32 KiB frames are taken there, and only with what is encrypted", async () => {
@@ -178,8 +205,9 @@ describe("direct rooms", { concurrency: true }, () => {
     const decided = await rest("PATCH", `/rooms/${room}/reports/${report_id}`, { as: mod, body: { status: "resolved" } });
     assert.equal(decided.body.opened.body, "rude words");
     assert.equal((await rest("DELETE", `/messages/${one}?room_id=${encodeURIComponent(room)}`, { as: mod })).status, 200);
-    for (const [as, status] of [["eve", 403], ["mia", 403], [null, 401]]) {
-      for (const path of ["/reports", `/rooms/${room}/reports`, `/rooms/${room}/reports/${report_id}`]) assert.equal((await rest("GET", path, { as })).status, status, path);
+    for (const [as, status] of [["eve", 404], ["mia", 403], [null, 404]]) {
+      assert.equal((await rest("GET", "/reports", { as })).status, as === null ? 401 : 403);
+      for (const path of [`/rooms/${room}/reports`, `/rooms/${room}/reports/${report_id}`]) assert.equal((await rest("GET", path, { as })).status, status, path);
       assert.equal((await rest("PATCH", `/rooms/${room}/reports/${report_id}`, { as, body: { status: "dismissed" } })).status, status);
     }
   });

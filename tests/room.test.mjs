@@ -1,6 +1,7 @@
 // Who is in a room: joining, guests, presence by user, typing, leaving, tokens that are renewed.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chat, openSocket, startServer, testDatabase, token } from "./harness/index.mjs";
 
 let database, server, join, open, rest;
@@ -87,6 +88,25 @@ describe("a room", { concurrency: true }, () => {
       const order = ["one", "two"].map(async (content) => (await socket.next("new_message")).data.content === content);
       assert.deepEqual(await Promise.all(order), [true, true]);
     }
+  });
+
+  test("of more than can wait behind a token nothing is done, and the socket ends", async () => {
+    const flood = async (n) => {
+      const room = `video_flood_${n}`;
+      const watcher = await join(room, `watcher${n}`);
+      const socket = await open(room, null);
+      const user_token = await token({ sub: `flood${n}`, username: "Eve" });
+      socket.send(JSON.stringify({ event: "join_room", data: { user_token } }));
+      // For each of these its user's object is asked.
+      for (let i = 0; i < 100; i++) socket.send(JSON.stringify({ event: "refresh_token", data: { user_token } }));
+      for (let i = 0; i < 40; i++) socket.send(JSON.stringify({ event: "send_message", data: { content: `m${i}`, x: "x".repeat(15_000) } }));
+      const ended = await Promise.race([socket.closed, sleep(3_000)]);
+      // Where the answers were quicker all were handled one by one.
+      if (ended?.code !== 4429 || !socket.lines.some(({ data }) => data?.code === "overloaded")) return false;
+      await sleep(300);
+      return !watcher.lines.some(({ event }) => event === "new_message");
+    };
+    assert.ok((await Promise.all([0, 1, 2, 3, 4].map(flood))).some(Boolean));
   });
 
   test("a role for the room in the token counts there alone", async () => {

@@ -107,7 +107,7 @@ describe("rooms over REST", { concurrency: true }, () => {
     const direct = await make("pia", { type: "direct", members: ["pia", "bob"] });
     assert.deepEqual([direct.status, direct.body.settings.visibility, direct.body.owner_id], [201, "private", null]);
     await join(direct.body.room_id, "bob");
-    assert.equal((await rest("GET", `/rooms/${direct.body.room_id}`, { as: "eve" })).status, 403);
+    assert.equal((await rest("GET", `/rooms/${direct.body.room_id}`, { as: "eve" })).status, 404);
 
     // A room that becomes private shows its strangers out.
     await make("pia", { room_id: "group_closing", type: "group" });

@@ -61,7 +61,7 @@ await script(async () => {
       env: {
         ...process.env,
         CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_DB: database.url,
-        // Nothing of a local run asks the internet, or writes outside this clone.
+        // Nothing of a local run asks the internet, or writes outside this clone and DATA.
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
         WRANGLER_SEND_METRICS: "false",
         WRANGLER_LOG_PATH: join(data, "logs"),

@@ -3,6 +3,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# A folder is named from where the command was typed.
+case "${DATA:-}" in "" | /*) ;; *) DATA="$PWD/$DATA" ;; esac
 cd "$root"
 
 node_pin=22.23.3

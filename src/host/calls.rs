@@ -6,7 +6,9 @@ use crate::protocol::act::Act;
 use crate::protocol::call::{Ask, Caller, Opened, RoomCall, Standing};
 use crate::protocol::wire::{Member, RoomData, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Position, RoomId, UserId, rfc3339};
-use crate::room::{Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct};
+use crate::room::{
+    Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct, no_room,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -292,11 +294,5 @@ fn is_blind(ask: &Ask) -> bool {
             | Ask::Act(Act::ResolveReport(_))
             | Ask::DeleteMessage { .. }
             | Ask::Delete(_)
-            | Ask::MayReadAudit(_)
-            | Ask::Stats(_)
     )
-}
-
-fn no_room() -> ChatError {
-    ChatError::new(ErrorCode::RoomNotFound, "There is no such room.")
 }

@@ -97,6 +97,11 @@ impl Host {
         self.finish(effects)
     }
 
+    /// Whether a frame that only direct rooms take may be for this one, as far as that is known.
+    pub fn may_take_large(&self) -> bool {
+        self.room.as_ref().is_none_or(Room::is_direct)
+    }
+
     /// Whether this frame may wait a few ms for others, at `now` (ms), and then goes to [`Host::frames`]: much happens,
     /// and it is of those that come in numbers.
     pub fn gathers(&self, parsed: &Result<ClientFrame, ChatError>, now: u64) -> bool {

@@ -8,7 +8,7 @@ use crate::protocol::call::Standing;
 use crate::protocol::shard::Sight;
 use crate::protocol::wire::{self, Member, RoomData, SelfData};
 use crate::protocol::{ChatError, ErrorCode, JoinRoom, Position, RoomType, rfc3339};
-use crate::room::{Failure, Resumed, Room, Sender, Viewer, new_info};
+use crate::room::{Failure, Resumed, Room, Sender, Viewer, new_info, no_room};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ impl Host {
     /// Makes the room for whoever joins first, where that may be.
     pub(super) fn make_for(&mut self, identity: Option<&Identity>, effects: &mut Effects) -> Result<(), ChatError> {
         if identity.is_none() || !self.settings.auto_create_rooms || self.id.is_direct() {
-            return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room."));
+            return Err(no_room());
         }
         let id = self.id.as_str();
         let info = new_info(id.to_owned(), RoomType::of_id(id), None, self.now);
@@ -225,7 +225,7 @@ impl Host {
         role: Role,
     ) -> Result<SeenData, Failure> {
         let Some(room) = &mut self.room else {
-            return Err(ChatError::new(ErrorCode::RoomNotFound, "There is no such room.").into());
+            return Err(no_room().into());
         };
         let user_id = identity.map(|who| who.user_id.as_str());
         let viewer = Viewer { user_id, role, blocks: self.audience.blocks_of(user_id) };

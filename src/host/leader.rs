@@ -3,11 +3,11 @@
 use super::lanes::{Lane, Lanes};
 use super::{Effects, Host, Moment};
 use crate::auth::Identity;
+use crate::protocol::ChatError;
 use crate::protocol::call::{Ask, RoomCall, VERSION};
 use crate::protocol::shard::{Begin, Down, Follower, MOST_SHARDS, Shape, Totals, Up};
 use crate::protocol::wire::json;
-use crate::protocol::{ChatError, ErrorCode};
-use crate::room::{Overlay, Tail, Write};
+use crate::room::{Overlay, Tail, Write, no_room};
 use crate::settings::FrameBudgetPer;
 use serde::{Deserialize, Serialize};
 
@@ -347,8 +347,4 @@ impl Host {
         let shape = self.shape();
         (apart && (shape.shards > 0 || self.named().is_none())).then_some(shape)
     }
-}
-
-fn no_room() -> ChatError {
-    ChatError::new(ErrorCode::RoomNotFound, "There is no such room.")
 }

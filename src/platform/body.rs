@@ -32,6 +32,10 @@ pub(super) async fn text(req: &mut Request, what: &str, most: usize) -> Result<S
         }
         bytes
     };
+    // What was announced need not be what came.
+    if bytes.len() > most {
+        return Err(too_large());
+    }
     let unread = || ChatError::new(ErrorCode::BadRequest, format!("The body has to be {what} in UTF-8."));
     String::from_utf8(bytes).map_err(|_| unread())
 }

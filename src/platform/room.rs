@@ -24,7 +24,7 @@ use futures::future::{LocalBoxFuture, Shared};
 pub(super) use lead::in_query;
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use storage::Storage;
 use wasm_bindgen::JsValue;
@@ -65,7 +65,7 @@ pub(super) struct Inner {
     lookup: RefCell<Option<Lookup>>,
     queue: RefCell<queue::Queue>,
     /// Of each socket of which a frame is being handled, those that came meanwhile.
-    behind: RefCell<HashMap<SocketId, VecDeque<sockets::Came>>>,
+    behind: RefCell<HashMap<SocketId, sockets::Behind>>,
     /// A shard that begins.
     beginning: RefCell<Option<Beginning>>,
     /// When it began last, ms.

@@ -85,6 +85,8 @@ codes! {
     BackupNotFound = "backup_not_found", 404, 4400;
     /// The device is known with other identity keys, which never change.
     DeviceKeysDiffer = "device_keys_differ", 409, 4400;
+    /// The device was removed; its id is not taken again.
+    DeviceRemoved = "device_removed", 409, 4400;
     /// The user has as many devices as one may.
     TooManyDevices = "too_many_devices", 400, 4400;
     /// No such report.

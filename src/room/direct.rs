@@ -30,6 +30,11 @@ pub(crate) fn blocked() -> ChatError {
     ChatError::new(ErrorCode::Blocked, "One of you blocks the other: nothing can be said between you.")
 }
 
+/// What is said of a room that is not there, and to all but its two of a direct room that is.
+pub(crate) fn no_room() -> ChatError {
+    ChatError::new(ErrorCode::RoomNotFound, "There is no such room.")
+}
+
 impl Room {
     /// Whether it is a direct room.
     pub fn is_direct(&self) -> bool {
@@ -59,7 +64,8 @@ impl Room {
         }
         let now = Shut { version: standing.version, blocks: standing.blocks.has(other) };
         let known = self.shut.get(user_id).copied().unwrap_or_default();
-        if now.version < known.version || now.blocks == known.blocks {
+        // Also where it says the same: else a late answer from between the two would count.
+        if now.version <= known.version {
             return None;
         }
         self.shut.insert(user_id.to_owned(), now);
@@ -117,7 +123,7 @@ impl Room {
     /// The role of one who may decide reports of a direct room without seeing anything else of it.
     ///
     /// # Errors
-    /// `forbidden`, and that of [`Room::may_read`] for those who are not moderators anywhere.
+    /// That of [`Room::may_read`] for those who are not moderators everywhere.
     pub fn may_judge(&self, identity: Option<&Identity>, refusal: ChatError) -> Result<Role, ChatError> {
         let deleted = self.info.deleted_at.is_some();
         let role = identity.map_or(Role::Guest, |who| crate::auth::effective(&who.roles, None, None));
@@ -128,7 +134,7 @@ impl Room {
     pub(super) fn check_direct(&self, sender: &Sender<'_>) -> Result<(), Failure> {
         let outsider = |who: &Identity| self.is_direct() && !self.roles.contains_key(&who.user_id);
         if sender.identity.is_some_and(outsider) {
-            return Err(ChatError::new(ErrorCode::Forbidden, "This room is private.").into());
+            return Err(no_room().into());
         }
         Ok(self.check_open()?)
     }

@@ -34,7 +34,7 @@ mod view;
 pub use admin::{check_create, new_direct, new_info};
 pub use bridge::{BRIDGE_AGE, Bridged};
 pub use change::{Deleted, Edited, NewText};
-pub(crate) use direct::blocked;
+pub(crate) use direct::{blocked, no_room};
 pub use ends::Ends;
 pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
@@ -288,8 +288,13 @@ impl Room {
     /// Whether this viewer may join and read at `now`.
     ///
     /// # Errors
-    /// `room_deleted`, `token_required` where guests may not, `banned`, `forbidden` in a private room.
+    /// `room_not_found` in a direct room of others, `room_deleted`, `token_required` where guests may not, `banned`,
+    /// `forbidden` in a private room.
     pub fn may_read(&self, identity: Option<&Identity>, now: u64) -> Result<Role, ChatError> {
+        // Anybody can compute the id, so that every other answer would tell who talks to whom.
+        if self.is_direct() && !identity.is_some_and(|who| self.is_one_of_two(&who.user_id)) {
+            return Err(no_room());
+        }
         if self.info.deleted_at.is_some() {
             return Err(ChatError::new(ErrorCode::RoomDeleted, "This room was deleted."));
         }
@@ -305,15 +310,10 @@ impl Room {
         if let Some(ban) = self.ban_of(who, now).filter(|ban| !ban.shadow) {
             return Err(moderation::banned(ban));
         }
-        let invited = match self.is_direct() {
-            true => self.is_one_of_two(&who.user_id),
-            false => {
-                who.grant.is_some()
-                    || self.roles.contains_key(&who.user_id)
-                    || self.info.owner_id.as_ref() == Some(&who.user_id)
-                    || role.at_least(Role::Moderator)
-            }
-        };
+        let invited = who.grant.is_some()
+            || self.roles.contains_key(&who.user_id)
+            || self.info.owner_id.as_ref() == Some(&who.user_id)
+            || role.at_least(Role::Moderator);
         if private && !invited {
             return Err(ChatError::new(ErrorCode::Forbidden, "This room is private."));
         }

@@ -19,7 +19,10 @@ const MOST_KEYS: usize = 100;
 /// Keys of a device that were handed out, of which it is remembered that they were: in pieces of so many, so many pieces.
 const PIECE: usize = 500;
 const PIECES: u64 = 21;
+/// Devices that were removed, of which the ids are remembered: a key of theirs may have been handed out.
+const MOST_REMOVED: usize = 1_000;
 const KEY_VERSION: &str = "devices";
+const KEY_REMOVED: &str = "devices-removed";
 const KEY_DEVICE: &str = "device:";
 const KEY_KEYS: &str = "device-keys:";
 const KEY_SPENT: &str = "device-spent:";
@@ -57,6 +60,8 @@ struct Device {
 pub(super) struct Devices {
     version: u64,
     devices: BTreeMap<String, Device>,
+    /// Hashes of the ids of those that are no more, oldest first.
+    removed: Vec<u64>,
     /// Pieces of devices that were not loaded yet.
     loose: Vec<(String, String)>,
 }
@@ -151,6 +156,8 @@ impl Devices {
     pub(super) fn load(&mut self, key: &str, value: &str) -> Result<bool, ()> {
         if key == KEY_VERSION {
             self.version = value.parse().map_err(|_| ())?;
+        } else if key == KEY_REMOVED {
+            self.removed = serde_json::from_str(value).map_err(|_| ())?;
         } else if let Some(id) = key.strip_prefix(KEY_DEVICE) {
             let known = serde_json::from_str(value).map_err(|_| ())?;
             let device = Device { known, keys: Vec::new(), spent: Spent::default() };
@@ -210,6 +217,10 @@ impl Devices {
         }
         let name = name.as_deref().map(named).transpose()?;
         let about = (user_id, device_id, ed25519.as_str());
+        if self.removed.contains(&hash(device_id)) {
+            let message = "This device was removed, and what it handed out is forgotten: take another `device_id`.";
+            return Err(ChatError::new(ErrorCode::DeviceRemoved, message).field("device_id"));
+        }
         let (device, fresh) = match self.devices.get(device_id) {
             Some(device) if device.known.curve25519 != curve25519 || device.known.ed25519 != ed25519 => {
                 let message = "This device has other identity keys, and they never change: take another `device_id`.";
@@ -283,12 +294,17 @@ impl Devices {
         Ok(())
     }
 
-    /// Forgets a device with its keys.
+    /// Forgets a device with its keys; its id is not taken again.
     pub(super) fn remove(&mut self, device_id: &str, step: &mut Step) -> Result<(), ChatError> {
         let device = self.devices.remove(device_id).ok_or_else(no_device)?;
         let pieces = device.spent.pieces.keys().map(|piece| format!("{KEY_SPENT}{device_id}:{piece}"));
         let keys = [format!("{KEY_DEVICE}{device_id}"), format!("{KEY_KEYS}{device_id}")].into_iter().chain(pieces);
         step.write.extend(keys.map(|key| (key, None)));
+        if self.removed.len() >= MOST_REMOVED {
+            self.removed.remove(0);
+        }
+        self.removed.push(hash(device_id));
+        step.write.push((KEY_REMOVED.into(), Some(json(&self.removed))));
         self.count(step);
         Ok(())
     }

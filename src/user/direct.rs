@@ -6,7 +6,7 @@ use crate::protocol::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Direct rooms that are remembered; of more the one that was opened first is forgotten.
+/// Direct rooms that are remembered; of more the one that was opened first is forgotten, of those that are owed no word.
 const MOST: usize = 1_000;
 /// How long a room that is being opened may not be there yet, ms.
 const OPENING: u64 = 60_000;
@@ -56,8 +56,9 @@ impl Directs {
             return false;
         }
         if self.rooms.len() >= MOST
-            && let Some(oldest) = self.rooms.iter().min_by_key(|(_, direct)| direct.at).map(|(id, _)| id.clone())
+            && let Some((oldest, _)) = self.rooms.iter().min_by_key(|(_, direct)| (direct.owed, direct.at))
         {
+            let oldest = oldest.clone();
             self.rooms.remove(&oldest);
             step.write.push((format!("{KEY}{oldest}"), None));
         }
@@ -121,5 +122,24 @@ impl Directs {
     pub(super) fn next(&self, lost: u64, soonest: u64) -> impl Iterator<Item = u64> {
         let owed = self.rooms.values().filter(|direct| direct.owed);
         owed.map(move |direct| if direct.in_flight { lost } else { direct.retry_at.max(soonest) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_rooms_none_is_forgotten_that_is_owed_word() {
+        let (mut directs, mut step) = (Directs::default(), Step::default());
+        let user = |n: u64| format!("user {n}");
+        let room = |n: u64| RoomId::direct("ada", &user(n)).as_str().to_owned();
+        for n in 0..1_000 {
+            directs.opened(&room(n), &user(n), n, &mut step);
+        }
+        directs.owe("ada", &user(0), 1_000, &mut step);
+        directs.opened(&room(1_000), &user(1_000), 1_001, &mut step);
+        assert!(!directs.rooms.contains_key(&room(1)) && directs.rooms.len() == MOST);
+        assert_eq!(directs.due(1_001), [room(0)]);
     }
 }

@@ -167,6 +167,10 @@ fn a_device_is_made_listed_named_and_removed() {
     assert!(!object.state.keys().any(|key| key.ends_with("device-1") || key.contains("device-1:")));
     assert_eq!(code(object.ask(UserAsk::RemoveDevice("device-1".into()))).0, "device_not_found");
     object.publish(&eleventh, eleventh.keys(0..1)).unwrap();
+    // What it handed out is forgotten, and would be handed out again.
+    assert_eq!(code(object.publish(&device, device.keys(0..5))), ("device_removed", "device_id".into()));
+    object.evict();
+    assert_eq!(code(object.publish(&device, device.keys(0..5))).0, "device_removed");
     assert_eq!(object.ask(UserAsk::DevicesFor(Nothing {})).unwrap()["version"], 12);
     let some = object.claim("bob", Some(&["device-2", "device-1", "nothing"]));
     assert_eq!(some["devices"].as_array().unwrap().len(), 1);

@@ -128,7 +128,7 @@ fn a_large_frame_is_taken_in_a_direct_room_alone() {
 }
 
 #[test]
-fn an_outsider_is_refused_everything() {
+fn to_an_outsider_the_room_is_not_there() {
     let mut w = between(&[]);
     let sent = w.call("ada", Ask::Send(body(CANARY, "c1"))).unwrap();
     let id = sent["message_id"].as_str().unwrap().to_owned();
@@ -149,8 +149,10 @@ fn an_outsider_is_refused_everything() {
             Ask::Bans(Nothing {}),
             Ask::Held(Nothing {}),
             Ask::Terms(Nothing {}),
+            Ask::Stats(Nothing {}),
+            Ask::MayReadAudit(Nothing {}),
         ];
-        let expected = if outsider.is_empty() { "token_required" } else { "forbidden" };
+        let expected = "room_not_found";
         for (n, ask) in asks.into_iter().enumerate() {
             assert_eq!(code(w.call(outsider, ask)), expected, "{outsider} {n}");
         }
@@ -166,6 +168,14 @@ fn an_outsider_is_refused_everything() {
         all(w.call("bob", Ask::Members { limit: 50, skip: 0 }).unwrap()["members"].as_array().unwrap(), "user_id"),
         ["ada", "bob"]
     );
+    w.call("admin", Ask::Delete(Nothing {})).unwrap();
+    assert_eq!(code(w.call("bob", Ask::Get(Nothing {}))), "room_deleted");
+    for outsider in ["eve", "mod", "admin", ""] {
+        assert_eq!(code(w.call(outsider, Ask::Get(Nothing {}))), "room_not_found");
+        assert_eq!(code(w.call(outsider, Ask::Delete(Nothing {}))), "room_not_found");
+        let socket = w.open(outsider);
+        assert_eq!(w.code(socket, "join_room", json!({})), "room_not_found");
+    }
 }
 
 #[test]
@@ -220,14 +230,24 @@ fn who_blocks_the_other_ends_the_talk_until_it_is_taken_back() {
     blocks(&mut w, "eve", 9, &["ada", "bob"]);
     let ada = w.join("ada");
     w.ask(ada, "send_message", letter(CANARY, "c5")).unwrap();
+    // Nor an answer from between two that say the same.
+    blocks(&mut w, "bob", 4, &["ada"]);
+    blocks(&mut w, "bob", 6, &["ada", "eve"]);
+    let late = Standing { version: 5, ..Standing::default() };
+    let two = ["ada".to_owned(), "bob".to_owned()];
+    let open = Ask::Direct { two, standings: [Standing::default(), late], make: false };
+    assert_eq!(code(w.call("ada", open)), "blocked");
+    shut(&mut w);
 }
 
 #[test]
 fn a_room_is_opened_once_by_one_of_its_two_and_not_through_a_block() {
     let room = RoomId::direct("ada", "bob");
     let two = ["ada".to_owned(), "bob".to_owned()];
-    let standing =
-        |blocked: &[&str]| Standing { version: 1, blocks: Blocks::of(blocked.iter().copied()), signed_out_at: None };
+    let standing = |blocked: &[&str]| {
+        let (version, blocks) = (1 + blocked.len() as u64, Blocks::of(blocked.iter().copied()));
+        Standing { version, blocks, signed_out_at: None }
+    };
     let ask = |make, ones: &[&str], others: &[&str]| Ask::Direct {
         two: two.clone(),
         standings: [standing(ones), standing(others)],

@@ -87,11 +87,11 @@ fn a_direct_room_is_for_its_two_members() {
     create(&mut w, json!({"name": "R", "type": "direct", "members": ["owner", "bob"]}));
     join(&mut w, "bob").1.unwrap();
     join(&mut w, "owner").1.unwrap();
-    refused(&mut w, "cleo", "forbidden", 4403);
+    refused(&mut w, "cleo", "room_not_found", 4404);
     w.advance(5_000);
     w.lose_storage();
     join(&mut w, "bob").1.unwrap();
-    refused(&mut w, "cleo", "forbidden", 4403);
+    refused(&mut w, "cleo", "room_not_found", 4404);
 }
 
 #[test]

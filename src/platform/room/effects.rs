@@ -38,6 +38,7 @@ impl Inner {
                     let socket = self.sockets.borrow_mut().remove(&id);
                     if let Some(socket) = socket {
                         self.numbers.delete(socket.as_ref());
+                        self.behind.borrow_mut().remove(&id);
                         let _ = socket.serialize_attachment(CLOSED);
                         let _ = socket.close(Some(code), Some(reason));
                     }

@@ -3,12 +3,12 @@
 use super::super::user_link;
 use super::super::util::now;
 use super::queue::Parsed;
-use super::{Inner, broken};
+use super::{CLOSED, Inner, broken};
 use crate::audience::{SocketId, close_reason};
-use crate::host::Effects;
-use crate::protocol::call::{Answer, CALLER_HEADER, Caller};
+use crate::host::{Effects, Host};
+use crate::protocol::call::{Answer, CALLER_HEADER, Caller, Standing};
 use crate::protocol::wire::{goodbye, json};
-use crate::protocol::{ChatError, ClientFrame, ErrorCode, json_fault};
+use crate::protocol::{ChatError, ClientFrame, ErrorCode, json_fault, too_large};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -16,13 +16,49 @@ use worker::{Request, Response, Result, WebSocket, WebSocketIncomingMessage, Web
 
 /// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
 const MOST_SOCKETS: usize = 32_000;
-/// Frames of one socket that wait behind one that is being handled.
+/// Frames of one socket that wait behind one that is being handled, and their bytes.
 const MOST_BEHIND: usize = 300;
+const MOST_BEHIND_BYTES: usize = 256 * 1024;
 
 /// A frame as it came: of text, with its bytes, or not.
 pub(super) enum Came {
     Text(Parsed, usize),
     Binary,
+}
+
+impl Came {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(_, bytes) => *bytes,
+            Self::Binary => 0,
+        }
+    }
+}
+
+/// What waits behind a frame that is being handled.
+#[derive(Default)]
+pub(super) struct Behind {
+    frames: VecDeque<Came>,
+    bytes: usize,
+}
+
+impl Behind {
+    /// Whether there is room for it.
+    fn takes(&mut self, came: Came) -> bool {
+        let bytes = self.bytes + came.bytes();
+        let fits = self.frames.len() < MOST_BEHIND && bytes <= MOST_BEHIND_BYTES;
+        if fits {
+            self.bytes = bytes;
+            self.frames.push_back(came);
+        }
+        fits
+    }
+
+    fn next(&mut self) -> Option<Came> {
+        let next = self.frames.pop_front()?;
+        self.bytes -= next.bytes();
+        Some(next)
+    }
 }
 
 impl Inner {
@@ -92,62 +128,111 @@ impl Inner {
         if let Err(error) = self.load_for(Some(ws)) {
             return part(ws, &error, 5_000);
         }
-        let Some(id) = self.number(ws) else { return };
+        let Some(id) = self.number(ws).filter(|id| self.is_held(*id, ws)) else { return };
         let came = match message {
-            WebSocketIncomingMessage::String(text) => Came::Text(ClientFrame::parse(&text), text.len()),
+            WebSocketIncomingMessage::String(text) => Came::Text(self.sized(ClientFrame::parse(&text)), text.len()),
             WebSocketIncomingMessage::Binary(_) => Came::Binary,
         };
-        if let Some(behind) = self.behind.borrow_mut().get_mut(&id) {
-            if behind.len() < MOST_BEHIND {
-                return behind.push_back(came);
+        let waits = self.behind.borrow().contains_key(&id);
+        if waits {
+            let taken = self.behind.borrow_mut().get_mut(&id).is_some_and(|behind| behind.takes(came));
+            if !taken {
+                let message = "More was sent than can wait behind what is asked for now.";
+                self.lets_go(id, ws, &ChatError::new(ErrorCode::Overloaded, message));
             }
-            let message = "More was sent than can wait behind what is asked for now.";
-            return part(ws, &ChatError::new(ErrorCode::Overloaded, message), 1_000);
+            return;
         }
-        self.behind.borrow_mut().insert(id, VecDeque::new());
+        self.behind.borrow_mut().insert(id, Behind::default());
         let mut next = Some(came);
         while let Some(came) = next {
-            if let Err(error) = self.handle(id, came).await {
-                self.behind.borrow_mut().remove(&id);
-                return part(ws, &error, 1_000);
+            if let Err(error) = self.handle(id, ws, came).await {
+                return self.lets_go(id, ws, &error);
+            }
+            // What waited went with it, and the number may be another one's by now.
+            if !self.is_held(id, ws) {
+                return;
             }
             next = self.next_behind(id);
         }
     }
 
+    /// Whether this is the socket of that number: of one that was closed frames may still come.
+    fn is_held(&self, id: SocketId, ws: &WebSocket) -> bool {
+        let ws: &JsValue = ws.as_ref();
+        self.sockets.borrow().get(&id).is_some_and(|held| {
+            let held: &JsValue = held.as_ref();
+            js_sys::Object::is(held, ws)
+        })
+    }
+
+    /// A frame that is too large for this room is refused before it waits.
+    fn sized(&self, parsed: Parsed) -> Parsed {
+        let fits = || self.host.borrow().as_ref().is_none_or(Host::may_take_large);
+        match parsed {
+            Ok(ClientFrame { id, large: true, .. }) if !fits() => {
+                Ok(ClientFrame { id, event: Err(too_large()), large: false })
+            }
+            parsed => parsed,
+        }
+    }
+
+    /// Parts with a socket of which a frame could not be done: nothing that came after it is done either.
+    fn lets_go(self: &Rc<Self>, id: SocketId, ws: &WebSocket, error: &ChatError) {
+        self.handle_queue_of(id);
+        if self.is_held(id, ws) {
+            part(ws, error, 1_000);
+            let _ = ws.serialize_attachment(CLOSED);
+            self.forgets(id, ws);
+        }
+    }
+
+    /// From now on frames of this socket are nobody's.
+    fn forgets(self: &Rc<Self>, id: SocketId, ws: &WebSocket) {
+        self.numbers.delete(ws.as_ref());
+        self.behind.borrow_mut().remove(&id);
+        self.sockets.borrow_mut().remove(&id);
+        let _ = self.step(|host, at| ((), host.closed(at, id)));
+    }
+
     /// The next frame of a socket that waits; where there is none, the next one that comes need not.
     fn next_behind(&self, id: SocketId) -> Option<Came> {
         let mut behind = self.behind.borrow_mut();
-        let next = behind.get_mut(&id).and_then(VecDeque::pop_front);
+        let next = behind.get_mut(&id).and_then(Behind::next);
         if next.is_none() {
             behind.remove(&id);
         }
         next
     }
 
-    async fn handle(self: &Rc<Self>, id: SocketId, came: Came) -> std::result::Result<(), ChatError> {
+    async fn handle(self: &Rc<Self>, id: SocketId, ws: &WebSocket, came: Came) -> std::result::Result<(), ChatError> {
         let Came::Text(parsed, bytes) = came else {
             self.handle_queue_of(id);
             return self.step_of(id, |host, at| host.binary(at, id));
         };
         self.begins_for(&parsed).await?;
+        if !self.is_held(id, ws) {
+            return Ok(());
+        }
         if self.gathers(&parsed) {
             self.queue(id, parsed, bytes);
             return Ok(());
         }
         self.handle_queue_of(id);
-        self.ask_first(id, &parsed).await;
+        let standing = self.ask_first(id, &parsed).await;
+        if !self.is_held(id, ws) {
+            return Ok(());
+        }
+        if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
+            host.offer(id, standing);
+        }
         self.step_of(id, |host, at| host.parsed(at, id, parsed))
     }
 
     /// Asks the object of the user behind a frame that needs it. Where there is no answer in time, the one that the
     /// room gets once it has let the user in puts it right.
-    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &Parsed) {
-        let Ok(Some(user_id)) = self.with_host(|host, at| host.asks(at, id, parsed)) else { return };
-        let standing = user_link::standing_in_time(&self.env, &user_id).await;
-        if let (Some(standing), Some(host)) = (standing, self.host.borrow_mut().as_mut()) {
-            host.offer(id, standing);
-        }
+    async fn ask_first(self: &Rc<Self>, id: SocketId, parsed: &Parsed) -> Option<Standing> {
+        let user_id = self.with_host(|host, at| host.asks(at, id, parsed)).ok()??;
+        user_link::standing_in_time(&self.env, &user_id).await
     }
 
     /// A socket is no more.
@@ -164,18 +249,13 @@ impl Inner {
             && let Some(id) = self.number(socket)
         {
             self.handle_queue_of(id);
-            self.numbers.delete(socket.as_ref());
             // A socket that the room closed may end late, and its number be another one's by then.
-            let ended: &JsValue = socket.as_ref();
-            let is_another = |held: &WebSocket| {
-                let held: &JsValue = held.as_ref();
-                !js_sys::Object::is(held, ended)
-            };
-            if self.sockets.borrow().get(&id).is_some_and(is_another) {
+            let is_another = self.sockets.borrow().contains_key(&id) && !self.is_held(id, socket);
+            if is_another {
+                self.numbers.delete(socket.as_ref());
                 return;
             }
-            self.sockets.borrow_mut().remove(&id);
-            let _ = self.step(|host, at| ((), host.closed(at, id)));
+            self.forgets(id, socket);
         }
     }
 }

@@ -27,7 +27,12 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         )
         .body::<PublishKeys>()
         .answer(200, "Published.", json::<PublishedKeys>())
-        .errors(&[ErrorCode::BadRequest, ErrorCode::DeviceKeysDiffer, ErrorCode::TooManyDevices]),
+        .errors(&[
+            ErrorCode::BadRequest,
+            ErrorCode::DeviceKeysDiffer,
+            ErrorCode::DeviceRemoved,
+            ErrorCode::TooManyDevices,
+        ]),
         Route::NameDevice(_) => doc("nameDevice", "Calls a device of one's own something else.")
             .body::<NameDevice>()
             .answer(200, "One's devices.", json::<DeviceList<'static>>())
