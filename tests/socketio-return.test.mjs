@@ -166,34 +166,6 @@ test("who is in several rooms is recovered also where some were quiet since the 
   await link.cut();
 });
 
-test("a gateway that dies while it is busy shows nobody again what they heard", async () => {
-  const link = await relay(server.url);
-  const rooms = ["video_busy", "video_busy_2"];
-  const ada = watched(await member({ url: link.url }, rooms[0], "ada-busy", { transports: ["websocket"], reconnectionDelay: 300 }));
-  await ada.ask("join_room", { room_id: rooms[1], user_token: await tokenOf("ada-busy") });
-  const [bob, other] = [await join(rooms[0], "bob"), await join(rooms[1], "bob")];
-  const say = async (one, content) => {
-    await one.request("send_message", { content });
-    assert.ok(await until(5_000, () => contents(ada).includes(content)), content);
-  };
-  await say(other, "quiet");
-  // What was shown is kept.
-  await sleep(2_500);
-  await say(other, "not kept");
-  for (let i = 0; i < 5; i++) await say(bob, `busy ${i}`);
-  await server.evict("Gateway", "~g0");
-  await say(bob, "awake");
-  const heard = contents(ada);
-  await link.cut();
-  await sleep(500);
-  await link.open();
-  assert.ok(await back(ada));
-  await sleep(500);
-  assert.deepEqual(contents(ada), heard);
-  ada.disconnect();
-  await link.cut();
-});
-
 test("where workerd is killed, clients come back by themselves and miss nothing", async () => {
   const own = await startServer({ databaseUrl: database.url });
   const room = "video_killed";
