@@ -11,6 +11,7 @@ export async function idle(bench) {
   // too, with its database's; in production it is elsewhere.
   const counts = { guests: most(2), users: most(6) };
   const first = 500;
+  const withUsers = counts.users > first;
   const crowds = { guests: Array(counts.guests).fill(""), users: await viewers(counts.users) };
   const measure = async (kind, crowd, round) => {
     // In one object, as the bare one.
@@ -27,7 +28,7 @@ export async function idle(bench) {
   };
   const rounds = [];
   for (let round = 1; round <= (quick ? 1 : 3); round++) {
-    const turns = [["chat", "guests"], ["bare", "guests"], ["chat", "users"]];
+    const turns = [["chat", "guests"], ["bare", "guests"], ["chat", "users"]].filter(([, crowd]) => crowd === "guests" || withUsers);
     const measured = [];
     for (const turn of round % 2 ? turns : turns.toReversed()) measured.push(await measure(...turn, round));
     rounds.push(round % 2 ? measured : measured.toReversed());
@@ -38,7 +39,7 @@ export async function idle(bench) {
   return [
     compared(`${what("guests")} (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
     compared(`idle: what a process takes once, with the first ${first} of them`, "MiB", "bare object", beside(0, ({ once_mib }) => once_mib)),
-    compared(`${what("users")}, an object of each user's included`, "KiB each", "bare object", beside(2, memory)),
+    ...(withUsers ? [compared(`${what("users")}, an object of each user's included`, "KiB each", "bare object", beside(2, memory))] : []),
     alone(`${what("guests")}: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
   ];
 }

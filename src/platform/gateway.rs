@@ -174,6 +174,7 @@ impl Inner {
         }
         self.share();
         self.forget_parts();
+        self.trim_parts();
         self.arm();
     }
 
@@ -196,10 +197,14 @@ impl Inner {
                 self.keeps(&entry.sid, &saved);
             }
         }
-        // Who ended it needs no word of that.
-        entry.release_poll(if entry.ended.get() == Some(Closed::Client) { "6" } else { "1" });
+        let told = match entry.ended.get() {
+            // Who ended it needs no word of that.
+            Some(Closed::Client) => entry.release_poll("6"),
+            Some(Closed::Full) => entry.release_poll(&last_words()),
+            _ => entry.release_poll("1"),
+        };
         let sockets = [entry.socket.borrow_mut().take(), entry.change.borrow_mut().take()];
-        if entry.ended.get() == Some(Closed::Full) {
+        if entry.ended.get() == Some(Closed::Full) && !told {
             self.says_farewell(entry, sockets.first().and_then(Option::as_ref));
         }
         for socket in sockets.into_iter().flatten() {
@@ -225,7 +230,7 @@ impl Inner {
         let mut farewells = self.farewells.borrow_mut();
         let at = farewells.iter().position(|known| known == sid)?;
         farewells.remove(at);
-        Some(payload([&*farewell(), "1"]))
+        Some(last_words())
     }
 
     /// Keeps a session that may come back for a while.
@@ -257,6 +262,11 @@ impl Inner {
 fn farewell() -> String {
     let message = "You do not read what you are sent, or say more at once than is kept; come back.";
     event("error", &ChatError::new(ErrorCode::TooSlow, message).retry_after(0))
+}
+
+/// The same for who polls, with the end.
+fn last_words() -> String {
+    payload([&*farewell(), "1"])
 }
 
 fn query(req: &Request, name: &str) -> String {

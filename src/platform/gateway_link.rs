@@ -19,6 +19,8 @@ use worker::{Delay, Env, Headers, Method, Request, RequestInit, Response, Result
 /// So many gateways are asked for a place, and so many that do not answer are waited for.
 const TRIES: u32 = 16;
 const SILENT: u32 = 4;
+/// Nor is an address with its part of so many of them to wake more.
+const MOST_CROWDED: u32 = 3;
 /// A poll is held for about as long as it is to the next ping; the rest is answered at once.
 const POLL_WITHIN: u64 = PING_INTERVAL + 10_000;
 const WITHIN: u64 = 5_000;
@@ -135,7 +137,7 @@ async fn handshake(
     let first = if now() < until && first < settings.gateways { first } else { 0 };
     let message = "No place is left for more connections now; come back in a moment.";
     let mut error = ChatError::new(ErrorCode::Overloaded, message).retry_after(5_000);
-    let (mut silent, mut crowded) = (0, false);
+    let (mut silent, mut crowded) = (0, 0);
     for n in 0..TRIES.min(settings.gateways) {
         let gateway = (first + n) % settings.gateways;
         let init = RequestInit::new();
@@ -159,18 +161,21 @@ async fn handshake(
             CROWDED => {
                 let message = "Too many connections come from where you are. Wait a moment.";
                 error = ChatError::new(ErrorCode::RateLimited, message).retry_after(5_000);
-                crowded = true;
+                crowded += 1;
+                if crowded == MOST_CROWDED {
+                    break;
+                }
             }
             _ => {
                 // Where only this address has no place others still do.
-                if !crowded && (n > 0 || now() >= until) {
+                if crowded == 0 && (n > 0 || now() >= until) {
                     FIRST.set((now() + FIRST_FOR, gateway));
                 }
                 return Ok(response);
             }
         }
     }
-    if !crowded {
+    if crowded == 0 {
         FIRST.set((now() + FIRST_FOR, (first + TRIES) % settings.gateways));
     }
     Err(error)

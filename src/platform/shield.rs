@@ -56,10 +56,12 @@ pub(super) fn count_joins(sid: &str, address: &str, settings: &Settings) -> Resu
     known.try_for_each(|who| count(&format!("joins {who}"), rate).1)
 }
 
-/// Who asks for sessions of Socket.IO's that nobody has.
+/// Who may ask for a session of Socket.IO's that nobody has: counted as if it did, so that no number of requests side by
+/// side passes, until it turns out that it does not.
 pub(super) struct Stranger {
     who: Option<String>,
     rate: Rate,
+    counted: bool,
 }
 
 impl Stranger {
@@ -71,17 +73,30 @@ impl Stranger {
     pub(super) fn of(req: &Request, sid: &str, settings: &Settings) -> Result<Self, ChatError> {
         let who = address(req, settings).map(|address| format!("stranger {address}"));
         let rate = settings.per_window(settings.rate_limit_joins.saturating_mul(ROOMS));
-        SHIELD.with_borrow(|shield| match &who {
-            Some(who) if !shield.knows(&polls(sid)) => shield.check(who, rate, now()),
-            _ => Ok(()),
-        })?;
-        Ok(Self { who, rate })
+        let mut counted = false;
+        if let Some(who) = &who
+            && !SHIELD.with_borrow(|shield| shield.knows(&polls(sid)))
+        {
+            count(who, rate).1?;
+            counted = true;
+        }
+        Ok(Self { who, rate, counted })
     }
 
-    /// It has asked for one more.
-    pub(super) fn count(&self) {
-        if let Some(who) = &self.who {
+    /// It has.
+    pub(super) fn count(mut self) {
+        if !std::mem::take(&mut self.counted)
+            && let Some(who) = &self.who
+        {
             let _ = count(who, self.rate);
+        }
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        if let Some(who) = self.who.as_ref().filter(|_| self.counted) {
+            SHIELD.with_borrow_mut(|shield| shield.take_back(who));
         }
     }
 }

@@ -87,6 +87,13 @@ impl Shield {
         let quota = Quota { rate, left: rate.messages.saturating_sub(asked.count), ends_in_ms };
         (quota, if passes { Ok(()) } else { Err(refused(asked, rate, now)) })
     }
+
+    /// Counts a request of `who` no more that was counted.
+    pub fn take_back(&mut self, who: &str) {
+        if let Some(asked) = self.young.get_mut(who).or_else(|| self.old.get_mut(who)) {
+            asked.count = asked.count.saturating_sub(1);
+        }
+    }
 }
 
 fn ends_in(asked: Asked, rate: Rate, now: u64) -> u64 {
@@ -143,6 +150,9 @@ mod tests {
         assert!(shield.count("bob", RATE, 5_001).1.is_ok());
         assert!(shield.count("ada", RATE, 10_999).1.is_err());
         assert_eq!(shield.count("ada", RATE, 11_000).0.header(), r#""requests";r=2;t=10"#);
+        shield.take_back("ada");
+        shield.take_back("nobody");
+        assert_eq!(shield.count("ada", RATE, 11_000).0.left, 2);
         // A clock that goes back makes no wait longer than a window.
         assert_eq!(shield.count("ada", RATE, 0).0.ends_in_ms, 10_000);
     }

@@ -38,6 +38,11 @@ pub struct Weight {
 }
 
 impl Weight {
+    /// What it adds, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// It is so many bytes now.
     pub fn set(&mut self, bytes: usize) {
         let others = self.of.bytes().saturating_sub(self.bytes);
@@ -50,6 +55,20 @@ impl Drop for Weight {
     fn drop(&mut self) {
         self.set(0);
     }
+}
+
+/// How much each of these may have at most, so that all have `most` together: what some do not need is others'.
+pub fn level(weights: &mut [usize], most: usize) -> usize {
+    weights.sort_unstable();
+    let mut left = most;
+    for (n, weight) in weights.iter().enumerate() {
+        let share = left / (weights.len() - n);
+        if *weight > share {
+            return share;
+        }
+        left -= weight;
+    }
+    usize::MAX
 }
 
 /// A packet of Engine.IO's for clients.
@@ -98,5 +117,14 @@ mod tests {
         assert_eq!(held.bytes(), 10);
         drop(other);
         assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn who_has_the_most_gives_way_and_nobody_else() {
+        assert_eq!(level(&mut [30, 10, 20], 60), usize::MAX);
+        assert_eq!(level(&mut [50, 10, 20], 60), 30, "the largest alone");
+        assert_eq!(level(&mut [50, 10, 70], 60), 25);
+        assert_eq!(level(&mut [50, 50, 50], 60), 20);
+        assert_eq!(level(&mut [], 60), usize::MAX);
     }
 }

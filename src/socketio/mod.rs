@@ -11,7 +11,7 @@ mod sid;
 
 pub use engine::{Refused, open_packet, payload};
 pub use event::{Packets, Said, ack_of, frame, packets, packets_of};
-pub use held::{Held, Outgoing, Weight};
+pub use held::{Held, Outgoing, Weight, level};
 pub use offset::{MOST_ROOMS, Offset, offsets};
 pub use packet::{Auth, Incoming, Unreadable, connect, connect_error, disconnect, event, incoming, no_namespace};
 pub use session::{Beat, Closed, Given, Polled, Received, Session, Via};

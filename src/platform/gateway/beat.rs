@@ -144,7 +144,7 @@ impl Inner {
             inner.marks.set(false);
             for entry in inner.sessions.borrow().values().filter(|entry| entry.take_shown()) {
                 if let Some(socket) = &*entry.socket.borrow() {
-                    let _ = socket.serialize_attachment(json(&entry.mark(false)));
+                    let _ = socket.serialize_attachment(json(&entry.full_mark()));
                 }
             }
         });

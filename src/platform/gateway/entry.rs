@@ -5,6 +5,7 @@ use super::super::util::now;
 use super::part::Part;
 use crate::audience::SocketId;
 use crate::auth::Claims;
+use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode, Position, Rate};
 use crate::room::Window;
 use crate::socketio::{Closed, Given, Held, Outgoing, Polled, Session, Weight, offsets};
@@ -298,11 +299,13 @@ impl Entry {
         }
     }
 
-    /// The same with nothing, if one waits.
-    pub(super) fn release_poll(&self, body: &str) {
-        if self.session.borrow_mut().unwait() {
+    /// The same with this, if one waits; whether it does.
+    pub(super) fn release_poll(&self, body: &str) -> bool {
+        let waits = self.session.borrow_mut().unwait();
+        if waits {
             self.answer(body.into());
         }
+        waits
     }
 
     /// Polls.
@@ -314,9 +317,22 @@ impl Entry {
 
     /// It was shown a room up to there.
     pub(super) fn shows(&self, member: &mut Member, at: Position) {
-        if member.at.replace(at) != Some(at) {
-            self.shown.set(true);
-            self.flags.shown.set(true);
+        if member.at.replace(at) == Some(at) {
+            return;
+        }
+        self.flags.shown.set(true);
+        if !self.shown.get() {
+            self.unmarks();
+        }
+    }
+
+    /// What it was shown is to be kept with its WebSocket, which says nothing of it until then: where it said what is
+    /// past, a client that comes back would hear again what came since.
+    pub(super) fn unmarks(&self) {
+        self.shown.set(true);
+        self.flags.shown.set(true);
+        if let Some(socket) = &*self.socket.borrow() {
+            let _ = socket.serialize_attachment(json(&self.mark(false)));
         }
     }
 
@@ -327,9 +343,14 @@ impl Entry {
 
     /// What its WebSocket is known by.
     pub(super) fn mark(&self, change: bool) -> Mark {
+        Mark { sid: self.sid.clone(), change, address: self.address.clone(), shown: String::new() }
+    }
+
+    /// The same, with how far it was shown its rooms.
+    pub(super) fn full_mark(&self) -> Mark {
         let rooms = self.rooms.borrow();
         let shown = rooms.iter().filter_map(|(room, member)| Some((&**room, member.at?)));
-        Mark { sid: self.sid.clone(), change, address: self.address.clone(), shown: offsets(shown) }
+        Mark { shown: offsets(shown), ..self.mark(false) }
     }
 
     /// How far it was shown its rooms, the newest of this one.

@@ -76,14 +76,13 @@ impl Inner {
 
     /// A GET of a session that polls.
     pub(super) async fn polls(self: &Rc<Self>, sid: &str) -> Result<Response> {
-        let Some(entry) = self.session(sid) else {
-            return self.farewell_of(sid).map_or_else(|| refused(Refused::Sid), Response::ok);
-        };
+        let gone = || self.farewell_of(sid).map_or_else(|| refused(Refused::Sid), Response::ok);
+        let Some(entry) = self.session(sid) else { return gone() };
         let proved = entry.session.borrow_mut().proved(true);
         self.prove(&entry, proved);
         self.settle();
         if entry.ended.get().is_some() {
-            return refused(Refused::Sid);
+            return gone();
         }
         match entry.polled() {
             Polled::Answer(body) => Response::ok(body),
@@ -143,10 +142,12 @@ impl Inner {
         }
         self.watch(now() + CONNECT_WITHIN);
         self.arm();
-        let pair = WebSocketPair::new()?;
-        self.accept(&pair.server, &entry.mark(true))?;
-        *entry.change.borrow_mut() = Some(pair.server);
-        Response::from_websocket(pair.client)
+        let opened = WebSocketPair::new().and_then(|pair| {
+            let accepted = self.accept(&pair.server, &entry.mark(true));
+            *entry.change.borrow_mut() = Some(pair.server);
+            accepted.map(|()| pair.client)
+        });
+        Response::from_websocket(opened.inspect_err(|_| self.stays(&entry))?)
     }
 
     /// Something came over a WebSocket.
@@ -191,8 +192,8 @@ impl Inner {
             }
             Received::Upgraded(kept) => {
                 if let Some(socket) = entry.change.borrow_mut().take() {
-                    let _ = socket.serialize_attachment(json(&entry.mark(false)));
                     *entry.socket.borrow_mut() = Some(socket);
+                    entry.unmarks();
                 }
                 entry.changes_kept();
                 entry.release_poll("6");

@@ -10,7 +10,7 @@ use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
 use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
 use crate::room::{Log as _, Replica, Room, Tail};
-use crate::socketio::{Closed, Weight, disconnect};
+use crate::socketio::{Closed, Weight, disconnect, level};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, Shared};
 use serde::Deserialize;
@@ -28,10 +28,12 @@ const RETRY: (u64, u64) = (100, 5_000);
 const LATELY: u64 = 5_000;
 const SHARE_EVERY: u64 = 1_000;
 /// What all parts of a gateway may hold, in bytes: beyond it no other room is joined, and beyond three quarters no other
-/// session is taken.
+/// session is taken. Beyond half they are trimmed to so much, which leaves out those that are at their least already.
 const MOST_IN_PARTS: usize = 32 << 20;
-/// What one takes besides its log, bytes.
+const TRIMMED: usize = MOST_IN_PARTS / 8 * 3;
+/// What one takes besides its log, bytes; and with as much of its log as it keeps in any case.
 const PART: usize = 8 * 1024;
+const LEAST: usize = 16 * 1024;
 
 /// A begin under way: all who wait for it wait for the same.
 type Beginning = Shared<LocalBoxFuture<'static, Result<(), ChatError>>>;
@@ -132,6 +134,20 @@ impl Inner {
         self.parts_held.bytes() >= MOST_IN_PARTS / 4 * 3
     }
 
+    /// Where the parts hold much, those with the most of it keep less of what is past.
+    pub(super) fn trim_parts(&self) {
+        if self.parts_held.bytes() <= MOST_IN_PARTS / 2 {
+            return;
+        }
+        let parts = self.parts.borrow();
+        let mut weights: Vec<_> = parts.values().map(|part| part.weight.borrow().bytes()).collect();
+        let most = level(&mut weights, TRIMMED).max(LEAST);
+        for part in parts.values().filter(|part| part.weight.borrow().bytes() > most) {
+            part.log.borrow().trim(most.saturating_sub(PART));
+            part.weigh();
+        }
+    }
+
     /// Each room that sends has its part of the frames that this object can send; of the others each would have.
     pub(super) fn share(&self) {
         let now = now();
@@ -159,12 +175,6 @@ impl Inner {
         let (value, effects) = part.with(step);
         part.log.borrow().write(&effects.write);
         part.weigh();
-        if self.parts_held.bytes() > MOST_IN_PARTS {
-            // Those that are larger than others keep less of what is past.
-            let share = MOST_IN_PARTS / self.parts.borrow().len().max(1);
-            part.log.borrow().trim(share.saturating_sub(PART));
-            part.weigh();
-        }
         if part.host.borrow().is_done() {
             self.quiet.borrow_mut().insert(part.name.clone());
         }
