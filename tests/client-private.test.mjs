@@ -287,7 +287,7 @@ test("a device that is named only where something is encrypted is told of", asyn
   ada.messages.devicesChanged("ada");
   await ada.says("read along");
   assert.equal(told[3], `ada ${own.device_id}`);
-  server.lie = async (method, path, answer) => (path === "/users/bob/devices" ? Response.json({ ...(await answer.json()), user_id: "ada" }) : answer);
+  server.lie = async (method, path, answer) => (path === "/users/bob/devices" ? Response.json({ ...(await answer.json()), user_id: "carol" }) : answer);
   ada.messages.devicesChanged("bob");
   await assert.rejects(ada.says("to whom?"), { code: "malformed" });
 });

@@ -210,10 +210,10 @@ mod tests {
         let hers = said("ada", "1", ada.encrypt("dm:r", &lists, "1", "hello").unwrap());
         bob.decrypt(&hers).unwrap();
         bob.encrypt("dm:r", &lists, "2", "begins his session").unwrap();
-        bob.outbound.get_mut("dm:r").unwrap().key = ada.outbound.get("dm:r").unwrap().key.clone();
+        bob.outbound.get_mut("dm:r").unwrap().key = ada.outbound["dm:r"].key.clone();
         let mut forged = said("bob", "3", bob.encrypt("dm:r", &lists, "3", "x").unwrap());
         let mut content: Content = serde_json::from_str(&forged.content).unwrap();
-        content.session_id = ada.outbound.get("dm:r").unwrap().session.session_id();
+        content.session_id = ada.outbound["dm:r"].session.session_id();
         forged.content = serde_json::to_string(&content).unwrap();
         other.decrypt(&forged).unwrap_err();
         assert_eq!(other.inbound.len(), 1, "it was taken as his");
