@@ -33,8 +33,6 @@ pub(crate) struct Peer {
     pub(crate) doubted: Vec<String>,
     /// What it is to be told of that.
     pub(crate) doubt: Option<Doubt>,
-    /// A key went to it since `answers` is as it is.
-    pub(crate) tried: bool,
 }
 
 impl Peer {
@@ -152,7 +150,6 @@ impl Device {
     pub(crate) fn wrap(&mut self, name: &str, plain: &[u8]) -> Option<OlmBody> {
         let peer = self.peers.get_mut(name)?;
         let (kind, bytes) = peer.writes()?.encrypt(plain).ok()?.to_parts();
-        peer.tried = true;
         self.changed.insert(Record::Peer(name.to_owned()));
         Some(OlmBody { kind, body: base64_encode(bytes) })
     }
@@ -171,13 +168,10 @@ impl Device {
         self.renew_for(name);
     }
 
-    /// The other device doubts what this one said last. What it could not open is tried the other way; what it says of the
-    /// way before, once this one has changed, is late.
+    /// The other device doubts what this one said last. What it could not open is tried the other way.
     pub(crate) fn doubted_by(&mut self, name: &str, doubt: Doubt) {
         let peer = self.peers.entry(name.to_owned()).or_default();
-        if doubt == Doubt::Unopened && peer.tried {
-            (peer.answers, peer.tried) = (!peer.answers, false);
-        }
+        peer.answers ^= doubt == Doubt::Unopened;
         self.changed.insert(Record::Peer(name.to_owned()));
         self.renew_for(name);
     }

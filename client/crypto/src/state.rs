@@ -58,7 +58,6 @@ struct PeerRecord {
     answers: bool,
     doubted: Vec<String>,
     doubt: Option<Doubt>,
-    tried: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -155,7 +154,6 @@ impl Device {
                     answers: peer.answers,
                     doubted: peer.doubted.clone(),
                     doubt: peer.doubt,
-                    tried: peer.tried,
                 })
             }
             Record::Outbound(room_id) => {
@@ -189,9 +187,9 @@ impl Device {
                 self.known.insert(user_id.to_owned(), read(plain)?);
             }
             Some(("peer", name)) => {
-                let PeerRecord { own, theirs, answers, doubted, doubt, tried } = read(plain)?;
+                let PeerRecord { own, theirs, answers, doubted, doubt } = read(plain)?;
                 let [own, theirs] = [own, theirs].map(|all| all.into_iter().map(Session::from_pickle).collect());
-                self.peers.insert(name.to_owned(), Peer { own, theirs, answers, doubted, doubt, tried });
+                self.peers.insert(name.to_owned(), Peer { own, theirs, answers, doubted, doubt });
             }
             Some(("out", room_id)) => {
                 let OutboundRecord { session, key, recipients, confirmed, over } = read(plain)?;
