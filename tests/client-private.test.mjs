@@ -172,7 +172,7 @@ test("a server that lies is not believed", async (t) => {
     [{ ...first, message_id: "copy" }, "replayed"],
     [{ ...first, franking: first.franking.replace(/^./, (c) => (c === "A" ? "B" : "A")) }, "franking_mismatch"],
     [{ ...first, client_id: "other" }, "franking_mismatch"],
-    [{ ...first, user: { user_id: "bob" } }, "undecryptable"],
+    [{ ...first, user: { user_id: "bob" } }, "unknown_device"],
     [{ ...first, content: "{}" }, "malformed"],
   ];
   for (const [message, code] of forms) {
@@ -246,4 +246,169 @@ test("nothing is sent where the other has no device, and keys are topped up", as
   device.one_time.splice(0, 30);
   await person(t, server, "ada", "bob", { store: ada.store });
   assert.equal(device.one_time.length, 50);
+});
+
+test("nobody but the two speaks, and what was deleted says nothing", async (t) => {
+  const { server, ada, bob } = await both(t);
+  await ada.says("hello");
+  await until("heard", () => bob.heard.length === 1);
+  const invented = await person(t, server, "b0b", "bob");
+  const made = await invented.messages.encrypt("dm:ada-bob", "bob", "c-1", "it is me");
+  const message = { message_id: "m-1", no: 2, room_id: "dm:ada-bob", user: { user_id: "b0b", username: "Ada" }, client_id: "c-1", type: "encrypted", ...made };
+  for (const said of [message, { ...message, type: "text", content: "it is me" }, { ...message, user: undefined }]) {
+    const { body, unreadable } = await bob.direct.read(said);
+    assert.deepEqual([body, unreadable.code], [null, "not_of_this_talk"]);
+  }
+  const [first] = server.room("dm:ada-bob").log;
+  const deleted = await bob.direct.read({ ...first, deleted_at: "now", body: "put there", encrypted: true, device_id: "d" });
+  assert.deepEqual([deleted.body, deleted.encrypted, deleted.device_id], [null, undefined, undefined]);
+});
+
+test("a device that is named only where something is encrypted is told of", async (t) => {
+  const { server, ada } = await both(t);
+  const told = [];
+  ada.messages.on("device_added", ({ user_id, device_id }) => told.push(`${user_id} ${device_id}`));
+  ada.messages.on("safety_number_changed", ({ user_id, safety_number }) => told.push(`${user_id} ${safety_number}`));
+  const number = await ada.messages.safetyNumber("bob");
+  await ada.says("to those that were compared");
+  assert.deepEqual(told, []);
+  const ghost = await openPrivate({ ...server.options("bob"), wasm, store: new MemoryStore() });
+  ghost.close();
+  ada.messages.devicesChanged("bob");
+  await ada.says("to one more");
+  assert.deepEqual([told.length, told[0]], [2, `bob ${ghost.device_id}`]);
+  server.user("bob").delete(ghost.device_id);
+  ada.messages.devicesChanged("bob");
+  await ada.says("to one less");
+  assert.equal(told[2], `bob ${number}`);
+  // One's own list too, where this device was alone.
+  const own = await openPrivate({ ...server.options("ada"), wasm, store: new MemoryStore() });
+  own.close();
+  ada.messages.devicesChanged("ada");
+  await ada.says("read along");
+  assert.equal(told[3], `ada ${own.device_id}`);
+  server.lie = async (method, path, answer) => (path === "/users/bob/devices" ? Response.json({ ...(await answer.json()), user_id: "carol" }) : answer);
+  ada.messages.devicesChanged("bob");
+  await assert.rejects(ada.says("to whom?"), { code: "malformed" });
+});
+
+test("an edit, or a deletion that nobody here heard of, takes no key along", async (t) => {
+  const { server, ada, bob } = await both(t);
+  bob.direct.close();
+  const { message_id } = await ada.says("one");
+  await ada.says("two");
+  await ada.direct.edit(message_id, "uno");
+  const late = await person(t, server, "bob", "ada", { store: bob.store });
+  assert.deepEqual(late.heard, ["uno", "two"]);
+
+  const second = await both(t);
+  second.bob.direct.close();
+  await second.ada.says("one");
+  await second.ada.says("two");
+  second.ada.direct.close();
+  Object.assign(second.server.room("dm:ada-bob").log[0], { content: "", franking: undefined, deleted_at: "now" });
+  const again = await person(t, second.server, "ada", "bob", { store: second.ada.store });
+  await again.says("three");
+  // The key comes later in the list than what it opens.
+  const later = await person(t, second.server, "bob", "ada", { store: second.bob.store });
+  assert.deepEqual(later.heard, ["(deleted)", "two", "three"]);
+});
+
+test("new keys are kept before they leave", async (t) => {
+  const server = new StandIn();
+  const store = new MemoryStore();
+  const kept = [];
+  server.lie = async (method, path, answer) => {
+    if (method === "PUT") kept.push(await store.generation());
+    return answer;
+  };
+  await person(t, server, "ada", "bob", { store });
+  assert.equal(kept[0], 1);
+});
+
+test("what the server has is sent, and told, also where this device then fails", async (t) => {
+  const { ada, bob } = await both(t);
+  const deleted = [];
+  bob.direct.on("message_deleted", ({ message_id }) => deleted.push(message_id));
+  const full = async () => {
+    throw new Error("the disk is full");
+  };
+  ada.messages.stored = full;
+  bob.messages.gone = full;
+  const { message_id } = await ada.says("hello");
+  await ada.direct.remove(message_id);
+  await until("told", () => deleted.length === 1);
+  assert.deepEqual(deleted, [message_id]);
+});
+
+test("a device that was set back hears itself before it speaks", async (t) => {
+  const { server, ada, bob } = await both(t);
+  await ada.says("one");
+  const { records, key } = await ada.store.read();
+  const store = new MemoryStore();
+  await store.write(records, key);
+  await ada.says("two");
+  ada.direct.close();
+  const messages = await openPrivate({ ...server.options("ada"), wasm, store });
+  const direct = await messages.openDirect("bob");
+  t.after(() => direct.close());
+  await direct.send("three");
+  const places = server.room("dm:ada-bob").log.map(({ content }) => JSON.parse(content)).map(({ session_id, index }) => `${session_id}/${index}`);
+  assert.equal(new Set(places).size, 3, `${places}`);
+  await until("heard", () => bob.heard.length === 3);
+  assert.deepEqual(bob.heard, ["one", "two", "three"]);
+  const closed = await messages.openDirect("bob");
+  const never = closed.send("never");
+  closed.close();
+  await assert.rejects(never, { code: "closed" });
+});
+
+test("a search for a key that failed is made again", async (t) => {
+  const { server, ada, bob } = await both(t);
+  bob.direct.close();
+  await ada.says("one");
+  await ada.says("two");
+  const { log } = server.room("dm:ada-bob");
+  const [carrier] = log.splice(0, 1);
+  server.lie = (method, path, answer) => {
+    if (path.startsWith("/rooms/")) throw new Error("no network");
+    return answer;
+  };
+  const late = await person(t, server, "bob", "ada", { store: bob.store });
+  assert.deepEqual(late.heard, ["(offline)"]);
+  log.unshift(carrier);
+  server.lie = (method, path, answer) => answer;
+  let told = 0;
+  late.messages.on("keys", () => (told += 1));
+  assert.equal((await late.direct.read(log[1])).body, "two");
+  assert.equal(told, 1, "others may be readable now too");
+});
+
+test("what cannot be read is reported without its words", async (t) => {
+  const { server, ada } = await both(t);
+  await ada.says("before");
+  const fresh = await person(t, server, "bob", "ada");
+  assert.deepEqual(fresh.heard, ["(no_key)"]);
+  const [message] = (await fresh.direct.history()).messages;
+  await fresh.direct.report(message, { reason: "spam" });
+  assert.deepEqual([server.reports[0].message_id, server.reports[0].opened], [message.message_id, undefined]);
+});
+
+test("what was left unsent comes back with its words", async (t) => {
+  const { server, ada, bob } = await both(t);
+  const kept = new Map();
+  // As where the page is loaded anew before the answer.
+  const tabStorage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: () => {} };
+  const first = await person(t, server, "ada", "bob", { store: ada.store, tabStorage });
+  await first.says("on its way");
+  first.direct.close();
+  const messages = await openPrivate({ ...server.options("ada"), wasm, store: ada.store, tabStorage });
+  const direct = await messages.openDirect("bob");
+  t.after(() => direct.close());
+  const { body, encrypted, reply } = await new Promise((resolve) => direct.on("unsent", resolve));
+  assert.deepEqual([body, encrypted], ["on its way", true]);
+  await reply;
+  const { messages: [message] } = await direct.history();
+  assert.equal(message.body, "on its way", "and its place was not taken");
+  await until("heard", () => bob.heard.length === 1);
 });

@@ -64,3 +64,17 @@ test("what the browser keeps opens with nothing that a script can take along", a
   assert.deepEqual([kept.taken, kept.extractable], ["InvalidAccessError", false]);
   assert.ok(kept.records.length > 0 && kept.records.every((record) => /^[A-Za-z0-9+/]+$/.test(record)));
 });
+
+test("a page whose device another one renewed keeps what opens", async () => {
+  const page = await visit("/");
+  await page.evaluate(async () => {
+    const { BrowserStore } = await import("/sdk/private-store.js");
+    const one = new BrowserStore(location.origin, "eve");
+    await one.write([["account", "AAAA"]], new Uint8Array(32).fill(1));
+    await new BrowserStore(location.origin, "eve").clear();
+    if ((await one.read()) !== null) throw new Error("it was cleared");
+    await one.write([["account", "BBBB"]], new Uint8Array(32).fill(2));
+    const { key, records } = await new BrowserStore(location.origin, "eve").read();
+    if (key[0] !== 2 || records[0][1] !== "BBBB") throw new Error("it does not open");
+  });
+});

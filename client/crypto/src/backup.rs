@@ -153,15 +153,13 @@ impl Device {
         let sessions: Vec<Inbound> = sessions.collect::<Option<_>>().ok_or(CryptoError::BackupUnreadable)?;
         let mut new = 0;
         for mut inbound in sessions {
-            let session_id = inbound.session.session_id();
-            match self.inbound.get(&session_id) {
+            match self.inbound.get(&inbound.key()) {
                 Some(here) if here.session.first_known_index() <= inbound.session.first_known_index() => continue,
                 Some(here) => (inbound.no, inbound.seen) = (here.no, here.seen.clone()),
                 None => inbound.no = self.next_no(),
             }
             new += 1;
-            self.changed.insert(Record::Inbound(session_id.clone()));
-            self.inbound.insert(session_id, inbound);
+            self.keep_inbound(inbound);
         }
         self.recovery = Some(Zeroizing::new(shown(&recovery)));
         self.changed.insert(Record::Recovery);

@@ -26,11 +26,11 @@ pub struct Device {
     pub(crate) is_published: bool,
     /// By user, by device id. A device that was seen is never forgotten: what it said stays readable.
     pub(crate) known: BTreeMap<String, BTreeMap<String, DeviceKeys>>,
-    /// By the other device's `curve25519`.
+    /// By `user_id/device_id`: another user may publish the same `curve25519`.
     pub(crate) peers: BTreeMap<String, Peer>,
     /// By room.
     pub(crate) outbound: BTreeMap<String, Outbound>,
-    /// By session id.
+    /// By whose they are and session id.
     pub(crate) inbound: BTreeMap<String, Inbound>,
     pub(crate) recovery: Option<Zeroizing<String>>,
     pub(crate) storage_key: Zeroizing<[u8; 32]>,
@@ -135,16 +135,18 @@ impl Device {
         SignedKey { key_id, key, signature: self.account.sign(text.as_bytes()).to_base64(), fallback: None }
     }
 
-    /// Takes note of a user's devices.
+    /// Takes note of a user's devices; gives the ids of those that came since these were learnt first.
     ///
     /// # Errors
     ///
-    /// `DeviceChanged` where one has other keys than before, `Malformed` where keys are none.
-    pub fn learn(&mut self, user: &UserDevices) -> Result<()> {
+    /// `DeviceChanged` where one has other keys than before, `Malformed` where keys are none; then none was noted.
+    pub fn learn(&mut self, user: &UserDevices) -> Result<Vec<String>> {
         let own = self.keys();
+        let mut new: BTreeMap<String, DeviceKeys> = BTreeMap::new();
         for device in &user.devices {
             let is_own = user.user_id == self.user_id && device.device_id == self.device_id;
-            let before = if is_own { Some(&own) } else { self.known(&user.user_id, &device.device_id) };
+            let known = || self.known(&user.user_id, &device.device_id).or_else(|| new.get(&device.device_id));
+            let before = if is_own { Some(&own) } else { known() };
             match before {
                 Some(before) if before == device => continue,
                 Some(_) => return Err(CryptoError::DeviceChanged),
@@ -155,10 +157,16 @@ impl Device {
             if !fits || device.device_id.is_empty() || device.device_id.contains('/') {
                 return Err(CryptoError::Malformed("a device"));
             }
-            self.known.entry(user.user_id.clone()).or_default().insert(device.device_id.clone(), device.clone());
+            new.insert(device.device_id.clone(), device.clone());
+        }
+        // Noted also where there is none: what comes next is new.
+        let is_first = !self.known.contains_key(&user.user_id);
+        let added = if is_first { Vec::new() } else { new.keys().cloned().collect() };
+        if is_first || !new.is_empty() {
+            self.known.entry(user.user_id.clone()).or_default().extend(new);
             self.changed.insert(Record::Known(user.user_id.clone()));
         }
-        Ok(())
+        Ok(added)
     }
 
     pub(crate) fn known(&self, user_id: &str, device_id: &str) -> Option<&DeviceKeys> {

@@ -20,14 +20,14 @@ const MOST_DOUBTED: usize = 20;
 /// Each Megolm session's key goes by an Olm session that was begun for it, out of a claimed key: such a key is opened in any
 /// order, years later, and by a device that lost what came before. Only where the other device says that it could not open
 /// one (it was set back in time, and the server hands out keys that it does not have any more) the session that it began
-/// itself is taken.
+/// itself is taken; and where it cannot open that either, keys are claimed again.
 #[derive(Default)]
 pub(crate) struct Peer {
     /// Begun here, the newest first.
     pub(crate) own: Vec<Session>,
     /// Begun there, the one that was heard of last first.
     pub(crate) theirs: Vec<Session>,
-    /// Nothing is claimed any more: what it began itself is answered.
+    /// Nothing is claimed: what it began itself is answered.
     pub(crate) answers: bool,
     /// Megolm sessions of it that could not be opened or believed, so that each is told it once.
     pub(crate) doubted: Vec<String>,
@@ -96,7 +96,9 @@ impl Device {
                 .devices
                 .iter()
                 .filter(|device| !self.is_self(&user.user_id, &device.device_id))
-                .filter(|device| !self.peers.get(&device.curve25519).is_some_and(|peer| peer.answers))
+                .filter(|device| {
+                    !self.peers.get(&name(&user.user_id, &device.device_id)).is_some_and(|peer| peer.answers)
+                })
                 .map(|device| device.device_id.clone())
                 .collect(),
         });
@@ -123,11 +125,11 @@ impl Device {
                 .account
                 .create_outbound_session(SessionConfig::default(), identity, public(&key.key)?)
                 .map_err(|_| CryptoError::Malformed("a key"))?;
-            begun.push((known.curve25519.clone(), session));
+            begun.push((name(&claimed.user_id, &known.device_id), session));
         }
-        for (curve25519, session) in begun {
-            begin(&mut self.peers.entry(curve25519.clone()).or_default().own, session);
-            self.changed.insert(Record::Peer(curve25519));
+        for (name, session) in begun {
+            begin(&mut self.peers.entry(name.clone()).or_default().own, session);
+            self.changed.insert(Record::Peer(name));
         }
         Ok(())
     }
@@ -145,42 +147,42 @@ impl Device {
     }
 
     /// Encrypts for one device that a session stands with.
-    pub(crate) fn wrap(&mut self, curve25519: &str, plain: &[u8]) -> Option<OlmBody> {
-        let session = self.peers.get_mut(curve25519)?.writes()?;
-        let (kind, bytes) = session.encrypt(plain).ok()?.to_parts();
-        self.changed.insert(Record::Peer(curve25519.to_owned()));
+    pub(crate) fn wrap(&mut self, name: &str, plain: &[u8]) -> Option<OlmBody> {
+        let peer = self.peers.get_mut(name)?;
+        let (kind, bytes) = peer.writes()?.encrypt(plain).ok()?.to_parts();
+        self.changed.insert(Record::Peer(name.to_owned()));
         Some(OlmBody { kind, body: base64_encode(bytes) })
     }
 
     /// What this device said in that session cannot be opened, or not be believed: it is told so by the next message, which
     /// begins a new session; once for each of its sessions.
-    pub(crate) fn doubt(&mut self, curve25519: &str, session_id: &str, doubt: Doubt) {
-        let peer = self.peers.entry(curve25519.to_owned()).or_default();
+    pub(crate) fn doubt(&mut self, name: &str, session_id: &str, doubt: Doubt) {
+        let peer = self.peers.entry(name.to_owned()).or_default();
         if peer.doubted.iter().any(|known| known == session_id) {
             return;
         }
         peer.doubted.insert(0, session_id.to_owned());
         peer.doubted.truncate(MOST_DOUBTED);
         peer.doubt = peer.doubt.max(Some(doubt));
-        self.changed.insert(Record::Peer(curve25519.to_owned()));
-        self.renew_for(curve25519);
+        self.changed.insert(Record::Peer(name.to_owned()));
+        self.renew_for(name);
     }
 
-    /// The other device doubts what this one said last.
-    pub(crate) fn doubted_by(&mut self, curve25519: &str, doubt: Doubt) {
-        let peer = self.peers.entry(curve25519.to_owned()).or_default();
-        peer.answers |= doubt == Doubt::Unopened;
-        self.changed.insert(Record::Peer(curve25519.to_owned()));
-        self.renew_for(curve25519);
+    /// The other device doubts what this one said last. What it could not open is tried the other way.
+    pub(crate) fn doubted_by(&mut self, name: &str, doubt: Doubt) {
+        let peer = self.peers.entry(name.to_owned()).or_default();
+        peer.answers ^= doubt == Doubt::Unopened;
+        self.changed.insert(Record::Peer(name.to_owned()));
+        self.renew_for(name);
     }
 
     /// Opens what `from` wrote for this device.
-    pub(crate) fn unwrap(&mut self, from: &DeviceKeys, sealed: &OlmBody) -> Result<Vec<u8>> {
+    pub(crate) fn unwrap(&mut self, name: &str, from: &DeviceKeys, sealed: &OlmBody) -> Result<Vec<u8>> {
         let bytes = base64_decode(&sealed.body).map_err(|_| CryptoError::KeyUnreadable)?;
         let message = OlmMessage::from_parts(sealed.kind, &bytes).map_err(|_| CryptoError::KeyUnreadable)?;
-        let peer = self.peers.entry(from.curve25519.clone()).or_default();
+        let peer = self.peers.entry(name.to_owned()).or_default();
         if let Some(plain) = peer.decrypt(&message) {
-            self.changed.insert(Record::Peer(from.curve25519.clone()));
+            self.changed.insert(Record::Peer(name.to_owned()));
             return Ok(plain);
         }
         let OlmMessage::PreKey(first) = message else { return Err(CryptoError::KeyUnreadable) };
@@ -190,7 +192,7 @@ impl Device {
             .map_err(|_| CryptoError::KeyUnreadable)?;
         begin(&mut peer.theirs, made.session);
         self.changed.insert(Record::Account);
-        self.changed.insert(Record::Peer(from.curve25519.clone()));
+        self.changed.insert(Record::Peer(name.to_owned()));
         Ok(made.plaintext)
     }
 }

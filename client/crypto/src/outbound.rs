@@ -48,10 +48,10 @@ impl Device {
     ) -> Result<Encrypted> {
         self.learn_all(devices)?;
         let targets = self.targets(devices);
-        let reached = |(user_id, device): &(String, DeviceKeys)| {
-            *user_id != self.user_id && self.peers.get(&device.curve25519).is_some_and(Peer::is_reached)
+        let reached = |(name, (user_id, _)): (&String, &(String, DeviceKeys))| {
+            *user_id != self.user_id && self.peers.get(name).is_some_and(Peer::is_reached)
         };
-        if !targets.values().any(reached) {
+        if !targets.iter().any(reached) {
             return Err(CryptoError::NoDevices);
         }
         let (plaintext, franking) = frank(room_id, &self.user_id, client_id, body)?;
@@ -82,10 +82,10 @@ impl Device {
     pub fn confirmed(&mut self, room_id: &str, session_id: &str) {
         if let Some(outbound) = self.outbound.get_mut(room_id).filter(|one| one.session.session_id() == session_id) {
             outbound.confirmed = true;
-            for curve25519 in outbound.recipients.values() {
-                if let Some(peer) = self.peers.get_mut(curve25519).filter(|peer| peer.doubt.is_some()) {
+            for name in outbound.recipients.keys() {
+                if let Some(peer) = self.peers.get_mut(name).filter(|peer| peer.doubt.is_some()) {
                     peer.doubt = None;
-                    self.changed.insert(Record::Peer(curve25519.clone()));
+                    self.changed.insert(Record::Peer(name.clone()));
                 }
             }
             self.changed.insert(Record::Outbound(room_id.to_owned()));
@@ -102,9 +102,9 @@ impl Device {
     }
 
     /// The sessions that this device was given end: it may have lost them.
-    pub(crate) fn renew_for(&mut self, curve25519: &str) {
+    pub(crate) fn renew_for(&mut self, name: &str) {
         for (room_id, outbound) in &mut self.outbound {
-            if !outbound.over && outbound.recipients.values().any(|one| one == curve25519) {
+            if !outbound.over && outbound.recipients.contains_key(name) {
                 outbound.over = true;
                 self.changed.insert(Record::Outbound(room_id.clone()));
             }
@@ -126,8 +126,7 @@ impl Device {
         let key = session.session_key();
         let own = InboundGroupSession::new(&key, SessionConfig::default());
         let inbound = Inbound::new(self.next_no(), room_id, &self.user_id, self.keys(), own);
-        self.changed.insert(Record::Inbound(session.session_id()));
-        self.inbound.insert(session.session_id(), inbound);
+        self.keep_inbound(inbound);
         let key = Zeroizing::new(key.to_base64());
         let recipients = names(targets);
         let outbound = Outbound { session, key, recipients, confirmed: false, over: false };
@@ -149,9 +148,9 @@ impl Device {
         let mut keys = BTreeMap::new();
         for (name, (user_id, device)) in targets {
             shared.to = (user_id.clone(), device.ed25519.clone());
-            shared.doubt = self.peers.get(&device.curve25519).and_then(|peer| peer.doubt);
+            shared.doubt = self.peers.get(name).and_then(|peer| peer.doubt);
             let plain = Zeroizing::new(json(&shared)?);
-            if let Some(body) = self.wrap(&device.curve25519, plain.as_bytes()) {
+            if let Some(body) = self.wrap(name, plain.as_bytes()) {
                 keys.insert(name.clone(), body);
             }
         }

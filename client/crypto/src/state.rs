@@ -34,9 +34,9 @@ impl fmt::Display for Record {
         match self {
             Self::Account => f.write_str("account"),
             Self::Known(user_id) => write!(f, "known/{user_id}"),
-            Self::Peer(curve25519) => write!(f, "peer/{curve25519}"),
+            Self::Peer(name) => write!(f, "peer/{name}"),
             Self::Outbound(room_id) => write!(f, "out/{room_id}"),
-            Self::Inbound(session_id) => write!(f, "in/{session_id}"),
+            Self::Inbound(key) => write!(f, "in/{key}"),
             Self::Recovery => f.write_str("recovery"),
         }
     }
@@ -146,8 +146,8 @@ impl Device {
                 published: self.is_published,
             }),
             Record::Known(user_id) => json(self.known.get(user_id).ok_or(gone)?),
-            Record::Peer(curve25519) => {
-                let peer = self.peers.get(curve25519).ok_or(gone)?;
+            Record::Peer(name) => {
+                let peer = self.peers.get(name).ok_or(gone)?;
                 json(&PeerRecord {
                     own: peer.own.iter().map(Session::pickle).collect(),
                     theirs: peer.theirs.iter().map(Session::pickle).collect(),
@@ -166,8 +166,8 @@ impl Device {
                     over: own.over,
                 })
             }
-            Record::Inbound(session_id) => {
-                let inbound = self.inbound.get(session_id).ok_or(gone)?;
+            Record::Inbound(key) => {
+                let inbound = self.inbound.get(key).ok_or(gone)?;
                 json(&InboundRecord {
                     no: inbound.no,
                     room_id: inbound.room_id.clone(),
@@ -186,20 +186,20 @@ impl Device {
             Some(("known", user_id)) => {
                 self.known.insert(user_id.to_owned(), read(plain)?);
             }
-            Some(("peer", curve25519)) => {
+            Some(("peer", name)) => {
                 let PeerRecord { own, theirs, answers, doubted, doubt } = read(plain)?;
                 let [own, theirs] = [own, theirs].map(|all| all.into_iter().map(Session::from_pickle).collect());
-                self.peers.insert(curve25519.to_owned(), Peer { own, theirs, answers, doubted, doubt });
+                self.peers.insert(name.to_owned(), Peer { own, theirs, answers, doubted, doubt });
             }
             Some(("out", room_id)) => {
                 let OutboundRecord { session, key, recipients, confirmed, over } = read(plain)?;
                 let (session, key) = (GroupSession::from_pickle(session), Zeroizing::new(key));
                 self.outbound.insert(room_id.to_owned(), Outbound { session, key, recipients, confirmed, over });
             }
-            Some(("in", session_id)) => {
+            Some(("in", key)) => {
                 let InboundRecord { no, room_id, user_id, device, session, seen } = read(plain)?;
                 let session = InboundGroupSession::from_pickle(session);
-                self.inbound.insert(session_id.to_owned(), Inbound { no, room_id, user_id, device, session, seen });
+                self.inbound.insert(key.to_owned(), Inbound { no, room_id, user_id, device, session, seen });
             }
             None if name == "recovery" => self.recovery = Some(Zeroizing::new(read(plain)?)),
             // A later version's: kept where it is, and of no use here.

@@ -72,9 +72,9 @@ impl Device {
         self.0.is_published()
     }
 
-    /// `{user_id, devices}`.
-    pub fn learn(&mut self, user: &str) -> Answer<()> {
-        self.0.learn(&read(user)?).map_err(thrown)
+    /// The ids of the new ones of `{user_id, devices}`.
+    pub fn learn(&mut self, user: &str) -> Answer<String> {
+        write(&self.0.learn(&read(user)?).map_err(thrown)?)
     }
 
     /// `[{user_id, device_ids}, …]` to claim, of `[{user_id, devices}, …]`.
@@ -109,9 +109,14 @@ impl Device {
         write(&self.0.decrypt(&read(message)?).map_err(thrown)?)
     }
 
+    /// The same of one's own message that has no `message_id` yet.
+    pub fn read_unsent(&mut self, message: &str) -> Answer<String> {
+        write(&self.0.read_unsent(&read(message)?).map_err(thrown)?)
+    }
+
     /// The session whose key is missing, if it is.
-    pub fn wants_key(&self, content: &str) -> Option<String> {
-        self.0.wants_key(content)
+    pub fn wants_key(&self, user_id: &str, content: &str) -> Option<String> {
+        self.0.wants_key(user_id, content)
     }
 
     /// Eight groups of four.

@@ -72,6 +72,8 @@ export class BrowserStore {
     const [names, values, wrap, sealed] = await this.#transact("readonly", ({ meta, records }) => [
       records.getAllKeys(), records.getAll(), meta.get("wrap"), meta.get("key"),
     ]);
+    // Another page may have cleared it: the next write makes a new key, and keeps that one.
+    this.#wrap = null;
     if (!wrap || !sealed) return null;
     const key = new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: sealed.iv }, wrap, sealed.data));
     this.#wrap = wrap;

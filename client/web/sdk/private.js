@@ -32,7 +32,9 @@ export async function openPrivate(options = {}) {
 }
 
 /**
- * Events: `keys` when keys came with which older messages may be readable now; `backup` `{sessions, left_out}` when the
+ * Events: `keys` when keys came with which older messages may be readable now; `device_added` `{user_id, device_id}` when
+ * somebody's list has a device that was never in it; `safety_number_changed` `{user_id, safety_number}` when messages are
+ * encrypted for other devices than before, or than the last number was made of; `backup` `{sessions, left_out}` when the
  * backup was renewed; `backup_failed` (error). Every error is a ChatError whose `message` may be shown to a person.
  */
 class PrivateMessages extends Emitter {
@@ -42,6 +44,8 @@ class PrivateMessages extends Emitter {
   #device;
   #safety;
   #lists = new Map();
+  /** user_id → the safety number of the devices that were looked at or written to last. */
+  #numbers = new Map();
   #refilledAt = 0;
   #backupTimer = null;
 
@@ -99,8 +103,8 @@ class PrivateMessages extends Emitter {
   /** Sixty digits that are the same on both sides, unless the server put a device between them. */
   async safetyNumber(user_id) {
     const [mine, theirs] = await Promise.all([this.devices(), this.devices(user_id)]);
-    await this.#device.use((device) => [mine, theirs].forEach((list) => device.learn(JSON.stringify(list))));
-    return this.#safety(JSON.stringify(mine), JSON.stringify(theirs));
+    await this.#device.use((device) => this.#learn(device, mine, theirs));
+    return this.#compare(mine, theirs);
   }
 
   // ── backup ───────────────────────────────────────────────────────────────
@@ -166,8 +170,11 @@ class PrivateMessages extends Emitter {
 
   /** `{content, franking, session_id}` for both users' devices as the server lists them now. */
   async encrypt(room, other, client_id, body) {
-    const lists = JSON.stringify(await Promise.all([this.#list(this.user_id), this.#list(other)]));
+    const both = await Promise.all([this.#list(this.user_id), this.#list(other)]);
+    const lists = JSON.stringify(both);
     const made = await this.#device.use(async (device) => {
+      this.#learn(device, ...both);
+      this.#compare(...both);
       for (const { user_id, device_ids } of JSON.parse(device.claims(room, lists))) {
         const answer = await this.request("POST", `/users/${part(user_id)}/keys/claim`, { body: { device_ids } });
         device.claimed(JSON.stringify(answer));
@@ -183,7 +190,7 @@ class PrivateMessages extends Emitter {
     const text = JSON.stringify(message);
     const read = () =>
       this.#device.use((device) => {
-        const lacked = device.wants_key(message.content) !== undefined;
+        const lacked = device.wants_key(message.user_id, message.content) !== undefined;
         const opened = JSON.parse(device.decrypt(text));
         return { opened, lacked };
       });
@@ -193,16 +200,21 @@ class PrivateMessages extends Emitter {
     } catch (error) {
       if (error.code !== "unknown_device") throw error;
       const list = await this.#list(message.user_id, 0);
-      await this.#device.use((device) => device.learn(JSON.stringify(list)));
+      await this.#device.use((device) => this.#learn(device, list));
       answer = await read();
     }
     if (answer.lacked) this.#tookKey();
     return answer.opened;
   }
 
-  /** The session whose key this content wants, if it is not here. */
-  lacks(content) {
-    return this.#device.use((device) => device.wants_key(content) ?? null);
+  /** The same of one's own message that the server has not. */
+  readUnsent(message) {
+    return this.#device.use((device) => JSON.parse(device.read_unsent(JSON.stringify(message))));
+  }
+
+  /** The session whose key this user's content wants, if it is not here. */
+  lacks(user_id, content) {
+    return this.#device.use((device) => device.wants_key(user_id, content) ?? null);
   }
 
   stored(room, session_id) {
@@ -236,31 +248,58 @@ class PrivateMessages extends Emitter {
     const known = this.#lists.get(user_id);
     if (known && Date.now() - known.at < freshMs) return known.list;
     const list = await this.request("GET", user_id === this.user_id ? "/me/devices" : `/users/${part(user_id)}/devices`);
+    if (list.user_id !== user_id) {
+      throw new ChatError({ code: "malformed", message: "The server answered with the devices of somebody else." });
+    }
     this.#lists.set(user_id, { list, at: Date.now() });
     return list;
+  }
+
+  #learn(device, ...lists) {
+    for (const list of lists) {
+      for (const device_id of JSON.parse(device.learn(JSON.stringify(list)))) this.emit("device_added", { user_id: list.user_id, device_id });
+    }
+  }
+
+  /** The number of these lists; says so where it is not the last one. */
+  #compare(mine, theirs) {
+    const { user_id } = theirs;
+    const safety_number = this.#safety(JSON.stringify(mine), JSON.stringify(theirs));
+    const last = this.#numbers.get(user_id);
+    this.#numbers.set(user_id, safety_number);
+    if (last !== undefined && last !== safety_number) this.emit("safety_number_changed", { user_id, safety_number });
+    return safety_number;
   }
 
   /** Puts this device's keys there where they are not, or few. */
   async #publish(mine) {
     this.#refilledAt = Date.now();
-    await this.#device.use(async (device) => {
-      const keys = JSON.parse(device.keys());
-      this.device_id = keys.device_id;
-      const there = mine.devices.find(({ device_id }) => device_id === keys.device_id);
-      if (!there && device.is_published()) {
-        throw new ChatError({ code: "device_removed", message: "This device was removed from your devices and can send no private messages." });
-      }
-      if (there && there.one_time_keys >= FEW_KEYS && device.is_published()) return;
+    const { device_id, body, is_gone } = await this.#device.use((device) => {
+      const { device_id } = JSON.parse(device.keys());
+      this.device_id = device_id;
+      const there = mine.devices.find((one) => one.device_id === device_id);
+      if (!there && device.is_published()) return { device_id, is_gone: true };
+      if (there && there.one_time_keys >= FEW_KEYS && device.is_published()) return {};
       const body = JSON.parse(device.keys_to_publish(there?.one_time_keys ?? 0));
       if (!there) body.name = this.#options.deviceName;
-      await this.request("PUT", `/devices/${part(keys.device_id)}/keys`, { body });
-      device.published();
-      this.devicesChanged(this.user_id);
+      return { device_id, body };
     });
+    if (is_gone) {
+      // Unless another page published it since that list was made.
+      const { devices } = await this.request("GET", "/me/devices");
+      if (devices.some((one) => one.device_id === device_id)) return;
+      throw new ChatError({ code: "device_removed", message: "This device was removed from your devices and can send no private messages." });
+    }
+    if (!body) return;
+    // They are kept by now: what the server hands out can be opened, whatever happens here.
+    await this.request("PUT", `/devices/${part(device_id)}/keys`, { body });
+    await this.#device.use((device) => JSON.parse(device.keys()).device_id === device_id && device.published());
+    this.devicesChanged(this.user_id);
   }
 
   #tookKey() {
     this.#backUpSoon();
+    this.emit("keys");
     if (Date.now() - this.#refilledAt < REFILL_EVERY_MS) return;
     this.#refilledAt = Date.now();
     // The fallback key stands in until it works again.

@@ -2,6 +2,9 @@
 
 import { ChatError } from "./errors.js";
 
+// Who waits for an answer may hold a lock that other pages wait for.
+const ANSWER_WITHIN_MS = 30_000;
+
 /**
  * `base` is the server's origin (`https://chat.example`); `token` returns the token in use or
  * null. Every method throws a ChatError made from the problem document of the answer.
@@ -16,14 +19,15 @@ export function createRest({ base, token, fetch = globalThis.fetch.bind(globalTh
     const bearer = token();
     if (bearer) headers.authorization = `Bearer ${bearer}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
     let response;
     try {
-      response = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+      response = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
+      if (response.ok) return response.status === 204 ? {} : await response.json();
     } catch {
       throw new ChatError({ code: "offline", message: "the server could not be reached" });
     }
-    if (!response.ok) throw await problem(response);
-    return response.status === 204 ? {} : response.json();
+    throw await problem(response);
   }
 
   const part = encodeURIComponent;

@@ -39,10 +39,10 @@ fn the_key_is_sent_until_a_message_that_brings_it_is_stored_and_again_once_that_
     let third = world.say(&mut ada, "third");
     // Of the deleted first nothing is left: the third brings the key from the beginning.
     assert_eq!(world.read(&mut bob, &second), Err(CryptoError::NoKey));
-    assert_eq!(bob.wants_key(&second.content), content(&third)["session_id"].as_str().map(str::to_owned));
+    assert_eq!(bob.wants_key("ada", &second.content), content(&third)["session_id"].as_str().map(str::to_owned));
     assert_eq!(world.hear(&mut bob, &third), "third");
     assert_eq!(world.hear(&mut bob, &second), "second");
-    assert_eq!(bob.wants_key(&second.content), None);
+    assert_eq!(bob.wants_key("ada", &second.content), None);
     assert!(refused.content.contains(&bob.keys().device_id));
 }
 
@@ -144,9 +144,9 @@ fn a_key_is_not_passed_on_as_anothers() {
     world.hear(&mut bob, &hers);
     // The server puts her ciphertext under his name, and as from her other device.
     let his = edge_chat_crypto::MessageIn { user_id: "bob".into(), message_id: "m-x".into(), ..hers.clone() };
-    assert_eq!(world.read(&mut bob, &his), Err(CryptoError::Undecryptable));
+    assert_eq!(world.read(&mut bob, &his), Err(CryptoError::UnknownDevice));
     let other = crate::world::with_content(&hers, |content| content["device_id"] = json!("a2"));
-    assert_eq!(world.read(&mut bob, &other), Err(CryptoError::Undecryptable));
+    assert_eq!(world.read(&mut bob, &other), Err(CryptoError::KeyUnreadable));
     let mut fresh = world.add("bob", "b2");
     let told = world.say(&mut ada, "told");
     let as_his = edge_chat_crypto::MessageIn {
@@ -163,6 +163,54 @@ fn a_key_is_not_passed_on_as_anothers() {
         world.read(&mut third, &edge_chat_crypto::MessageIn { room_id: "dm:other".into(), ..more }),
         Err(CryptoError::KeyUnreadable)
     );
+}
+
+#[test]
+fn another_user_with_the_same_identity_key_comes_between_nothing() {
+    let mut world = World::default();
+    let (mut ada, mut bob, _) = (world.add("ada", "a1"), world.add("bob", "b1"), world.add("mallory", "m1"));
+    let lists = [world.list("ada"), world.list("bob")];
+    assert_eq!(ada.claims(ROOM, &lists).unwrap().len(), 1);
+    ada.claimed(&serde_json::from_value(world.claim("bob", &["b1".to_owned()])).unwrap()).unwrap();
+    // Mallory publishes Bob's key as her own, and Ada begins a talk with her too.
+    let mut hers = world.list("mallory");
+    hers.devices[0].curve25519 = bob.keys().curve25519;
+    ada.claims("dm:other", &[world.list("ada"), hers]).unwrap();
+    let mut answer = world.claim("mallory", &["m1".to_owned()]);
+    answer["devices"][0]["curve25519"] = json!(bob.keys().curve25519);
+    ada.claimed(&serde_json::from_value(answer).unwrap()).unwrap();
+    let made = ada.encrypt(ROOM, &lists, "c", "hello").unwrap();
+    let message = edge_chat_crypto::MessageIn {
+        message_id: "m".into(),
+        room_id: ROOM.into(),
+        user_id: "ada".into(),
+        client_id: "c".into(),
+        content: made.content,
+        franking: made.franking,
+    };
+    assert_eq!(world.hear(&mut bob, &message), "hello");
+}
+
+#[test]
+fn a_device_that_comes_later_is_told_of() {
+    let mut world = World::default();
+    let (mut ada, _) = (world.add("ada", "a1"), world.add("bob", "b1"));
+    assert_eq!(ada.learn(&world.list("bob")), Ok(vec![]), "the first list is where one begins");
+    world.add("bob", "b2");
+    assert_eq!(ada.learn(&world.list("bob")), Ok(vec!["b2".to_owned()]));
+    assert_eq!(ada.learn(&world.list("bob")), Ok(vec![]), "once");
+}
+
+#[test]
+fn what_was_not_sent_yet_is_read_by_its_own_device_and_takes_no_place() {
+    let mut world = World::default();
+    let (mut ada, mut bob) = (world.add("ada", "a1"), world.add("bob", "b1"));
+    let message = world.say(&mut ada, "hello");
+    let unsent = edge_chat_crypto::MessageIn { message_id: String::new(), ..message.clone() };
+    assert_eq!(ada.read_unsent(&unsent).unwrap().body, "hello");
+    assert_eq!(world.hear(&mut ada, &message), "hello");
+    world.hear(&mut bob, &message);
+    assert_eq!(bob.read_unsent(&unsent), Err(CryptoError::NoKey));
 }
 
 #[test]

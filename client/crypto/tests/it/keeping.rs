@@ -2,6 +2,7 @@
 
 use edge_chat_crypto::{CryptoError, Device};
 
+use crate::storm::Dice;
 use crate::world::{KEY, Kept, ROOM, World, content};
 
 #[test]
@@ -140,4 +141,65 @@ fn no_index_is_used_twice_once_the_device_has_heard_itself() {
     assert_ne!(content(&third)["session_id"], content(&second)["session_id"]);
     assert_eq!(world.hear(&mut ada, &third), "third");
     assert!(bob.encrypt(ROOM, &world.lists(), "c", "x").is_ok());
+}
+
+/// Both are set back, some of the time with the keys that they had published used up; gives after how many rounds each
+/// reads the other, five times in a row.
+fn both_set_back(seed: u64) -> usize {
+    let mut world = World::default();
+    let mut dice = Dice(seed);
+    let mut two = [world.add("ada", "a1"), world.add("bob", "b1")];
+    let mut kept = [Kept::default(), Kept::default()];
+    let mut copies: [Vec<Kept>; 2] = [Vec::new(), Vec::new()];
+    let mut log = Vec::new();
+    let speak = |world: &mut World, two: &mut [Device; 2], log: &mut Vec<_>, who: usize| {
+        let message = world.say(&mut two[who], "hello");
+        world.read(&mut two[who], &message).ok();
+        let mut answer = world.read(&mut two[1 - who], &message);
+        if answer == Err(CryptoError::NoKey) {
+            log.iter().for_each(|older| drop(world.read(&mut two[1 - who], older)));
+            answer = world.read(&mut two[1 - who], &message);
+        }
+        log.push(message);
+        two.iter_mut().for_each(|device| world.top_up(device));
+        answer.is_ok()
+    };
+    for _ in 0..60 {
+        let who = dice.roll(2);
+        for (at, device) in two.iter_mut().enumerate() {
+            kept[at].save(device);
+        }
+        if dice.roll(4) == 0 {
+            copies[who].push(kept[who].clone());
+        }
+        if dice.roll(8) == 0 && !copies[who].is_empty() {
+            if dice.roll(2) == 0 {
+                let ids = [two[who].device_id().to_owned()];
+                (0..50).for_each(|_| drop(world.claim(two[who].user_id(), &ids)));
+                world.publish(&mut two[who]);
+            }
+            kept[who] = copies[who][dice.roll(copies[who].len())].clone();
+            two[who] = kept[who].load();
+            if dice.roll(2) == 0 {
+                log.iter().for_each(|older| drop(world.read(&mut two[who], older)));
+            }
+        }
+        speak(&mut world, &mut two, &mut log, who);
+    }
+    let mut good = 0;
+    for round in 0..100 {
+        good = if [0, 1].map(|who| speak(&mut world, &mut two, &mut log, who)) == [true; 2] { good + 1 } else { 0 };
+        if good == 5 {
+            return round - 4;
+        }
+    }
+    usize::MAX
+}
+
+#[test]
+fn two_that_were_both_set_back_understand_each_other_again() {
+    let mut rounds: Vec<usize> = (0..200).map(both_set_back).collect();
+    rounds.sort_unstable();
+    println!("rounds until both read again: half {}, most {}", rounds[100], rounds[199]);
+    assert!(rounds[199] < 100, "{rounds:?}");
 }

@@ -42,6 +42,13 @@ impl World {
         device.published();
     }
 
+    /// As a client does where few are left.
+    pub(crate) fn top_up(&mut self, device: &mut Device) {
+        if self.published[device.user_id()][device.device_id()].one_time.len() < 25 {
+            self.publish(device);
+        }
+    }
+
     pub(crate) fn remove(&mut self, device: &Device) {
         self.published.get_mut(device.user_id()).unwrap().remove(device.device_id());
     }
