@@ -257,12 +257,19 @@ impl Sim {
         let known = who.blocks.is_some() || who.is_moderator();
         let newest =
             self.truth.events.iter().rev().filter(|event| event.seq <= to).filter_map(|event| match &event.body {
-                Body::NewMessage(message) if self.truth.sees(who, event, now) == Some(true) => Some(message.message_id),
+                Body::NewMessage(message) if self.truth.sees(who, event, now) == Some(true) => {
+                    Some((event.seq, message.message_id.to_string()))
+                }
                 _ => None,
             });
-        let newest: Vec<_> = newest.take(HISTORY).map(|id| id.to_string()).collect();
+        let newest: Vec<_> = newest.take(HISTORY).collect();
+        // A shard has those among the events that it holds.
+        let follows = follower_of(self.room.index).is_some();
+        let owed = newest.iter().take_while(|(seq, _)| !follows || last - seq <= keeps - 100).count();
+        let newest: Vec<_> = newest.iter().map(|(_, id)| id.as_str()).collect();
         let given: Vec<_> = messages.iter().rev().filter_map(|message| message["message_id"].as_str()).collect();
-        ensure!(!known || given == newest, "V5: {} is given {given:?} instead of {newest:?}", who.user);
+        let right = newest.starts_with(&given) && given.len() >= owed;
+        ensure!(!known || right, "V5: {} is given {given:?} instead of {newest:?}", who.user);
         messages.iter().try_for_each(|message| self.check_words(who, message, before))
     }
 

@@ -11,6 +11,9 @@ use edge_chat::protocol::{ClientFrame, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// So many frames are gathered at most.
+const FRAMES: usize = 64;
+
 impl Sim {
     pub(super) fn close(&mut self, id: SocketId, code: u16, reason: &str) -> Checked {
         let Some(conn) = self.room.sockets.get(&id).copied() else { return Ok(()) };
@@ -143,7 +146,7 @@ impl Sim {
                 self.heap.after(20, Event::Queue(self.room.life));
             }
             self.room.queue.push((id, parsed));
-            return Ok(());
+            return if self.room.queue.len() < FRAMES { Ok(()) } else { self.handle_queue(None, None) };
         }
         self.handle_queue(None, Some(id))?;
         if !self.load()? {
