@@ -22,7 +22,7 @@ fn range(query: PageQuery, last_no: u64) -> Option<(u64, u64)> {
     (low <= high && high > 0).then_some((low, high))
 }
 
-fn messages_in(row: &Row) -> u64 {
+pub(super) fn messages_in(row: &Row) -> u64 {
     let messages = row.events.iter().filter(|event| matches!(event.body, Body::NewMessage(_))).count();
     u64::try_from(messages).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! The end of a room's log in a follower's memory: as the room writes it, and as far back as those who come back ask.
 
+use super::page::messages_in;
 use super::reactions::key as reaction_key;
 use super::{KEY_BAN, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, Log, Read, Room, Row, Write};
 use crate::auth::Role;
@@ -15,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_BYTES: usize = 1 << 20;
 /// What an event takes besides its JSON, bytes.
 const EVENT: usize = 512;
+/// So many events make a row here, since the oldest are forgotten by rows: what comes after a delay comes in one.
+const IN_A_ROW: usize = 64;
 /// Rows that are read at once for them: those of a hot room hold many events.
 const ROWS: (u32, u32) = (8, 128);
 
@@ -43,10 +46,20 @@ impl Tables {
     }
 
     fn put(&mut self, row: Row) {
-        let last = row.last;
-        self.events += row.events.len();
-        self.rows.insert(last, row);
-        self.weigh(last);
+        let Row { mut last, mut no, events: mut rest } = row;
+        loop {
+            let events = rest.split_off(rest.len().saturating_sub(IN_A_ROW));
+            let row = Row { last, no, events };
+            no = no.saturating_sub(messages_in(&row));
+            let before = row.first().saturating_sub(1);
+            self.events += row.events.len();
+            self.rows.insert(last, row);
+            self.weigh(last);
+            last = before;
+            if rest.is_empty() {
+                return;
+            }
+        }
     }
 
     /// Forgets the oldest row, if it is not the newest as well.
@@ -369,5 +382,17 @@ mod tests {
         assert!(replica.weight() < EVENT + 200);
         replica.trim(0);
         assert_eq!(replica.rows_after(0, 9).unwrap(), [row(4, 10)], "the newest stays");
+    }
+
+    #[test]
+    fn what_came_at_once_is_not_forgotten_at_once() {
+        let replica = Replica::begin(Tail { rows: vec![row(1, 1)], state: Vec::new(), reactions: Vec::new() }, 200);
+        let many = Row { last: 1_001, no: 0, events: (2..=1_001).flat_map(|seq| row(seq, 1).events).collect() };
+        replica.write(&Write { append: Some(many), ..Write::default() });
+        replica.write(&Write { append: Some(row(1_002, 1)), ..Write::default() });
+        let kept: Vec<_> = replica.rows_after(0, 99).unwrap().iter().flat_map(|row| row.events.clone()).collect();
+        let seqs: Vec<_> = kept.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, (1_002 - seqs.len() as u64 + 1..=1_002).collect::<Vec<_>>());
+        assert!((200 - IN_A_ROW..=200).contains(&seqs.len()), "{}", seqs.len());
     }
 }
