@@ -24,14 +24,14 @@ const then = (task) => (work = work.then(task));
 
 const chat = connect({ url: CHAT_URL, room: ROOM, getToken: () => sign(BOT) });
 chat.on("snapshot", ({ messages }) => then(() => catchUp(messages)));
-chat.on("new_message", (message) => then(() => deal(message)));
+chat.on("new_message", (message) => then(() => catchUp([message])));
 chat.on("user_joined", (user) => then(() => welcome(user)));
 chat.on("state", ({ state, error }) => {
   console.log(error ? `${state}: ${error.message}` : state);
   if (state === "ended") process.exit(1);
 });
 
-/** What was said while the bot was away: a snapshot has the newest of it, history the rest. */
+/** Deals with what was said: history has what is between that and the last, where the bot was away, or many talk at once. */
 async function catchUp(messages) {
   if (done === null) keep(messages.at(-1)?.no ?? 0);
   while (messages[0]?.no > done + 1) {

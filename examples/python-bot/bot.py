@@ -12,10 +12,12 @@ import redis
 
 CHAT = os.environ.get("CHAT_URL", "http://localhost:3004")
 ROOM = os.environ.get("ROOM", "video_123")
-SECRET, KID = os.environ["JWT_SECRET"].encode(), os.environ.get("JWT_KID")
+SECRET, KID = os.environ.get("JWT_SECRET", "").encode(), os.environ.get("JWT_KID")
 SIGNING_KEY = os.environ.get("REDIS_SIGNING_KEY", "").encode()
 STREAM = f"{os.environ.get('REDIS_PREFIX', 'chat:')}room:{ROOM}:events"
 BOT = "top-bot"
+if not SECRET:
+    sys.exit("JWT_SECRET is missing: the chat's secret, which a local run has in .dev.vars.")
 
 # The place in the stream and what was made of it so far change in one transaction, so that neither can be without the other.
 state = sqlite3.connect(os.environ.get("STATE", f"{ROOM}.sqlite"), isolation_level=None)
@@ -40,7 +42,7 @@ def say(content, key, reply_to):
     try:
         urlopen(Request(f"{CHAT}/api/rooms/{quote(ROOM)}/messages", body, headers), timeout=10).close()
     except HTTPError as error:
-        if error.code == 429 or error.code >= 500:
+        if error.code in (401, 429) or error.code >= 500:
             raise  # later, from the same entry
         print("refused:", error, file=sys.stderr)
 
