@@ -1,21 +1,29 @@
 // The examples, run as their READMEs say: people see each other, and bots answer once over their own deaths.
 import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join as path } from "node:path";
 import { after, before, test } from "node:test";
 import { exampleFolder, installExamples } from "../scripts/lib/examples.mjs";
-import { end, freePort, run, start } from "../scripts/lib/process.mjs";
+import { end, run, start } from "../scripts/lib/process.mjs";
 import { chat, entries, SECRET, throwAwayRedis, until } from "./harness/index.mjs";
 import { eventually, online, say, shoot, site, texts, visit } from "./page/person.mjs";
 
 const KID = "examples";
 const OWN_SECRET = `${SECRET}-of-the-examples`;
-const [plainPort, reactPort] = [await freePort(), await freePort()];
+/** A port that the chat is told of before anything listens there: held until then, so that nothing else is given it. */
+const hold = async () => {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  return { port: String(port), release: () => new Promise((resolve) => server.close(resolve)) };
+};
+const [plain, react] = [await hold(), await hold()];
 const redis = await throwAwayRedis();
 Object.assign(site.vars, {
   JWT_SECRETS: JSON.stringify({ [KID]: OWN_SECRET }),
-  ALLOWED_ORIGINS: [plainPort, reactPort].map((port) => `http://localhost:${port}`).join(","),
+  ALLOWED_ORIGINS: [plain, react].map(({ port }) => `http://localhost:${port}`).join(","),
   REDIS_HOST: "127.0.0.1",
   REDIS_PORT: String(redis.port),
   REDIS_SIGNING_KEY: SECRET,
@@ -49,9 +57,10 @@ async function running(name, command, args, env, ready) {
 }
 
 test("two people see each other through the plain pages", async () => {
-  const { child } = await running("plain", process.execPath, ["serve.mjs"], settings("plain", { PORT: String(plainPort) }), /ready/);
+  await plain.release();
+  const { child } = await running("plain", process.execPath, ["serve.mjs"], settings("plain", { PORT: plain.port }), /ready/);
   try {
-    const at = (file) => `http://localhost:${plainPort}/${file}`;
+    const at = (file) => `http://localhost:${plain.port}/${file}`;
     const ada = await visit(at("?name=Ada"));
     await online(ada);
     const bob = await visit(at("client.html?name=%3Ci%3EB%20%26%20Bob"));
@@ -78,9 +87,10 @@ test("two people see each other through the plain pages", async () => {
 test("the hook and the element in React talk with a viewer on the native wire", async () => {
   const env = settings("react");
   await run("npm", ["run", "build", "--silent"], { cwd: exampleFolder("react"), env });
-  const { child } = await running("react", "npm", ["run", "preview", "--silent", "--", "--port", reactPort, "--strictPort"].map(String), env, /localhost/);
+  await react.release();
+  const { child } = await running("react", "npm", ["run", "preview", "--silent", "--", "--port", react.port, "--strictPort"], env, /localhost/);
   try {
-    const page = await visit(`http://localhost:${reactPort}/?name=Rea`);
+    const page = await visit(`http://localhost:${react.port}/?name=Rea`);
     await online(page);
     const hook = page.locator(".chat[data-state=online]");
     await hook.waitFor();
