@@ -167,6 +167,9 @@ const pythonWith = (modules, what, ...debianPackages) =>
 /** A python3 that has Redis's client. */
 export const pythonWithRedis = () => pythonWith("redis", "Python with Redis's client", "python3-redis");
 
+/** A python3 that makes virtual environments. */
+export const pythonWithVenv = () => pythonWith("ensurepip, venv", "Python's venv", "python3-venv");
+
 /** A python3 that has Socket.IO's client, and what that takes for each transport. */
 export const pythonWithSocketIo = () =>
   pythonWith("socketio, requests, websocket", "Python with Socket.IO's client", "python3-socketio", "python3-requests", "python3-websocket");

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:f
 import { basename, dirname, join } from "node:path";
 import { chromiumProgram, pythonWithRedis, pythonWithSocketIo, redisServer, rustSocketIo, throwAwayCluster } from "./cluster.mjs";
 import { root } from "./database.mjs";
+import { installExamples } from "./examples.mjs";
 import { aimOf, figures, percent } from "./moderation.mjs";
 import { Stop, end, run, say, script, start, step } from "./process.mjs";
 
@@ -100,6 +101,7 @@ async function e2e(files) {
   await pythonWithRedis();
   await pythonWithSocketIo();
   await step("building Rust's Socket.IO client (once, about 60 s)", rustSocketIo);
+  await installExamples();
   env.TEST_DATABASE_URL ||= await throwAwayCluster();
 
   const together = TOGETHER.filter((file) => files.includes(file));
