@@ -2,12 +2,12 @@
 
 import { closeCodeOf, codeOfClose, delay, ELSEWHERE, verdict } from "./backoff.js";
 import { Emitter } from "./emitter.js";
-import { ChatError } from "./errors.js";
+import { ChatError, toJson } from "./errors.js";
 import { isPositional, parseFrame, PING } from "./frame.js";
 import { guestId, keepGuestId } from "./guest.js";
 import { Outbox } from "./outbox.js";
 import { Position } from "./position.js";
-import { createRest } from "./rest.js";
+import { createRest, part } from "./rest.js";
 import { Timers } from "./timers.js";
 import { Token } from "./token.js";
 import { watch } from "./wake.js";
@@ -32,6 +32,8 @@ const FIRST_RECONNECT = { base_ms: 500, spread_ms: 1_000 };
  */
 export class Connection extends Emitter {
   #options;
+  #WebSocket;
+  #path;
   #token;
   #guest;
   #socket = null;
@@ -64,6 +66,9 @@ export class Connection extends Emitter {
   constructor(options) {
     super();
     if (!options?.room) throw new TypeError("connect needs a room");
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    if (!this.#WebSocket) throw new TypeError("connect needs a WebSocket");
+    this.#path = `/api/rooms/${part(options.room)}/ws`;
     this.#options = options;
     this.#token = new Token(options);
     this.room = options.room;
@@ -123,17 +128,17 @@ export class Connection extends Emitter {
     try {
       await this.#token.take(Date.now());
     } catch (error) {
-      this.#lost({ ...verdict(0), error: new ChatError({ code: "token_unavailable", message: error.message }) });
+      this.#lost({ ...verdict(0), error });
       return;
     }
     if (this.state === "ended") return;
-    const url = new URL(`/api/rooms/${encodeURIComponent(this.room)}/ws`, this.origin);
+    const url = new URL(this.#path, this.origin);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (this.#shardKey) url.searchParams.set("k", this.#shardKey);
     const protocols = ["chat.v1", this.#token.value ? `bearer.${this.#token.value}` : `guest.${this.#guest}`];
     let socket;
     try {
-      socket = new (this.#options.WebSocket ?? globalThis.WebSocket)(url.href, protocols);
+      socket = new this.#WebSocket(url.href, protocols);
     } catch {
       // Only a token with characters that no subprotocol may have comes here.
       this.#lost(verdict(4401));
@@ -408,11 +413,11 @@ export class Connection extends Emitter {
   // ── small things ─────────────────────────────────────────────────────────
 
   /** Asks for something that is safe to repeat; it is asked again after a reconnect until it is answered. */
-  request(event, data) {
-    if (this.state === "ended") {
-      return Promise.reject(new ChatError({ code: "closed", message: "this connection has ended" }));
-    }
-    const { id, promise } = this.#outbox.add(event, { room_id: this.room, ...data }, Date.now());
+  async request(event, data) {
+    if (this.state === "ended") throw new ChatError({ code: "closed", message: "this connection has ended" });
+    // What cannot be sent must not stand in the way of all that comes after it. A copy: the caller may go on with theirs.
+    const copy = JSON.parse(toJson({ room_id: this.room, ...data }));
+    const { id, promise } = this.#outbox.add(event, copy, Date.now());
     if (this.state === "online") this.write(this.#outbox.frame(id, Date.now()));
     return promise;
   }
