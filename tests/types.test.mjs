@@ -46,6 +46,10 @@ test("what the classes have is declared, and what is declared they have", async 
 
   // What other modules of the client call, and no page has to.
   const [inner, device] = [["emit", "write", "rest"], ["encrypt", "decrypt", "readUnsent", "lacks", "stored", "gone", "report", "request", "open", "emit"]];
+  const documentation = await text("docs/client.md");
+  for (const [object, but] of [[chat, inner], [mine, device], [direct, ["emit", "room", "other"]]]) {
+    for (const name of namesOf(object, [...but, "on"])) assert.match(documentation, new RegExp(`\\b${name}\\b`), name);
+  }
   const program = [
     `import type { Chat, ChatError, RoomModel } from "@edge-chat/client";`,
     `import type { Direct, MemoryStore, PrivateMessages } from "@edge-chat/client/private";`,

@@ -52,6 +52,9 @@ const MOST_ROUNDS = 10;
  *     to everyone
  */
 export function connect(options) {
+  if (!(options?.WebSocket ?? globalThis.WebSocket)) throw new TypeError("connect needs a WebSocket");
+  // No address can have half a surrogate pair in it.
+  if (/\p{Surrogate}/u.test(options?.room)) throw new TypeError("connect needs a room");
   return new Chat(options);
 }
 

@@ -7,7 +7,7 @@ import { isPositional, parseFrame, PING } from "./frame.js";
 import { guestId, keepGuestId } from "./guest.js";
 import { Outbox } from "./outbox.js";
 import { Position } from "./position.js";
-import { createRest, part } from "./rest.js";
+import { createRest } from "./rest.js";
 import { Timers } from "./timers.js";
 import { Token } from "./token.js";
 import { watch } from "./wake.js";
@@ -32,8 +32,6 @@ const FIRST_RECONNECT = { base_ms: 500, spread_ms: 1_000 };
  */
 export class Connection extends Emitter {
   #options;
-  #WebSocket;
-  #path;
   #token;
   #guest;
   #socket = null;
@@ -66,9 +64,6 @@ export class Connection extends Emitter {
   constructor(options) {
     super();
     if (!options?.room) throw new TypeError("connect needs a room");
-    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
-    if (!this.#WebSocket) throw new TypeError("connect needs a WebSocket");
-    this.#path = `/api/rooms/${part(options.room)}/ws`;
     this.#options = options;
     this.#token = new Token(options);
     this.room = options.room;
@@ -128,17 +123,17 @@ export class Connection extends Emitter {
     try {
       await this.#token.take(Date.now());
     } catch (error) {
-      this.#lost({ ...verdict(0), error });
+      this.#lost({ ...verdict(0), error: new ChatError({ code: "token_unavailable", message: error.message }) });
       return;
     }
     if (this.state === "ended") return;
-    const url = new URL(this.#path, this.origin);
+    const url = new URL(`/api/rooms/${encodeURIComponent(this.room)}/ws`, this.origin);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (this.#shardKey) url.searchParams.set("k", this.#shardKey);
     const protocols = ["chat.v1", this.#token.value ? `bearer.${this.#token.value}` : `guest.${this.#guest}`];
     let socket;
     try {
-      socket = new this.#WebSocket(url.href, protocols);
+      socket = new (this.#options.WebSocket ?? globalThis.WebSocket)(url.href, protocols);
     } catch {
       // Only a token with characters that no subprotocol may have comes here.
       this.#lost(verdict(4401));
