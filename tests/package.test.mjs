@@ -11,6 +11,7 @@ import { build } from "esbuild";
 import { chat, startServer, testDatabase, token } from "./harness/index.mjs";
 import { complaints, project } from "./harness/typescript.mjs";
 import { root } from "../scripts/lib/database.mjs";
+import { crates } from "../scripts/lib/licences.mjs";
 
 /** Gzipped, of the client module alone. */
 const MOST_BYTES = 12_000;
@@ -43,15 +44,18 @@ const files = (under = "") =>
 const bundle = (line, more = {}) =>
   build({ stdin: { contents: line, resolveDir: made.folder }, bundle: true, minify: true, format: "esm", outdir: join(made.folder, "out"), write: false, metafile: true, logLevel: "silent", ...more });
 
-const ENTRIES = ["@edge-chat/client", "@edge-chat/client/element", "@edge-chat/client/private"];
+const ENTRIES = Object.keys(client.exports).filter((name) => !name.endsWith(".wasm")).map((name) => join(client.name, name));
 
 test("the package has all that it needs and nothing else", async () => {
   const { metafile } = await bundle(ENTRIES.map((entry) => `export * from "${entry}";`).join("\n"));
   const used = Object.keys(metafile.inputs).map((path) => path.split("@edge-chat/client/")[1]).filter(Boolean);
-  assert.deepEqual(files("web"), [...used, "web/crypto/crypto_bg.wasm"].sort());
+  assert.deepEqual(files("web").filter((path) => !path.endsWith("/LICENSE")), [...used, "web/crypto/crypto_bg.wasm"].sort());
   const types = readdirSync(join(root, "client/types")).map((name) => `types/${name}`);
-  assert.deepEqual(files().filter((path) => !path.startsWith("web/")), ["LICENSE", "README.md", "package.json", ...types].sort());
+  assert.deepEqual(files().filter((path) => !path.startsWith("web/")), ["LICENSE", "README.md", "THIRD-PARTY.txt", "package.json", ...types].sort());
   assert.equal(read("client/LICENSE"), read("LICENSE"));
+  // Written by scripts/lib/licences.mjs.
+  const named = read("client/THIRD-PARTY.txt").split("\n\n")[1].split("\n").map((line) => line.split("  "));
+  assert.deepEqual(named, [...crates()]);
   assert.equal(client.dependencies ?? client.peerDependencies, undefined);
   for (const path of [...Object.values(client.exports).flatMap((one) => (typeof one === "string" ? one : Object.values(one))), client.types]) {
     assert.ok(files().includes(path.slice(2)), path);
