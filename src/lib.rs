@@ -24,6 +24,8 @@ pub mod room;
 pub mod settings;
 pub mod sinks;
 pub mod socketio;
+#[cfg(test)]
+mod types;
 pub mod user;
 
 #[cfg(target_arch = "wasm32")]

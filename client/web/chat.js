@@ -1,6 +1,7 @@
 // The client module: `connect` to a room, and what one does there.
 
 import { Acts } from "./sdk/acts.js";
+import { randomName } from "./sdk/guest.js";
 import { orOverRest } from "./sdk/rest.js";
 import { Timers } from "./sdk/timers.js";
 import { staysUnsent, Unsent } from "./sdk/unsent.js";
@@ -51,6 +52,9 @@ const MOST_ROUNDS = 10;
  *     to everyone
  */
 export function connect(options) {
+  if (!(options?.WebSocket ?? globalThis.WebSocket)) throw new TypeError("connect needs a WebSocket");
+  // No address can have half a surrogate pair in it.
+  if (/\p{Surrogate}/u.test(options?.room)) throw new TypeError("connect needs a room");
   return new Chat(options);
 }
 
@@ -86,7 +90,7 @@ class Chat extends Acts {
    * across reconnects: the same `client_id` never makes a second message. Said without a connection,
    * it waits for the room's limits; else `rate_limited` and `slow_mode` are the caller's.
    */
-  async send(content, { client_id = crypto.randomUUID(), type = "text", reply_to, mentions, metadata, franking } = {}) {
+  async send(content, { client_id = randomName(), type = "text", reply_to, mentions, metadata, franking } = {}) {
     this.#typed();
     return this.#deliver({ content, type, client_id, reply_to, mentions, metadata, franking });
   }
@@ -148,7 +152,8 @@ class Chat extends Acts {
       const reply = await send().catch((error) => {
         if (joins === this.#joins || !error.retry_after_ms) throw error;
         // Who typed in their own time was not too fast: one after the other they wait for the room's limits.
-        this.#patience = this.#patience.then(() => patiently(send, error), () => patiently(send, error));
+        const again = () => this.#patiently(send, error);
+        this.#patience = this.#patience.then(again, again);
         return this.#patience;
       });
       this.#unsent.drop(client_id);
@@ -157,6 +162,34 @@ class Chat extends Acts {
       if (!staysUnsent(error.code)) this.#unsent.drop(client_id);
       throw error;
     }
+  }
+
+  /** Tries again as often as the answer is to wait. */
+  async #patiently(send, error) {
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      await this.#pause(error.retry_after_ms);
+      try {
+        return await send();
+      } catch (next) {
+        if (!next.retry_after_ms) throw next;
+        error = next;
+      }
+    }
+    throw error;
+  }
+
+  /** So many ms, or until the connection has ended. */
+  #pause(ms) {
+    if (this.state === "ended") return null;
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const stop = this.on("state", ({ state }) => state === "ended" && done());
+    });
   }
 
   #takeUp(user_id) {
@@ -173,18 +206,4 @@ class Chat extends Acts {
     this.#typing = false;
     this.#timers.cancel("typing");
   }
-}
-
-/** Tries again as often as the answer is to wait. */
-async function patiently(send, error) {
-  for (let round = 0; round < MOST_ROUNDS; round += 1) {
-    await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms));
-    try {
-      return await send();
-    } catch (next) {
-      if (!next.retry_after_ms) throw next;
-      error = next;
-    }
-  }
-  throw error;
 }

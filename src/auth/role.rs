@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// a moderator and below an owner; where a service may do what an owner may, the rule names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads where the room allows it, and nothing else.

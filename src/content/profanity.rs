@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Said on television in the afternoon: damn, idiot.
@@ -25,6 +26,7 @@ pub enum Severity {
 /// What kind of word it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ProfanityKind"))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A swear word.

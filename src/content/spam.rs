@@ -31,6 +31,7 @@ const BEGINNING: usize = 200;
 /// Why a message looks like spam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SpamReason {
     /// The same user said the same within a minute.

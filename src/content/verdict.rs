@@ -13,6 +13,7 @@ use std::ops::Range;
 /// What is done with a message that a filter objects to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "FilterAction"))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing: the filter is not asked.
@@ -29,6 +30,7 @@ pub enum Action {
 /// Who may post links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Links {
     /// Everybody.
@@ -43,6 +45,7 @@ pub enum Links {
 /// The profanity filter's setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProfanitySetting {
     /// What is done.
@@ -54,6 +57,7 @@ pub struct ProfanitySetting {
 /// The spam filter's setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SpamSetting {
     /// What is done.
@@ -108,6 +112,7 @@ pub struct Message<'a> {
 /// Why a message did not pass as it was. On the wire `{"code": "term", "term": "…"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Reason {
     /// The room takes emoji only.

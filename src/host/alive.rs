@@ -29,7 +29,8 @@ pub(super) struct Reported {
 }
 
 #[derive(Serialize)]
-pub(super) struct Probe {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Probed"))]
+pub(crate) struct Probe {
     pub(super) nonce: String,
 }
 

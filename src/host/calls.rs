@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 /// A user who is in the room or has a role in it.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ListedMember"))]
 pub(super) struct MemberData {
     #[serde(flatten)]
     pub(super) member: Member,
@@ -27,6 +28,7 @@ pub(super) struct MemberData {
 /// A page of a room's members: those who are here first, then those who have a role in it; no guests.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Members {
     pub(super) members: Vec<MemberData>,
     /// How many there are in all.
@@ -37,12 +39,14 @@ pub struct Members {
     /// Between the room and the Worker alone: the gateways that know of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(ignore))]
+    #[cfg_attr(test, schemars(skip))]
     pub(super) gateways: Vec<u32>,
 }
 
 /// Who is banned.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bans<'a> {
     /// The bans that hold now, by user id.
     bans: Vec<BanData<'a>>,

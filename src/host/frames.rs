@@ -18,6 +18,15 @@ use std::rc::Rc;
 /// When a socket that did not heed its refusals may come back, ms.
 const REGARDLESS: u64 = 10_000;
 
+/// The reply to `refresh_token`.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RefreshReply"))]
+pub(crate) struct Refreshed {
+    expires_at: String,
+    role: auth::Role,
+    roles: Rc<[auth::Role]>,
+}
+
 /// What a frame leads to for its sender.
 pub(super) enum Done {
     /// This is the reply's data.
@@ -408,12 +417,6 @@ impl Host {
             self.adopt_standing(&newer.user_id, &standing);
         }
         let role = self.room.as_ref().map_or(auth::Role::Guest, |room| room.role_of(Some(&newer)));
-        #[derive(Serialize)]
-        struct Refreshed {
-            expires_at: String,
-            role: auth::Role,
-            roles: Rc<[auth::Role]>,
-        }
         let reply = Refreshed { expires_at: rfc3339(newer.exp_ms), role, roles: Rc::from([role]) };
         effects.entered.push(newer.user_id.clone());
         self.audience.refresh(socket, newer, role);

@@ -12,7 +12,8 @@ use serde::Serialize;
 pub(super) const MOST: usize = 50;
 
 #[derive(Serialize)]
-struct Seen<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserSeen"))]
+pub(crate) struct Seen<'a> {
     user_id: &'a str,
     username: &'a str,
     avatar: Option<&'a str>,

@@ -19,13 +19,16 @@ const RECONNECT_BASE: u64 = 1_000;
 const RECONNECT_SPREAD: u64 = 4_000;
 
 #[derive(Serialize)]
-struct Reconnect {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Reconnect {
     base_ms: u64,
     spread_ms: u64,
 }
 
+/// The reply to `join_room`.
 #[derive(Serialize)]
-struct Joined<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "JoinReply"))]
+pub(crate) struct Joined<'a> {
     room: RoomData<'a>,
     #[serde(rename = "self")]
     me: SelfData,
@@ -34,6 +37,7 @@ struct Joined<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<Member>>,
     #[serde(skip_serializing_if = "is_nothing")]
+    #[cfg_attr(test, schemars(with = "Vec<crate::types::LeftOut>"))]
     left_out: LeftOut,
     reconnect: Reconnect,
     #[serde(flatten)]
@@ -42,13 +46,16 @@ struct Joined<'a> {
 
 /// Where a viewer is now, and how it got there: as in the reply to a join, and to `catch_up`.
 #[derive(Serialize)]
-struct SeenData {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CatchUpReply"))]
+pub(crate) struct SeenData {
     epoch: u64,
     seq: u64,
     resumed: bool,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shared")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<crate::types::Envelope>>"))]
     events: Option<Rc<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<Vec<wire::MessageData<'static>>>"))]
     messages: Option<Vec<Box<RawValue>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     my_reactions: Mine,

@@ -3,15 +3,15 @@
 //! The adapter computes a step, writes it in one transaction, and only then does what `out` says; where the write
 //! fails it ends the object, so that memory and log never differ.
 
-mod alive;
+pub(crate) mod alive;
 mod bridge;
-mod calls;
+pub(crate) mod calls;
 mod crowds;
 mod drain;
 mod follower;
-mod frames;
-mod glimpses;
-mod join;
+pub(crate) mod frames;
+pub(crate) mod glimpses;
+pub(crate) mod join;
 mod lanes;
 mod leader;
 mod members;
@@ -537,14 +537,6 @@ impl Host {
     }
 
     fn stats_line(&self) -> Line {
-        #[derive(Serialize)]
-        struct RoomStats {
-            online_users: usize,
-            online_guests: usize,
-            message_count: u64,
-            #[serde(skip_serializing_if = "is_nothing")]
-            left_out: LeftOut,
-        }
         let (online_users, online_guests) = self.audience.online();
         let message_count = self.room.as_ref().map_or(0, Room::message_count);
         let left_out = self.audience.level().left_out();
@@ -615,6 +607,18 @@ type LeftOut = &'static [&'static str];
 
 fn is_nothing(left_out: &LeftOut) -> bool {
     left_out.is_empty()
+}
+
+/// The `room_stats` event.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RoomStats {
+    online_users: usize,
+    online_guests: usize,
+    message_count: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    #[cfg_attr(test, schemars(with = "Vec<crate::types::LeftOut>"))]
+    left_out: LeftOut,
 }
 
 /// A map of one's own reactions, as replies show it.

@@ -79,6 +79,7 @@ macro_rules! body {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub struct $name {
             /// The room, which has to be the socket's own where it is given.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,6 +229,7 @@ body! {
 /// A room's own words and phrases; at most 500, of at most 64 characters each. `*` stands for letters of a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Terms {
     /// What may not be said.
     pub blocked: Vec<String>,

@@ -7,6 +7,7 @@ macro_rules! codes {
         /// What went wrong, in the one word that a client may branch on. On the wire in snake case.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+
         }
@@ -140,6 +141,7 @@ codes! {
 /// `message` never holds an internal error's text, a token, or what somebody else wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ErrorData"))]
 pub struct ChatError {
     /// The code to branch on.
     pub code: ErrorCode,

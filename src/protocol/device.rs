@@ -83,6 +83,7 @@ pub struct KeptBackup {
 /// A device.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Device))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Device"))]
 pub struct DeviceData<'a> {
     /// Its id.
     pub device_id: &'a str,
@@ -103,6 +104,7 @@ pub struct DeviceData<'a> {
 /// A user's devices.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DeviceList<'a> {
     /// Whose.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]

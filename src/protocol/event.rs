@@ -263,6 +263,7 @@ pub enum Body {
 /// A user as others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct User {
     /// The token's `sub`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -278,6 +279,7 @@ pub struct User {
 /// Somebody mentioned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mention {
     /// The user.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -288,6 +290,7 @@ pub struct Mention {
 
 /// What kind of message it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MessageType {
     /// Words.
@@ -387,6 +390,7 @@ pub struct Held {
 
 /// What became of a message that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was said, as a fresh message.

@@ -72,6 +72,7 @@ macro_rules! body {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub struct $name {
             /// The room, which has to be the socket's own where it is given.
             #[serde(default)]
@@ -127,6 +128,7 @@ body! {
 /// What a client measured of a message of its own; counted for the operator, and believed for nothing else. Above a
 /// minute it counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Took {
     /// From its sending to its acknowledgement, ms.
     #[serde(default)]
@@ -194,6 +196,7 @@ body! {
     /// `set_modes`.
     SetModes {
         /// The modes to change, as in the room's settings; null sets one back.
+        #[cfg_attr(test, schemars(with = "crate::types::Modes"))]
         modes: serde_json::Map<String, serde_json::Value>,
     }
 }

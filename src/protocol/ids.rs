@@ -99,7 +99,8 @@ pub type UserId = String;
 /// the room finds it without an index. Ids are compared whole, never by `seq` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
-pub struct MessageId(Uuid);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MessageId(#[cfg_attr(test, schemars(with = "String"))] Uuid);
 
 impl MessageId {
     /// The id of the message with this `seq` (< 2^40) at `now` (ms); `entropy` fills what is left.

@@ -9,6 +9,7 @@ const MAX_FRAME: usize = 4_096;
 
 /// Why a room's line in an inbox changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InboxReason {
     /// A message in a direct room.
@@ -42,6 +43,7 @@ pub struct Note {
 
 /// A room in the `inbox` event.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InboxRoom<'a> {
     /// Its id.
     pub room_id: &'a str,
@@ -59,6 +61,7 @@ pub struct InboxRoom<'a> {
 
 /// The `inbox` event.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inbox<'a> {
     /// Those that changed last come first.
     pub rooms: Vec<InboxRoom<'a>>,
@@ -68,6 +71,7 @@ pub struct Inbox<'a> {
 
 /// The `inbox_changed` event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InboxChanged {
     /// The room.
     pub room_id: String,
@@ -84,6 +88,7 @@ pub struct InboxChanged {
 
 /// The `devices_changed` event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DevicesChanged {
     /// Whose.
     pub user_id: UserId,
@@ -93,6 +98,7 @@ pub struct DevicesChanged {
 
 /// `mark_read`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MarkRead {
     /// The room.
     pub room_id: String,

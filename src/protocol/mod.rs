@@ -19,7 +19,7 @@ pub use code::{ChatError, ErrorCode};
 pub use event::{Audience, Body, Held, LogEvent, Mention, Message, MessageType, Outcome, User};
 pub use frame::{
     CatchUp, ClientEvent, ClientFrame, EditMessage, FrameId, JoinRoom, MAX_FRAME, MAX_SEALED_FRAME, MessageRef, Probe,
-    React, RefreshToken, SendMessage, Took, Typing, depth_within, read, too_large,
+    React, RefreshToken, RoomRef, SendMessage, SetModes, Took, Typing, depth_within, read, too_large,
 };
 pub use ids::{MessageId, RoomId, UserId};
 pub use room::{CreateRoom, MODES, PatchRoom, Rate, RoomInfo, RoomSettings, RoomType, Visibility, merge_settings};
@@ -34,6 +34,7 @@ pub(crate) fn json_fault(error: &serde_json::Error) -> String {
 
 /// A place in a room's log: which incarnation of it, and after which event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Position {
     /// The incarnation of the room's storage (ms since 1970 when it began); compared for equality.
     pub epoch: u64,

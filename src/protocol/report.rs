@@ -14,6 +14,7 @@ pub const CONTEXT: u64 = 10;
 /// What is wrong with a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReportReason {
     /// Advertisement, flooding.
@@ -34,6 +35,7 @@ pub enum ReportReason {
 /// What became of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReportStatus {
     /// Nobody has decided yet.
@@ -64,6 +66,7 @@ impl ReportStatus {
 /// What an encrypted message says, as one who could read it gives it away, and the key of its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Opening {
     /// The words.
     pub body: String,
@@ -113,6 +116,7 @@ pub struct Report {
 /// A report as whoever made it sees it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Reported"))]
 pub struct ReportedData<'a> {
     /// The report.
     report_id: ReportId,
@@ -139,6 +143,7 @@ impl<'a> ReportedData<'a> {
 /// What was given away of an encrypted message.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Opened"))]
 pub struct OpenedData<'a> {
     /// The words, plain text; null after 30 days.
     body: Option<&'a str>,
@@ -150,6 +155,7 @@ pub struct OpenedData<'a> {
 /// A report as moderators see it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Report"))]
 pub struct ReportData<'a> {
     #[serde(flatten)]
     reported: ReportedData<'a>,
@@ -197,6 +203,7 @@ impl<'a> ReportData<'a> {
 /// A page of a room's reports.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReportPage<'a> {
     /// Newest first.
     reports: Vec<ReportData<'a>>,
@@ -231,21 +238,26 @@ pub fn report_page(room: &RoomId, mut held: Vec<Report>, stored: Vec<Report>, li
 /// The messages around a reported one, as the moderator sees them; oldest first.
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReportContext {
     /// Those before it.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<super::wire::MessageData<'static>>))]
+    #[cfg_attr(test, schemars(with = "Vec<super::wire::MessageData<'static>>"))]
     before: Vec<Box<RawValue>>,
     /// The message as it is now, a tombstone perhaps; null where it cannot be had.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<super::wire::MessageData<'static>>))]
+    #[cfg_attr(test, schemars(with = "Option<super::wire::MessageData<'static>>"))]
     message: Option<Box<RawValue>>,
     /// Those after it.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<super::wire::MessageData<'static>>))]
+    #[cfg_attr(test, schemars(with = "Vec<super::wire::MessageData<'static>>"))]
     after: Vec<Box<RawValue>>,
 }
 
 /// One report with the messages around it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OpenedReport<'a> {
     #[serde(flatten)]
     report: ReportData<'a>,

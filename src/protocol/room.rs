@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 /// What a room belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RoomType {
     /// The page of a video.
@@ -41,6 +42,7 @@ impl RoomType {
 /// Who may read a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Any signed-in user, and guests where `guests` is true.
@@ -53,6 +55,7 @@ pub enum Visibility {
 /// A limit of its own for a room: `messages` per user in each window of `window_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rate {
     /// 1–10,000 messages.
     pub messages: u32,
@@ -63,6 +66,7 @@ pub struct Rate {
 /// What an owner can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RoomSettings {
     /// Whether viewers without a token may read.

@@ -63,6 +63,26 @@ pub fn event(seq: Option<u64>, event: &str, data: &impl Serialize) -> Line {
     json(&EventLine { seq, event, data }).into()
 }
 
+/// The `goodbye` event.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Goodbye<'a> {
+    /// Why.
+    code: ErrorCode,
+    /// The same as a sentence.
+    reason: &'a str,
+    /// Whether coming back helps.
+    retry: bool,
+    /// Not before so many ms.
+    after_ms: u64,
+    /// Of a fault of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_id: Option<&'a str>,
+    /// What to put into the next upgrade as `?k=`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_key: Option<String>,
+}
+
 /// What is said before a close: why, and whether and when (ms) the client may come back.
 pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
     goodbye_to(error, retry, after_ms, None)
@@ -70,17 +90,6 @@ pub fn goodbye(error: &ChatError, retry: bool, after_ms: u64) -> Line {
 
 /// The same to a viewer who is served elsewhere: what to put into the next upgrade as `?k=`.
 pub fn goodbye_to(error: &ChatError, retry: bool, after_ms: u64, shard_key: Option<String>) -> Line {
-    #[derive(Serialize)]
-    struct Goodbye<'a> {
-        code: ErrorCode,
-        reason: &'a str,
-        retry: bool,
-        after_ms: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error_id: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        shard_key: Option<String>,
-    }
     let (reason, error_id) = (error.message.as_str(), error.error_id.as_deref());
     event(None, "goodbye", &Goodbye { code: error.code, reason, retry, after_ms, error_id, shard_key })
 }
@@ -109,6 +118,7 @@ pub fn sampled(epoch: u64, from: u64, to: u64, left_out: u64) -> Line {
 /// The `data` of `new_message`; in a page of history also `seq`, `edited_at` and `deleted_at`.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Message))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Message"))]
 pub struct MessageData<'a> {
     /// Its place in the log, in lists only: an event has it outside.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +139,7 @@ pub struct MessageData<'a> {
     /// `text`, `emote`, `encrypted` (its `content` is JSON that only the two users' devices open), `system` or
     /// `unavailable`.
     #[serde(rename = "type")]
+    #[cfg_attr(test, schemars(with = "super::MessageType"))]
     kind: &'static str,
     /// When it was said: RFC 3339, UTC, with milliseconds.
     timestamp: String,
@@ -203,11 +214,13 @@ impl<'a> MessageData<'a> {
 /// A page of a room's history, as REST shows it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct History<'a> {
     /// The room.
     pub room_id: &'a str,
     /// Newest first for `page` and `before`, oldest first for `after`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageData<'static>>))]
+    #[cfg_attr(test, schemars(with = "Vec<MessageData<'static>>"))]
     pub messages: Vec<Box<RawValue>>,
     /// Which page this is; 1 for `before` and `after`.
     pub page: u64,
@@ -227,6 +240,7 @@ pub struct History<'a> {
 /// A user who is in the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Member {
     /// The user.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -241,6 +255,7 @@ pub struct Member {
 
 /// The viewer's own self, as the join reply tells it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Viewer"))]
 pub struct SelfData {
     /// Null for a guest.
     pub user_id: Option<UserId>,
@@ -259,12 +274,14 @@ pub struct SelfData {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest_id: Option<String>,
     /// What this viewer may do here now.
+    #[cfg_attr(test, schemars(with = "Vec<crate::types::Can>"))]
     pub can: Vec<&'static str>,
 }
 
 /// A room as REST and the join reply show it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Room))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Room"))]
 pub struct RoomData<'a> {
     /// Its id.
     room_id: &'a str,

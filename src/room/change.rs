@@ -24,6 +24,7 @@ pub struct NewText<'a> {
 /// The reply to `edit_message`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "EditReply"))]
 pub struct Edited {
     message_id: MessageId,
     /// The edit's own place in the log.
@@ -35,6 +36,7 @@ pub struct Edited {
 /// The reply to `delete_message`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DeleteReply"))]
 pub struct Deleted {
     message_id: MessageId,
     /// The deletion's own place in the log; absent where the message was deleted before.
@@ -46,6 +48,7 @@ pub struct Deleted {
 
 /// The reply to `react`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReactReply"))]
 pub struct Reacted {
     message_id: MessageId,
     reactions: Counts,

@@ -19,6 +19,7 @@ pub(super) const REFUSED: Rate = Rate { messages: 20, window_ms: 60_000 };
 /// A reason with its sentence, as it stands on the wire.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
     #[serde(flatten)]
     reason: Reason,
@@ -34,6 +35,7 @@ pub(super) fn why(reasons: &[Reason]) -> Vec<Why> {
 /// What would become of a message.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tried {
     /// `pass`, `mask`, `hold` or `reject`.
     verdict: &'static str,

@@ -58,6 +58,7 @@ impl Queue {
 /// A message that waits, as the author and moderators see it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Held))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Held"))]
 pub struct HeldData<'a> {
     /// The id under which it waits.
     held_id: MessageId,
@@ -72,6 +73,7 @@ pub struct HeldData<'a> {
     text: Option<&'a str>,
     /// `text` or `emote`.
     #[serde(rename = "type")]
+    #[cfg_attr(test, schemars(with = "crate::protocol::MessageType"))]
     kind: &'static str,
     /// When it was sent, RFC 3339.
     timestamp: String,
@@ -107,15 +109,18 @@ impl<'a> HeldData<'a> {
 /// What waits in a room.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeldList {
     /// Oldest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<HeldData<'static>>))]
+    #[cfg_attr(test, schemars(with = "Vec<HeldData<'static>>"))]
     held: Vec<Box<serde_json::value::RawValue>>,
 }
 
 /// A message that was allowed.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AllowReply"))]
 pub struct Allowed {
     /// The id under which it waited.
     held_id: MessageId,

@@ -22,6 +22,7 @@ pub struct Sender<'a> {
 /// The reply to `send_message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "SendReply"))]
 pub struct Sent {
     /// The new message, or the first one under the same `client_id`.
     pub message_id: MessageId,

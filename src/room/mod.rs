@@ -6,7 +6,7 @@
 mod admin;
 mod begin;
 mod bridge;
-mod change;
+pub(crate) mod change;
 mod dedupe;
 mod direct;
 mod edits;
@@ -22,14 +22,14 @@ mod moderation;
 mod overlay;
 mod page;
 mod pins;
-mod policy;
+pub(crate) mod policy;
 mod rate;
 mod reactions;
 mod recent;
 mod replica;
 mod reports;
 mod resume;
-mod view;
+pub(crate) mod view;
 
 pub use admin::{check_create, new_direct, new_info};
 pub use bridge::{BRIDGE_AGE, Bridged};

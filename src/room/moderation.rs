@@ -21,6 +21,7 @@ const MOST_DELETED: usize = 1_000;
 /// A ban as moderators see it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Ban"))]
 pub struct BanData<'a> {
     /// The room.
     room_id: &'a str,
@@ -43,6 +44,7 @@ pub struct BanData<'a> {
 /// What a bulk deletion did.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DeleteManyReply"))]
 pub struct DeletedData {
     /// So many messages became tombstones.
     deleted: usize,
@@ -56,6 +58,7 @@ pub struct DeletedData {
 /// A user's role in a room.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RoleReply"))]
 pub struct RoleData<'a> {
     /// The room.
     room_id: &'a str,

@@ -14,6 +14,7 @@ const MOST_PINNED: usize = 5;
 /// What is pinned.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "PinReply"))]
 pub struct PinnedData<'a> {
     /// Ids of messages, newest first.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<MessageId>))]

@@ -143,7 +143,7 @@ pub(super) fn may_delete(role: Role, own: bool, author: &[Role]) -> Result<(), C
 }
 
 /// What a viewer with `role` can do, as the join reply tells a page.
-pub(super) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
+pub(crate) fn can(role: Role, read_only: bool) -> Vec<&'static str> {
     let mut can = Vec::new();
     if check(Action::Send, role, read_only).is_ok() {
         can.extend(["send", "edit", "react", "type"]);

@@ -66,7 +66,8 @@ pub(super) fn is_for(audience: &Audience, viewer: Viewer<'_>) -> bool {
 }
 
 #[derive(Serialize)]
-struct Edited<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MessageEdited"))]
+pub(crate) struct Edited<'a> {
     message_id: MessageId,
     room_id: &'a str,
     content: &'a str,
@@ -80,7 +81,8 @@ struct Edited<'a> {
 }
 
 #[derive(Serialize)]
-struct Deleted<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MessageDeleted"))]
+pub(crate) struct Deleted<'a> {
     message_id: MessageId,
     room_id: &'a str,
     no: u64,
@@ -89,13 +91,15 @@ struct Deleted<'a> {
 }
 
 #[derive(Serialize)]
-struct By<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct By<'a> {
     user_id: &'a UserId,
     role: Role,
 }
 
 #[derive(Serialize)]
-struct DeletedMany<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MessagesDeleted"))]
+pub(crate) struct DeletedMany<'a> {
     message_ids: &'a [MessageId],
     room_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +111,8 @@ struct DeletedMany<'a> {
 }
 
 #[derive(Serialize)]
-struct Banned<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserBanned"))]
+pub(crate) struct Banned<'a> {
     room_id: &'a str,
     user_id: &'a UserId,
     username: Option<&'a str>,
@@ -121,13 +126,15 @@ struct Banned<'a> {
 }
 
 #[derive(Serialize)]
-struct Unbanned<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserUnbanned"))]
+pub(crate) struct Unbanned<'a> {
     room_id: &'a str,
     user_id: &'a UserId,
 }
 
 #[derive(Serialize)]
-struct Pinned<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MessagePinned"))]
+pub(crate) struct Pinned<'a> {
     message_id: MessageId,
     room_id: &'a str,
     pinned: &'a [MessageId],
@@ -135,14 +142,16 @@ struct Pinned<'a> {
 }
 
 #[derive(Serialize)]
-struct Reactions<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReactionUpdated"))]
+pub(crate) struct Reactions<'a> {
     message_id: MessageId,
     room_id: &'a str,
     reactions: &'a Counts,
 }
 
 #[derive(Serialize)]
-struct RoomUpdated<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RoomUpdated<'a> {
     room_id: &'a str,
     name: &'a str,
     settings: &'a crate::protocol::RoomSettings,
@@ -151,14 +160,16 @@ struct RoomUpdated<'a> {
 }
 
 #[derive(Serialize)]
-struct RoleSet<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct RoleSet<'a> {
     room_id: &'a str,
     user_id: &'a UserId,
     role: Option<Role>,
 }
 
 #[derive(Serialize)]
-struct HeldEnded<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct HeldEnded<'a> {
     held_id: MessageId,
     room_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,8 +182,10 @@ struct HeldEnded<'a> {
     by: Option<&'a UserId>,
 }
 
+/// The `terms_updated` event.
 #[derive(Serialize)]
-struct TermsUpdated<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct TermsUpdated<'a> {
     room_id: &'a str,
     #[serde(flatten)]
     terms: &'a Terms,
@@ -180,7 +193,8 @@ struct TermsUpdated<'a> {
 }
 
 #[derive(Serialize)]
-struct Resolved<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReportResolved"))]
+pub(crate) struct Resolved<'a> {
     report_id: ReportId,
     message_id: MessageId,
     room_id: &'a str,

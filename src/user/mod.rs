@@ -73,6 +73,7 @@ pub struct Step {
 /// A block as its owner sees it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Block"))]
 pub struct BlockData<'a> {
     /// Who is blocked.
     user_id: &'a str,
@@ -83,6 +84,7 @@ pub struct BlockData<'a> {
 /// Whom a user blocks.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BlockList<'a> {
     /// By user id.
     blocks: Vec<BlockData<'a>>,

@@ -26,7 +26,7 @@ export class Acts extends Connection {
   }
 
   /** `reason`: spam, abuse, hate, sexual, violence or other; `details`: at most 1,000 characters. */
-  report(message_id, { reason, details }) {
+  report(message_id, { reason, details } = {}) {
     const report = { reason, details };
     return orOverRest(this.request("report_message", { message_id, ...report }), () =>
       this.rest.report(this.room, message_id, report),

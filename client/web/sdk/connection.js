@@ -2,7 +2,7 @@
 
 import { closeCodeOf, codeOfClose, delay, ELSEWHERE, verdict } from "./backoff.js";
 import { Emitter } from "./emitter.js";
-import { ChatError } from "./errors.js";
+import { ChatError, toJson } from "./errors.js";
 import { isPositional, parseFrame, PING } from "./frame.js";
 import { guestId, keepGuestId } from "./guest.js";
 import { Outbox } from "./outbox.js";
@@ -408,11 +408,11 @@ export class Connection extends Emitter {
   // ── small things ─────────────────────────────────────────────────────────
 
   /** Asks for something that is safe to repeat; it is asked again after a reconnect until it is answered. */
-  request(event, data) {
-    if (this.state === "ended") {
-      return Promise.reject(new ChatError({ code: "closed", message: "this connection has ended" }));
-    }
-    const { id, promise } = this.#outbox.add(event, { room_id: this.room, ...data }, Date.now());
+  async request(event, data) {
+    if (this.state === "ended") throw new ChatError({ code: "closed", message: "this connection has ended" });
+    // What cannot be sent must not stand in the way of all that comes after it. A copy: the caller may go on with theirs.
+    const copy = JSON.parse(toJson({ room_id: this.room, ...data }));
+    const { id, promise } = this.#outbox.add(event, copy, Date.now());
     if (this.state === "online") this.write(this.#outbox.frame(id, Date.now()));
     return promise;
   }

@@ -2,6 +2,7 @@
 
 import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
+import { randomName } from "./guest.js";
 
 // So far back the message that brought a key is looked for.
 const SEARCH_PAGES = 5;
@@ -44,7 +45,7 @@ export class Direct extends Emitter {
   }
 
   /** As `send` of the connection: resolves once the ciphertext is stored. The first one waits for the first snapshot. */
-  async send(body, { client_id = crypto.randomUUID(), reply_to } = {}) {
+  async send(body, { client_id = randomName(), reply_to } = {}) {
     await this.#ready;
     const { content, franking, session_id } = await this.#private.encrypt(this.room, this.other, client_id, body);
     const reply = await this.chat.send(content, { client_id, type: "encrypted", reply_to, franking });
@@ -110,10 +111,14 @@ export class Direct extends Emitter {
   }
 
   async #began(snapshot) {
-    const messages = await this.#all(snapshot.messages);
-    // What brought the key may have been deleted or edited while nobody listened here.
-    await this.#private.gone(this.room).catch(() => {});
-    this.#isReady();
+    let messages;
+    try {
+      messages = await this.#all(snapshot.messages);
+      // What brought the key may have been deleted or edited while nobody listened here.
+      await this.#private.gone(this.room).catch(() => {});
+    } finally {
+      this.#isReady();
+    }
     this.emit("snapshot", { ...snapshot, messages });
   }
 
@@ -226,7 +231,7 @@ const unmarked = (message) => ({ ...message, body: null, encrypted: undefined, d
 
 const withoutWords = (error) => {
   // Of one that is readable the words are not left out for a full disk or a lost connection.
-  if (!(error instanceof ChatError) || ["storage", "offline"].includes(error.code)) throw error;
+  if (!(error instanceof ChatError) || ["storage", "offline", "timeout"].includes(error.code)) throw error;
 };
 
 const unreadable = ({ code = "internal", message }) => ({ body: null, unreadable: { code, message } });

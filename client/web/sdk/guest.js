@@ -7,10 +7,15 @@ const FORM = /^[A-Za-z0-9_-]{22}$/;
 export function guestId(storage = browserStorage()) {
   const kept = storage?.getItem(KEY);
   if (kept && FORM.test(kept)) return kept;
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const id = btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").slice(0, 22);
+  const id = randomName();
   keepGuestId(id, storage);
   return id;
+}
+
+/** 22 base64url characters; unlike `crypto.randomUUID` also in a page over plain HTTP. */
+export function randomName() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").slice(0, 22);
 }
 
 export function keepGuestId(id, storage = browserStorage()) {

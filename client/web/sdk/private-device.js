@@ -1,6 +1,7 @@
 // This browser's device: the wasm that knows its keys, its state kept before anything that was made leaves.
 
 import { ChatError } from "./errors.js";
+import { randomName } from "./guest.js";
 
 let loading = null;
 
@@ -17,8 +18,12 @@ export function loadCrypto(wasm) {
   });
 }
 
-/** What the wasm throws, as the client's one error type; everything else as it is. */
-const typed = (error) => (error instanceof Error && error.code && !(error instanceof ChatError) ? new ChatError(error) : error);
+/** What the wasm, the browser or a store throws, as the client's one error type. */
+function typed(error) {
+  if (error instanceof ChatError) return error;
+  const code = typeof error?.code === "string" ? error.code : "internal";
+  return new ChatError({ code, message: error?.message, cause: error });
+}
 
 export class PrivateDevice {
   #module;
@@ -39,12 +44,10 @@ export class PrivateDevice {
    * that is kept before this resolves, also where `work` fails.
    */
   use(work) {
-    return this.#store.lock(async () => {
+    return this.#alone(async () => {
       const device = await this.#current();
       try {
         return await work(device);
-      } catch (error) {
-        throw typed(error);
       } finally {
         await this.#keep(device);
       }
@@ -53,10 +56,18 @@ export class PrivateDevice {
 
   /** Forgets the device: the next use makes another one. */
   forget() {
-    return this.#store.lock(async () => {
+    return this.#alone(async () => {
       await this.#store.clear();
       this.#drop();
     });
+  }
+
+  async #alone(work) {
+    try {
+      return await this.#store.lock(work);
+    } catch (error) {
+      throw typed(error);
+    }
   }
 
   async #current() {
@@ -65,13 +76,9 @@ export class PrivateDevice {
     this.#drop();
     const kept = await this.#store.read();
     this.#key = kept?.key ?? crypto.getRandomValues(new Uint8Array(32));
-    try {
-      this.#device = kept
-        ? this.#module.Device.load(this.#key, JSON.stringify(kept.records))
-        : new this.#module.Device(this.#user_id, randomId(), this.#key);
-    } catch (error) {
-      throw typed(error);
-    }
+    this.#device = kept
+      ? this.#module.Device.load(this.#key, JSON.stringify(kept.records))
+      : new this.#module.Device(this.#user_id, randomName(), this.#key);
     this.#generation = generation;
     return this.#device;
   }
@@ -83,7 +90,7 @@ export class PrivateDevice {
     } catch (error) {
       // What is in memory is ahead of what is kept: go on from there.
       this.#drop();
-      throw typed(error);
+      throw error;
     }
   }
 
@@ -92,6 +99,3 @@ export class PrivateDevice {
     this.#device = null;
   }
 }
-
-const randomId = () =>
-  btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");

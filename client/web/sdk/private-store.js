@@ -75,7 +75,7 @@ export class BrowserStore {
     // Another page may have cleared it: the next write makes a new key, and keeps that one.
     this.#wrap = null;
     if (!wrap || !sealed) return null;
-    const key = new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: sealed.iv }, wrap, sealed.data));
+    const key = new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: sealed.iv }, wrap, sealed.data).catch(unreadable));
     this.#wrap = wrap;
     return { key, records: names.map((name, at) => [name, values[at]]) };
   }
@@ -112,8 +112,14 @@ export class BrowserStore {
   async #transact(mode, work) {
     const database = await (this.#open ??= this.#connect());
     return new Promise((resolve, reject) => {
-      const transaction = database.transaction(["meta", "records"], mode, { durability: "strict" });
-      const asked = work({ meta: transaction.objectStore("meta"), records: transaction.objectStore("records") });
+      let transaction, asked;
+      try {
+        transaction = database.transaction(["meta", "records"], mode, { durability: "strict" });
+        asked = work({ meta: transaction.objectStore("meta"), records: transaction.objectStore("records") });
+      } catch (error) {
+        // Closed meanwhile, or a value that it cannot keep.
+        return void reject(kept(error));
+      }
       transaction.oncomplete = () => resolve(Array.isArray(asked) ? asked.map(({ result }) => result) : asked.result);
       transaction.onabort = transaction.onerror = () => reject(kept(transaction.error));
     });
@@ -141,3 +147,7 @@ export class BrowserStore {
 }
 
 const kept = (error) => new ChatError({ code: "storage", message: `This browser could not keep the keys (${error?.name ?? "unknown"}).` });
+
+function unreadable(cause) {
+  throw new ChatError({ code: "state_unreadable", message: "The keys that this browser kept cannot be read.", cause });
+}

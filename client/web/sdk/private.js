@@ -6,7 +6,7 @@ import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
 import { loadCrypto, PrivateDevice } from "./private-device.js";
 import { BrowserStore, MemoryStore } from "./private-store.js";
-import { createRest } from "./rest.js";
+import { createRest, part } from "./rest.js";
 import { Token } from "./token.js";
 
 export { MemoryStore };
@@ -16,8 +16,6 @@ const LIST_FRESH_MS = 10_000;
 const FEW_KEYS = 25;
 const REFILL_EVERY_MS = 60_000;
 const BACKUP_AFTER_MS = 5_000;
-
-const part = encodeURIComponent;
 
 /**
  * Opens this browser's device, and makes it where there is none yet. Options are those of `connect` without `room`, and

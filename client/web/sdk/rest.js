@@ -1,9 +1,12 @@
 // The REST half of the client: lists, and acts that the socket cannot do.
 
-import { ChatError } from "./errors.js";
+import { ChatError, toJson, within } from "./errors.js";
 
 // Who waits for an answer may hold a lock that other pages wait for.
 const ANSWER_WITHIN_MS = 30_000;
+
+/** A part of a path; half a surrogate pair, which no path can have, becomes what is in no id. */
+export const part = (text) => encodeURIComponent(String(text).replace(/\p{Surrogate}/gu, "\ufffd"));
 
 /**
  * `base` is the server's origin (`https://chat.example`); `token` returns the token in use or
@@ -19,18 +22,23 @@ export function createRest({ base, token, fetch = globalThis.fetch.bind(globalTh
     const bearer = token();
     if (bearer) headers.authorization = `Bearer ${bearer}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
-    let response;
+    const aborted = new AbortController();
+    const options = { method, headers, body: body === undefined ? undefined : toJson(body), signal: aborted.signal };
+    const ask = async () => {
+      const response = await fetch(url, options);
+      if (!response.ok) throw await problem(response);
+      return response.status === 204 ? {} : await response.json();
+    };
     try {
-      response = await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
-      if (response.ok) return response.status === 204 ? {} : await response.json();
-    } catch {
-      throw new ChatError({ code: "offline", message: "the server could not be reached" });
+      return await within(ANSWER_WITHIN_MS, ask(), () => new ChatError({ code: "timeout", message: "the server did not answer" }));
+    } catch (cause) {
+      if (cause instanceof ChatError) throw cause;
+      throw new ChatError({ code: "offline", message: "the server could not be reached", cause });
+    } finally {
+      aborted.abort();
     }
-    throw await problem(response);
   }
 
-  const part = encodeURIComponent;
   return {
     /** `request(method, path, {query, body})`, for paths that only a part of the clients asks for. */
     request,
@@ -63,7 +71,7 @@ export async function orOverRest(act, repeat) {
 }
 
 async function problem(response) {
-  const said = await response.json().catch(() => ({}));
+  const said = (await response.json().catch(() => null)) ?? {};
   const seconds = Number(response.headers.get("retry-after"));
   return new ChatError({
     code: said.code ?? (response.status === 401 ? "token_required" : "internal"),
