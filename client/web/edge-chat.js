@@ -5,7 +5,7 @@ import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
-import { h, icon } from "./element/dom.js";
+import { h, icon, relabel, word } from "./element/dom.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
 import { Missed } from "./element/missed.js";
@@ -17,8 +17,8 @@ import { Sending } from "./element/sending.js";
 import { Strip } from "./element/strip.js";
 import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
-import { count } from "./element/text.js";
 import { TypingLine } from "./element/typing-line.js";
+import { english, onTranslate, translate, wordsOf } from "./element/words.js";
 
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
@@ -39,9 +39,14 @@ const LONGEST_RETURN_MS = 2_000_000_000;
  * meanwhile is sent once, also where the page was loaded anew in between.
  */
 export class EdgeChat extends HTMLElement {
-  static observedAttributes = ["room", "token", "url"];
+  static observedAttributes = ["room", "token", "url", "lang"];
+
+  /** Adds a language, or changes words: see docs/element.md. */
+  static translate = translate;
 
   getToken = null;
+  /** The language that is spoken, see element/words.js. */
+  words = english;
   model = new RoomModel();
   #chat = null;
   #unread = 0;
@@ -49,16 +54,21 @@ export class EdgeChat extends HTMLElement {
   #epoch = null;
   #aloud = null;
   #returning = null;
+  #language = undefined;
+  #untold = null;
+  // A language may be set on the page, on the element, or on anything between.
+  #told = new MutationObserver(() => this.#speak());
 
   list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
   menu = new Menu();
-  dialog = new Dialog();
+  dialog = new Dialog(this);
   orders = new Orders(this);
   #actions = new Actions(this);
   #people = new People(this);
   #pins = new Pins(this);
   #desk = new Desk(this);
   #composer = new Composer({
+    host: this,
     send: (text, { reply_to }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, timestamp: new Date().toISOString() }),
     edit: (message, text) => this.attempt(this.#chat.edit(message.message_id, text)),
     announce: (text) => this.attempt(this.#chat.announce(text)),
@@ -66,22 +76,23 @@ export class EdgeChat extends HTMLElement {
     editLast: () => this.#editLast(),
   });
   #title = h("h2", { class: "title" });
-  #strip = new Strip({ retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
+  #strip = new Strip({ host: this, retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
   #missed = new Missed(this);
   #sending = new Sending(this);
-  #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
+  #empty = h("p", { class: "empty", hidden: true }, h("b", {}, word("chat.empty")), word("chat.empty_hint"));
   #jumpText = h("span", {});
   #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
   #notShown = h("p", { class: "not-shown", hidden: true });
-  #typing = new TypingLine();
-  #modes = h("ul", { class: "modes", "aria-label": "Modes of this room", hidden: true });
+  #typing = new TypingLine(this);
+  #modes = h("ul", { class: "modes", "aria-label": word("chat.modes"), hidden: true });
+  #box;
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [style, moderationStyle];
     root.append(
-      h("section", { class: "chat", part: "chat", "aria-label": "Chat" },
+      h("section", { class: "chat", part: "chat", "aria-label": word("chat.label") },
         h("header", { class: "head", part: "header" }, this.#title, this.#desk.button, this.#people.button),
         this.#people.panel,
         this.#strip.element, this.#strip.live,
@@ -93,21 +104,31 @@ export class EdgeChat extends HTMLElement {
         this.#desk.panel,
         this.#actions.picker, this.menu.element, this.dialog.element),
     );
-    this.#composer.enable("Connecting…");
+    this.#box = root.firstElementChild;
+    this.#composer.enable("chat.connecting");
   }
 
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#shown);
+    for (const root of [document, this.getRootNode()]) this.#told.observe(root, { subtree: true, attributeFilter: ["lang"] });
+    this.#untold = onTranslate(() => this.#speak({ anew: true }));
+    this.#speak();
     this.#start();
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#shown);
+    this.#told.disconnect();
+    this.#untold?.();
     this.#stop();
   }
 
   attributeChangedCallback(name, before, now) {
     if (!this.isConnected || before === now) return;
+    if (name === "lang") {
+      this.#speak();
+      return;
+    }
     // A newer token for the same user goes in on the open socket; anything else starts afresh.
     const renewed = name === "token" && before && now && this.#chat?.state === "online";
     const chat = this.#chat;
@@ -124,6 +145,31 @@ export class EdgeChat extends HTMLElement {
     return this.#unread;
   }
 
+  // ── the language ─────────────────────────────────────────────────────────
+
+  /** Speaks the nearest `lang`; nothing is shown in another one before that is loaded. */
+  async #speak({ anew = false } = {}) {
+    const language = nearestLanguage(this);
+    if (language === this.#language && !anew) return;
+    this.#language = language;
+    let words = wordsOf(language, navigator.languages);
+    if (words instanceof Promise) {
+      this.#box.classList.toggle("wordless", this.words === english && this.#chat?.state !== "online");
+      words = await words;
+      // Another one since, or this one anew.
+      if (language !== this.#language) return;
+    }
+    this.words = words;
+    this.#box.classList.remove("wordless");
+    this.#box.setAttribute("lang", words.language);
+    this.#box.setAttribute("dir", words.dir);
+    relabel(this.#box, words);
+    if (!this.hasAttribute("room")) this.#title.textContent = words.t("chat.label");
+    this.#composer.speak();
+    this.#strip.speak();
+    this.redraw();
+  }
+
   // ── the connection ───────────────────────────────────────────────────────
 
   #start() {
@@ -136,7 +182,7 @@ export class EdgeChat extends HTMLElement {
     this.#desk.reset();
     this.menu.close();
     this.dialog.close();
-    this.#title.textContent = room ?? "Chat";
+    this.#title.textContent = room ?? this.words.t("chat.label");
     this.#setUnread(0);
     this.redraw();
     if (!room) return;
@@ -203,7 +249,7 @@ export class EdgeChat extends HTMLElement {
     const { state, error, away_ms } = event;
     const over = this.#strip.show(event, this.model.self !== null);
     const news = this.#present(away_ms);
-    if (over) this.#strip.say(["Connected again.", news && `${news}.`].filter(Boolean).join(" "));
+    if (over) this.#strip.say([this.words.t("chat.back"), news && this.words.t("full_stop", { text: news })].filter(Boolean).join(" "));
     // What comes in one go on joining is not read out line by line.
     clearTimeout(this.#aloud);
     if (state !== "online") this.list.readOut(false);
@@ -220,14 +266,14 @@ export class EdgeChat extends HTMLElement {
 
   #shown = () => {
     const news = this.#present();
-    if (news) this.#strip.say(`${news}.`);
+    if (news) this.#strip.say(this.words.t("full_stop", { text: news }));
     this.redraw();
     this.#seen();
   };
 
   #ended(error) {
     const banned = error?.code === "banned";
-    this.#composer.enable(banned ? "You cannot write here." : "Not connected.");
+    this.#composer.enable(banned ? "chat.cannot_write" : "chat.not_connected");
     const wait = banned && error.ends_at ? Date.parse(error.ends_at) - Date.now() : Infinity;
     // Nobody has to reload the page after a time-out; where this clock is ahead, the server says no a few times more.
     if (wait < LONGEST_RETURN_MS) this.#returning = setTimeout(() => this.#start(), Math.max(5_000, wait + 500));
@@ -342,7 +388,7 @@ export class EdgeChat extends HTMLElement {
   #render() {
     const { model } = this;
     const online = this.#chat?.state === "online";
-    this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line });
+    this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line, words: this.words });
     this.#missed.render();
     this.#actions.refresh();
     this.#people.render(model);
@@ -351,18 +397,18 @@ export class EdgeChat extends HTMLElement {
     if (model.room) this.#title.textContent = model.room.name;
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
-      const why = model.can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.";
+      const why = model.can("send") ? null : model.self.role === "guest" ? "chat.guest" : "chat.moderators_write";
       this.#composer.enable(why, model.can("announce"));
     }
     this.#drawModes();
     this.#notShown.hidden = model.notShown === 0;
-    this.#notShown.textContent = `${count(model.notShown, "message")} not shown: there were too many at once`;
+    this.#notShown.textContent = this.words.t("chat.not_shown", { count: model.notShown });
     this.#typing.render(model);
     this.#drawJump();
   }
 
   #drawModes() {
-    const modes = modesOn(this.model.room?.settings);
+    const modes = modesOn(this.model.room?.settings, this.words);
     const text = modes.join("\n");
     if (this.#modes.dataset.shown === text) return;
     this.#modes.dataset.shown = text;
@@ -372,7 +418,7 @@ export class EdgeChat extends HTMLElement {
 
   #drawJump() {
     this.#jump.hidden = this.list.atBottom;
-    this.#jumpText.textContent = this.#unread > 0 ? count(this.#unread, "new message") : "Jump to latest";
+    this.#jumpText.textContent = this.words.t(this.#unread > 0 ? "chat.new" : "chat.jump", { count: this.#unread });
   }
 
   #toLatest() {
@@ -395,6 +441,15 @@ export class EdgeChat extends HTMLElement {
   #stats() {
     this.dispatchEvent(new CustomEvent("edge-chat-stats", { detail: this.model.stats }));
   }
+}
+
+/** The `lang` of the element or of the nearest that is around it, also outside of the shadow tree it may stand in. */
+function nearestLanguage(element) {
+  for (let at = element; at; at = at.getRootNode().host) {
+    const found = at.closest("[lang]");
+    if (found) return found.getAttribute("lang");
+  }
+  return "en";
 }
 
 customElements.define("edge-chat", EdgeChat);
