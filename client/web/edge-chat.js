@@ -6,6 +6,7 @@ import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
 import { h, icon, relabel, word } from "./element/dom.js";
+import { Emoji } from "./element/emoji.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
 import { Missed } from "./element/missed.js";
@@ -28,11 +29,9 @@ const LONGEST_RETURN_MS = 2_000_000_000;
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
  * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
- * place of `token` where tokens end and are renewed; set it before `room`.
+ * place of `token` where tokens end and are renewed. `lang`, here or on anything around it, says which language is spoken.
  *
- * Parts: `chat`, `header`, `messages`, `people`, `composer`, `desk` (for moderators). Properties for CSS: `--edge-chat-accent`,
- * `-background`, `-text`, `-muted`, `-soft`, `-line`, `-on-accent`, `-danger`, `-radius`, `-font`.
- * Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
+ * How it is embedded, themed and translated, with all parts and properties: docs/element.md. Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
  * message_count}`, `edge-chat-unread` `{unread}`.
  *
  * Who comes back after more than a few seconds finds a line where the news begins and how much it is. What was typed
@@ -44,7 +43,8 @@ export class EdgeChat extends HTMLElement {
   /** Adds a language, or changes words: see docs/element.md. */
   static translate = translate;
 
-  getToken = null;
+  #getToken = null;
+  #starts = 0;
   /** The language that is spoken, see element/words.js. */
   words = english;
   model = new RoomModel();
@@ -62,6 +62,7 @@ export class EdgeChat extends HTMLElement {
   list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
   menu = new Menu();
   dialog = new Dialog(this);
+  emoji = new Emoji(this);
   orders = new Orders(this);
   #actions = new Actions(this);
   #people = new People(this);
@@ -69,22 +70,22 @@ export class EdgeChat extends HTMLElement {
   #desk = new Desk(this);
   #composer = new Composer({
     host: this,
-    send: (text, { reply_to }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, timestamp: new Date().toISOString() }),
+    send: (text, { reply_to, mentions }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, mentions, timestamp: new Date().toISOString() }),
     edit: (message, text) => this.attempt(this.#chat.edit(message.message_id, text)),
     announce: (text) => this.attempt(this.#chat.announce(text)),
     typing: (is_typing) => this.model.can("type") && this.#chat.typing(is_typing),
     editLast: () => this.#editLast(),
   });
-  #title = h("h2", { class: "title" });
+  #title = h("h2", { class: "title", part: "title", dir: "auto" });
   #strip = new Strip({ host: this, retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
   #missed = new Missed(this);
   #sending = new Sending(this);
   #empty = h("p", { class: "empty", hidden: true }, h("b", {}, word("chat.empty")), word("chat.empty_hint"));
   #jumpText = h("span", {});
-  #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
+  #jump = h("button", { class: "jump", part: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
   #notShown = h("p", { class: "not-shown", hidden: true });
   #typing = new TypingLine(this);
-  #modes = h("ul", { class: "modes", "aria-label": word("chat.modes"), hidden: true });
+  #modes = h("ul", { class: "modes", part: "modes", "aria-label": word("chat.modes"), hidden: true });
   #box;
 
   constructor() {
@@ -102,9 +103,14 @@ export class EdgeChat extends HTMLElement {
         this.#modes,
         this.#composer.element,
         this.#desk.panel,
-        this.#actions.picker, this.menu.element, this.dialog.element),
+        this.#actions.picker, this.emoji.element, this.menu.element, this.dialog.element),
     );
     this.#box = root.firstElementChild;
+    // Set by a page that was there before the element was.
+    if (Object.hasOwn(this, "getToken")) {
+      this.#getToken = this.getToken;
+      delete this.getToken;
+    }
     this.#composer.enable("chat.connecting");
   }
 
@@ -134,6 +140,19 @@ export class EdgeChat extends HTMLElement {
     const chat = this.#chat;
     if (renewed) chat.renew().catch(() => chat === this.#chat && this.#start());
     else this.#start();
+  }
+
+  /** A function as in `connect`, in place of the attribute `token`; another one starts afresh. */
+  get getToken() {
+    return this.#getToken;
+  }
+
+  set getToken(getToken) {
+    if (getToken === this.#getToken) return;
+    this.#getToken = getToken;
+    const starts = this.#starts;
+    // Where the room is set along with it, it starts once.
+    queueMicrotask(() => this.isConnected && starts === this.#starts && this.hasAttribute("room") && this.#start());
   }
 
   /** The connection in use, as `connect` returns it; null while no room is set. */
@@ -174,6 +193,7 @@ export class EdgeChat extends HTMLElement {
 
   #start() {
     this.#stop();
+    this.#starts += 1;
     const room = this.getAttribute("room");
     this.model = new RoomModel();
     this.#epoch = null;

@@ -12,17 +12,17 @@ const toolOf = (act, name) => h("button", { type: "button", "data-act": act, "ar
 
 /**
  * One set of tools for the whole list: it stands in the message that is pointed at or focused.
- * `host` has `list` (the ListView), `words`, `model`, `menu`, `dialog`, `may(act, message)` and
+ * `host` has `list` (the ListView), `words`, `model`, `menu`, `dialog`, `emoji`, `may(act, message)` and
  * `act(name, message, details)` for what the user chose.
  */
 export class Actions {
   #host;
   #key = null;
   #opener = null;
-  #tools = h("div", { class: "tools", role: "group" });
+  #tools = h("div", { class: "tools", part: "tools", role: "group" });
   #input = h("input", { type: "text", maxlength: "32", "aria-label": word("reaction.other"), placeholder: word("reaction.any"), autocomplete: "off" });
 
-  picker = h("div", { class: "picker", popover: "auto", role: "dialog", "aria-label": word("reaction.label") });
+  picker = h("div", { class: "picker", part: "picker", popover: "auto", role: "dialog", "aria-label": word("reaction.label") });
 
   constructor(host) {
     this.#host = host;
@@ -47,8 +47,8 @@ export class Actions {
   }
 
   get #isOpen() {
-    const { menu, dialog } = this.#host;
-    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen;
+    const { menu, dialog, emoji } = this.#host;
+    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen || emoji.isOpen;
   }
 
   /** What can be done with the message may have changed. */
@@ -128,7 +128,18 @@ export class Actions {
       h("button", { type: "submit" }, word("tool.react")),
     );
     const buttons = QUICK.map((emoji) => h("button", { type: "button", "aria-label": word((words) => words.t("reaction.with", { emoji })), onclick: () => pick(emoji) }, emoji));
-    this.picker.append(h("div", { class: "emoji" }, ...buttons), other);
+    const all = h("button", { class: "all", type: "button", onclick: () => this.#openAll() }, word("reaction.all"));
+    this.picker.append(h("div", { class: "emoji" }, ...buttons), other, all);
+  }
+
+  /** Any emoji, in place of the few. */
+  async #openAll() {
+    const item = this.#opener.closest(".message");
+    this.picker.hidePopover();
+    await this.#host.emoji.open(this.#opener, (reaction) => {
+      const message = this.#host.model.find(item?.dataset.id);
+      if (message) this.#host.act("react", message, { reaction });
+    });
   }
 
   #openPicker(button) {

@@ -1,6 +1,7 @@
 // Where one writes: the text field, what it answers or edits, and why it may have to wait.
 
 import { h, icon, word } from "./dom.js";
+import { Mentions } from "./mentions.js";
 import { duration, plain, sentence, textOf } from "./text.js";
 
 export class Composer {
@@ -9,21 +10,25 @@ export class Composer {
   #about = null;
   #heldUntil = 0;
   #ticking = null;
-  #field = h("textarea", { rows: "1", "aria-label": word("composer.field"), placeholder: word("composer.placeholder"), enterkeyhint: "send", autocomplete: "off" });
+  #field = h("textarea", { part: "field", rows: "1", "aria-label": word("composer.field"), placeholder: word("composer.placeholder"), enterkeyhint: "send", autocomplete: "off" });
+  #mentions;
+  #emoji = h("button", { class: "emoji-button", type: "button", "aria-label": word("emoji.open"), title: word("emoji.open"), "aria-haspopup": "dialog", "aria-expanded": "false", onclick: () => this.#on.host.emoji.open(this.#emoji, (emoji) => this.#insert(emoji)) }, icon("smile"));
   #announce = h("button", { class: "announce", type: "button", hidden: true, "aria-label": word("composer.announce"), title: word("composer.announce_hint"), onclick: () => this.announce() }, icon("announce"));
-  #send = h("button", { class: "send", type: "submit", "aria-label": word("composer.send"), title: word("composer.send") }, icon("send"));
+  #send = h("button", { class: "send", part: "send", type: "submit", "aria-label": word("composer.send"), title: word("composer.send") }, icon("send"));
   #aboutText = h("span", {});
   #aboutBar = h("div", { class: "about", hidden: true }, this.#aboutText,
     h("button", { type: "button", "aria-label": word("cancel"), title: word("composer.cancel_hint"), onclick: () => this.cancel() }, icon("close")));
   #notice = h("p", { class: "notice", role: "status", hidden: true });
-  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#announce, this.#send));
+  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#emoji, this.#announce, this.#send));
   #watching = h("p", { class: "watching", hidden: true });
 
   element = h("div", { class: "foot" }, this.#notice, this.#form, this.#watching);
 
-  /** `on`: `send(text, {reply_to})`, `edit(message, text)`, `announce(text)`, `typing(bool)`, `editLast()`, and `host`, which has `words`. */
+  /** `on`: `send(text, {reply_to, mentions})`, `edit(message, text)`, `announce(text)`, `typing(bool)`, `editLast()`, and `host`, which has `words`, `model` and `emoji`. */
   constructor(on) {
     this.#on = on;
+    this.#mentions = new Mentions(this.#field, on.host);
+    this.element.append(this.#mentions.element, this.#mentions.live);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -142,20 +147,29 @@ export class Composer {
     this.#send.disabled = this.#held || this.#field.value.trim() === "";
   }
 
+  #insert(emoji) {
+    const { selectionStart, selectionEnd } = this.#field;
+    this.#field.focus();
+    this.#field.setRangeText(emoji, selectionStart, selectionEnd, "end");
+    this.#field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
   #submit() {
     const text = this.#field.value.trim();
     if (text === "" || this.#held) return;
     const about = this.#about;
+    const mentions = this.#mentions.in(text);
+    this.#mentions.close();
     this.#field.value = "";
     this.cancel();
     if (about?.edit) this.#on.edit(about.message, text);
     else if (about?.announce) this.#on.announce(text);
-    else this.#on.send(text, { reply_to: about?.message?.message_id });
+    else this.#on.send(text, { reply_to: about?.message?.message_id, mentions });
   }
 
   #keyed(event) {
     // Enter also ends an input method's composition, which is not yet a message.
-    if (event.isComposing) return;
+    if (event.isComposing || this.#mentions.keyed(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();

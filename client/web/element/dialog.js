@@ -6,7 +6,7 @@ import { sentence } from "./text.js";
 export class Dialog {
   #host;
   #back = () => {};
-  element = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
+  element = h("dialog", { class: "dialog", part: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
 
   /** `host` has `words`. */
   constructor(host) {

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 export class Menu {
   #opener = null;
-  element = h("div", { class: "menu", popover: "auto", role: "menu" });
+  element = h("div", { class: "menu", part: "menu", popover: "auto", role: "menu" });
 
   constructor() {
     this.element.addEventListener("keydown", (event) => this.#keyed(event));

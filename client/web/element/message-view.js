@@ -8,7 +8,7 @@ const NAMED_ROLES = ["moderator", "owner", "admin", "service"];
 
 /** The avatar of a user: the picture where it loads, else the initial on the user's hue. */
 export function avatarOf({ user_id, username, avatar }) {
-  const circle = h("span", { class: `avatar hue-${hueOf(user_id)}`, "aria-hidden": "true" }, initialOf(plain(username ?? "")));
+  const circle = h("span", { class: `avatar hue-${hueOf(user_id)}`, part: "avatar", "aria-hidden": "true" }, initialOf(plain(username ?? "")));
   if (avatar) {
     const image = h("img", { src: avatar, alt: "", referrerpolicy: "no-referrer" });
     image.addEventListener("load", () => circle.replaceChildren(image));
@@ -30,13 +30,14 @@ export function fillMessage(item, message, { first, quoted, me, canReact, words 
   const { user, mentions = [] } = message;
   const forMe = me && user.user_id !== me && (mentions.some(({ user_id }) => user_id === me) || quoted?.user.user_id === me);
   item.className = `message hue-${hueOf(user.user_id)}`;
+  item.setAttribute("part", me && user.user_id === me ? "message own" : "message");
   item.classList.toggle("first", first);
   item.classList.toggle("for-me", Boolean(forMe));
   item.classList.toggle("system", message.type === "system");
   const name = plain(user.username ?? "");
-  const time = h("time", { class: "time", datetime: message.timestamp, title: fullTimeOf(message.timestamp, words) }, timeOf(message.timestamp, words));
+  const time = h("time", { class: "time", part: "time", datetime: message.timestamp, title: fullTimeOf(message.timestamp, words) }, timeOf(message.timestamp, words));
   const heading = first
-    ? h("div", { class: "by" }, h("bdi", { class: "name" }, name), badgeOf(user.roles, words), time)
+    ? h("div", { class: "by" }, h("bdi", { class: "name", part: "name" }, name), badgeOf(user.roles, words), time)
     : h("span", { class: "quiet" }, `${name}: `);
   const reactions = h("div", { class: "reactions", "aria-live": "off" });
   fillReactions(reactions, message, canReact, words);
@@ -52,7 +53,7 @@ export function fillReactions(box, { reactions = {}, mine = [] }, canReact, word
     h(
       "button",
       {
-        class: "chip", type: "button", tabindex: "-1", "data-act": "toggle", "data-reaction": reaction,
+        class: "chip", part: "reaction", type: "button", tabindex: "-1", "data-act": "toggle", "data-reaction": reaction,
         "aria-pressed": String(mine.includes(reaction)), "aria-label": words.t("message.reaction", { reaction, count: number }), disabled: !canReact,
       },
       h("span", { "aria-hidden": "true" }, reaction),
@@ -72,7 +73,7 @@ export function contentOf(message, me, words = english) {
     return text;
   });
   const edited = message.edited_at ? h("span", { class: "edited", title: fullTimeOf(message.edited_at, words) }, words.t("message.edited")) : null;
-  return h("p", { class: message.type === "emote" ? "content emote" : "content", dir: "auto" }, ...parts, edited);
+  return h("p", { class: message.type === "emote" ? "content emote" : "content", part: "text", dir: "auto" }, ...parts, edited);
 }
 
 /** What was typed where a filter masked some of it; the server tells moderators alone. */

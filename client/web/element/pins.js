@@ -11,7 +11,7 @@ export class Pins {
   #fetched = new Map();
   #shown = "";
 
-  element = h("section", { class: "pins", "aria-label": word("pins.label"), hidden: true }, icon("pin"), this.#list, this.#toggle);
+  element = h("section", { class: "pins", part: "pins", "aria-label": word("pins.label"), hidden: true }, icon("pin"), this.#list, this.#toggle);
 
   /** `host` has `chat`, `model`, `words`, `act("jump", …)`, `attempt` and `redraw()`. */
   constructor(host) {

@@ -12,7 +12,7 @@ export class Strip {
   #retry = h("button", { class: "retry", type: "button", onclick: () => this.#on.retry() }, word("strip.retry"));
   #on;
 
-  element = h("div", { class: "state", hidden: true }, this.#text, this.#retry);
+  element = h("div", { class: "state", part: "state", hidden: true }, this.#text, this.#retry);
   /** Read out, and not seen: the strip itself counts down, which nobody wants to hear; only its last word is read. */
   live = h("p", { class: "quiet", role: "status" });
 

@@ -45,7 +45,7 @@ button:disabled { cursor: default; opacity: 0.5; }
   background: var(--bg); border: 1px solid var(--line); border-radius: var(--radius);
 }
 .head { display: flex; align-items: center; gap: 0.6rem; padding-block: 0.75rem; padding-inline: var(--space) 0.75rem; border-block-end: 1px solid var(--line); }
-.title { flex: 1; min-inline-size: 0; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.title { flex: 1; min-inline-size: 0; text-align: start; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .people-button { display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.3rem 0.6rem; border-radius: 99px; color: var(--muted); font-size: calc(0.8125 * var(--size)); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .people-button:hover, .people-button[aria-expanded="true"] { background: var(--soft); color: var(--text); }
 .people-button .icon { inline-size: 1rem; block-size: 1rem; }
@@ -158,6 +158,16 @@ button:disabled { cursor: default; opacity: 0.5; }
 .all { display: block; inline-size: 100%; margin-block-start: 0.4rem; padding: 0.3rem; border-radius: 8px; color: var(--accent); font-size: calc(0.8125 * var(--size)); font-weight: 600; }
 .all:hover { background: var(--soft); }
 
+.emoji-picker { position: fixed; inset: auto; margin: 0; padding: 0.6rem; inline-size: min(21rem, calc(100vw - 1rem)); background: var(--bg); color: inherit; border: 1px solid var(--line); border-radius: var(--round); box-shadow: 0 12px 32px rgb(0 0 0 / 0.18); }
+.emoji-picker input { inline-size: 100%; padding: 0.4rem 0.65rem; border: 1px solid light-dark(#8b9592, #66706d); border-radius: 8px; background: var(--bg); font-size: calc(0.875 * var(--size)); }
+.emoji-tabs { display: flex; justify-content: space-between; margin-block: 0.45rem; padding-block-end: 0.3rem; border-block-end: 1px solid var(--line); }
+.emoji-tabs button { flex: 1; padding: 0.2rem 0; border-radius: 8px; font-size: calc(1.0625 * var(--size)); line-height: 1.4; filter: grayscale(1); opacity: 0.75; }
+.emoji-tabs button:hover, .emoji-tabs button[aria-selected="true"] { background: var(--soft); filter: none; opacity: 1; }
+.emoji-picker .emoji-panel { block-size: 14rem; min-block-size: 0; padding: 0; overflow: hidden auto; scrollbar-width: thin; scrollbar-color: var(--line) transparent; }
+.emoji-grid { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); padding: 2px; }
+.emoji-grid button { padding: 0.2rem 0; border-radius: 8px; font-size: calc(1.375 * var(--size)); line-height: 1.4; }
+.emoji-grid button:hover { background: var(--soft); }
+.emoji-told { min-block-size: 1.2rem; padding-inline: 0.2rem; font-size: calc(0.75 * var(--size)); line-height: 1.2rem; color: var(--muted); }
 .mentions { position: absolute; inset-inline: 0.75rem; inset-block-end: calc(100% - 0.25rem); z-index: 3; max-block-size: 16rem; overflow: auto; padding: 0.3rem; background: var(--bg); border: 1px solid var(--line); border-radius: var(--round); box-shadow: 0 12px 32px rgb(0 0 0 / 0.16); }
 .mentions li { display: flex; align-items: center; gap: 0.6rem; padding: 0.3rem 0.5rem; border-radius: 8px; cursor: pointer; font-size: calc(0.875 * var(--size)); }
 .mentions li[aria-selected="true"] { background: var(--soft); box-shadow: inset 0 0 0 1px var(--line); }
@@ -168,7 +178,8 @@ button:disabled { cursor: default; opacity: 0.5; }
   .retry, .missed-pill button { min-block-size: 2.4rem; }
   .picker { inline-size: 18rem; }
   .chip { padding: 0.25rem 0.7rem; }
-  .write textarea { font-size: calc(1 * var(--size)); }
+  .write textarea, .emoji-picker input { font-size: max(1rem, var(--size)); }
+  .emoji-grid { grid-template-columns: repeat(7, minmax(0, 1fr)); }
 }
 @media (prefers-reduced-motion: reduce) { *, ::before, ::after { animation: none !important; transition: none !important; } }
 @media (forced-colors: active) { .avatar, .chip[aria-pressed="true"], .mention { border: 1px solid; } }

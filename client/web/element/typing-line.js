@@ -7,7 +7,7 @@ export class TypingLine {
   #timer = null;
   #host;
 
-  element = h("p", { class: "typing" });
+  element = h("p", { class: "typing", part: "typing" });
 
   /** `host` has `words`. */
   constructor(host) {

@@ -1,6 +1,6 @@
 // A list of the desk: rows by key, a line for the empty list or for an error, and a focus that is never lost.
 
-import { h, word } from "../dom.js";
+import { h, relabel, word } from "../dom.js";
 import { sentence } from "../text.js";
 
 export class DeskList {
@@ -57,9 +57,11 @@ export class DeskList {
   }
 }
 
-/** A button whose act is shown to be under way, and whose error stands under the row. `key` is that of its text. */
+/** A button whose act is shown to be under way, and whose error stands under the row. `key` is that of its text, `host` has `words`. */
 export function actButton(host, key, className, act) {
-  const button = h("button", { class: `button ${className}`, type: "button" }, word((words) => words.t(key)));
+  const button = h("button", { class: `button ${className}`, type: "button" }, word(key));
+  // Made before the element knows its language, or since.
+  if (host.words) relabel(button, host.words);
   button.addEventListener("click", async () => {
     // Not `disabled`, which would take the focus away.
     if (button.ariaBusy === "true") return;

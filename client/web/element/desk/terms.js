@@ -35,7 +35,7 @@ export class Terms {
   }
 
   get words() {
-    return this.#host.words;
+    return this.#host?.words;
   }
 
   get #current() {

@@ -76,7 +76,6 @@ export default {
   "emoji.open": "إدراج رمز تعبيري",
   "emoji.search": "البحث في الرموز التعبيرية",
   "emoji.categories": "الفئات",
-  "emoji.failed": "تعذّر تحميل الرموز التعبيرية.",
   "emoji.found": { zero: "لم يُعثر على رموز", one: "عُثر على رمز واحد", two: "عُثر على رمزين", few: "عُثر على {count} رموز", many: "عُثر على {count} رمزًا", other: "عُثر على {count} رمز" },
   "emoji.none": "لا شيء بهذا الاسم",
   "emoji.smileys": "الوجوه",
@@ -292,6 +291,7 @@ export default {
   "reason.advertising": "تبدو الرسالة إعلانًا أو احتيالًا.",
 
   "error.unknown": "حدث خطأ ما.",
+  "error.emoji": "تعذّر تحميل الرموز التعبيرية.",
   "error.rate_limited": "أنت تكتب أسرع مما تسمح به هذه الغرفة.",
   "error.slow_mode": "الوضع البطيء مفعّل في هذه الغرفة.",
   "error.message_empty": "لا شيء في هذه الرسالة لإرساله.",

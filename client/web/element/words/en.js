@@ -80,7 +80,6 @@ export default {
   "emoji.open": "Insert an emoji",
   "emoji.search": "Search emoji",
   "emoji.categories": "Categories",
-  "emoji.failed": "The emoji could not be loaded.",
   "emoji.found": { one: "{count} emoji found", other: "{count} emoji found" },
   "emoji.none": "Nothing of that name",
   "emoji.smileys": "Smileys",
@@ -296,6 +295,7 @@ export default {
   "reason.advertising": "The message reads like an advertisement or a scam.",
 
   "error.unknown": "Something went wrong.",
+  "error.emoji": "The emoji could not be loaded.",
   "error.rate_limited": "You are writing faster than this room allows.",
   "error.slow_mode": "Slow mode is on in this room.",
   "error.message_empty": "There is nothing to send in this message.",
