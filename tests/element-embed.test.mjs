@@ -169,8 +169,8 @@ async function documentation() {
     assert.ok(picture.length < 150_000, `docs/${name}.png is small: ${picture.length}`);
     await writeFile(file, picture);
   };
-  const ada = await at("name=Ada");
-  const layla = await at(`name=${encodeURIComponent("ليلى")}&lang=ar`);
+  const ada = await at("name=Ada", { viewport: { width: 1040, height: 600 } });
+  const layla = await at(`name=${encodeURIComponent("ليلى")}&lang=ar`, { viewport: { width: 1040, height: 600 } });
   await write(ada, "Look at the light on the water tonight");
   await write(layla, "مساء الخير! ما أجمل هذا المنظر");
   await write(ada, "It is. Is that the last ferry, @ليلى?");
@@ -178,7 +178,7 @@ async function documentation() {
   await row(ada, "الثامنة").waitFor();
   await keep(ada, "embed");
   await keep(layla, "embed-rtl", layla.locator("edge-chat"));
-  const dark = await at("name=Zoe", { colorScheme: "dark" });
+  const dark = await at("name=Zoe", { colorScheme: "dark", viewport: { width: 1040, height: 600 } });
   await keep(dark, "embed-dark", dark.locator("edge-chat"));
   await keep(await at("name=Mo", { viewport: PHONE, hasTouch: true, isMobile: true }), "embed-phone");
 }

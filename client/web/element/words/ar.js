@@ -15,7 +15,7 @@ export default {
   seconds: "{count} ث",
   minutes: "{count} د",
   hours: "{count} س",
-  day: "يوم واحد",
+  day: "يوم",
 
   "chat.label": "الدردشة",
   "chat.modes": "أوضاع هذه الغرفة",
