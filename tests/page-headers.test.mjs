@@ -31,7 +31,7 @@ test("every file of the page comes with the page's policy", async () => {
     assert.equal(response.headers.get("x-content-type-options"), "nosniff", path);
     assert.equal(response.headers.get("cross-origin-opener-policy"), "same-origin", path);
     assert.equal(response.headers.get("referrer-policy"), "strict-origin-when-cross-origin", path);
-    assert.equal(response.headers.get("access-control-allow-origin"), /\.(js|wasm)$/.test(path) && !/^\/(page\.js|dashboard\/)/.test(path) ? "*" : null, path);
+    assert.equal(response.headers.get("access-control-allow-origin"), /(\.(js|wasm)|^\/element\/.*)$/.test(path) && !/^\/(page\.js|embed\.js|dashboard\/)/.test(path) ? "*" : null, path);
     if (path.endsWith(".wasm")) assert.equal(response.headers.get("content-type"), "application/wasm");
     if (path.endsWith(".js")) assert.match(response.headers.get("content-type"), /^text\/javascript/);
   }

@@ -25,7 +25,7 @@ test("in a large room nobody is seen typing, and what was sampled away is counte
   assert.equal(await ada.locator(".not-shown").isVisible(), false);
 
   const leave = await crowd(site.server, ROOM, 999);
-  await ada.getByRole("button", { name: "1001 online" }).waitFor();
+  await ada.getByRole("button", { name: "1,001 online" }).waitFor();
   await ada.locator(".typing").waitFor({ state: "hidden" });
   const before = typed.length;
   await field(grace).pressSequentially(" be back");
@@ -44,7 +44,7 @@ test("in a large room nobody is seen typing, and what was sampled away is counte
   }, "shown and not shown are all of them");
   await shoot(ada, "large");
   await say(ada, "and my own is always there");
-  await ada.getByRole("button", { name: "1002 online" }).click();
+  await ada.getByRole("button", { name: "1,002 online" }).click();
   await ada.getByText("3 signed in, 999 guests watching").waitFor();
   await shoot(ada, "large-people");
 

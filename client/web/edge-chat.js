@@ -5,7 +5,8 @@ import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
-import { h, icon } from "./element/dom.js";
+import { h, icon, relabel, word } from "./element/dom.js";
+import { Emoji } from "./element/emoji.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
 import { Missed } from "./element/missed.js";
@@ -17,8 +18,8 @@ import { Sending } from "./element/sending.js";
 import { Strip } from "./element/strip.js";
 import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
-import { count } from "./element/text.js";
 import { TypingLine } from "./element/typing-line.js";
+import { english, onTranslate, translate, wordsOf } from "./element/words.js";
 
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
@@ -28,20 +29,24 @@ const LONGEST_RETURN_MS = 2_000_000_000;
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
  * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
- * place of `token` where tokens end and are renewed; set it before `room`.
+ * place of `token` where tokens end and are renewed. `lang`, here or on anything around it, says which language is spoken.
  *
- * Parts: `chat`, `header`, `messages`, `people`, `composer`, `desk` (for moderators). Properties for CSS: `--edge-chat-accent`,
- * `-background`, `-text`, `-muted`, `-soft`, `-line`, `-on-accent`, `-danger`, `-radius`, `-font`.
- * Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
+ * How it is embedded, themed and translated, with all parts and properties: docs/element.md. Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
  * message_count}`, `edge-chat-unread` `{unread}`.
  *
  * Who comes back after more than a few seconds finds a line where the news begins and how much it is. What was typed
  * meanwhile is sent once, also where the page was loaded anew in between.
  */
 export class EdgeChat extends HTMLElement {
-  static observedAttributes = ["room", "token", "url"];
+  static observedAttributes = ["room", "token", "url", "lang"];
 
-  getToken = null;
+  /** Adds a language, or changes words: see docs/element.md. */
+  static translate = translate;
+
+  #getToken = null;
+  #starts = 0;
+  /** The language that is spoken, see element/words.js. */
+  words = english;
   model = new RoomModel();
   #chat = null;
   #unread = 0;
@@ -49,39 +54,46 @@ export class EdgeChat extends HTMLElement {
   #epoch = null;
   #aloud = null;
   #returning = null;
+  #language = undefined;
+  #untold = null;
+  // A language may be set on the page, on the element, or on anything between.
+  #told = new MutationObserver(() => this.#speak());
 
   list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
   menu = new Menu();
-  dialog = new Dialog();
+  dialog = new Dialog(this);
+  emoji = new Emoji(this);
   orders = new Orders(this);
   #actions = new Actions(this);
   #people = new People(this);
   #pins = new Pins(this);
   #desk = new Desk(this);
   #composer = new Composer({
-    send: (text, { reply_to }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, timestamp: new Date().toISOString() }),
+    host: this,
+    send: (text, { reply_to, mentions }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, mentions, timestamp: new Date().toISOString() }),
     edit: (message, text) => this.attempt(this.#chat.edit(message.message_id, text)),
     announce: (text) => this.attempt(this.#chat.announce(text)),
     typing: (is_typing) => this.model.can("type") && this.#chat.typing(is_typing),
     editLast: () => this.#editLast(),
   });
-  #title = h("h2", { class: "title" });
-  #strip = new Strip({ retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
+  #title = h("h2", { class: "title", part: "title", dir: "auto" });
+  #strip = new Strip({ host: this, retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
   #missed = new Missed(this);
   #sending = new Sending(this);
-  #empty = h("p", { class: "empty", hidden: true }, h("b", {}, "Nobody has said anything yet."), "Yours could be the first message.");
+  #empty = h("p", { class: "empty", hidden: true }, h("b", {}, word("chat.empty")), word("chat.empty_hint"));
   #jumpText = h("span", {});
-  #jump = h("button", { class: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
+  #jump = h("button", { class: "jump", part: "jump", type: "button", hidden: true, onclick: () => this.#toLatest() }, this.#jumpText, icon("down"));
   #notShown = h("p", { class: "not-shown", hidden: true });
-  #typing = new TypingLine();
-  #modes = h("ul", { class: "modes", "aria-label": "Modes of this room", hidden: true });
+  #typing = new TypingLine(this);
+  #modes = h("ul", { class: "modes", part: "modes", "aria-label": word("chat.modes"), hidden: true });
+  #box;
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [style, moderationStyle];
     root.append(
-      h("section", { class: "chat", part: "chat", "aria-label": "Chat" },
+      h("section", { class: "chat", part: "chat", "aria-label": word("chat.label") },
         h("header", { class: "head", part: "header" }, this.#title, this.#desk.button, this.#people.button),
         this.#people.panel,
         this.#strip.element, this.#strip.live,
@@ -91,28 +103,56 @@ export class EdgeChat extends HTMLElement {
         this.#modes,
         this.#composer.element,
         this.#desk.panel,
-        this.#actions.picker, this.menu.element, this.dialog.element),
+        this.#actions.picker, this.emoji.element, this.menu.element, this.dialog.element),
     );
-    this.#composer.enable("Connecting…");
+    this.#box = root.firstElementChild;
+    // Set by a page that was there before the element was.
+    if (Object.hasOwn(this, "getToken")) {
+      this.#getToken = this.getToken;
+      delete this.getToken;
+    }
+    this.#composer.enable("chat.connecting");
   }
 
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#shown);
+    for (const root of [document, this.getRootNode()]) this.#told.observe(root, { subtree: true, attributeFilter: ["lang"] });
+    this.#untold = onTranslate(() => this.#speak({ anew: true }));
+    this.#speak();
     this.#start();
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#shown);
+    this.#told.disconnect();
+    this.#untold?.();
     this.#stop();
   }
 
   attributeChangedCallback(name, before, now) {
     if (!this.isConnected || before === now) return;
+    if (name === "lang") {
+      this.#speak();
+      return;
+    }
     // A newer token for the same user goes in on the open socket; anything else starts afresh.
     const renewed = name === "token" && before && now && this.#chat?.state === "online";
     const chat = this.#chat;
     if (renewed) chat.renew().catch(() => chat === this.#chat && this.#start());
     else this.#start();
+  }
+
+  /** A function as in `connect`, in place of the attribute `token`; another one starts afresh. */
+  get getToken() {
+    return this.#getToken;
+  }
+
+  set getToken(getToken) {
+    if (getToken === this.#getToken) return;
+    this.#getToken = getToken;
+    const starts = this.#starts;
+    // Where the room is set along with it, it starts once.
+    queueMicrotask(() => this.isConnected && starts === this.#starts && this.hasAttribute("room") && this.#start());
   }
 
   /** The connection in use, as `connect` returns it; null while no room is set. */
@@ -124,10 +164,36 @@ export class EdgeChat extends HTMLElement {
     return this.#unread;
   }
 
+  // ── the language ─────────────────────────────────────────────────────────
+
+  /** Speaks the nearest `lang`; nothing is shown in another one before that is loaded. */
+  async #speak({ anew = false } = {}) {
+    const language = nearestLanguage(this);
+    if (language === this.#language && !anew) return;
+    this.#language = language;
+    let words = wordsOf(language, navigator.languages);
+    if (words instanceof Promise) {
+      this.#box.classList.toggle("wordless", this.words === english && this.#chat?.state !== "online");
+      words = await words;
+      // Another one since, or this one anew.
+      if (language !== this.#language) return;
+    }
+    this.words = words;
+    this.#box.classList.remove("wordless");
+    this.#box.setAttribute("lang", words.language);
+    this.#box.setAttribute("dir", words.dir);
+    relabel(this.#box, words);
+    if (!this.hasAttribute("room")) this.#title.textContent = words.t("chat.label");
+    this.#composer.speak();
+    this.#strip.speak();
+    this.redraw();
+  }
+
   // ── the connection ───────────────────────────────────────────────────────
 
   #start() {
     this.#stop();
+    this.#starts += 1;
     const room = this.getAttribute("room");
     this.model = new RoomModel();
     this.#epoch = null;
@@ -136,7 +202,7 @@ export class EdgeChat extends HTMLElement {
     this.#desk.reset();
     this.menu.close();
     this.dialog.close();
-    this.#title.textContent = room ?? "Chat";
+    this.#title.textContent = room ?? this.words.t("chat.label");
     this.#setUnread(0);
     this.redraw();
     if (!room) return;
@@ -203,7 +269,7 @@ export class EdgeChat extends HTMLElement {
     const { state, error, away_ms } = event;
     const over = this.#strip.show(event, this.model.self !== null);
     const news = this.#present(away_ms);
-    if (over) this.#strip.say(["Connected again.", news && `${news}.`].filter(Boolean).join(" "));
+    if (over) this.#strip.say([this.words.t("chat.back"), news && this.words.t("full_stop", { text: news })].filter(Boolean).join(" "));
     // What comes in one go on joining is not read out line by line.
     clearTimeout(this.#aloud);
     if (state !== "online") this.list.readOut(false);
@@ -220,14 +286,14 @@ export class EdgeChat extends HTMLElement {
 
   #shown = () => {
     const news = this.#present();
-    if (news) this.#strip.say(`${news}.`);
+    if (news) this.#strip.say(this.words.t("full_stop", { text: news }));
     this.redraw();
     this.#seen();
   };
 
   #ended(error) {
     const banned = error?.code === "banned";
-    this.#composer.enable(banned ? "You cannot write here." : "Not connected.");
+    this.#composer.enable(banned ? "chat.cannot_write" : "chat.not_connected");
     const wait = banned && error.ends_at ? Date.parse(error.ends_at) - Date.now() : Infinity;
     // Nobody has to reload the page after a time-out; where this clock is ahead, the server says no a few times more.
     if (wait < LONGEST_RETURN_MS) this.#returning = setTimeout(() => this.#start(), Math.max(5_000, wait + 500));
@@ -342,7 +408,7 @@ export class EdgeChat extends HTMLElement {
   #render() {
     const { model } = this;
     const online = this.#chat?.state === "online";
-    this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line });
+    this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line, words: this.words });
     this.#missed.render();
     this.#actions.refresh();
     this.#people.render(model);
@@ -351,18 +417,18 @@ export class EdgeChat extends HTMLElement {
     if (model.room) this.#title.textContent = model.room.name;
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
-      const why = model.can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.";
+      const why = model.can("send") ? null : model.self.role === "guest" ? "chat.guest" : "chat.moderators_write";
       this.#composer.enable(why, model.can("announce"));
     }
     this.#drawModes();
     this.#notShown.hidden = model.notShown === 0;
-    this.#notShown.textContent = `${count(model.notShown, "message")} not shown: there were too many at once`;
+    this.#notShown.textContent = this.words.t("chat.not_shown", { count: model.notShown });
     this.#typing.render(model);
     this.#drawJump();
   }
 
   #drawModes() {
-    const modes = modesOn(this.model.room?.settings);
+    const modes = modesOn(this.model.room?.settings, this.words);
     const text = modes.join("\n");
     if (this.#modes.dataset.shown === text) return;
     this.#modes.dataset.shown = text;
@@ -372,7 +438,7 @@ export class EdgeChat extends HTMLElement {
 
   #drawJump() {
     this.#jump.hidden = this.list.atBottom;
-    this.#jumpText.textContent = this.#unread > 0 ? count(this.#unread, "new message") : "Jump to latest";
+    this.#jumpText.textContent = this.words.t(this.#unread > 0 ? "chat.new" : "chat.jump", { count: this.#unread });
   }
 
   #toLatest() {
@@ -395,6 +461,15 @@ export class EdgeChat extends HTMLElement {
   #stats() {
     this.dispatchEvent(new CustomEvent("edge-chat-stats", { detail: this.model.stats }));
   }
+}
+
+/** The `lang` of the element or of the nearest that is around it, also outside of the shadow tree it may stand in. */
+function nearestLanguage(element) {
+  for (let at = element; at; at = at.getRootNode().host) {
+    const found = at.closest("[lang]");
+    if (found) return found.getAttribute("lang");
+  }
+  return "en";
 }
 
 customElements.define("edge-chat", EdgeChat);

@@ -1,28 +1,28 @@
 // What can be done with one message: the tools beside it, the reaction picker, the keys.
 
-import { h, icon } from "./dom.js";
+import { h, icon, word } from "./dom.js";
 import { placeBeside } from "./menu.js";
 import { firstGrapheme, plain } from "./text.js";
 
 const QUICK = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🔥", "👏", "🤔", "👀", "✅"];
 const ASK_AGAIN_MS = 4_000;
-const NAMES = { react: "React", reply: "Reply", edit: "Edit", remove: "Delete", more: "More" };
+const NAMES = { react: "tool.react", reply: "tool.reply", edit: "tool.edit", remove: "tool.remove", more: "more" };
 
-const toolOf = (act) => h("button", { type: "button", "data-act": act, "aria-label": NAMES[act], title: NAMES[act] }, icon(act));
+const toolOf = (act, name) => h("button", { type: "button", "data-act": act, "aria-label": name, title: name }, icon(act));
 
 /**
  * One set of tools for the whole list: it stands in the message that is pointed at or focused.
- * `host` has `list` (the ListView), `model`, `menu`, `dialog`, `may(act, message)` and
+ * `host` has `list` (the ListView), `words`, `model`, `menu`, `dialog`, `emoji`, `may(act, message)` and
  * `act(name, message, details)` for what the user chose.
  */
 export class Actions {
   #host;
   #key = null;
   #opener = null;
-  #tools = h("div", { class: "tools", role: "group" });
-  #input = h("input", { type: "text", maxlength: "32", "aria-label": "Any other emoji", placeholder: "Any emoji", autocomplete: "off" });
+  #tools = h("div", { class: "tools", part: "tools", role: "group" });
+  #input = h("input", { type: "text", maxlength: "32", "aria-label": word("reaction.other"), placeholder: word("reaction.any"), autocomplete: "off" });
 
-  picker = h("div", { class: "picker", popover: "auto", role: "dialog", "aria-label": "React to this message" });
+  picker = h("div", { class: "picker", part: "picker", popover: "auto", role: "dialog", "aria-label": word("reaction.label") });
 
   constructor(host) {
     this.#host = host;
@@ -47,8 +47,8 @@ export class Actions {
   }
 
   get #isOpen() {
-    const { menu, dialog } = this.#host;
-    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen;
+    const { menu, dialog, emoji } = this.#host;
+    return this.picker.matches(":popover-open") || menu.isOpen || dialog.isOpen || emoji.isOpen;
   }
 
   /** What can be done with the message may have changed. */
@@ -62,14 +62,15 @@ export class Actions {
   #attach(item) {
     const message = item && this.#host.model.find(item.dataset.id);
     const acts = message ? Object.keys(NAMES).filter((act) => this.#host.may(act, message)) : [];
-    const key = `${item?.dataset.id} ${acts}`;
+    const { words } = this.#host;
+    const key = `${item?.dataset.id} ${acts} ${words.language}`;
     if (this.#key === key || this.#isOpen) return;
     this.#key = key;
     this.#tools.closest(".message")?.classList.remove("active");
     this.#tools.remove();
     if (acts.length === 0) return;
-    this.#tools.setAttribute("aria-label", `Message by ${plain(message.user.username)}`);
-    this.#tools.replaceChildren(...acts.map(toolOf));
+    this.#tools.setAttribute("aria-label", words.t("message.by", { name: plain(message.user.username) }));
+    this.#tools.replaceChildren(...acts.map((act) => toolOf(act, words.t(NAMES[act]))));
     item.classList.add("active");
     item.append(this.#tools);
     // Above the message's first line, but never above the edge of what is in sight.
@@ -96,10 +97,10 @@ export class Actions {
     }
     button.classList.add("sure");
     button.removeAttribute("aria-label");
-    button.textContent = "Delete?";
+    button.textContent = this.#host.words.t("tool.sure");
     setTimeout(() => {
       button.classList.remove("sure");
-      button.setAttribute("aria-label", NAMES.remove);
+      button.setAttribute("aria-label", this.#host.words.t(NAMES.remove));
       button.replaceChildren(icon("remove"));
     }, ASK_AGAIN_MS);
   }
@@ -124,10 +125,21 @@ export class Actions {
         },
       },
       this.#input,
-      h("button", { type: "submit" }, "React"),
+      h("button", { type: "submit" }, word("tool.react")),
     );
-    const buttons = QUICK.map((emoji) => h("button", { type: "button", "aria-label": `React with ${emoji}`, onclick: () => pick(emoji) }, emoji));
-    this.picker.append(h("div", { class: "emoji" }, ...buttons), other);
+    const buttons = QUICK.map((emoji) => h("button", { type: "button", "aria-label": word((words) => words.t("reaction.with", { emoji })), onclick: () => pick(emoji) }, emoji));
+    const all = h("button", { class: "all", type: "button", onclick: () => this.#openAll() }, word("reaction.all"));
+    this.picker.append(h("div", { class: "emoji" }, ...buttons), other, all);
+  }
+
+  /** Any emoji, in place of the few. */
+  async #openAll() {
+    const item = this.#opener.closest(".message");
+    this.picker.hidePopover();
+    await this.#host.emoji.open(this.#opener, (reaction) => {
+      const message = this.#host.model.find(item?.dataset.id);
+      if (message) this.#host.act("react", message, { reaction });
+    });
   }
 
   #openPicker(button) {
@@ -150,7 +162,7 @@ export class Actions {
     }
     if (!item) return;
     if (event.key === "Escape") this.#host.act("leave");
-    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key] * (this.#host.words.dir === "rtl" ? -1 : 1);
     if (!way) return;
     event.preventDefault();
     const stops = [item, ...item.querySelectorAll("a, button:not(:disabled)")];

@@ -1,28 +1,34 @@
 // Where one writes: the text field, what it answers or edits, and why it may have to wait.
 
-import { h, icon } from "./dom.js";
+import { h, icon, word } from "./dom.js";
+import { Mentions } from "./mentions.js";
 import { duration, plain, sentence, textOf } from "./text.js";
 
 export class Composer {
   #on;
+  #why = null;
   #about = null;
   #heldUntil = 0;
   #ticking = null;
-  #field = h("textarea", { rows: "1", "aria-label": "Message", placeholder: "Say something…", enterkeyhint: "send", autocomplete: "off" });
-  #announce = h("button", { class: "announce", type: "button", hidden: true, "aria-label": "Announce", title: "Announce in the room's name", onclick: () => this.announce() }, icon("announce"));
-  #send = h("button", { class: "send", type: "submit", "aria-label": "Send", title: "Send" }, icon("send"));
+  #field = h("textarea", { part: "field", rows: "1", "aria-label": word("composer.field"), placeholder: word("composer.placeholder"), enterkeyhint: "send", autocomplete: "off" });
+  #mentions;
+  #emoji = h("button", { class: "emoji-button", type: "button", "aria-label": word("emoji.open"), title: word("emoji.open"), "aria-haspopup": "dialog", "aria-expanded": "false", onclick: () => this.#on.host.emoji.open(this.#emoji, (emoji) => this.#insert(emoji)) }, icon("smile"));
+  #announce = h("button", { class: "announce", type: "button", hidden: true, "aria-label": word("composer.announce"), title: word("composer.announce_hint"), onclick: () => this.announce() }, icon("announce"));
+  #send = h("button", { class: "send", part: "send", type: "submit", "aria-label": word("composer.send"), title: word("composer.send") }, icon("send"));
   #aboutText = h("span", {});
   #aboutBar = h("div", { class: "about", hidden: true }, this.#aboutText,
-    h("button", { type: "button", "aria-label": "Cancel", title: "Cancel (Escape)", onclick: () => this.cancel() }, icon("close")));
+    h("button", { type: "button", "aria-label": word("cancel"), title: word("composer.cancel_hint"), onclick: () => this.cancel() }, icon("close")));
   #notice = h("p", { class: "notice", role: "status", hidden: true });
-  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#announce, this.#send));
+  #form = h("form", { part: "composer" }, this.#aboutBar, h("div", { class: "write" }, this.#field, this.#emoji, this.#announce, this.#send));
   #watching = h("p", { class: "watching", hidden: true });
 
   element = h("div", { class: "foot" }, this.#notice, this.#form, this.#watching);
 
-  /** `on`: `send(text, {reply_to})`, `edit(message, text)`, `announce(text)`, `typing(bool)`, `editLast()`. */
+  /** `on`: `send(text, {reply_to, mentions})`, `edit(message, text)`, `announce(text)`, `typing(bool)`, `editLast()`, and `host`, which has `words`, `model` and `emoji`. */
   constructor(on) {
     this.#on = on;
+    this.#mentions = new Mentions(this.#field, on.host);
+    this.element.append(this.#mentions.element, this.#mentions.live);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -39,27 +45,38 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Writing is possible, or `why` says in a sentence that it is not; `canAnnounce`: in the room's name too. */
+  get #words() {
+    return this.#on.host.words;
+  }
+
+  /** Writing is possible, or `why`, a key of the words, says that it is not; `canAnnounce`: in the room's name too. */
   enable(why = null, canAnnounce = false) {
+    this.#why = why;
     this.#announce.hidden = !canAnnounce;
     this.#form.hidden = why !== null;
     this.#watching.hidden = why === null;
-    this.#watching.textContent = why ?? "";
+    this.#watching.textContent = why === null ? "" : this.#words.t(why);
+  }
+
+  /** The language is another one. */
+  speak() {
+    if (this.#why !== null) this.#watching.textContent = this.#words.t(this.#why);
+    if (this.#about) this.#aboutText.textContent = this.#about.text();
   }
 
   reply(message) {
-    this.#setAbout({ message }, `Replying to ${plain(message.user.username)}: ${textOf(message)}`);
+    this.#setAbout({ message }, () => this.#words.t("composer.replying", { name: plain(message.user.username), text: textOf(message) }));
   }
 
   edit(message) {
-    this.#setAbout({ message, edit: true }, "Editing your message");
+    this.#setAbout({ message, edit: true }, () => this.#words.t("composer.editing"));
     this.#field.value = textOf(message);
     this.#refresh();
   }
 
   announce() {
     if (this.#about?.announce) this.cancel();
-    else this.#setAbout({ announce: true }, "Announcing in the room's name");
+    else this.#setAbout({ announce: true }, () => this.#words.t("composer.announcing"));
   }
 
   cancel() {
@@ -75,12 +92,12 @@ export class Composer {
     this.#heldUntil = Date.now() + (error.retry_after_ms ?? 0);
     clearInterval(this.#ticking);
     const left = h("span", { "aria-hidden": "true" });
-    this.#notice.replaceChildren(sentence(error), left);
+    this.#notice.replaceChildren(sentence(error, this.#words), left);
     this.#notice.className = "notice";
     this.#notice.hidden = false;
     const tick = () => {
       const ms = this.#heldUntil - Date.now();
-      left.textContent = ms > 0 ? ` You can send again in ${duration(ms)}.` : "";
+      left.textContent = ms > 0 ? ` ${this.#words.t("composer.again", { time: duration(ms, this.#words) })}` : "";
       if (ms <= 0 && error.retry_after_ms) this.#clearNotice();
       this.#refresh();
     };
@@ -95,7 +112,7 @@ export class Composer {
   /** Says what has been done, and offers to take it back. */
   tell(text, undo) {
     clearInterval(this.#ticking);
-    const button = undo ? h("button", { type: "button", onclick: () => (this.#clearNotice(), undo()) }, "Undo") : null;
+    const button = undo ? h("button", { type: "button", onclick: () => (this.#clearNotice(), undo()) }, this.#words.t("undo")) : null;
     this.#notice.replaceChildren(h("span", {}, text), ...(button ? [" ", button] : []));
     this.#notice.className = "notice done";
     this.#notice.hidden = false;
@@ -120,8 +137,8 @@ export class Composer {
   }
 
   #setAbout(about, text) {
-    this.#about = about;
-    this.#aboutText.textContent = text;
+    this.#about = { ...about, text };
+    this.#aboutText.textContent = text();
     this.#aboutBar.hidden = false;
     this.focus();
   }
@@ -130,20 +147,29 @@ export class Composer {
     this.#send.disabled = this.#held || this.#field.value.trim() === "";
   }
 
+  #insert(emoji) {
+    const { selectionStart, selectionEnd } = this.#field;
+    this.#field.focus();
+    this.#field.setRangeText(emoji, selectionStart, selectionEnd, "end");
+    this.#field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
   #submit() {
     const text = this.#field.value.trim();
     if (text === "" || this.#held) return;
     const about = this.#about;
+    const mentions = this.#mentions.in(text);
+    this.#mentions.close();
     this.#field.value = "";
     this.cancel();
     if (about?.edit) this.#on.edit(about.message, text);
     else if (about?.announce) this.#on.announce(text);
-    else this.#on.send(text, { reply_to: about?.message?.message_id });
+    else this.#on.send(text, { reply_to: about?.message?.message_id, mentions });
   }
 
   #keyed(event) {
     // Enter also ends an input method's composition, which is not yet a message.
-    if (event.isComposing) return;
+    if (event.isComposing || this.#mentions.keyed(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();

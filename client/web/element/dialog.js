@@ -4,10 +4,13 @@ import { h } from "./dom.js";
 import { sentence } from "./text.js";
 
 export class Dialog {
+  #host;
   #back = () => {};
-  element = h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
+  element = h("dialog", { class: "dialog", part: "dialog", "aria-labelledby": "dialog-title", closedby: "any" });
 
-  constructor() {
+  /** `host` has `words`. */
+  constructor(host) {
+    this.#host = host;
     this.element.addEventListener("close", () => {
       // The browser gives the focus back at once, and by now it may be in a menu that was opened since.
       const { activeElement } = this.element.getRootNode();
@@ -29,7 +32,7 @@ export class Dialog {
     const form = h("form", { method: "dialog" },
       h("h3", { id: "dialog-title" }, title), text ? h("p", { class: "hint" }, text) : null, ...fields, problem,
       h("div", { class: "buttons" },
-        h("button", { class: "button", type: "button", onclick: () => this.element.close() }, "Cancel"), confirm));
+        h("button", { class: "button", type: "button", onclick: () => this.element.close() }, this.#host.words.t("cancel")), confirm));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       confirm.disabled = true;
@@ -38,7 +41,7 @@ export class Dialog {
         await act(Object.fromEntries(new FormData(form)));
         if (form.isConnected) this.element.close();
       } catch (error) {
-        problem.textContent = sentence(error);
+        problem.textContent = sentence(error, this.#host.words);
         problem.hidden = false;
         confirm.disabled = false;
       }

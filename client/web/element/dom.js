@@ -1,15 +1,53 @@
 // Makes elements without markup in strings, so that a strict Content-Security-Policy holds.
 
+import { english } from "./words.js";
+
+class Word {
+  constructor(say) {
+    this.say = say;
+  }
+}
+// What stands in which words of the catalogue: node → {attribute, or "" for its text: Word}.
+const worded = new WeakMap();
+
+/**
+ * A text of the catalogue in what is built before the element knows its language, as a property or a child of `h`:
+ * `relabel` sets it then. `key` of the catalogue, or a function that makes a text of the `Words`.
+ */
+export const word = (key) => new Word(typeof key === "function" ? key : (words) => words.t(key));
+
+/** Sets the texts that were made by `word` under `root`, and those of `root`. */
+export function relabel(root, words) {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+  for (let node = root; node; node = walker.nextNode()) {
+    for (const [attribute, { say }] of Object.entries(worded.get(node) ?? {})) {
+      const text = say(words);
+      if (attribute) node.setAttribute(attribute, text);
+      else if (node.data !== text) node.data = text;
+    }
+  }
+}
+
 /** `h("button", {class: "x", onclick: f, "aria-label": "y"}, child, "text")`; null children are left out. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    if (value instanceof Word) {
+      worded.set(element, { ...worded.get(element), [name]: value });
+      element.setAttribute(name, value.say(english));
+    } else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  element.append(...children.filter((child) => child !== null && child !== undefined).map(textOfWord));
   return element;
+}
+
+function textOfWord(child) {
+  if (!(child instanceof Word)) return child;
+  const text = document.createTextNode(child.say(english));
+  worded.set(text, { "": child });
+  return text;
 }
 
 const PATHS = {
@@ -25,6 +63,7 @@ const PATHS = {
   shield: "M12 3l7 2.8V12c0 4.4-3 7.4-7 9-4-1.6-7-4.6-7-9V5.8L12 3Z",
   announce: "M4 10v4h3l8 4.5v-13L7 10H4ZM18.5 9.2a4 4 0 0 1 0 5.6",
   close: "M6 6l12 12M18 6 6 18",
+  smile: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM8.5 14.5a4.5 4.5 0 0 0 7 0M9 9.5v.5M15 9.5v.5",
   people: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7ZM2.5 20a6.5 6.5 0 0 1 13 0M16 4.3a3.5 3.5 0 0 1 0 6.4M18 14.2a6.5 6.5 0 0 1 3.5 5.8",
 };
 

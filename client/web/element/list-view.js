@@ -1,8 +1,9 @@
 // The list of messages: keyed rows, scrolling that stays where the reader is, paging back.
 
-import { h } from "./dom.js";
+import { h, word } from "./dom.js";
 import { fillMessage, fillReactions } from "./message-view.js";
 import { dayOf, dayTitle, sentence } from "./text.js";
+import { english } from "./words.js";
 
 /** So many messages stay while one reads along. */
 export const KEEP = 500;
@@ -20,10 +21,11 @@ export class ListView {
   #putAt = 0;
   #loading = false;
   #settle;
+  #words = english;
 
   top = h("p", { class: "top" });
-  log = h("div", { role: "log", "aria-live": "polite", "aria-label": "Messages" }, this.#items);
-  scroller = h("div", { class: "scroller", part: "messages", tabindex: "0", role: "group", "aria-label": "Message list, arrow keys move through it" }, this.top, this.log);
+  log = h("div", { role: "log", "aria-live": "polite", "aria-label": word("list.label") }, this.#items);
+  scroller = h("div", { class: "scroller", part: "messages", tabindex: "0", role: "group", "aria-label": word("list.scroller") }, this.top, this.log);
 
   /** `loadOlder()` fetches and renders a page; `onScroll(atBottom)` is told about each move. */
   constructor({ loadOlder, onScroll }) {
@@ -59,9 +61,10 @@ export class ListView {
 
   /**
    * Brings the list in line with the model. `canReact` enables the chips; `missed` `{from, text, unseen}` is a line
-   * before the first message with a `no` above `from`.
+   * before the first message with a `no` above `from`; `words` is the language.
    */
-  render(model, { canReact, missed }) {
+  render(model, { canReact, missed, words }) {
+    this.#words = words;
     if (this.#sticks()) model.trim(keepOf(model, missed));
     const anchor = this.#stick ? null : this.#anchor();
     const focused = this.#focused();
@@ -79,13 +82,13 @@ export class ListView {
       if (isNews) news = null;
       const first = newDay || isNews || !follows(before, message);
       const quoted = message.reply_to ? byId.get(message.reply_to) : undefined;
-      wanted.push(this.#messageRow(message, { first, quoted, me, canReact }));
+      wanted.push(this.#messageRow(message, { first, quoted, me, canReact, words }));
       before = message;
     }
     for (const item of model.pending.values()) wanted.push(this.#pendingRow(item, model.self));
     this.#place(wanted);
     focused?.restore();
-    this.top.textContent = model.messages.length === 0 ? "" : model.hasMore ? "Scroll up for older messages" : "This is where the room begins.";
+    this.top.textContent = model.messages.length === 0 ? "" : words.t(model.hasMore ? "list.older" : "list.beginning");
     if (this.#stick) this.toBottom();
     else if (anchor?.item.isConnected) this.scroller.scrollTop += anchor.item.getBoundingClientRect().top - anchor.top;
     // What was read is not loaded any more: what is there begins after it.
@@ -135,7 +138,7 @@ export class ListView {
     if (was && Object.keys(details).every((name) => was[name] === details[name])) {
       if (was.message === message) return row;
       if (onlyReactions(was.message, message)) {
-        fillReactions(row.item.querySelector(".reactions"), message, details.canReact);
+        fillReactions(row.item.querySelector(".reactions"), message, details.canReact, details.words);
         return row;
       }
     }
@@ -150,14 +153,15 @@ export class ListView {
 
   #pendingRow(item, self) {
     const row = this.#row(item.client_id);
-    if (row.shown === item) return row;
+    if (row.shown === item && row.words === this.#words) return row;
     row.shown = item;
+    row.words = this.#words;
     const message = { ...item, user: { ...self, roles: [] }, type: "text", timestamp: item.timestamp };
-    fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false });
+    fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false, words: this.#words });
     row.item.classList.add("pending");
     // Not faint where there is something to read about it.
     row.item.classList.toggle("told", item.state !== "sending" && item.state !== "sent");
-    const word = pendingWord(item);
+    const word = pendingWord(item, this.#words);
     if (word) row.item.querySelector(".body").append(word);
     return row;
   }
@@ -165,7 +169,7 @@ export class ListView {
   #dayRow(timestamp) {
     const row = this.#row(`day ${dayOf(timestamp)}`);
     row.item.className = "day";
-    setText(row.item, dayTitle(timestamp));
+    setText(row.item, dayTitle(timestamp, this.#words));
     row.item.removeAttribute("tabindex");
     return row;
   }
@@ -241,11 +245,11 @@ export class ListView {
     this.#loading = true;
     // Old messages come as reading matter, not as news to be read out.
     this.log.setAttribute("aria-busy", "true");
-    this.top.textContent = "Loading older messages…";
+    this.top.textContent = this.#words.t("list.loading");
     try {
       await this.loadOlder();
     } catch (error) {
-      this.top.textContent = `Older messages could not be loaded. ${sentence(error)}`;
+      this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
       await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
     } finally {
       this.#loading = false;
@@ -261,13 +265,13 @@ const setText = (element, text) => {
 };
 
 /** What is to be said of one's own message that is not in the room yet; null while it is on its way. */
-function pendingWord({ state, error, outcome, reason }) {
+function pendingWord({ state, error, outcome, reason }, words) {
   const button = (act, text) => h("button", { type: "button", "data-act": act }, text);
-  if (state === "failed") return h("p", { class: "failure" }, `Not sent. ${sentence(error)}`, button("retry", "Try again"), button("discard", "Discard"));
-  if (state === "held") return h("p", { class: "waiting" }, "Waiting for a moderator");
+  if (state === "failed") return h("p", { class: "failure" }, words.t("pending.failed", { why: sentence(error, words) }), button("retry", words.t("pending.retry")), button("discard", words.t("pending.discard")));
+  if (state === "held") return h("p", { class: "waiting" }, words.t("pending.held"));
   if (state !== "denied") return null;
-  const why = outcome === "expired" ? "No moderator decided in time, so this was not allowed." : "This was not allowed.";
-  return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", "Discard"));
+  const why = words.t(outcome === "expired" ? "pending.expired" : "pending.denied");
+  return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", words.t("pending.discard")));
 }
 
 function keepOf({ messages }, missed) {

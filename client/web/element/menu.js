@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 export class Menu {
   #opener = null;
-  element = h("div", { class: "menu", popover: "auto", role: "menu" });
+  element = h("div", { class: "menu", part: "menu", popover: "auto", role: "menu" });
 
   constructor() {
     this.element.addEventListener("keydown", (event) => this.#keyed(event));
@@ -52,7 +52,8 @@ export class Menu {
   #keyed(event) {
     const items = this.#items;
     const at = items.indexOf(this.#focused);
-    const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    const side = getComputedStyle(this.element).direction === "rtl" ? -1 : 1;
+    const to = { ArrowDown: at + 1, ArrowRight: at + side, ArrowUp: at - 1, ArrowLeft: at - side, Home: 0, End: -1 }[event.key];
     if (event.key === "Tab") this.element.hidePopover();
     if (to === undefined) return;
     event.preventDefault();
@@ -64,7 +65,8 @@ export class Menu {
 export function placeBeside(element, opener) {
   const at = opener.getBoundingClientRect();
   const size = element.getBoundingClientRect();
-  const left = Math.max(8, Math.min(at.right - size.width, innerWidth - size.width - 8));
+  const start = getComputedStyle(element).direction === "rtl" ? at.left : at.right - size.width;
+  const left = Math.max(8, Math.min(start, innerWidth - size.width - 8));
   const top = at.top - size.height - 6 > 8 ? at.top - size.height - 6 : at.bottom + 6;
   element.style.setProperty("left", `${left}px`);
   element.style.setProperty("top", `${Math.max(8, Math.min(top, innerHeight - size.height - 8))}px`);

@@ -1,9 +1,8 @@
 // What a reader who comes back is told: a line in the list where the news begins, and a pill that leads there.
 
 import { Absence } from "./absence.js";
-import { h, icon } from "./dom.js";
+import { h, icon, word } from "./dom.js";
 import { KEEP, MOST_KEPT } from "./list-view.js";
-import { count } from "./text.js";
 
 // As long as a page of history can be.
 const PAGE = 100;
@@ -17,9 +16,9 @@ export class Missed {
   #jump = h("button", { class: "missed-jump", type: "button", onclick: () => this.#goThere() }, icon("up"), this.#text);
 
   pill = h("div", { class: "missed-pill", hidden: true }, this.#jump,
-    h("button", { class: "missed-close", type: "button", "aria-label": "Mark as read", title: "Mark as read", onclick: () => this.#close() }, icon("close")));
+    h("button", { class: "missed-close", type: "button", "aria-label": word("missed.close"), title: word("missed.close"), onclick: () => this.#close() }, icon("close")));
 
-  /** `host` has `model`, `list`, `loadOlder(limit)` and `redraw()`. */
+  /** `host` has `model`, `words`, `list`, `loadOlder(limit)` and `redraw()`. */
   constructor(host) {
     this.#host = host;
   }
@@ -54,9 +53,7 @@ export class Missed {
     const number = this.#absence.count(model);
     if (number === 0) return null;
     const gap = this.#absence.unloaded(model) > 0;
-    const text = mark.broken
-      ? "You may have missed messages; showing the newest"
-      : gap ? `You missed ${count(number, "message")}; showing the newest` : `New while you were away · ${number.toLocaleString("en")}`;
+    const text = this.#host.words.t(mark.broken ? "missed.broken_line" : gap ? "missed.gap_line" : "missed.line", { count: number ?? 0 });
     return { from: mark.from, text, unseen: !mark.seen };
   }
 
@@ -69,13 +66,14 @@ export class Missed {
     // Not to the field: on a phone that would open the keyboard.
     if (hidden && this.pill.contains(this.pill.getRootNode().activeElement)) list.scroller.focus({ preventScroll: true });
     this.pill.hidden = hidden;
-    if (!hidden) this.#text.textContent = this.#loading ? "Loading…" : this.#sentence();
+    if (!hidden) this.#text.textContent = this.#loading ? this.#host.words.t("loading") : this.#sentence();
   }
 
   #sentence() {
-    const number = this.#absence.count(this.#host.model);
-    if (number === null) return "You may have missed messages while you were away";
-    return number === 0 ? "" : `${count(number, "new message")} while you were away`;
+    const { model, words } = this.#host;
+    const number = this.#absence.count(model);
+    if (number === null) return words.t("missed.broken");
+    return number === 0 ? "" : words.t("missed.new", { count: number });
   }
 
   async #goThere() {

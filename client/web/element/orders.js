@@ -2,21 +2,18 @@
 
 import { checkField, textField } from "./dialog.js";
 import { h } from "./dom.js";
-import { count, plain, textOf } from "./text.js";
+import { plain, textOf } from "./text.js";
 
 const RANKS = ["guest", "member", "moderator", "service", "owner", "admin"];
 const rankOf = (roles) => Math.max(1, ...(roles ?? []).map((role) => RANKS.indexOf(role)));
 
-const TIMES = [[10, "10 s"], [600, "10 min"], [3_600, "1 h"], [86_400, "1 day"]];
+const TIMES = [[10, "seconds", 10], [600, "minutes", 10], [3_600, "hours", 1], [86_400, "day"]];
 const HOUR_S = 3_600;
 
-/** Why a message can be reported, by code. */
-export const REASONS = {
-  spam: "Spam or advertising", abuse: "Insults or harassment", hate: "Hate", sexual: "Sexual content",
-  violence: "Violence or threats", other: "Something else",
-};
+/** Why a message can be reported. */
+const REASONS = ["spam", "abuse", "hate", "sexual", "violence", "other"];
 
-/** `host` has `chat`, `model`, `menu`, `dialog`, `tell(text, undo?)` and `attempt(promise)`, which shows an error. */
+/** `host` has `chat`, `model`, `words`, `menu`, `dialog`, `tell(text, undo?)` and `attempt(promise)`, which shows an error. */
 export class Orders {
   #host;
 
@@ -34,7 +31,7 @@ export class Orders {
   open(opener, { user, message }) {
     const name = plain(user.username ?? user.user_id);
     const back = () => (opener.isConnected ? opener : this.#host).focus();
-    this.#host.menu.open(opener, message ? `Message by ${name}` : name, this.entries({ user, message, back }));
+    this.#host.menu.open(opener, message ? this.#host.words.t("message.by", { name }) : name, this.entries({ user, message, back }));
   }
 
   /** Groups of menu entries; empty where nothing can be done. */
@@ -61,121 +58,125 @@ export class Orders {
   }
 
   #pinEntries({ message_id }) {
-    const { chat, model, attempt } = this.#host;
+    const { chat, model, words, attempt } = this.#host;
     if (!model.can("pin")) return [];
     const pinned = model.room?.pinned?.includes(message_id);
-    return [pinned ? { label: "Unpin", act: () => attempt(chat.unpin(message_id)) } : { label: "Pin to the top", act: () => attempt(chat.pin(message_id)) }];
+    return [pinned ? { label: words.t("order.unpin"), act: () => attempt(chat.unpin(message_id)) } : { label: words.t("order.pin"), act: () => attempt(chat.pin(message_id)) }];
   }
 
   #times({ user_id, name }) {
-    const { chat, attempt, tell } = this.#host;
+    const { chat, words, attempt, tell } = this.#host;
     const timeOut = async (duration_s, label) => {
       await chat.ban(user_id, { duration_s });
-      tell(`${name} is timed out for ${label}.`, () => this.#lift(user_id, name));
+      tell(words.t("order.timed_out", { name, time: label }), () => this.#lift(user_id, name));
     };
-    return { label: "Time out", row: TIMES.map(([seconds, label]) => ({ label, name: `Time out for ${label}`, act: () => attempt(timeOut(seconds, label)) })) };
+    const row = TIMES.map(([seconds, unit, count]) => {
+      const label = words.t(unit, { count });
+      return { label, name: words.t("order.time_out_for", { time: label }), act: () => attempt(timeOut(seconds, label)) };
+    });
+    return { label: words.t("order.time_out"), row };
   }
 
   async #lift(user_id, name) {
-    const { chat, tell } = this.#host;
+    const { chat, words, tell } = this.#host;
     await chat.unban(user_id);
-    tell(`${name} may come back.`);
+    tell(words.t("order.lifted", { name }));
   }
 
   #ban({ user_id, name }, back) {
-    const { chat, dialog, tell } = this.#host;
+    const { chat, words, dialog, tell } = this.#host;
     return {
-      label: "Ban…", danger: true,
+      label: words.t("order.ban"), danger: true,
       act: () => dialog.ask({
-        title: `Ban ${name}`, text: "They leave the room at once and cannot come back until somebody lifts the ban.", yes: "Ban", danger: true, back,
-        fields: [textField("reason", "Reason, which they are told (optional)", { maxlength: 500 }), checkField("recent", "Delete what they said in the last hour")],
+        title: words.t("order.ban_title", { name }), text: words.t("order.ban_hint"), yes: words.t("order.ban_yes"), danger: true, back,
+        fields: [textField("reason", words.t("order.ban_reason"), { maxlength: 500 }), checkField("recent", words.t("order.ban_recent"))],
         act: async ({ reason, recent }) => {
           await chat.ban(user_id, { reason: reason || undefined, delete_messages_s: recent ? HOUR_S : undefined });
-          tell(`${name} is banned.`, () => this.#lift(user_id, name));
+          tell(words.t("order.banned", { name }), () => this.#lift(user_id, name));
         },
       }),
     };
   }
 
   #shadow({ user_id, name }, back) {
-    const { chat, dialog, tell } = this.#host;
+    const { chat, words, dialog, tell } = this.#host;
     return {
-      label: "Shadow ban…", danger: true,
+      label: words.t("order.shadow"), danger: true,
       act: () => dialog.ask({
-        title: `Shadow ban ${name}`, text: "They stay and are told nothing, but only they and the moderators see what they say.", yes: "Shadow ban", danger: true, back,
+        title: words.t("order.shadow_title", { name }), text: words.t("order.shadow_hint"), yes: words.t("order.shadow_yes"), danger: true, back,
         act: async () => {
           await chat.ban(user_id, { shadow: true });
-          tell(`${name} is seen by moderators only.`, () => this.#lift(user_id, name));
+          tell(words.t("order.shadowed", { name }), () => this.#lift(user_id, name));
         },
       }),
     };
   }
 
   #removeAll({ user_id, name }, back) {
-    const { chat, dialog, tell } = this.#host;
+    const { chat, words, dialog, tell } = this.#host;
     return {
-      label: "Delete all messages…", danger: true,
+      label: words.t("order.delete_all"), danger: true,
       act: () => dialog.ask({
-        title: `Delete all messages of ${name}`, text: "Everything that they said here is deleted for everybody. This cannot be undone.", yes: "Delete all", danger: true, back,
+        title: words.t("order.delete_all_title", { name }), text: words.t("order.delete_all_hint"), yes: words.t("order.delete_all_yes"), danger: true, back,
         act: async () => {
           const { deleted } = await chat.removeAllOf(user_id);
-          tell(`${count(deleted, "message")} of ${name} deleted.`);
+          tell(words.t("order.deleted", { count: deleted, name }));
         },
       }),
     };
   }
 
   #roleEntries({ name, ...user }) {
-    const { chat, attempt, tell } = this.#host;
+    const { chat, words, attempt, tell } = this.#host;
     const rank = rankOf(this.#rolesOf(user));
-    const set = async (role, words) => {
+    const set = async (role, told) => {
       await chat.setRole(user.user_id, role);
-      tell(`${name} ${words}.`);
+      tell(words.t(told, { name }));
     };
-    if (rank === RANKS.indexOf("moderator")) return [{ label: "Take the moderator role away", act: () => attempt(set(null, "is no moderator any more")) }];
-    return rank < RANKS.indexOf("moderator") ? [{ label: "Make moderator", act: () => attempt(set("moderator", "is a moderator now")) }] : [];
+    if (rank === RANKS.indexOf("moderator")) return [{ label: words.t("order.take_moderator"), act: () => attempt(set(null, "order.no_moderator")) }];
+    return rank < RANKS.indexOf("moderator") ? [{ label: words.t("order.make_moderator"), act: () => attempt(set("moderator", "order.is_moderator")) }] : [];
   }
 
   #report({ name }, message, back) {
-    const { chat, dialog, tell } = this.#host;
-    const reasons = Object.entries(REASONS).map(([value, label]) =>
-      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, label)));
+    const { chat, words, dialog, tell } = this.#host;
+    const reasons = REASONS.map((value) =>
+      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, words.t(`report.${value}`))));
     return {
-      label: "Report…",
+      label: words.t("order.report"),
       act: () => dialog.ask({
-        title: `Report ${name}`, yes: "Report", back,
+        title: words.t("report.title", { name }), yes: words.t("report.yes"), back,
         fields: [
-          h("blockquote", { class: "quoted" }, textOf(message).slice(0, 300)),
-          h("fieldset", {}, h("legend", {}, "What is wrong with it?"), ...reasons),
-          textField("details", "Details (optional)", { rows: 2, maxlength: 1000 }),
+          h("blockquote", { class: "quoted", dir: "auto" }, textOf(message).slice(0, 300)),
+          h("fieldset", {}, h("legend", {}, words.t("report.why")), ...reasons),
+          textField("details", words.t("report.details"), { rows: 2, maxlength: 1000 }),
         ],
         act: async ({ reason, details }) => {
           await chat.report(message.message_id, { reason, details: details || undefined });
-          tell("Thank you. The moderators have been told.");
+          tell(words.t("report.thanks"));
         },
       }),
     };
   }
 
   #block({ user_id, name }) {
-    const { model, attempt } = this.#host;
+    const { model, words, attempt } = this.#host;
     return model.blocked.has(user_id)
-      ? { label: "Unblock", act: () => attempt(this.unblock(user_id, name)) }
-      : { label: "Block", act: () => attempt(this.#hide(user_id, name)) };
+      ? { label: words.t("unblock"), act: () => attempt(this.unblock(user_id, name)) }
+      : { label: words.t("order.block"), act: () => attempt(this.#hide(user_id, name)) };
   }
 
   async #hide(user_id, name) {
-    const { chat, model, tell } = this.#host;
+    const { chat, model, words, tell } = this.#host;
     await chat.block(user_id);
     model.blocked.add(user_id);
-    const effect = model.hides(user_id) ? `You no longer see what ${name} says.` : `${name} is blocked. Here you keep order and still see them.`;
+    const effect = words.t(model.hides(user_id) ? "order.hidden" : "order.blocked", { name });
     tell(effect, () => this.unblock(user_id, name));
   }
 
   async unblock(user_id, name) {
-    const { chat, model, tell } = this.#host;
+    const { chat, model, words, tell } = this.#host;
     await chat.unblock(user_id);
     model.blocked.delete(user_id);
-    tell(`You see what ${name} says again.`);
+    tell(words.t("order.unblocked", { name }));
   }
 }

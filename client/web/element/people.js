@@ -1,8 +1,8 @@
 // Who is here: the count in the header and the list behind it.
 
-import { h, icon } from "./dom.js";
+import { h, icon, word } from "./dom.js";
 import { avatarOf, badgeOf } from "./message-view.js";
-import { count, plain } from "./text.js";
+import { plain } from "./text.js";
 
 export class People {
   #number = h("span", {});
@@ -13,10 +13,10 @@ export class People {
   #asking = false;
   #host;
 
-  panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": "People in this room", part: "people", tabindex: "-1" }, this.#list, this.#note, this.#blocked);
+  panel = h("div", { class: "people", id: "people", hidden: true, role: "group", "aria-label": word("people.label"), part: "people", tabindex: "-1" }, this.#list, this.#note, this.#blocked);
   button = h("button", { class: "people-button", type: "button", "aria-expanded": "false", "aria-controls": "people", onclick: () => this.#toggle() }, icon("people"), this.#number);
 
-  /** `host` has `chat` and `orders`. */
+  /** `host` has `chat`, `words`, `menu` and `orders`. */
   constructor(host) {
     this.#host = host;
     this.panel.addEventListener("keydown", ({ key }) => {
@@ -31,7 +31,7 @@ export class People {
     this.#model = model;
     const { online_users, online_guests } = model.stats;
     this.button.hidden = model.self === null;
-    this.#number.textContent = `${online_users + online_guests} online`;
+    this.#number.textContent = this.#host.words.t("people.online", { count: online_users + online_guests });
     if (!this.panel.hidden) this.#fill();
   }
 
@@ -58,31 +58,32 @@ export class People {
   }
 
   #fill() {
+    const { words } = this.#host;
     const { members, stats, self } = this.#model;
     const people = [...(members?.values() ?? [])].sort((a, b) => a.username.localeCompare(b.username));
     // While a menu of this list is open its button has to stay.
     if (!this.#host.menu.isOpen) this.#list.replaceChildren(...people.map((user) => this.#personOf(user, user.user_id === self?.user_id)));
     const unnamed = Math.max(0, stats.online_users - people.length);
     const parts = [
-      unnamed > 0 ? (people.length > 0 ? `and ${count(unnamed, "other", "others")}` : `${unnamed.toLocaleString("en")} signed in`) : null,
-      stats.online_guests > 0 ? `${count(stats.online_guests, "guest")} watching` : null,
+      unnamed > 0 ? words.t(people.length > 0 ? "people.others" : "people.signed_in", { count: unnamed }) : null,
+      stats.online_guests > 0 ? words.t("people.guests", { count: stats.online_guests }) : null,
     ].filter(Boolean);
-    this.#note.textContent = people.length + parts.length === 0 ? "Nobody is signed in." : parts.join(", ");
+    this.#note.textContent = people.length + parts.length === 0 ? words.t("people.nobody") : parts.reduce((before, after) => words.t("comma", { before, after }), parts.shift() ?? "");
     this.#note.hidden = this.#note.textContent === "";
   }
 
   #personOf(user, isMe) {
-    const { orders } = this.#host;
+    const { orders, words } = this.#host;
     const name = plain(user.username);
     const more = orders.entries({ user }).length > 0
-      ? h("button", { class: "more", type: "button", "aria-label": `More about ${name}`, title: "More", onclick: ({ currentTarget }) => orders.open(currentTarget, { user }) }, icon("more"))
+      ? h("button", { class: "more", type: "button", "aria-label": words.t("more_about", { name }), title: words.t("more"), onclick: ({ currentTarget }) => orders.open(currentTarget, { user }) }, icon("more"))
       : null;
-    return h("li", { class: "person" }, avatarOf(user), h("bdi", {}, name), isMe ? h("span", { class: "role" }, "you") : badgeOf([user.role]), more);
+    return h("li", { class: "person" }, avatarOf(user), h("bdi", {}, name), isMe ? h("span", { class: "role" }, words.t("people.you")) : badgeOf([user.role], words), more);
   }
 
   // Whom one has blocked; not there where the server knows of no blocks.
   async #loadBlocked() {
-    const { chat, orders } = this.#host;
+    const { chat, orders, words } = this.#host;
     if (!this.#model.self?.user_id) return;
     const { blocks } = await chat.blocks().catch(() => ({ blocks: [] }));
     this.#model.blocked = new Set(blocks.map(({ user_id }) => user_id));
@@ -95,9 +96,9 @@ export class People {
         this.panel.focus();
       };
       return h("li", { class: "person" }, h("bdi", {}, name),
-        h("button", { class: "button small", type: "button", "aria-label": `Unblock ${name}`, onclick: unblock }, "Unblock"));
+        h("button", { class: "button small", type: "button", "aria-label": words.t("unblock_name", { name }), onclick: unblock }, words.t("unblock")));
     };
     this.#blocked.hidden = blocks.length === 0;
-    this.#blocked.replaceChildren(h("h3", {}, "Blocked"), h("ul", {}, ...blocks.map(rowOf)));
+    this.#blocked.replaceChildren(h("h3", {}, words.t("people.blocked")), h("ul", {}, ...blocks.map(rowOf)));
   }
 }

@@ -1,6 +1,6 @@
 // The pinned messages at the top: the newest in one line, the others behind a button.
 
-import { h, icon } from "./dom.js";
+import { h, icon, word } from "./dom.js";
 import { plain, textOf } from "./text.js";
 
 export class Pins {
@@ -11,9 +11,9 @@ export class Pins {
   #fetched = new Map();
   #shown = "";
 
-  element = h("section", { class: "pins", "aria-label": "Pinned messages", hidden: true }, icon("pin"), this.#list, this.#toggle);
+  element = h("section", { class: "pins", part: "pins", "aria-label": word("pins.label"), hidden: true }, icon("pin"), this.#list, this.#toggle);
 
-  /** `host` has `chat`, `model`, `act("jump", …)`, `attempt` and `redraw()`. */
+  /** `host` has `chat`, `model`, `words`, `act("jump", …)`, `attempt` and `redraw()`. */
   constructor(host) {
     this.#host = host;
   }
@@ -27,14 +27,15 @@ export class Pins {
   render(model) {
     const pins = (model.room?.pinned ?? []).map((id) => this.#message(id)).filter((message) => message && !message.deleted_at && !model.hides(message.user.user_id));
     const canUnpin = model.can("pin");
-    const key = JSON.stringify([pins.map(({ message_id, edited_at }) => [message_id, edited_at]), canUnpin, this.#open]);
+    const key = JSON.stringify([pins.map(({ message_id, edited_at }) => [message_id, edited_at]), canUnpin, this.#open, this.#host.words.language]);
     if (key === this.#shown) return;
     this.#shown = key;
     this.element.hidden = pins.length === 0;
     this.#list.replaceChildren(...pins.slice(0, this.#open ? undefined : 1).map((message) => this.#rowOf(message, canUnpin)));
     this.#toggle.hidden = pins.length < 2;
-    this.#toggle.textContent = this.#open ? "Less" : `+${pins.length - 1}`;
-    this.#toggle.setAttribute("aria-label", this.#open ? "Show the newest pinned message only" : `Show all ${pins.length} pinned messages`);
+    const { words } = this.#host;
+    this.#toggle.textContent = this.#open ? words.t("pins.less") : `+${words.number(pins.length - 1)}`;
+    this.#toggle.setAttribute("aria-label", words.t(this.#open ? "pins.less_hint" : "pins.all_hint", { count: pins.length }));
     this.#toggle.setAttribute("aria-expanded", String(this.#open));
     this.element.classList.toggle("open", this.#open);
   }
@@ -70,6 +71,7 @@ export class Pins {
 
   #rowOf(message, canUnpin) {
     const { message_id, user } = message;
+    const { words } = this.#host;
     const name = plain(user.username ?? "");
     const text = textOf(message);
     const unpin = () => {
@@ -79,7 +81,7 @@ export class Pins {
     };
     return h("li", {},
       h("button", { class: "pinned", type: "button", title: text, onclick: () => this.#goTo(message) },
-        h("span", { class: "quiet" }, "Pinned: "), h("b", {}, name), ` ${text.slice(0, 300)}`),
-      canUnpin ? h("button", { class: "unpin", type: "button", "aria-label": `Unpin the message by ${name}`, title: "Unpin", onclick: unpin }, icon("close")) : null);
+        h("span", { class: "quiet" }, words.t("pins.pinned"), " "), h("b", {}, h("bdi", {}, name)), " ", h("bdi", {}, text.slice(0, 300))),
+      canUnpin ? h("button", { class: "unpin", type: "button", "aria-label": words.t("pins.unpin_hint", { name }), title: words.t("pins.unpin"), onclick: unpin }, icon("close")) : null);
   }
 }

@@ -3,6 +3,8 @@
 import { ChatError } from "../chat.js";
 import { LONGEST_MS } from "../sdk/unsent.js";
 
+const MOST_MENTIONS = 20;
+
 export class Sending {
   #host;
 
@@ -11,11 +13,11 @@ export class Sending {
     this.#host = host;
   }
 
-  /** `item`: `client_id`, `content`, `timestamp` and `reply_to?`; also one that failed before. */
+  /** `item`: `client_id`, `content`, `timestamp`, `reply_to?` and `mentions?` `[{user_id, username}]`; also one that failed before. */
   send(item) {
     const { chat, model } = this.#host;
     model.addPending(item);
-    this.#settle(item.client_id, chat.send(item.content, { client_id: item.client_id, reply_to: item.reply_to }));
+    this.#settle(item.client_id, chat.send(item.content, { client_id: item.client_id, reply_to: item.reply_to, mentions: idsOf(item.mentions) }));
   }
 
   /** An `unsent` of the connection: what was on its way when the page was loaded anew. */
@@ -56,3 +58,6 @@ export class Sending {
     this.#host.redraw();
   }
 }
+
+/** None where there are none: the field is left away. */
+const idsOf = (mentions = []) => (mentions.length > 0 ? mentions.slice(0, MOST_MENTIONS).map(({ user_id }) => user_id) : undefined);

@@ -1,6 +1,6 @@
 // The moderators' desk: a button with what waits, and a panel with a tab for each of their tasks.
 
-import { h, icon } from "../dom.js";
+import { h, icon, word } from "../dom.js";
 import { Bans } from "./bans.js";
 import { Held } from "./held.js";
 import { Modes } from "./modes.js";
@@ -8,7 +8,7 @@ import { Reports } from "./reports.js";
 import { Terms } from "./terms.js";
 
 /**
- * Each tab is an object with `title`, `may(model)`, `count(model)`, `element`, `show()` (it comes into sight: load),
+ * Each tab is an object with `title` (a key of the words), `may(model)`, `count(model)`, `element`, `show()` (it comes into sight: load),
  * `render(model)` and, where it wants them, `hide()`, `event(name)` and `reset()` (another room).
  */
 export class Desk {
@@ -16,21 +16,21 @@ export class Desk {
   #tabs;
   #current = null;
   #badge = h("span", { class: "badge", hidden: true });
-  #tablist = h("div", { class: "tabs", role: "tablist", "aria-label": "Moderation" });
+  #tablist = h("div", { class: "tabs", role: "tablist", "aria-label": word("desk.label") });
   #body = h("div", { class: "desk-body" });
 
-  button = h("button", { class: "desk-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "desk", title: "Moderation", onclick: () => this.#toggle() }, icon("shield"), this.#badge);
-  panel = h("section", { class: "desk", id: "desk", part: "desk", hidden: true, "aria-label": "Moderation" },
+  button = h("button", { class: "desk-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "desk", title: word("desk.label"), onclick: () => this.#toggle() }, icon("shield"), this.#badge);
+  panel = h("section", { class: "desk", id: "desk", part: "desk", hidden: true, "aria-label": word("desk.label") },
     h("div", { class: "desk-head" }, this.#tablist,
-      h("button", { class: "close", type: "button", "aria-label": "Close moderation", title: "Close (Escape)", onclick: () => this.#toggle(false) }, icon("close"))),
+      h("button", { class: "close", type: "button", "aria-label": word("desk.close"), title: word("desk.close_hint"), onclick: () => this.#toggle(false) }, icon("close"))),
     this.#body);
 
-  /** `host` has `chat`, `model`, `orders`, `menu`, `dialog`, `attempt`, `tell`, `redraw` and `focus()`. */
+  /** `host` has `chat`, `model`, `words`, `orders`, `menu`, `dialog`, `attempt`, `tell`, `redraw` and `focus()`. */
   constructor(host) {
     this.#host = host;
     this.#tabs = [new Held(host), new Reports(host), new Modes(host), new Terms(host), new Bans(host)].map((section, index) => {
       const number = h("span", { class: "number", hidden: true });
-      const tab = h("button", { type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `tabpanel-${index}`, "aria-selected": "false", tabindex: "-1", onclick: () => this.#select(entry) }, section.title, number);
+      const tab = h("button", { type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `tabpanel-${index}`, "aria-selected": "false", tabindex: "-1", onclick: () => this.#select(entry) }, word(section.title), number);
       const box = h("div", { role: "tabpanel", id: `tabpanel-${index}`, "aria-labelledby": `tab-${index}`, tabindex: "0", hidden: true }, section.element);
       const entry = { section, tab, box, number };
       return entry;
@@ -68,6 +68,7 @@ export class Desk {
   }
 
   render(model) {
+    const { words } = this.#host;
     const possible = this.#possible;
     this.button.hidden = possible.length === 0 || this.#host.chat?.state === "ended";
     if (this.button.hidden && !this.panel.hidden) this.#toggle(false);
@@ -77,11 +78,11 @@ export class Desk {
       waiting += section.may(model) ? count : 0;
       tab.hidden = !section.may(model);
       number.hidden = count === 0;
-      number.textContent = count || "";
+      number.textContent = count ? words.number(count) : "";
     }
     this.#badge.hidden = waiting === 0;
-    this.#badge.textContent = waiting > 99 ? "99+" : String(waiting);
-    this.button.setAttribute("aria-label", waiting > 0 ? `Moderation, ${waiting} waiting` : "Moderation");
+    this.#badge.textContent = waiting > 99 ? `${words.number(99)}+` : words.number(waiting);
+    this.button.setAttribute("aria-label", waiting > 0 ? words.t("desk.waiting", { count: waiting }) : words.t("desk.label"));
     if (this.panel.hidden) return;
     if (!possible.includes(this.#current)) this.#select(possible[0]);
     this.#current.section.render(model);
@@ -118,7 +119,8 @@ export class Desk {
   #keyed(event) {
     const tabs = this.#possible;
     const at = tabs.indexOf(this.#current);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    const way = this.#host.words.dir === "rtl" ? -1 : 1;
+    const to = { ArrowRight: at + way, ArrowLeft: at - way, Home: 0, End: -1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.#select(tabs.at(to % tabs.length));

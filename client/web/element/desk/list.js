@@ -1,20 +1,23 @@
 // A list of the desk: rows by key, a line for the empty list or for an error, and a focus that is never lost.
 
-import { h } from "../dom.js";
+import { h, relabel, word } from "../dom.js";
 import { sentence } from "../text.js";
 
 export class DeskList {
   #rows = new Map();
   #items = h("ul", { class: "rows" });
   #note = h("p", { class: "desk-note" });
+  #host;
   #empty;
   element = h("div", {}, this.#note, this.#items);
 
-  constructor(empty) {
+  /** `host` has `words`; `empty` is the key of what is said where there are no rows. */
+  constructor(host, empty) {
+    this.#host = host;
     this.#empty = empty;
   }
 
-  /** Brings the rows in line with `items`; a row is made anew only where its item says something else. */
+  /** Brings the rows in line with `items`; a row is made anew only where its item, or the language, says something else. */
   render(items, keyOf, rowOf) {
     const wanted = new Map(items.map((item) => [keyOf(item), item]));
     for (const [key, row] of this.#rows) {
@@ -28,7 +31,7 @@ export class DeskList {
     let place = this.#items.firstElementChild;
     for (const [key, item] of wanted) {
       let row = this.#rows.get(key);
-      const said = JSON.stringify(item);
+      const said = JSON.stringify([item, this.#host.words.language]);
       if (row?.said !== said) {
         const element = rowOf(item);
         row?.element.replaceWith(element);
@@ -40,12 +43,12 @@ export class DeskList {
       else this.#items.insertBefore(row.element, place);
     }
     this.#note.hidden = items.length > 0;
-    this.#note.textContent = this.#empty;
+    this.#note.textContent = this.#host.words.t(this.#empty);
   }
 
   fail(error) {
     this.#note.hidden = false;
-    this.#note.textContent = sentence(error);
+    this.#note.textContent = sentence(error, this.#host.words);
   }
 
   clear() {
@@ -54,9 +57,11 @@ export class DeskList {
   }
 }
 
-/** A button whose act is shown to be under way, and whose error stands under the row. */
-export function actButton(text, className, act) {
-  const button = h("button", { class: `button ${className}`, type: "button" }, text);
+/** A button whose act is shown to be under way, and whose error stands under the row. `key` is that of its text, `host` has `words`. */
+export function actButton(host, key, className, act) {
+  const button = h("button", { class: `button ${className}`, type: "button" }, word(key));
+  // Made before the element knows its language, or since.
+  if (host.words) relabel(button, host.words);
   button.addEventListener("click", async () => {
     // Not `disabled`, which would take the focus away.
     if (button.ariaBusy === "true") return;
@@ -66,7 +71,7 @@ export function actButton(text, className, act) {
     try {
       await act();
     } catch (error) {
-      box?.append(h("p", { class: "problem", role: "alert" }, sentence(error)));
+      box?.append(h("p", { class: "problem", role: "alert" }, sentence(error, host.words)));
     }
     button.ariaBusy = null;
   });

@@ -1,27 +1,28 @@
 // The room's own words: what is blocked, what is allowed after all, and a trial before they are saved.
 
 import { textField } from "../dialog.js";
-import { h } from "../dom.js";
+import { h, word } from "../dom.js";
+import { reasonOf } from "../room-words.js";
 import { plain, sentence } from "../text.js";
 import { actButton } from "./list.js";
 
-const VERDICTS = { pass: "This would be shown as it is.", mask: "This would be masked:", hold: "This would wait for a moderator.", reject: "This would be refused." };
+const VERDICTS = { pass: "terms.passes", mask: "terms.masked", hold: "terms.held", reject: "terms.rejected" };
 const linesOf = (text) => [...new Set(text.split("\n").map((line) => line.trim()).filter(Boolean))];
 
 export class Terms {
-  title = "Terms";
+  title = "desk.terms";
   #host;
   #saved = null;
   #note = h("p", { class: "desk-note", role: "status", hidden: true });
   #result = h("div", { class: "result", role: "status" });
-  #blocked = textField("blocked", "Blocked words and phrases, one a line", { rows: 5, spellcheck: "false" });
-  #allowed = textField("allowed", "Allowed all the same, one a line", { rows: 3, spellcheck: "false" });
-  #action = h("select", { name: "action" }, ...Object.entries({ off: "Nothing", mask: "Mask them", hold: "Hold the message", reject: "Refuse the message" }).map(([value, text]) => h("option", { value }, text)));
-  #trial = textField("trial", "Try a message against this list, saved or not", { maxlength: 1000 });
+  #blocked = textField("blocked", word("terms.blocked"), { rows: 5, spellcheck: "false" });
+  #allowed = textField("allowed", word("terms.allowed"), { rows: 3, spellcheck: "false" });
+  #action = h("select", { name: "action" }, ...["off", "mask", "hold", "reject"].map((value) => h("option", { value }, word(`terms.${value}`))));
+  #trial = textField("trial", word("terms.trial"), { maxlength: 1000 });
   #form = h("form", { class: "terms-form", hidden: true, onsubmit: (event) => event.preventDefault() },
-    this.#blocked, this.#allowed, h("label", { class: "mode" }, h("span", {}, "What is done with them"), this.#action),
-    h("div", { class: "act" }, this.#trial, h("div", { class: "buttons" }, actButton("Try", "small", () => this.#try())), this.#result),
-    h("div", { class: "buttons" }, actButton("Save", "go", () => this.#save())));
+    this.#blocked, this.#allowed, h("label", { class: "mode" }, h("span", {}, word("terms.action")), this.#action),
+    h("div", { class: "act" }, this.#trial, h("div", { class: "buttons" }, actButton(this, "terms.try", "small", () => this.#try())), this.#result),
+    h("div", { class: "buttons" }, actButton(this, "terms.save", "go", () => this.#save())));
 
   element = h("div", {}, this.#note, this.#form);
 
@@ -31,6 +32,10 @@ export class Terms {
 
   may(model) {
     return model.can("set_terms");
+  }
+
+  get words() {
+    return this.#host?.words;
   }
 
   get #current() {
@@ -51,7 +56,7 @@ export class Terms {
 
   event(name) {
     if (name !== "terms_updated") return;
-    if (this.#isChanged) this.#say("Somebody else has changed the terms. Saving replaces theirs.");
+    if (this.#isChanged) this.#say(this.#host.words.t("terms.changed"));
     else this.#load();
   }
 
@@ -72,7 +77,7 @@ export class Terms {
       this.#saved = this.#current;
       this.#form.hidden = false;
     } catch (error) {
-      this.#say(sentence(error));
+      this.#say(sentence(error, this.#host.words));
     }
   }
 
@@ -82,7 +87,7 @@ export class Terms {
     this.#saved = this.#current;
     try {
       await this.#host.chat.setTerms(this.#saved);
-      this.#say("Saved.");
+      this.#say(this.#host.words.t("terms.saved"));
     } catch (error) {
       this.#saved = before;
       throw error;
@@ -91,9 +96,10 @@ export class Terms {
 
   async #try() {
     const { verdict, content, reasons = [] } = await this.#host.chat.testTerms(this.#form.elements.trial.value, this.#current);
+    const { words } = this.#host;
     this.#result.replaceChildren(
-      h("p", {}, VERDICTS[verdict] ?? verdict), verdict === "mask" ? h("p", { class: "said" }, plain(content)) : "",
-      h("ul", { class: "reasons" }, ...reasons.map((reason) => h("li", {}, reason.sentence ?? reason.code))));
+      h("p", {}, VERDICTS[verdict] ? words.t(VERDICTS[verdict]) : verdict), verdict === "mask" ? h("p", { class: "said" }, plain(content)) : "",
+      h("ul", { class: "reasons" }, ...reasons.map((reason) => h("li", {}, reasonOf(reason, words)))));
   }
 
   #say(text) {
