@@ -49,7 +49,7 @@ h4 { margin: 0; font-size: inherit; font-weight: 600; }
 .recovery-key { padding: 0.6rem 0.8rem; border-radius: 9px; background: var(--soft); letter-spacing: 0.06em; }
 .recovery .field input { font-family: ui-monospace, SFMono-Regular, Menlo, monospace; }
 .card .rows > li { gap: 0.25rem; padding-block: 0.6rem; }
-.card .row-head > .tag { margin-inline-start: 0; }
+.card .row-head > * { margin-inline-start: 0; }
 .card [role=status]:empty { display: none; }
 
 @media (pointer: coarse) {
