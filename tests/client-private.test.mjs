@@ -412,3 +412,17 @@ test("what was left unsent comes back with its words", async (t) => {
   assert.equal(message.body, "on its way", "and its place was not taken");
   await until("heard", () => bob.heard.length === 1);
 });
+
+test("the inbox comes with it: a device that it tells of is written to at once, and it ends with it", async (t) => {
+  const server = new StandIn();
+  const ada = await person(t, server, "ada", "bob", { inbox: undefined });
+  const bob = await person(t, server, "bob", "ada");
+  await until("ada's inbox is open", () => ada.messages.inbox.isKnown);
+  await ada.says("one");
+  const later = await person(t, server, "bob", "ada", { store: new MemoryStore() });
+  for (const socket of server.inboxes.get("ada")) socket.says({ event: "devices_changed", data: { user_id: "bob", version: 2 } });
+  await ada.says("two");
+  await until("both of bob's devices read it", () => [bob, later].every(({ heard }) => heard.at(-1) === "two"));
+  ada.messages.close();
+  assert.equal(ada.messages.inbox.state, "ended");
+});

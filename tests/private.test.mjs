@@ -3,12 +3,49 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 
+import { createClient } from "redis";
+
+import { throwAwayRedis, withClient } from "./harness/index.mjs";
 import { eventually, site, token, visit } from "./page/person.mjs";
 
 const CANARY = "the canary sings at dawn";
 const SECRET = /canary|new device/;
+const METRICS_TOKEN = "operators-eyes-only";
+
+const redis = await throwAwayRedis();
+site.vars = { REDIS_URL: `redis://127.0.0.1:${redis.port}/0`, METRICS_TOKEN };
+/** Every message on any channel of Redis. */
+const published = [];
+let subscriber;
+before(async () => {
+  subscriber = createClient({ socket: { host: "127.0.0.1", port: redis.port } });
+  subscriber.on("error", () => {});
+  await subscriber.connect();
+  await subscriber.pSubscribe("*", (message, channel) => published.push(`${channel} ${message}`));
+});
+after(async () => {
+  subscriber?.destroy();
+  await redis.stop();
+});
+
+/** All that Redis holds, in words. */
+const inRedis = () =>
+  withClient(redis, async (client) => {
+    const held = [];
+    for (const key of await client.keys("*")) {
+      const kind = await client.type(key);
+      held.push([key, kind, kind === "stream" ? await client.xRange(key, "-", "+") : kind === "hash" ? await client.hGetAll(key) : await client.get(key)]);
+    }
+    return JSON.stringify(held);
+  });
+
+const metrics = async (query = "") => {
+  const answer = await fetch(`${site.server.url}/metrics${query}`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
+  assert.equal(answer.status, 200);
+  return answer.text();
+};
 
 /** A page of this user's with the direct room open: what they read is in `heard`. */
 async function person(user, other, context) {
@@ -85,4 +122,15 @@ test("two pages talk, one comes back on a new device with the backup, and a sear
   }
   assert.ok(looked > 0);
   assert.doesNotMatch(JSON.stringify(site.server.logs), SECRET);
+
+  // Redis hears that something was said, and nothing of it: neither the words nor the ciphertext.
+  const stream = await eventually(async () => {
+    const held = await inRedis();
+    return held.split('"new_message"').length > 3 && held.includes('"message_edited"') && held;
+  }, "three messages and an edit in Redis");
+  await eventually(() => published.filter((message) => message.includes('"new_message"')).length === 3, "three messages on the channel");
+  assert.match(stream, /ada/);
+  for (const text of [stream, ...published]) assert.doesNotMatch(text, new RegExp(`${SECRET.source}|megolm`));
+  assert.match(await metrics(), /^# HELP/m);
+  for (const text of [await metrics(), await metrics("?format=json")]) assert.doesNotMatch(text, SECRET);
 });

@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import * as client from "../client/web/chat.js";
+import * as inbox from "../client/web/sdk/inbox.js";
 import * as messages from "../client/web/sdk/private.js";
 import { complaints, linked, project } from "./harness/typescript.mjs";
 import { StandIn } from "./page/direct.mjs";
@@ -44,14 +45,17 @@ test("what the classes have is declared, and what is declared they have", async 
   const direct = await mine.openDirect("bob");
   t.after(() => (direct.close(), mine.close()));
 
+  const box = inbox.openInbox({ url: "https://chat.example", token: "t", WebSocket: Wire });
+  t.after(() => box.close());
   // What other modules of the client call, and no page has to.
   const [inner, device] = [["emit", "write", "rest"], ["encrypt", "decrypt", "readUnsent", "lacks", "stored", "gone", "report", "request", "open", "emit"]];
   const documentation = await text("docs/client.md");
-  for (const [object, but] of [[chat, inner], [mine, device], [direct, ["emit", "room", "other"]]]) {
+  for (const [object, but] of [[chat, inner], [mine, device], [direct, ["emit", "room", "other"]], [box, ["emit"]]]) {
     for (const name of namesOf(object, [...but, "on"])) assert.match(documentation, new RegExp(`\\b${name}\\b`), name);
   }
   const program = [
     `import type { Chat, ChatError, RoomModel } from "@edge-chat/client";`,
+    `import type { Inbox } from "@edge-chat/client/inbox";`,
     `import type { Direct, MemoryStore, PrivateMessages } from "@edge-chat/client/private";`,
     same("keyof Chat", namesOf(chat, inner)),
     same("keyof RoomModel", namesOf(new client.RoomModel())),
@@ -59,8 +63,10 @@ test("what the classes have is declared, and what is declared they have", async 
     same(`Exclude<keyof ChatError, "message" | "name" | "stack" | "cause">`, namesOf(new client.ChatError()).filter((name) => !["message", "name", "stack", "cause", "toString"].includes(name))),
     same("keyof PrivateMessages", namesOf(mine, device)),
     same("keyof Direct", namesOf(direct, ["emit"])),
+    same("keyof Inbox", namesOf(box, ["emit"])),
     same("keyof MemoryStore", namesOf(new messages.MemoryStore())),
     same(`keyof typeof import("@edge-chat/client")`, Object.keys(client)),
+    same(`keyof typeof import("@edge-chat/client/inbox")`, Object.keys(inbox)),
     same(`keyof typeof import("@edge-chat/client/private")`, Object.keys(messages)),
   ];
   const made = project(t, { "names.ts": program.join("\n") });
@@ -74,10 +80,10 @@ test("what is declared of the element it has", async (t) => {
   const names = [...declared.matchAll(/^ {2}(?:readonly |get )?(\w+)(?=[(:])/gm)].map(([, name]) => name).filter((name) => name !== "addEventListener");
   assert.ok(names.length > 4 && names.includes("loadOlder"), `${names}`);
   for (const name of names) assert.match(source, new RegExp(`^ {2}(?:get |async )?${name}(?: = |\\()`, "m"), name);
-  const events = [...source.matchAll(/CustomEvent\("([\w-]+)"/g)].map(([, name]) => name);
+  const events = [...`${source}${await text("client/web/element/private/door.js")}`.matchAll(/CustomEvent\("([\w-]+)"/g)].map(([, name]) => name);
   const observed = JSON.parse(source.match(/observedAttributes = (\[.*\])/)[1]);
   const made = project(t, {
-    "element.ts": `import type { EdgeChatAttributes, EdgeChatEvents } from "@edge-chat/client/element";\n${same("keyof EdgeChatEvents", new Set(events))}${same(`Exclude<keyof EdgeChatAttributes, "theme">`, observed.filter((name) => name !== "theme"))}`,
+    "element.ts": `import type { EdgeChatAttributes, EdgeChatEvents } from "@edge-chat/client/element";\n${same("keyof EdgeChatEvents", new Set(events))}${same(`Exclude<keyof EdgeChatAttributes, "theme" | "private">`, observed.filter((name) => name !== "theme"))}`,
   });
   linked(made);
   assert.equal(await complaints(made, ["element.ts"]), "");

@@ -1,5 +1,6 @@
 // `@edge-chat/client/element`: importing it defines `<edge-chat>`.
 
+import type { Unread } from "./inbox.js";
 import type { Chat, ChatError, ChatState, RoomModel, RoomStats, TokenOptions } from "./chat.js";
 
 /** The element's own events, each a `CustomEvent`. */
@@ -7,6 +8,8 @@ export interface EdgeChatEvents {
   "edge-chat-state": CustomEvent<{ state: ChatState; error: ChatError | null }>;
   "edge-chat-stats": CustomEvent<Pick<RoomStats, "online_users" | "online_guests" | "message_count">>;
   "edge-chat-unread": CustomEvent<{ unread: number }>;
+  /** With `private`: what is not read, anywhere in the chat. */
+  "edge-chat-inbox": CustomEvent<Unread>;
 }
 
 /** What may stand in the tag. */
@@ -18,10 +21,16 @@ export interface EdgeChatAttributes {
   url?: string;
   /** The system's without it. */
   theme?: "light" | "dark";
+  /** Which language is spoken; without it that of what is around it. */
+  lang?: string;
+  /** Whoever is signed in has private messages here too. */
+  private?: "" | "private";
 }
 
 /** `<edge-chat room="video_123" token="…">`: one room in a box. */
 export declare class EdgeChat extends HTMLElement {
+  /** Adds a language, or changes sentences of one: see docs/element.md. */
+  static translate(language: string, catalogue: Record<string, unknown>): void;
   /** In place of `token`, where tokens end soon; set it before `room`. */
   getToken: TokenOptions["getToken"];
   /** The connection in use; null while no room is set. */

@@ -21,6 +21,9 @@ import type {
   UnreadableCode,
   Unsent,
 } from "./chat.js";
+import type { Inbox } from "./inbox.js";
+
+export { openInbox } from "./inbox.js";
 
 /** Where a device's keys are kept. */
 export interface KeyStore {
@@ -52,6 +55,8 @@ export interface PrivateOptions extends Omit<ConnectOptions, "room"> {
   wasm?: ArrayBuffer | ArrayBufferView;
   /** A new device, where this one was removed or what the browser kept cannot be read. */
   renew?: boolean;
+  /** One that is open already, or null for none: then nobody tells of devices that change. */
+  inbox?: Inbox | null;
 }
 
 /** Instead of a message that cannot be shown: a sentence to show. */
@@ -126,6 +131,8 @@ export interface PrivateMessages {
   readonly user_id: string;
   readonly device_id: string;
   readonly origin: string;
+  /** New private messages, and how many are not read. */
+  readonly inbox: Inbox | null;
 
   on<Name extends keyof PrivateEvents>(name: Name, listener: (value: PrivateEvents[Name]) => void): () => void;
 
@@ -144,10 +151,12 @@ export interface PrivateMessages {
 
   /** Keeps at the server, sealed, what a new device needs to read old messages. The user writes `recovery_key` down. */
   backup(options?: { replace?: boolean }): Promise<{ recovery_key: string; sessions: number; left_out: number }>;
+  /** `there`: the server keeps a backup; `opens`: this device has a recovery key, which it is sealed with. */
+  backupState(): Promise<{ there: boolean; opens: boolean }>;
   /** Takes what the backup has; `sessions`: how many were new. */
   restore(recovery_key: string): Promise<{ sessions: number }>;
 
-  /** No backup is renewed any more; rooms are closed one by one. */
+  /** No backup is renewed any more, and the inbox that was opened here is closed; rooms are closed one by one. */
   close(): void;
 }
 

@@ -13,6 +13,7 @@ import { Missed } from "./element/missed.js";
 import { Orders } from "./element/orders.js";
 import { People } from "./element/people.js";
 import { Pins } from "./element/pins.js";
+import { PrivateDoor } from "./element/private/door.js";
 import { modesOn } from "./element/room-words.js";
 import { Sending } from "./element/sending.js";
 import { Strip } from "./element/strip.js";
@@ -30,9 +31,12 @@ const LONGEST_RETURN_MS = 2_000_000_000;
  * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
  * place of `token` where tokens end and are renewed. `lang`, here or on anything around it, says which language is spoken.
+ * With the attribute `private` whoever is signed in has private messages here too, encrypted from end to end; a page under a
+ * strict Content-Security-Policy allows `'wasm-unsafe-eval'` for that.
  *
  * How it is embedded, themed and translated, with all parts and properties: docs/element.md. Events: `edge-chat-state` `{state, error}`, `edge-chat-stats` `{online_users, online_guests,
- * message_count}`, `edge-chat-unread` `{unread}`.
+ * message_count}`, `edge-chat-unread` `{unread}`, with `private` also `edge-chat-inbox` `{direct, mentions}`: what is not
+ * read, anywhere in the chat.
  *
  * Who comes back after more than a few seconds finds a line where the news begins and how much it is. What was typed
  * meanwhile is sent once, also where the page was loaded anew in between.
@@ -64,6 +68,7 @@ export class EdgeChat extends HTMLElement {
   dialog = new Dialog(this);
   emoji = new Emoji(this);
   orders = new Orders(this);
+  door = new PrivateDoor(this);
   #actions = new Actions(this);
   #people = new People(this);
   #pins = new Pins(this);
@@ -94,7 +99,7 @@ export class EdgeChat extends HTMLElement {
     root.adoptedStyleSheets = [style, moderationStyle];
     root.append(
       h("section", { class: "chat", part: "chat", "aria-label": word("chat.label") },
-        h("header", { class: "head", part: "header" }, this.#title, this.#desk.button, this.#people.button),
+        h("header", { class: "head", part: "header" }, this.#title, this.door.button, this.#desk.button, this.#people.button),
         this.#people.panel,
         this.#strip.element, this.#strip.live,
         this.#pins.element,
@@ -102,7 +107,7 @@ export class EdgeChat extends HTMLElement {
         this.#notShown, this.#typing.element,
         this.#modes,
         this.#composer.element,
-        this.#desk.panel,
+        this.#desk.panel, this.door.panel, this.door.news,
         this.#actions.picker, this.emoji.element, this.menu.element, this.dialog.element),
     );
     this.#box = root.firstElementChild;
@@ -189,6 +194,14 @@ export class EdgeChat extends HTMLElement {
     this.redraw();
   }
 
+  /** What every connection of this element is opened with: the server, and whose token. */
+  get access() {
+    return {
+      url: this.getAttribute("url") ?? new URL(import.meta.url).origin,
+      getToken: (asked) => (this.getToken ? this.getToken(asked) : this.getAttribute("token")),
+    };
+  }
+
   // ── the connection ───────────────────────────────────────────────────────
 
   #start() {
@@ -206,11 +219,7 @@ export class EdgeChat extends HTMLElement {
     this.#setUnread(0);
     this.redraw();
     if (!room) return;
-    const chat = connect({
-      room,
-      url: this.getAttribute("url") ?? new URL(import.meta.url).origin,
-      getToken: (asked) => (this.getToken ? this.getToken(asked) : this.getAttribute("token")),
-    });
+    const chat = connect({ ...this.access, room });
     this.#chat = chat;
     chat.on("state", (state) => this.#showState(state));
     chat.on("joined", (reply) => {
@@ -222,6 +231,7 @@ export class EdgeChat extends HTMLElement {
       this.model.joined(reply);
       this.#stats();
       this.#desk.joined();
+      this.door.joined();
       this.redraw();
     });
     chat.on("snapshot", (snapshot) => {
@@ -241,6 +251,7 @@ export class EdgeChat extends HTMLElement {
 
   #stop() {
     this.#strip.stop();
+    this.door.stop();
     clearTimeout(this.#aloud);
     this.#typing.stop();
     clearTimeout(this.#returning);
@@ -343,6 +354,10 @@ export class EdgeChat extends HTMLElement {
 
   focus() {
     this.#composer.focus();
+  }
+
+  closePeople() {
+    this.#people.close();
   }
 
   #send(item) {

@@ -10,6 +10,8 @@ export class StandIn {
   users = new Map();
   backups = new Map();
   rooms = new Map();
+  /** user → their open inboxes. */
+  inboxes = new Map();
   /** Every body and frame that came. */
   seen = [];
   reports = [];
@@ -34,10 +36,12 @@ export class StandIn {
       token: user,
       storage: null,
       tabStorage: null,
+      // Whose test is about it says `inbox: undefined`.
+      inbox: null,
       fetch: (url, options) => this.#answer(new URL(url), options),
       WebSocket: class extends Socket {
-        constructor() {
-          super(server, user);
+        constructor(url) {
+          super(server, user, new URL(url).pathname === "/api/me/ws");
         }
       },
     };
@@ -120,12 +124,15 @@ class Socket {
   #room = null;
   readyState = 0;
 
-  constructor(server, user) {
+  constructor(server, user, isInbox) {
     this.#server = server;
     this.#user = user;
     queueMicrotask(() => {
       this.readyState = 1;
       this.onopen?.();
+      if (!isInbox) return;
+      server.inboxes.set(user, [...(server.inboxes.get(user) ?? []), this]);
+      this.says({ event: "inbox", data: { rooms: [], devices_version: 1 } });
     });
   }
 

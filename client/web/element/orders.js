@@ -13,7 +13,7 @@ const HOUR_S = 3_600;
 /** Why a message can be reported. */
 const REASONS = ["spam", "abuse", "hate", "sexual", "violence", "other"];
 
-/** `host` has `chat`, `model`, `words`, `menu`, `dialog`, `tell(text, undo?)` and `attempt(promise)`, which shows an error. */
+/** `host` has `chat`, `model`, `words`, `menu`, `dialog`, `door`, `tell(text, undo?)` and `attempt(promise)`, which shows an error. */
 export class Orders {
   #host;
 
@@ -42,6 +42,7 @@ export class Orders {
     const target = { ...user, name: plain(user.username ?? user.user_id) };
     const mine = user.user_id === self.user_id;
     const groups = [message ? this.#pinEntries(message) : [], [], [], []];
+    if (!mine) groups[0].push(...this.#host.door.entries(user));
     if (!mine && this.above(user)) {
       if (model.can("ban")) groups[1].push(this.#times(target), this.#ban(target, back), this.#shadow(target, back));
       if (model.can("delete_many")) groups[1].push(this.#removeAll(target, back));

@@ -46,13 +46,20 @@ export class People {
     this.#host.redraw();
   }
 
+  /** Makes room for another panel, which takes the focus. */
+  close() {
+    this.panel.hidden = true;
+    this.button.setAttribute("aria-expanded", "false");
+  }
+
   #toggle(open = this.panel.hidden) {
-    this.panel.hidden = !open;
-    this.button.setAttribute("aria-expanded", String(open));
     if (!open) {
+      this.close();
       this.button.focus();
       return;
     }
+    this.panel.hidden = false;
+    this.button.setAttribute("aria-expanded", "true");
     this.#fill();
     this.#loadBlocked();
   }

@@ -4,12 +4,13 @@ import { connect } from "../chat.js";
 import { Direct } from "./direct.js";
 import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
+import { openInbox } from "./inbox.js";
 import { loadCrypto, PrivateDevice } from "./private-device.js";
 import { BrowserStore, MemoryStore } from "./private-store.js";
 import { createRest, part } from "./rest.js";
 import { Token } from "./token.js";
 
-export { MemoryStore };
+export { MemoryStore, openInbox };
 
 // A removed device is written to for so long at most.
 const LIST_FRESH_MS = 10_000;
@@ -21,7 +22,8 @@ const BACKUP_AFTER_MS = 5_000;
  * Opens this browser's device, and makes it where there is none yet. Options are those of `connect` without `room`, and
  * `deviceName`, shown in the list of one's devices; `store`, where keys are kept (default: this browser; see
  * private-store.js); `wasm`, the bytes of crypto_bg.wasm where they cannot be fetched; `renew`: true for a new device where
- * this one was removed (`device_removed`) or what the browser kept cannot be read (`state_unreadable`).
+ * this one was removed (`device_removed`) or what the browser kept cannot be read (`state_unreadable`); `inbox`, one that
+ * is open already (see inbox.js), or null for none: then nobody tells of devices that change, and lists are asked for.
  */
 export async function openPrivate(options = {}) {
   const messages = new PrivateMessages(options);
@@ -46,9 +48,12 @@ class PrivateMessages extends Emitter {
   #numbers = new Map();
   #refilledAt = 0;
   #backupTimer = null;
+  #unlisten = () => {};
 
   user_id = null;
   device_id = null;
+  /** The `Inbox` of this user, or null: new private messages, and how many are not read. */
+  inbox = null;
 
   constructor(options) {
     super();
@@ -66,6 +71,19 @@ class PrivateMessages extends Emitter {
     this.#device = new PrivateDevice(module, store ?? new BrowserStore(this.origin, mine.user_id), mine.user_id);
     if (renew) await this.#device.forget();
     await this.#publish(mine);
+    this.#listen();
+  }
+
+  #listen() {
+    const { url, token, getToken, WebSocket, inbox = openInbox({ url, token, getToken, WebSocket }) } = this.#options;
+    this.inbox = inbox;
+    const stops = [
+      inbox?.on("devices_changed", ({ user_id }) => this.devicesChanged(user_id)),
+      // What changed while there was no connection is not told.
+      inbox?.on("inbox", () => this.#lists.clear()),
+    ];
+    // One that was brought along is its owner's to close.
+    this.#unlisten = () => (inbox === this.#options.inbox ? stops.forEach((stop) => stop?.()) : inbox.close());
   }
 
   /** The talk with this user: a `Direct`, see direct.js. The room is made where it is not there yet. */
@@ -125,6 +143,12 @@ class PrivateMessages extends Emitter {
     return rest;
   }
 
+  /** `{there, opens}`: whether the server keeps a backup, and whether this device has a recovery key, which it is sealed with. */
+  async backupState() {
+    const [data, opens] = await Promise.all([this.#backupThere(), this.#device.use((device) => device.has_recovery_key())]);
+    return { there: data !== null, opens };
+  }
+
   /** Takes what the backup has; gives `{sessions}`, how many were new. */
   async restore(recovery_key) {
     const there = await this.#backupThere();
@@ -159,9 +183,10 @@ class PrivateMessages extends Emitter {
     this.#backupTimer.unref?.();
   }
 
-  /** No backup is renewed any more; rooms are closed one by one. */
+  /** No backup is renewed any more, and the inbox that was opened here is closed; rooms are closed one by one. */
   close() {
     clearTimeout(this.#backupTimer);
+    this.#unlisten();
   }
 
   // ── for direct.js ────────────────────────────────────────────────────────

@@ -1,0 +1,146 @@
+// The panel of private messages: this browser's device, and one view at a time: the talks, one of them, the keys.
+
+import { openPrivate } from "../../sdk/private.js";
+import { h, icon } from "../dom.js";
+import { Keys } from "./keys.js";
+import { because, say } from "./say.js";
+import sheet from "./style.js";
+import { Talk } from "./talk.js";
+import { Talks } from "./talks.js";
+
+// What a new device solves.
+const RENEWS = { device_removed: "removed", state_unreadable: "unreadable_state" };
+
+export class PrivatePanel {
+  #door;
+  #opening = null;
+  #view = null;
+  #names = new Map();
+  #offs = [];
+  #title = h("h3", { id: "private-title", tabindex: "-1" });
+  #back = h("button", { class: "back", type: "button", "aria-label": say("back"), title: say("back"), onclick: () => this.show(new Talks(this)) }, icon("back"));
+  #more = h("button", { class: "more", type: "button", "aria-label": say("more_talk"), title: say("more_talk"), "aria-haspopup": "menu", onclick: () => this.#view.menu(this.#more) }, icon("more"));
+  #body = h("div", { class: "private-body" });
+
+  /** The `PrivateMessages` of this user once they are open. */
+  mine = null;
+  inbox;
+
+  /** `door` knows names; `close()` closes the panel. */
+  constructor(host, { door, inbox, close }) {
+    this.host = host;
+    this.#door = door;
+    this.inbox = inbox;
+    const root = host.shadowRoot;
+    if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
+    door.panel.setAttribute("aria-labelledby", "private-title");
+    door.panel.replaceChildren(
+      h("div", { class: "private-head" }, this.#back, this.#title, this.#more,
+        h("button", { class: "close", type: "button", "aria-label": say("close_label"), title: say("close"), onclick: close }, icon("close"))),
+      this.#body,
+    );
+    door.panel.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.defaultPrevented) close();
+    });
+    this.#offs.push(inbox.on("inbox", () => this.#view?.refresh?.()), inbox.on("inbox_changed", () => this.#view?.refresh?.()));
+  }
+
+  get isOpen() {
+    return !this.#door.panel.hidden;
+  }
+
+  /** The talk with this user, or the list of talks. */
+  async open(user) {
+    if (user) this.#names.set(user.user_id, user);
+    if (!(await this.#ready())) return;
+    this.show(user ? new Talk(this, user.user_id) : new Talks(this));
+  }
+
+  hide() {
+    this.show(null);
+  }
+
+  end() {
+    this.hide();
+    for (const off of this.#offs) off();
+    this.mine?.close();
+    this.#opening?.then((mine) => mine.close(), () => {});
+    this.#door.panel.replaceChildren();
+  }
+
+  /** Shows a view; the one before it is ended. `{title, element, show?(), hide?(), refresh?(), menu?(opener), focus?()}` */
+  show(view) {
+    this.#view?.hide?.();
+    this.#view = view;
+    if (!view) return;
+    this.#back.hidden = view instanceof Talks;
+    this.#more.hidden = !view.menu;
+    this.#title.textContent = view.title;
+    this.#body.replaceChildren(view.element);
+    view.show?.();
+    if (view.focus) view.focus();
+    else this.focus();
+  }
+
+  focus() {
+    this.#title.focus();
+  }
+
+  showTalk(user_id) {
+    this.show(new Talk(this, user_id));
+  }
+
+  showKeys() {
+    this.show(new Keys(this));
+  }
+
+  /** What is known of this user: `{user_id, username, avatar?}`, the name as plain text. */
+  person(user_id) {
+    const { avatar } = this.#names.get(user_id) ?? {};
+    const username = this.#door.nameOf(user_id);
+    const known = this.#names.get(user_id)?.username;
+    return { user_id, avatar, username: username === user_id && known ? known : username };
+  }
+
+  /** A message tells what its author is called now. */
+  learn(user) {
+    if (user.username) this.#names.set(user.user_id, user);
+  }
+
+  /** Opens this browser's device; false where that failed or the panel was closed meanwhile. */
+  async #ready({ renew = false } = {}) {
+    if (this.mine) return true;
+    this.show({ title: say("title"), element: h("p", { class: "desk-note", role: "status" }, say("loading")) });
+    const { inbox } = this;
+    this.#opening ??= openPrivate({ ...this.host.access, inbox, deviceName: deviceName(), renew });
+    try {
+      this.mine = await this.#opening;
+      return this.isOpen;
+    } catch (error) {
+      this.#opening = null;
+      if (this.isOpen) this.#failed(error);
+      return false;
+    }
+  }
+
+  #failed(error) {
+    const renews = RENEWS[error.code];
+    const again = async () => {
+      if (await this.#ready({ renew: Boolean(renews) })) this.show(new Talks(this));
+    };
+    this.show({
+      title: say("title"),
+      element: h("div", { class: "private-page" },
+        h("p", { class: "problem", role: "alert" }, renews ? say(renews) : say("failed", { why: because(error) })),
+        h("button", { class: "button go", type: "button", onclick: again }, say(renews ? "add_again" : "try_again"))),
+    });
+  }
+}
+
+/** What this browser is called in the list of devices until somebody names it. */
+function deviceName({ userAgent } = navigator) {
+  const find = (names) => names.find(([mark]) => userAgent.includes(mark))?.[1];
+  const browser = find([["Edg/", "Edge"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]]) ?? "Browser";
+  const system = find([["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["Linux", "Linux"]]);
+  return system ? say("device_name", { browser, system }) : browser;
+}

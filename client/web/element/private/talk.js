@@ -1,0 +1,301 @@
+// One talk: its messages, what is written, the safety number, and what can be done about either.
+
+import { textField } from "../dialog.js";
+import { h } from "../dom.js";
+import { REASONS } from "../orders.js";
+import { Letters } from "./letters.js";
+import { Pen } from "./pen.js";
+import { because, say, whyNot } from "./say.js";
+
+const PAGE = 50;
+
+export class Talk {
+  #panel;
+  #other;
+  #direct = null;
+  #messages = [];
+  #pending = new Map();
+  #hasOlder = false;
+  #loaded = false;
+  #offs = [];
+  #letters = new Letters({
+    older: () => this.#older(),
+    has: (message) => this.#entries(message).length > 0,
+    menu: (opener, message) => this.#panel.host.menu.open(opener, say("message_menu", { name: this.#nameOf(message.user) }), [this.#entries(message, opener)]),
+    again: ({ client_id, body }) => this.#send(body, client_id),
+    discard: ({ client_id }) => this.#discard(client_id),
+  });
+  #pen;
+  #state = h("p", { class: "state", role: "status", hidden: true });
+  #news = h("div", { class: "private-news", role: "status" });
+  #safety = h("div", { class: "safety", hidden: true, tabindex: "-1", role: "region", "aria-label": say("safety") });
+
+  element;
+
+  constructor(panel, user_id) {
+    this.#panel = panel;
+    this.#other = panel.person(user_id);
+    this.#pen = new Pen(this.#name, {
+      send: (text) => this.#send(text),
+      edit: (message, text) => this.#attempt(this.#direct?.edit(message.message_id, text)),
+      editLast: () => this.#editLast(),
+    });
+    this.element = h("div", { class: "talk" }, this.#state, this.#news, this.#safety, this.#letters.element, this.#pen.element);
+  }
+
+  get title() {
+    return say("with", { name: this.#name });
+  }
+
+  get #name() {
+    return this.#other.username;
+  }
+
+  #nameOf({ user_id }) {
+    return user_id === this.#panel.mine.user_id ? say("you") : this.#name;
+  }
+
+  async show() {
+    const { mine } = this.#panel;
+    this.#tellState({ state: "connecting" });
+    const onAdded = ({ user_id }) => {
+      if (user_id === this.#other.user_id) this.#tellNews(say("device_added", { name: this.#name }));
+      if (user_id === mine.user_id) this.#tellNews(say("own_device_added"));
+    };
+    const onNumber = ({ user_id }) => user_id === this.#other.user_id && this.#tellNews(say("number_changed", { name: this.#name }));
+    document.addEventListener("visibilitychange", this.#seen);
+    this.#offs.push(
+      mine.on("device_added", onAdded), mine.on("safety_number_changed", onNumber), mine.on("keys", () => this.#readAgain()),
+      () => document.removeEventListener("visibilitychange", this.#seen),
+    );
+    let direct;
+    try {
+      direct = await mine.openDirect(this.#other.user_id);
+    } catch (error) {
+      this.#tellState({ state: "ended", error });
+      return;
+    }
+    // The panel shows something else by now.
+    if (!this.element.isConnected) return void direct.close();
+    this.#direct = direct;
+    direct.on("state", (state) => this.#tellState(state));
+    direct.on("snapshot", (snapshot) => this.#began(snapshot));
+    direct.on("new_message", (message) => this.#came(message));
+    direct.on("message_edited", ({ message_id, content, franking, body, unreadable, encrypted, edited_at }) =>
+      this.#change([message_id], { content, franking, body, unreadable, encrypted, edited_at }));
+    direct.on("message_deleted", ({ message_id, deleted_at }) => this.#change([message_id], { deleted_at, body: null, unreadable: undefined }));
+    direct.on("messages_deleted", ({ message_ids, deleted_at }) => this.#change(message_ids, { deleted_at, body: null, unreadable: undefined }));
+    direct.on("unsent", ({ client_id, body, reply, at }) => this.#settle({ client_id, body, timestamp: at }, reply ?? Promise.reject({ code: "timeout" })));
+  }
+
+  hide() {
+    for (const off of this.#offs) off();
+    this.#direct?.close();
+  }
+
+  focus() {
+    this.#pen.focus();
+  }
+
+  /** The inbox changed: what is in sight is read. */
+  refresh() {
+    this.#seen();
+  }
+
+  /** What can be done with the talk as a whole. */
+  menu(opener) {
+    const { host } = this.#panel;
+    const { user_id } = this.#other;
+    const blocked = host.model.blocked.has(user_id);
+    host.menu.open(opener, say("more_talk"), [
+      [{ label: say("safety"), act: () => this.#showSafety() }, { label: say("keys"), act: () => this.#panel.showKeys() }],
+      [{ label: say(blocked ? "unblock" : "block"), act: () => this.#attempt(this.#block(!blocked)) }],
+    ]);
+  }
+
+  // ── what is said ─────────────────────────────────────────────────────────
+
+  #began({ messages }) {
+    this.#messages = messages;
+    this.#hasOlder = (messages[0]?.no ?? 1) > 1;
+    for (const { client_id } of messages) this.#pending.delete(client_id);
+    for (const [id, { state }] of this.#pending) if (state === "sent") this.#pending.delete(id);
+    messages.forEach(({ user }) => this.#panel.learn(user));
+    this.#loaded = true;
+    this.#render();
+    this.#letters.toBottom();
+    this.#letters.readOut();
+    this.#seen();
+  }
+
+  #came(message) {
+    this.#panel.learn(message.user);
+    if (message.user.user_id === this.#panel.mine.user_id) this.#pending.delete(message.client_id);
+    this.#messages = [...this.#messages.filter(({ message_id }) => message_id !== message.message_id), message].sort((a, b) => a.no - b.no);
+    this.#render();
+    this.#seen();
+  }
+
+  #change(ids, patch) {
+    this.#messages = this.#messages.map((message) => (ids.includes(message.message_id) ? { ...message, ...patch } : message));
+    this.#render();
+  }
+
+  async #older() {
+    try {
+      const { messages, has_more } = await this.#direct.history({ before: this.#messages[0]?.no, limit: PAGE });
+      const known = new Set(this.#messages.map(({ message_id }) => message_id));
+      this.#messages = [...messages.filter(({ message_id }) => !known.has(message_id)), ...this.#messages].sort((a, b) => a.no - b.no);
+      this.#hasOlder = has_more;
+    } catch (error) {
+      this.#pen.fail(error);
+    }
+    this.#render();
+  }
+
+  /** Keys came: what could not be read perhaps can be now. */
+  async #readAgain() {
+    for (const message of this.#messages.filter(({ unreadable }) => unreadable?.code === "no_key")) {
+      const read = await this.#direct.read(message);
+      if (!read.unreadable) this.#change([message.message_id], read);
+    }
+  }
+
+  #seen = () => {
+    const { inbox, isOpen } = this.#panel;
+    const room = this.#direct?.room;
+    if (!this.#loaded || document.hidden || !isOpen || !(inbox.room(room)?.unread > 0)) return;
+    inbox.markRead(room).catch(() => {});
+  };
+
+  // ── what one says ────────────────────────────────────────────────────────
+
+  #send(body, client_id = crypto.randomUUID()) {
+    const reply = this.#direct ? this.#direct.send(body, { client_id }) : Promise.reject({ code: "offline" });
+    this.#settle({ client_id, body }, reply);
+    this.#letters.toBottom();
+  }
+
+  async #settle(item, reply) {
+    const { client_id } = item;
+    const set = (more) => {
+      this.#pending.set(client_id, { ...item, ...more });
+      this.#render();
+    };
+    set({ state: "sending" });
+    try {
+      await reply;
+      // Its event may have been here.
+      if (this.#pending.has(client_id)) set({ state: "sent" });
+    } catch (error) {
+      if (this.#pending.has(client_id)) set({ state: "failed", error });
+    }
+  }
+
+  #discard(client_id) {
+    this.#pending.delete(client_id);
+    this.#direct?.chat.forget(client_id);
+    this.#render();
+    this.#pen.focus();
+  }
+
+  #editLast() {
+    const last = this.#messages.findLast((message) => this.#isMine(message) && message.body !== null);
+    if (last) this.#pen.edit(last);
+  }
+
+  #isMine({ user }) {
+    return user.user_id === this.#panel.mine.user_id;
+  }
+
+  #entries(message, opener) {
+    if (message.deleted_at) return [];
+    const { message_id } = message;
+    if (!this.#isMine(message)) return [{ label: say("report"), act: () => this.#report(message, opener) }];
+    const edit = { label: say("edit"), act: () => this.#pen.edit(message) };
+    return [...(message.unreadable ? [] : [edit]), { label: say("remove"), danger: true, act: () => this.#attempt(this.#direct.remove(message_id)) }];
+  }
+
+  #report(message, opener) {
+    const { unreadable, body } = message;
+    const name = this.#name;
+    const reasons = Object.entries(REASONS).map(([value, label]) =>
+      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, label)));
+    this.#panel.host.dialog.ask({
+      title: say("report_title", { name }), text: say(unreadable ? "report_sealed" : "report_reveals"), yes: say("report_yes"),
+      back: () => (opener.isConnected ? opener : this.#pen).focus(),
+      fields: [
+        h("blockquote", { class: "quoted" }, unreadable ? whyNot(unreadable, name) : body.slice(0, 300)),
+        h("fieldset", {}, h("legend", {}, say("report_reason")), ...reasons),
+        textField("details", say("report_details"), { rows: 2, maxlength: 1000 }),
+      ],
+      act: async ({ reason, details }) => {
+        await this.#direct.report(message, { reason, details: details || undefined });
+        this.#pen.tell(say("reported"));
+      },
+    });
+  }
+
+  async #block(blocks) {
+    const { chat, model } = this.#panel.host;
+    const { user_id } = this.#other;
+    if (blocks) await chat.block(user_id);
+    else await chat.unblock(user_id);
+    if (blocks) model.blocked.add(user_id);
+    else model.blocked.delete(user_id);
+    this.#pen.tell(say(blocks ? "blocked" : "unblocked", { name: this.#name }));
+    this.#panel.host.redraw();
+  }
+
+  // ── safety ───────────────────────────────────────────────────────────────
+
+  async #showSafety() {
+    const { mine } = this.#panel;
+    const { user_id } = this.#other;
+    try {
+      const number = await mine.safetyNumber(user_id);
+      this.#safety.replaceChildren(
+        h("p", { class: "digits" }, ...number.split(" ").map((group) => h("span", {}, group, " "))),
+        h("p", { class: "hint" }, say("safety_how", { name: this.#name }), " ", say("safety_changes")),
+        h("button", { class: "button small", type: "button", onclick: () => this.#hideSafety() }, say("safety_hide")));
+      this.#safety.hidden = false;
+      this.#news.replaceChildren();
+      this.#safety.focus();
+    } catch (error) {
+      this.#pen.fail(error);
+    }
+  }
+
+  #hideSafety() {
+    this.#safety.hidden = true;
+    this.#pen.focus();
+  }
+
+  // ── drawing ──────────────────────────────────────────────────────────────
+
+  #attempt = async (act) => {
+    try {
+      await act;
+    } catch (error) {
+      this.#pen.fail(error);
+    }
+  };
+
+  #tellNews(text) {
+    const done = h("button", { class: "button small", type: "button", onclick: () => (this.#news.replaceChildren(), this.#pen.focus()) }, say("understood"));
+    this.#news.replaceChildren(h("p", {}, text), done);
+  }
+
+  #tellState({ state, error }) {
+    const text = state === "online" ? "" : say(state, { why: error ? because(error) : "" });
+    this.#state.hidden = text === "";
+    this.#state.textContent = text;
+    this.#state.classList.toggle("ended", state === "ended");
+  }
+
+  #render() {
+    this.#letters.render({
+      messages: this.#messages, pending: this.#pending.values(), me: this.#panel.mine.user_id, name: this.#name, hasOlder: this.#hasOlder, loaded: this.#loaded,
+    });
+  }
+}

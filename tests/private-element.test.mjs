@@ -1,0 +1,181 @@
+// Private messages in <edge-chat>: two people at two pages, a new device, what is said where something cannot be read.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { axe, enter, eventually, PHONE, shoot, site } from "./page/person.mjs";
+
+const SECRET = /heron|at the pier/;
+
+const panel = (page) => page.locator("edge-chat .private");
+const pen = (page) => panel(page).getByRole("textbox", { name: "Private message" });
+const letter = (page, text) => panel(page).locator(".letter:not(.pending)").filter({ hasText: text }).last();
+const letters = (page) => panel(page).locator(".letter:not(.pending) .content").allTextContents();
+const door = (page) => page.locator("edge-chat").getByRole("button", { name: /^Private messages/ });
+const menuItem = (page, name) => page.getByRole("menuitem", { name });
+
+/** From the list of people to the talk with one of them, by keys where `keys`. */
+async function talkTo(page, name) {
+  await door(page).waitFor();
+  await page.getByRole("button", { name: /online$/ }).click();
+  await page.getByRole("button", { name: `More about ${name}` }).click();
+  await menuItem(page, "Message privately").click();
+  await pen(page).waitFor();
+}
+
+async function write(page, text) {
+  await pen(page).fill(text);
+  await pen(page).press("Enter");
+  await letter(page, text).waitFor();
+}
+
+async function act(page, text, entry) {
+  await letter(page, text).hover();
+  await letter(page, text).getByRole("button", { name: "More about this message" }).click();
+  await menuItem(page, entry).click();
+}
+
+const more = async (page, entry) => {
+  await panel(page).getByRole("button", { name: "More about this talk" }).click();
+  await menuItem(page, entry).click();
+};
+
+test("two people talk, one comes back on a new device with the recovery key, and the database has only ciphertext", async () => {
+  const ada = await enter("private_room", "Ada");
+  const bob = await enter("private_room", "Bob");
+  const loaded = [];
+  ada.on("request", (request) => loaded.push(new URL(request.url()).pathname));
+  await door(ada).waitFor();
+  assert.ok(!loaded.some((path) => /crypto|panel/.test(path)), "nothing of it is loaded before it is used");
+  await talkTo(bob, "Ada");
+  await talkTo(ada, "Bob");
+  await write(ada, "the heron stands at the pier");
+  await letter(bob, "the heron stands").waitFor();
+  await write(bob, "is it https://example.org/heron ?");
+  await letter(ada, "is it").locator("a[href='https://example.org/heron']").waitFor();
+  await act(ada, "the heron stands", "Edit");
+  await pen(ada).fill("two herons stand at the pier");
+  await pen(ada).press("Enter");
+  await letter(bob, "two herons").filter({ hasText: "edited" }).waitFor();
+  await axe(ada, "a talk");
+
+  // Whoever looks elsewhere is told, and what comes into sight is read.
+  await panel(bob).getByRole("button", { name: "Close private messages" }).click();
+  await write(ada, "are you there?");
+  await bob.getByRole("button", { name: "Private messages, 1 not read" }).click();
+  await panel(bob).getByRole("button", { name: "Ada, 1 not read" }).click();
+  await letter(bob, "are you there?").waitFor();
+  await bob.getByRole("button", { name: "Private messages", exact: true }).waitFor();
+
+  const number = async (page) => {
+    await more(page, "Safety number");
+    return panel(page).locator(".digits").textContent();
+  };
+  const numbers = [await number(ada), await number(bob)];
+  assert.match(numbers[0].trim(), /^(\d{5} ){11}\d{5}$/);
+  assert.equal(numbers[0], numbers[1]);
+  await shoot(ada, "private-safety");
+  await panel(ada).getByRole("button", { name: "Hide the safety number" }).click();
+
+  await panel(bob).getByRole("button", { name: "All talks" }).click();
+  await panel(bob).getByRole("button", { name: "Make a recovery key" }).click();
+  await panel(bob).getByRole("button", { name: "Make a recovery key" }).click();
+  const key = (await panel(bob).getByRole("group", { name: "Your recovery key" }).textContent()).trim();
+  assert.match(key, /^([A-Z2-7]{4} ){7}[A-Z2-7]{4}$/);
+  await axe(bob, "a recovery key");
+  await shoot(bob, "private-key");
+  await panel(bob).getByRole("button", { name: "I have written it down" }).click();
+  await panel(bob).getByText("The backup is renewed by itself").waitFor();
+  await bob.context().close();
+
+  // A browser that was never here: it says why it cannot read, until it is given the key.
+  const fresh = await enter("private_room", "Bob", { viewport: PHONE, colorScheme: "dark" });
+  await talkTo(fresh, "Ada");
+  await eventually(async () => (await letters(fresh)).filter((text) => text.startsWith("This message cannot be read yet")).length === 3, "three sentences");
+  await shoot(fresh, "private-new-device");
+  await axe(fresh, "what cannot be read, dark, on a phone");
+  // The other one is told of the new device with the next message.
+  await write(ada, "hello again");
+  await panel(ada).getByText(/new device|has changed/).waitFor();
+  await letter(fresh, "hello again").waitFor();
+  await panel(fresh).getByRole("button", { name: "All talks" }).click();
+  await panel(fresh).getByRole("button", { name: "Restore" }).click();
+  const field = panel(fresh).getByRole("textbox", { name: "Recovery key" });
+  await field.fill("ABCD EFGH");
+  await field.press("Enter");
+  await panel(fresh).getByText("This is not a recovery key").waitFor();
+  await field.fill(key.toLowerCase());
+  await field.press("Enter");
+  await panel(fresh).getByText(/^Restored/).waitFor();
+  await shoot(fresh, "private-restored");
+  await panel(fresh).getByRole("button", { name: "All talks" }).click();
+  await panel(fresh).getByRole("button", { name: "Ada" }).click();
+  await eventually(async () => JSON.stringify(await letters(fresh)) === JSON.stringify(["two herons stand at the pier", "is it https://example.org/heron ?", "are you there?", "hello again"]), "the old part");
+  await shoot(fresh, "private-talk-phone");
+  await shoot(ada, "private-talk");
+
+  const rows = await eventually(async () => {
+    const found = await site.database.query("SELECT content FROM messages WHERE type = 'encrypted'");
+    return found.length === 4 && found;
+  }, "four rows in PostgreSQL");
+  for (const { content } of rows) assert.equal(JSON.parse(content).alg, "megolm");
+  const tables = await site.database.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+  for (const { tablename } of tables) {
+    for (const { row } of await site.database.query(`SELECT t::text AS row FROM "${tablename}" t`)) assert.doesNotMatch(row, SECRET, tablename);
+  }
+});
+
+test("a device is named and removed, a message deleted and reported, a person blocked, all by keys too", async () => {
+  const [cleo, dan] = [await enter("private_acts", "Cleo"), await enter("private_acts", "Dan")];
+  await talkTo(dan, "Cleo");
+  await talkTo(cleo, "Dan");
+  await write(cleo, "one");
+  await write(cleo, "two");
+  await letter(dan, "two").waitFor();
+  // Up to the newest message, into its menu, and down to the second entry.
+  await pen(cleo).press("Shift+Tab");
+  for (const key of ["ArrowUp", "ArrowUp", "Enter", "ArrowDown", "Enter"]) await cleo.keyboard.press(key);
+  await letter(dan, "This message was deleted.").waitFor();
+  assert.deepEqual(await letters(dan), ["This message was deleted.", "two"]);
+
+  await act(dan, "two", "Report…");
+  await dan.getByText("shown this one message and none of the others").waitFor();
+  await dan.getByRole("radio", { name: "Something else" }).check();
+  await dan.getByRole("button", { name: "Report" }).click();
+  await panel(dan).getByText("The moderators have been told").waitFor();
+  const [report] = await eventually(async () => {
+    const found = await site.database.query("SELECT quoted FROM reports");
+    return found.length > 0 && found;
+  }, "the report is kept");
+  assert.match(JSON.stringify(report), /two/);
+
+  await more(dan, "Block");
+  await panel(dan).getByText("neither of you can write here").waitFor();
+  await pen(cleo).fill("three");
+  await pen(cleo).press("Enter");
+  await panel(cleo).getByText("Not sent. One of you two has blocked the other.").waitFor();
+  await panel(cleo).getByRole("button", { name: "Discard" }).click();
+  await more(dan, "Unblock");
+  await panel(dan).getByText("no longer blocked").waitFor();
+  await write(cleo, "four");
+  await letter(dan, "four").waitFor();
+
+  const second = await enter("private_acts", "Dan");
+  await talkTo(second, "Cleo");
+  await more(dan, "Devices and recovery key");
+  await panel(dan).getByRole("listitem").nth(1).waitFor();
+  await axe(dan, "devices");
+  await shoot(dan, "private-devices");
+  const others = panel(dan).getByRole("listitem").filter({ hasNotText: "this one" });
+  await others.getByRole("button", { name: /^Rename/ }).click();
+  await dan.getByRole("textbox", { name: "Name" }).fill("Kitchen");
+  await dan.keyboard.press("Enter");
+  await panel(dan).getByRole("button", { name: "Remove Kitchen" }).click();
+  await dan.getByRole("button", { name: "Remove", exact: true }).click();
+  await eventually(async () => (await panel(dan).getByRole("listitem").count()) === 1, "one device is left");
+  await pen(second).fill("five");
+  await pen(second).press("Enter");
+  await panel(second).getByText("was removed from your devices").waitFor();
+  await second.keyboard.press("Escape");
+  await panel(second).waitFor({ state: "hidden" });
+});
