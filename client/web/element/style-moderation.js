@@ -64,9 +64,9 @@ legend { margin-block-end: 0.25rem; font-size: calc(0.8125 * var(--size)); font-
 .write .announce { background: none; color: var(--muted); }
 .write .announce:hover { background: var(--soft); color: var(--text); }
 
-.desk-button { position: relative; display: inline-flex; align-items: center; gap: 0.3rem; padding: 0.3rem 0.5rem; border-radius: 99px; color: var(--muted); }
-.desk-button:hover, .desk-button[aria-expanded="true"] { background: var(--soft); color: var(--text); }
-.desk-button .icon { inline-size: 1.1rem; block-size: 1.1rem; }
+.desk-button, .private-button { position: relative; display: inline-flex; align-items: center; gap: 0.3rem; padding: 0.3rem 0.5rem; border-radius: 99px; color: var(--muted); }
+:is(.desk-button, .private-button):is(:hover, [aria-expanded="true"]) { background: var(--soft); color: var(--text); }
+:is(.desk-button, .private-button) .icon { inline-size: 1.1rem; block-size: 1.1rem; }
 .badge, .number { min-inline-size: 1.15rem; padding-inline: 0.3rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: calc(0.6875 * var(--size)); font-weight: 650; line-height: 1.15rem; text-align: center; font-variant-numeric: tabular-nums; }
 .desk { container-type: inline-size; position: absolute; inset: 3.15rem 0 0; z-index: 2; display: flex; flex-direction: column; background: var(--bg); border-block-start: 1px solid var(--line); }
 .desk-head { display: flex; align-items: center; border-block-end: 1px solid var(--line); }

@@ -10,9 +10,9 @@ export class PrivateDoor {
   #panel = null;
   #badge = h("span", { class: "badge", hidden: true });
 
-  button = h("button", { class: "desk-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", title: say("title"), onclick: () => this.#toggle() }, icon("letter"), this.#badge);
+  button = h("button", { class: "private-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", title: say("title"), onclick: () => this.#toggle() }, icon("letter"), this.#badge);
   panel = h("section", { class: "private", id: "private", part: "private", hidden: true, "aria-label": say("title") });
-  news = h("p", { class: "quiet", role: "status" });
+  news = h("div", { class: "quiet", role: "status" });
 
   /** `host` is the element: `access`, `chat`, `model`, `menu`, `dialog`, `orders`, `redraw()` and `closePeople()`. */
   constructor(host) {
