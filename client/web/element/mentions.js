@@ -34,6 +34,7 @@ export class Mentions {
     field.setAttribute("aria-haspopup", "listbox");
     field.setAttribute("aria-controls", "mentions");
     field.addEventListener("input", (event) => this.#look(event));
+    field.addEventListener("compositionend", () => this.#look({ isComposing: false }));
     field.addEventListener("click", () => this.close());
     field.addEventListener("blur", () => this.close());
     // The field keeps the focus.
