@@ -106,7 +106,6 @@ test("in Arabic everything is Arabic and runs from right to left, up to the mode
   await mo.getByRole("menuitem", { name: ar["order.pin"] }).click();
   await mo.locator(".pins:not([hidden])").waitFor();
   await act("مساء الخير", "react");
-  await shoot(mo, "rtl-reaction");
   await mo.locator(".all").click();
   await mo.locator(".emoji-grid button").first().waitFor();
   assert.deepEqual(await latin(mo), [], "list, pins, tools and emoji");
@@ -129,7 +128,7 @@ test("in Arabic everything is Arabic and runs from right to left, up to the mode
     await mo.getByRole("tabpanel", { name: ar[`desk.${tab}`] }).waitFor();
     if (tab === "modes") await mo.getByRole("combobox", { name: ar["modes.slow"] }).selectOption("30");
     if (tab === "bans") await mo.getByRole("button", { name: name("bans.unban_name", { name: "ليلى" }) }).waitFor();
-    await shoot(mo, `rtl-${tab}`);
+    if (tab === "modes") await shoot(mo, "rtl-desk");
     assert.deepEqual(await latin(mo), [], tab);
   }
   await axe(mo, "from right to left");
