@@ -75,11 +75,12 @@ export class Picker {
       .map((one, index) => ({ ...one, name: names[index].split("|")[0], folded: fold(names[index]) }));
   }
 
-  /** It has been opened: nothing is searched for, and the focus is where one types. */
+  /** It has been opened: nothing is searched for, and the focus is where one types, or on a phone where no keyboard opens. */
   begin() {
     this.#search.value = "";
     this.#choose(this.#group);
-    this.#search.focus();
+    const first = matchMedia("(pointer: coarse)").matches ? this.#grid.firstElementChild : this.#search;
+    first.focus();
   }
 
   #choose(group) {
