@@ -24,7 +24,7 @@ export class Mentions {
   #chosen = new Map();
 
   element = h("ul", { class: "mentions", part: "mentions", id: "mentions", role: "listbox", "aria-label": word("mention.label"), hidden: true });
-  live = h("p", { class: "quiet", role: "status" });
+  live = h("div", { class: "quiet", role: "status" });
 
   /** `field` is the text area; `host` has `model` and `words`. */
   constructor(field, host) {
@@ -34,6 +34,7 @@ export class Mentions {
     field.setAttribute("aria-haspopup", "listbox");
     field.setAttribute("aria-controls", "mentions");
     field.addEventListener("input", (event) => this.#look(event));
+    field.addEventListener("compositionend", () => this.#look({ isComposing: false }));
     field.addEventListener("click", () => this.close());
     field.addEventListener("blur", () => this.close());
     // The field keeps the focus.

@@ -57,11 +57,7 @@ export class Picker {
     this.#words = words;
     const [base] = words.language.split("-");
     const language = NAMES[base] ? base : "en";
-    if (language === this.#language) return;
-    const names = (await NAMES[language]()).default.split("\n");
-    this.#language = language;
-    this.#all = GROUPS.flatMap(([group, emoji]) => emoji.split(" ").map((one) => ({ emoji: one, group })))
-      .map((one, index) => ({ ...one, name: names[index].split("|")[0], folded: fold(names[index]) }));
+    if (language !== this.#language) await this.#load(language);
     this.#search.placeholder = words.t("emoji.search");
     this.#search.setAttribute("aria-label", words.t("emoji.search"));
     this.#tabs.setAttribute("aria-label", words.t("emoji.categories"));
@@ -72,11 +68,19 @@ export class Picker {
     }
   }
 
-  /** It has been opened: nothing is searched for, and the focus is where one types. */
+  async #load(language) {
+    const names = (await NAMES[language]()).default.split("\n");
+    this.#language = language;
+    this.#all = GROUPS.flatMap(([group, emoji]) => emoji.split(" ").map((one) => ({ emoji: one, group })))
+      .map((one, index) => ({ ...one, name: names[index].split("|")[0], folded: fold(names[index]) }));
+  }
+
+  /** It has been opened: nothing is searched for, and the focus is where one types, or on a phone where no keyboard opens. */
   begin() {
     this.#search.value = "";
     this.#choose(this.#group);
-    this.#search.focus();
+    const first = matchMedia("(pointer: coarse)").matches ? this.#grid.firstElementChild : this.#search;
+    first.focus();
   }
 
   #choose(group) {

@@ -43,6 +43,8 @@ export default {
   "list.beginning": "This is where the room begins.",
   "list.loading": "Loading older messages…",
   "list.failed": "Older messages could not be loaded. {why}",
+  "list.gap": { one: "{count} message not shown here", other: "{count} messages not shown here" },
+  "list.hot": "Messages come too fast to be read out. Arrow keys move through them.",
   "pending.failed": "Not sent. {why}",
   "pending.retry": "Try again",
   "pending.discard": "Discard",
