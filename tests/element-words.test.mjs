@@ -1,7 +1,7 @@
 // What the element says and helps to write: its catalogues, a page from right to left, emoji and names.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import groups from "../client/web/element/emoji/data.js";
@@ -10,7 +10,7 @@ import enNames from "../client/web/element/emoji/names-en.js";
 import ar from "../client/web/element/words/ar.js";
 import en from "../client/web/element/words/en.js";
 import { Words } from "../client/web/element/words.js";
-import { axe, choose, enter, eventually, field, moderate, online, row, say, shoot, site, texts, visit } from "./page/person.mjs";
+import { axe, choose, enter, eventually, field, latin, moderate, online, row, say, shoot, site, texts, visit } from "./page/person.mjs";
 
 const arabic = new Words("ar", ar);
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -34,6 +34,22 @@ test("each catalogue has every key, with the same values in it and every plural 
     }
   }
   assert.deepEqual(Object.entries(ar).filter(([, entry]) => /[A-Za-z]/.test(JSON.stringify(Object.values({ entry })).replace(/"\w+":|\{\w+\}/g, ""))), [], "no word of another script");
+});
+
+test("whatever the element says stands in the catalogue", async () => {
+  const folder = new URL("../client/web/element/", import.meta.url);
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".js") && !/^(words|emoji)[/\\]/.test(name));
+  const groups = new Set(Object.keys(en).filter((key) => key.includes(".")).map((key) => key.split(".")[0]));
+  let found = 0;
+  for (const name of names) {
+    const source = await readFile(new URL(name, folder), "utf8");
+    for (const [, key, group] of source.matchAll(/"((\w+)\.\w+)"/g)) {
+      if (!groups.has(group)) continue;
+      assert.ok(key in en, `${name}: ${key}`);
+      found += 1;
+    }
+  }
+  assert.ok(found > 200, `${found}`);
 });
 
 test("numbers choose the form, and what others wrote keeps its direction", () => {
@@ -67,21 +83,6 @@ test("every emoji of the picker can be a reaction, stands once, and has a name i
   assert.deepEqual(all.filter((emoji) => !/^\p{RGI_Emoji}$/v.test(emoji) || Buffer.byteLength(emoji) > 32), []);
   for (const names of [enNames, arNames]) assert.ok(names.split("\n").length === all.length && names.split("\n").every((line) => line.split("|")[0].trim() !== ""));
 });
-
-/** Texts and labels of the element with a Latin letter in them, but for what people wrote, rooms and names. */
-const latin = (page) =>
-  page.locator("edge-chat").evaluate((chat) => {
-    const found = [];
-    const theirs = ".content:not(.gone), bdi, .avatar, .title, .name, textarea, .emoji-grid, option[data-own]";
-    const walker = document.createTreeWalker(chat.shadowRoot, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
-    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      const element = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
-      const said = node.nodeType === Node.TEXT_NODE ? [node.data] : ["aria-label", "title", "placeholder"].map((name) => node.getAttribute(name) ?? "");
-      if (node.nodeType === Node.TEXT_NODE && element.closest(theirs)) continue;
-      found.push(...said.filter((text) => /[A-Za-z]/.test(text)).map((text) => `${element.className || element.localName}: ${text}`));
-    }
-    return found;
-  });
 
 test("in Arabic everything is Arabic and runs from right to left, up to the moderators' desk", async () => {
   const name = (key, values) => new RegExp(arabic.t(key, values));

@@ -3,29 +3,31 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { axe, enter, eventually, PHONE, shoot, site } from "./page/person.mjs";
+import ar from "../client/web/element/words/ar.js";
+import { english, Words } from "../client/web/element/words.js";
+import { axe, enter, eventually, latin, PHONE, shoot, site } from "./page/person.mjs";
 
 const SECRET = /heron|at the pier/;
 
 const panel = (page) => page.locator("edge-chat .private");
-const pen = (page) => panel(page).getByRole("textbox", { name: "Private message" });
+const pen = (page, words = english) => panel(page).getByRole("textbox", { name: words.t("talk.field") });
 const letter = (page, text) => panel(page).locator(".letter:not(.pending)").filter({ hasText: text }).last();
 const letters = (page) => panel(page).locator(".letter:not(.pending) .content").allTextContents();
-const door = (page) => page.locator("edge-chat").getByRole("button", { name: /^Private messages/ });
+const door = (page) => page.locator("edge-chat .private-button");
 const menuItem = (page, name) => page.getByRole("menuitem", { name });
 
-/** From the list of people to the talk with one of them, by keys where `keys`. */
-async function talkTo(page, name) {
+/** From the list of people to the talk with one of them. */
+async function talkTo(page, name, words = english) {
   await door(page).waitFor();
-  await page.getByRole("button", { name: /online$/ }).click();
-  await page.getByRole("button", { name: `More about ${name}` }).click();
-  await menuItem(page, "Message privately").click();
-  await pen(page).waitFor();
+  await page.locator(".people-button").click();
+  await page.getByRole("button", { name: words.t("more_about", { name }) }).click();
+  await menuItem(page, words.t("private.write")).click();
+  await pen(page, words).waitFor();
 }
 
-async function write(page, text) {
-  await pen(page).fill(text);
-  await pen(page).press("Enter");
+async function write(page, text, words = english) {
+  await pen(page, words).fill(text);
+  await pen(page, words).press("Enter");
   await letter(page, text).waitFor();
 }
 
@@ -178,4 +180,82 @@ test("a device is named and removed, a message deleted and reported, a person bl
   await panel(second).getByText("was removed from your devices").waitFor();
   await second.keyboard.press("Escape");
   await panel(second).waitFor({ state: "hidden" });
+});
+
+test("private messages are Arabic from right to left, follow the language while they are open, and the page's theme", async () => {
+  const arabic = new Words("ar", ar);
+  const noor = await enter("private_words", "نور", { viewport: PHONE, colorScheme: "dark", hasTouch: true });
+  const sara = await enter("private_words", "سارة");
+  const speak = async (language) => {
+    await noor.evaluate((lang) => (document.documentElement.lang = lang), language);
+    await noor.locator(`.chat[lang=${language}]`).waitFor();
+  };
+  const press = (key, values) => panel(noor).getByRole("button", { name: arabic.t(key, values), exact: true }).click();
+  const none = async (what) => {
+    assert.deepEqual(await latin(noor), [], what);
+    await axe(noor, what);
+    await shoot(noor, `private-rtl-${what}`);
+  };
+  await speak("ar");
+  await talkTo(noor, "سارة", arabic);
+  await talkTo(sara, "نور");
+  await write(noor, "مساء الخير", arabic);
+  await write(noor, "هذه ستُحذف", arabic);
+  await letter(sara, "هذه ستُحذف").waitFor();
+  await write(sara, "مساء النور");
+  await letter(noor, "مساء النور").waitFor();
+  await noor.keyboard.press("Shift+Tab");
+  // Up to one's own second message, to the left into its menu, and there to the second entry.
+  for (const key of ["ArrowUp", "ArrowUp", "ArrowLeft", "Enter"]) await noor.keyboard.press(key);
+  await menuItem(noor, ar["tool.remove"]).waitFor();
+  assert.deepEqual(await latin(noor), [], "the menu");
+  await menuItem(noor, ar["tool.remove"]).click();
+  await letter(noor, ar["message.deleted"]).waitFor();
+  await press("talk.more");
+  await menuItem(noor, ar["safety.label"]).click();
+  await panel(noor).locator(".digits").waitFor();
+  await none("talk");
+  await speak("en");
+  await letter(noor, "This message was deleted.").waitFor();
+  await panel(noor).getByRole("heading", { name: /^Talk with/ }).waitFor();
+  await panel(noor).getByPlaceholder(/^Only .* can read this…$/).waitFor();
+  await panel(noor).getByText(/^Compare these digits/).waitFor();
+  await shoot(noor, "private-words-en");
+  await speak("ar");
+
+  await letter(noor, "مساء النور").getByRole("button", { name: ar["talk.more_message"] }).click();
+  await menuItem(noor, ar["order.report"]).click();
+  assert.deepEqual(await latin(noor), [], "the question before a report");
+  await noor.getByRole("dialog").getByRole("button", { name: ar.cancel }).click();
+
+  await press("talk.more");
+  await menuItem(noor, ar["private.keys"]).click();
+  await panel(noor).getByRole("button", { name: /^إعادة تسمية/ }).click();
+  await noor.getByRole("textbox", { name: ar["devices.rename_field"] }).fill("هاتفي");
+  await noor.keyboard.press("Enter");
+  await panel(noor).getByText("هاتفي").waitFor();
+  await press("recovery.make");
+  const key = panel(noor).locator(".recovery-key");
+  const shown = await key.textContent();
+  await none("keys");
+  await speak("en");
+  await panel(noor).getByText("Write this key down").waitFor();
+  assert.equal(await key.textContent(), shown, "what stands there stays");
+  await speak("ar");
+  await press("private.close");
+  await write(sara, "هل أنت هنا؟");
+  await noor.getByRole("button", { name: arabic.t("private.unread", { count: 1 }) }).click();
+  await panel(noor).getByRole("button", { name: arabic.t("private.talk_unread", { name: "سارة", count: 1 }) }).waitFor();
+  await none("talks");
+
+  const look = () => panel(noor).evaluate((box) => {
+    const { fontSize, textTransform } = getComputedStyle(box.querySelector("h3"));
+    return { fontSize, textTransform, radius: getComputedStyle(box.querySelector(".advice")).borderRadius };
+  });
+  await noor.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("edge-chat { --edge-chat-font-size: 20px; --edge-chat-control-radius: 3px } edge-chat::part(private) { text-transform: uppercase }");
+    document.adoptedStyleSheets = [sheet];
+  });
+  assert.deepEqual(await look(), { fontSize: "17.5px", textTransform: "uppercase", radius: "3px" });
 });

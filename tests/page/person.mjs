@@ -147,6 +147,21 @@ export async function rest(path, bearer, body) {
   return response.json();
 }
 
+/** Texts and labels of the element with a Latin letter in them, but for what people wrote, rooms, names and keys. */
+export const latin = (page) =>
+  page.locator("edge-chat").evaluate((chat) => {
+    const found = [];
+    const theirs = ".content:not(.gone), bdi, .avatar, .title, .name, .recovery-key, textarea, .emoji-grid, option[data-own]";
+    const walker = document.createTreeWalker(chat.shadowRoot, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const element = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
+      const said = node.nodeType === Node.TEXT_NODE ? [node.data] : ["aria-label", "title", "placeholder"].map((name) => node.getAttribute(name) ?? "");
+      if (node.nodeType === Node.TEXT_NODE && element.closest(theirs)) continue;
+      found.push(...said.filter((text) => /[A-Za-z]/.test(text)).map((text) => `${element.className || element.localName}: ${text}`));
+    }
+    return found;
+  });
+
 /** Nothing that axe calls serious or critical; `what` is in sight. */
 export async function axe(page, what) {
   await page.evaluate(AXE);

@@ -12,9 +12,9 @@ const worded = new WeakMap();
 
 /**
  * A text of the catalogue in what is built before the element knows its language, as a property or a child of `h`:
- * `relabel` sets it then. `key` of the catalogue, or a function that makes a text of the `Words`.
+ * `relabel` sets it then. `key` of the catalogue with its `values`, or a function that makes a text of the `Words`.
  */
-export const word = (key) => new Word(typeof key === "function" ? key : (words) => words.t(key));
+export const word = (key, values) => new Word(typeof key === "function" ? key : (words) => words.t(key, values));
 
 /** Sets the texts that were made by `word` under `root`, and those of `root`. */
 export function relabel(root, words) {
@@ -39,9 +39,17 @@ export function h(tag, properties = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined).map(textOfWord));
+  element.append(...nodesOf(children));
   return element;
 }
+
+/** Puts children, as `h` takes them, in place of those of `element`, and says what `word` made in `words`. */
+export function fill(element, words, ...children) {
+  element.replaceChildren(...nodesOf(children));
+  relabel(element, words);
+}
+
+const nodesOf = (children) => children.filter((child) => child !== null && child !== undefined).map(textOfWord);
 
 function textOfWord(child) {
   if (!(child instanceof Word)) return child;

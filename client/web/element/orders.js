@@ -10,8 +10,12 @@ const rankOf = (roles) => Math.max(1, ...(roles ?? []).map((role) => RANKS.index
 const TIMES = [[10, "seconds", 10], [600, "minutes", 10], [3_600, "hours", 1], [86_400, "day"]];
 const HOUR_S = 3_600;
 
-/** Why a message can be reported. */
 const REASONS = ["spam", "abuse", "hate", "sexual", "violence", "other"];
+
+/** The choice why a message is reported, as a field of a dialog. */
+export const reasonField = (words) =>
+  h("fieldset", {}, h("legend", {}, words.t("report.why")),
+    ...REASONS.map((value) => h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, words.t(`report.${value}`)))));
 
 /** `host` has `chat`, `model`, `words`, `menu`, `dialog`, `door`, `tell(text, undo?)` and `attempt(promise)`, which shows an error. */
 export class Orders {
@@ -140,15 +144,13 @@ export class Orders {
 
   #report({ name }, message, back) {
     const { chat, words, dialog, tell } = this.#host;
-    const reasons = REASONS.map((value) =>
-      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, words.t(`report.${value}`))));
     return {
       label: words.t("order.report"),
       act: () => dialog.ask({
         title: words.t("report.title", { name }), yes: words.t("report.yes"), back,
         fields: [
           h("blockquote", { class: "quoted", dir: "auto" }, textOf(message).slice(0, 300)),
-          h("fieldset", {}, h("legend", {}, words.t("report.why")), ...reasons),
+          reasonField(words),
           textField("details", words.t("report.details"), { rows: 2, maxlength: 1000 }),
         ],
         act: async ({ reason, details }) => {

@@ -8,11 +8,11 @@ const catalogues = new Map([
 ]);
 const listeners = new Set();
 
-// Of these English readers get the server's own words, which say more than the code does.
-const SERVER_SAYS_MORE = new Set([
-  "bad_frame", "bad_request", "frame_too_large", "not_joined", "wrong_room", "blocked", "room_exists", "device_not_found", "backup_not_found",
+// Of these English readers get the words that came with the code, which say more than it does.
+const MESSAGE_SAYS_MORE = new Set([
+  "bad_frame", "bad_request", "frame_too_large", "not_joined", "wrong_room", "room_exists", "device_not_found", "backup_not_found",
   "device_keys_differ", "device_removed", "too_many_devices", "invalid_parameter", "invalid_settings", "invalid_type", "too_many_blocks",
-  "metadata_too_large", "internal", "token_unavailable",
+  "metadata_too_large", "internal", "token_unavailable", "malformed", "storage", "crypto_unavailable",
 ]);
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ks", "nqo", "ps", "sd", "syr", "ug", "ur", "yi"]);
 const RTL_LETTER = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
@@ -78,7 +78,7 @@ export class Words {
 
   /** An error as a sentence for the person who reads it. */
   sentence({ code, message } = {}) {
-    if (message && SERVER_SAYS_MORE.has(code) && this.language.startsWith("en")) return message;
+    if (message && MESSAGE_SAYS_MORE.has(code) && this.language.startsWith("en")) return message;
     if (this.has(`error.${code}`)) return this.t(`error.${code}`);
     return message || this.t("error.unknown");
   }

@@ -1,20 +1,20 @@
 // The way to private messages: a button with what is not read. All else is loaded when it is used.
 
-import { h, icon } from "../dom.js";
+import { fill, h, icon, relabel, word } from "../dom.js";
 import { plain } from "../text.js";
-import { say } from "./say.js";
 
 export class PrivateDoor {
   #host;
   #inbox = null;
   #panel = null;
+  #unread = 0;
   #badge = h("span", { class: "badge", hidden: true });
 
-  button = h("button", { class: "private-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", title: say("title"), onclick: () => this.#toggle() }, icon("letter"), this.#badge);
-  panel = h("section", { class: "private", id: "private", part: "private", hidden: true, "aria-label": say("title") });
+  button = h("button", { class: "private-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", "aria-label": word((words) => this.#label(words)), title: word("private.label"), onclick: () => this.#toggle() }, icon("letter"), this.#badge);
+  panel = h("section", { class: "private", id: "private", part: "private", hidden: true, "aria-label": word("private.label") });
   news = h("div", { class: "quiet", role: "status" });
 
-  /** `host` is the element: `access`, `chat`, `model`, `menu`, `dialog`, `orders`, `redraw()` and `closePeople()`. */
+  /** `host` is the element: `access`, `chat`, `model`, `words`, `menu`, `dialog`, `orders`, `redraw()` and `closePeople()`. */
   constructor(host) {
     this.#host = host;
   }
@@ -34,7 +34,7 @@ export class PrivateDoor {
     });
     inbox.on("unread", (unread) => this.#count(unread));
     inbox.on("direct_message", ({ with: user_id }) => {
-      if (this.panel.hidden) this.news.textContent = say("news", { name: this.nameOf(user_id) });
+      if (this.panel.hidden) fill(this.news, this.#host.words, word("private.news", { name: this.nameOf(user_id) }));
     });
     this.#count(inbox.unread);
   }
@@ -47,13 +47,13 @@ export class PrivateDoor {
     this.#inbox?.close();
     this.#inbox = null;
     this.button.hidden = true;
-    this.news.textContent = "";
+    this.news.replaceChildren();
   }
 
   /** Entries for the menu about a person. */
   entries(user) {
     if (!this.#inbox?.isKnown) return [];
-    return [{ label: say("message_privately"), act: () => this.#open(user) }];
+    return [{ label: this.#host.words.t("private.write"), act: () => this.#open(user) }];
   }
 
   /** The name that this user has in the room, else the id. */
@@ -64,10 +64,15 @@ export class PrivateDoor {
   }
 
   #count({ direct, mentions }) {
+    this.#unread = direct;
     this.#badge.hidden = direct === 0;
-    this.#badge.textContent = direct > 99 ? "99+" : String(direct);
-    this.button.setAttribute("aria-label", direct > 0 ? say("title_unread", { count: direct }) : say("title"));
+    fill(this.#badge, this.#host.words, word((words) => shortNumber(direct, words)));
+    relabel(this.button, this.#host.words);
     this.#host.dispatchEvent(new CustomEvent("edge-chat-inbox", { detail: { direct, mentions } }));
+  }
+
+  #label(words) {
+    return this.#unread > 0 ? words.t("private.unread", { count: this.#unread }) : words.t("private.label");
   }
 
   #toggle() {
@@ -79,7 +84,7 @@ export class PrivateDoor {
     const inbox = this.#inbox;
     this.panel.hidden = false;
     this.button.setAttribute("aria-expanded", "true");
-    this.news.textContent = "";
+    this.news.replaceChildren();
     this.#host.closePeople();
     this.#cover(true);
     this.panel.parentElement.querySelector("header").addEventListener("click", this.#elsewhere);
@@ -113,3 +118,6 @@ export class PrivateDoor {
     }
   }
 }
+
+/** What stands in a badge: at most two digits. */
+export const shortNumber = (number, words) => (number > 99 ? `${words.number(99)}+` : words.number(number));

@@ -1,15 +1,15 @@
 // The panel of private messages: this browser's device, and one view at a time: the talks, one of them, the keys.
 
 import { openPrivate } from "../../sdk/private.js";
-import { h, icon } from "../dom.js";
+import { fill, h, icon, word } from "../dom.js";
+import { sentence } from "../text.js";
 import { Keys } from "./keys.js";
-import { because, say } from "./say.js";
 import sheet from "./style.js";
 import { Talk } from "./talk.js";
 import { Talks } from "./talks.js";
 
 // What a new device solves.
-const RENEWS = { device_removed: "removed", state_unreadable: "unreadable_state" };
+const RENEWS = ["device_removed", "state_unreadable"];
 
 export class PrivatePanel {
   #door;
@@ -18,8 +18,8 @@ export class PrivatePanel {
   #names = new Map();
   #offs = [];
   #title = h("h3", { id: "private-title", tabindex: "-1" });
-  #back = h("button", { class: "back", type: "button", "aria-label": say("back"), title: say("back"), onclick: () => this.show(new Talks(this)) }, icon("back"));
-  #more = h("button", { class: "more", type: "button", "aria-label": say("more_talk"), title: say("more_talk"), "aria-haspopup": "menu", onclick: () => this.#view.menu(this.#more) }, icon("more"));
+  #back = h("button", { class: "back", type: "button", "aria-label": word("private.back"), title: word("private.back"), onclick: () => this.show(new Talks(this)) }, icon("back"));
+  #more = h("button", { class: "more", type: "button", "aria-label": word("talk.more"), title: word("more"), "aria-haspopup": "menu", onclick: () => this.#view.menu(this.#more) }, icon("more"));
   #body = h("div", { class: "private-body" });
 
   /** The `PrivateMessages` of this user once they are open. */
@@ -34,9 +34,9 @@ export class PrivatePanel {
     const root = host.shadowRoot;
     if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
     door.panel.setAttribute("aria-labelledby", "private-title");
-    door.panel.replaceChildren(
+    fill(door.panel, host.words,
       h("div", { class: "private-head" }, this.#back, this.#title, this.#more,
-        h("button", { class: "close", type: "button", "aria-label": say("close_label"), title: say("close"), onclick: close }, icon("close"))),
+        h("button", { class: "close", type: "button", "aria-label": word("private.close"), title: word("desk.close_hint"), onclick: close }, icon("close"))),
       this.#body,
     );
     door.panel.addEventListener("keydown", (event) => {
@@ -68,15 +68,15 @@ export class PrivatePanel {
     this.#door.panel.replaceChildren();
   }
 
-  /** Shows a view; the one before it is ended. `{title, element, show?(), hide?(), refresh?(), menu?(opener), focus?()}` */
+  /** Shows a view; the one before it is ended. `{title` (made by `word`)`, element, show?(), hide?(), refresh?(), menu?(opener), focus?()}` */
   show(view) {
     this.#view?.hide?.();
     this.#view = view;
     if (!view) return;
     this.#back.hidden = view instanceof Talks;
     this.#more.hidden = !view.menu;
-    this.#title.textContent = view.title;
-    this.#body.replaceChildren(view.element);
+    fill(this.#title, this.host.words, view.title);
+    fill(this.#body, this.host.words, view.element);
     view.show?.();
     if (view.focus) view.focus();
     else this.focus();
@@ -110,7 +110,7 @@ export class PrivatePanel {
   /** Opens this browser's device; false where that failed or the panel was closed meanwhile. */
   async #ready({ renew = false } = {}) {
     if (this.mine) return true;
-    this.show({ title: say("title"), element: h("p", { class: "desk-note", role: "status" }, say("loading")) });
+    this.show({ title: word("private.label"), element: h("p", { class: "desk-note", role: "status" }, word("private.loading")) });
     const { inbox } = this;
     this.#opening ??= openPrivate({ ...this.host.access, inbox, deviceName: deviceName(), renew });
     try {
@@ -124,23 +124,23 @@ export class PrivatePanel {
   }
 
   #failed(error) {
-    const renews = RENEWS[error.code];
+    const renews = RENEWS.includes(error.code);
     const again = async () => {
-      if (await this.#ready({ renew: Boolean(renews) })) this.show(new Talks(this));
+      if (await this.#ready({ renew: renews })) this.show(new Talks(this));
     };
     this.show({
-      title: say("title"),
+      title: word("private.label"),
       element: h("div", { class: "private-page" },
-        h("p", { class: "problem", role: "alert" }, renews ? say(renews) : say("failed", { why: because(error) })),
-        h("button", { class: "button go", type: "button", onclick: again }, say(renews ? "add_again" : "try_again"))),
+        h("p", { class: "problem", role: "alert" }, word((words) => (renews ? words.t(`private.${error.code}`) : words.t("private.failed", { why: sentence(error, words) })))),
+        h("button", { class: "button go", type: "button", onclick: again }, word(renews ? "private.add_again" : "pending.retry"))),
     });
   }
 }
 
-/** What this browser is called in the list of devices until somebody names it. */
+/** What this browser is called in the list of devices until somebody names it: names alone, which are those of every language. */
 function deviceName({ userAgent } = navigator) {
   const find = (names) => names.find(([mark]) => userAgent.includes(mark))?.[1];
-  const browser = find([["Edg/", "Edge"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]]) ?? "Browser";
+  const browser = find([["Edg/", "Edge"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]]) ;
   const system = find([["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["Linux", "Linux"]]);
-  return system ? say("device_name", { browser, system }) : browser;
+  return [browser, system].filter(Boolean).join(", ") || undefined;
 }

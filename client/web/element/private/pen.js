@@ -1,23 +1,26 @@
 // Where a private message is written.
 
-import { h, icon } from "../dom.js";
-import { because, say } from "./say.js";
+import { fill, h, icon, word } from "../dom.js";
+import { sentence } from "../text.js";
 
 export class Pen {
+  #host;
+  #name;
   #on;
   #editing = null;
-  #field = h("textarea", { rows: "1", "aria-label": say("message"), enterkeyhint: "send", autocomplete: "off" });
-  #send = h("button", { type: "submit", "aria-label": say("send"), title: say("send"), disabled: true }, icon("send"));
-  #about = h("div", { class: "about", hidden: true }, h("span", {}, say("editing")),
-    h("button", { type: "button", "aria-label": say("cancel"), title: say("cancel"), onclick: () => this.#cancel() }, icon("close")));
+  #field = h("textarea", { part: "field", rows: "1", "aria-label": word("talk.field"), placeholder: word((words) => words.t("talk.placeholder", { name: this.#name })), enterkeyhint: "send", autocomplete: "off" });
+  #send = h("button", { class: "send", part: "send", type: "submit", "aria-label": word("composer.send"), title: word("composer.send"), disabled: true }, icon("send"));
+  #about = h("div", { class: "about", hidden: true }, h("span", {}, word("composer.editing")),
+    h("button", { type: "button", "aria-label": word("cancel"), title: word("composer.cancel_hint"), onclick: () => this.#cancel() }, icon("close")));
   #notice = h("p", { class: "notice", role: "status", hidden: true });
 
-  element = h("form", { class: "foot" }, this.#notice, this.#about, h("div", { class: "write" }, this.#field, this.#send));
+  element = h("form", { class: "foot", part: "composer" }, this.#notice, this.#about, h("div", { class: "write" }, this.#field, this.#send));
 
-  /** `on`: `send(text)`, `edit(message, text)`, `editLast()`. */
-  constructor(name, on) {
+  /** `host` has `words`; the talk is with `name`. `on`: `send(text)`, `edit(message, text)`, `editLast()`. */
+  constructor(host, name, on) {
+    this.#host = host;
+    this.#name = name;
     this.#on = on;
-    this.#field.placeholder = say("placeholder", { name });
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -38,19 +41,20 @@ export class Pen {
     this.focus();
   }
 
-  /** Says what was done, or with an error what was not. */
+  /** Says what was done, a text made by `word`. */
   tell(text) {
     this.#notice.className = "notice done";
     this.#say(text);
   }
 
+  /** Says what went wrong. */
   fail(error) {
     this.#notice.className = "notice";
-    this.#say(because(error));
+    this.#say(word((words) => sentence(error, words)));
   }
 
   #say(text) {
-    this.#notice.textContent = text;
+    fill(this.#notice, this.#host.words, text);
     this.#notice.hidden = false;
   }
 

@@ -1,11 +1,11 @@
 // One talk: its messages, what is written, the safety number, and what can be done about either.
 
 import { textField } from "../dialog.js";
-import { h } from "../dom.js";
-import { REASONS } from "../orders.js";
-import { Letters } from "./letters.js";
+import { fill, h, word } from "../dom.js";
+import { reasonField } from "../orders.js";
+import { sentence } from "../text.js";
+import { Letters, whyNot } from "./letters.js";
 import { Pen } from "./pen.js";
-import { because, say, whyNot } from "./say.js";
 
 const PAGE = 50;
 
@@ -18,24 +18,26 @@ export class Talk {
   #hasOlder = false;
   #loaded = false;
   #offs = [];
-  #letters = new Letters({
-    older: () => this.#older(),
-    has: (message) => this.#entries(message).length > 0,
-    menu: (opener, message) => this.#panel.host.menu.open(opener, say("message_menu", { name: this.#nameOf(message.user) }), [this.#entries(message, opener)]),
-    again: ({ client_id, body }) => this.#send(body, client_id),
-    discard: ({ client_id }) => this.#discard(client_id),
-  });
+  #letters;
   #pen;
   #state = h("p", { class: "state", role: "status", hidden: true });
   #news = h("div", { class: "private-news", role: "status" });
-  #safety = h("div", { class: "safety", hidden: true, tabindex: "-1", role: "region", "aria-label": say("safety") });
+  #safety = h("div", { class: "safety", hidden: true, tabindex: "-1", role: "region", "aria-label": word("safety.label") });
 
   element;
 
   constructor(panel, user_id) {
     this.#panel = panel;
     this.#other = panel.person(user_id);
-    this.#pen = new Pen(this.#name, {
+    const { host } = panel;
+    this.#letters = new Letters(host, this.#name, {
+      older: () => this.#older(),
+      has: (message) => this.#entries(message).length > 0,
+      menu: (opener, message) => host.menu.open(opener, host.words.t("message.by", { name: this.#nameOf(message.user) }), [this.#entries(message, opener)]),
+      again: ({ client_id, body }) => this.#send(body, client_id),
+      discard: ({ client_id }) => this.#discard(client_id),
+    });
+    this.#pen = new Pen(host, this.#name, {
       send: (text) => this.#send(text),
       edit: (message, text) => this.#attempt(this.#direct?.edit(message.message_id, text)),
       editLast: () => this.#editLast(),
@@ -44,7 +46,7 @@ export class Talk {
   }
 
   get title() {
-    return say("with", { name: this.#name });
+    return word("talk.with", { name: this.#name });
   }
 
   get #name() {
@@ -52,17 +54,17 @@ export class Talk {
   }
 
   #nameOf({ user_id }) {
-    return user_id === this.#panel.mine.user_id ? say("you") : this.#name;
+    return user_id === this.#panel.mine.user_id ? this.#panel.host.words.t("talk.you") : this.#name;
   }
 
   async show() {
     const { mine } = this.#panel;
     this.#tellState({ state: "connecting" });
     const onAdded = ({ user_id }) => {
-      if (user_id === this.#other.user_id) this.#tellNews(say("device_added", { name: this.#name }));
-      if (user_id === mine.user_id) this.#tellNews(say("own_device_added"));
+      if (user_id === this.#other.user_id) this.#tellNews(word("safety.device_added", { name: this.#name }));
+      if (user_id === mine.user_id) this.#tellNews(word("safety.own_device_added"));
     };
-    const onNumber = ({ user_id }) => user_id === this.#other.user_id && this.#tellNews(say("number_changed", { name: this.#name }));
+    const onNumber = ({ user_id }) => user_id === this.#other.user_id && this.#tellNews(word("safety.changed", { name: this.#name }));
     document.addEventListener("visibilitychange", this.#seen);
     this.#offs.push(
       mine.on("device_added", onAdded), mine.on("safety_number_changed", onNumber), mine.on("keys", () => this.#readAgain()),
@@ -107,9 +109,10 @@ export class Talk {
     const { host } = this.#panel;
     const { user_id } = this.#other;
     const blocked = host.model.blocked.has(user_id);
-    host.menu.open(opener, say("more_talk"), [
-      [{ label: say("safety"), act: () => this.#showSafety() }, { label: say("keys"), act: () => this.#panel.showKeys() }],
-      [{ label: say(blocked ? "unblock" : "block"), act: () => this.#attempt(this.#block(!blocked)) }],
+    const { words } = host;
+    host.menu.open(opener, words.t("talk.more"), [
+      [{ label: words.t("safety.label"), act: () => this.#showSafety() }, { label: words.t("private.keys"), act: () => this.#panel.showKeys() }],
+      [{ label: words.t(blocked ? "unblock" : "order.block"), act: () => this.#attempt(this.#block(!blocked)) }],
     ]);
   }
 
@@ -211,27 +214,27 @@ export class Talk {
   #entries(message, opener) {
     if (message.deleted_at) return [];
     const { message_id } = message;
-    if (!this.#isMine(message)) return [{ label: say("report"), act: () => this.#report(message, opener) }];
-    const edit = { label: say("edit"), act: () => this.#pen.edit(message) };
-    return [...(message.unreadable ? [] : [edit]), { label: say("remove"), danger: true, act: () => this.#attempt(this.#direct.remove(message_id)) }];
+    const { words } = this.#panel.host;
+    if (!this.#isMine(message)) return [{ label: words.t("order.report"), act: () => this.#report(message, opener) }];
+    const edit = { label: words.t("tool.edit"), act: () => this.#pen.edit(message) };
+    return [...(message.unreadable ? [] : [edit]), { label: words.t("tool.remove"), danger: true, act: () => this.#attempt(this.#direct.remove(message_id)) }];
   }
 
   #report(message, opener) {
     const { unreadable, body } = message;
     const name = this.#name;
-    const reasons = Object.entries(REASONS).map(([value, label]) =>
-      h("label", { class: "check" }, h("input", { type: "radio", name: "reason", value, required: true }), h("span", {}, label)));
-    this.#panel.host.dialog.ask({
-      title: say("report_title", { name }), text: say(unreadable ? "report_sealed" : "report_reveals"), yes: say("report_yes"),
+    const { dialog, words } = this.#panel.host;
+    dialog.ask({
+      title: words.t("talk.report_title", { name }), text: words.t(unreadable ? "talk.report_sealed" : "talk.report_reveals"), yes: words.t("report.yes"),
       back: () => (opener.isConnected ? opener : this.#pen).focus(),
       fields: [
-        h("blockquote", { class: "quoted" }, unreadable ? whyNot(unreadable, name) : body.slice(0, 300)),
-        h("fieldset", {}, h("legend", {}, say("report_reason")), ...reasons),
-        textField("details", say("report_details"), { rows: 2, maxlength: 1000 }),
+        h("blockquote", { class: "quoted", dir: "auto" }, unreadable ? whyNot(unreadable, name, words) : body.slice(0, 300)),
+        reasonField(words),
+        textField("details", words.t("report.details"), { rows: 2, maxlength: 1000 }),
       ],
       act: async ({ reason, details }) => {
         await this.#direct.report(message, { reason, details: details || undefined });
-        this.#pen.tell(say("reported"));
+        this.#pen.tell(word("report.thanks"));
       },
     });
   }
@@ -243,7 +246,7 @@ export class Talk {
     else await chat.unblock(user_id);
     if (blocks) model.blocked.add(user_id);
     else model.blocked.delete(user_id);
-    this.#pen.tell(say(blocks ? "blocked" : "unblocked", { name: this.#name }));
+    this.#pen.tell(word(blocks ? "talk.blocked" : "talk.unblocked", { name: this.#name }));
     this.#panel.host.redraw();
   }
 
@@ -254,10 +257,10 @@ export class Talk {
     const { user_id } = this.#other;
     try {
       const number = await mine.safetyNumber(user_id);
-      this.#safety.replaceChildren(
+      this.#fill(this.#safety,
         h("p", { class: "digits" }, ...number.split(" ").map((group) => h("span", {}, group, " "))),
-        h("p", { class: "hint" }, say("safety_how", { name: this.#name }), " ", say("safety_changes")),
-        h("button", { class: "button small", type: "button", onclick: () => this.#hideSafety() }, say("safety_hide")));
+        h("p", { class: "hint" }, word("safety.how", { name: this.#name }), " ", word("safety.changes")),
+        h("button", { class: "button small", type: "button", onclick: () => this.#hideSafety() }, word("safety.hide")));
       this.#safety.hidden = false;
       this.#news.replaceChildren();
       this.#safety.focus();
@@ -273,6 +276,10 @@ export class Talk {
 
   // ── drawing ──────────────────────────────────────────────────────────────
 
+  #fill(element, ...children) {
+    fill(element, this.#panel.host.words, ...children);
+  }
+
   #attempt = async (act) => {
     try {
       await act;
@@ -282,20 +289,24 @@ export class Talk {
   };
 
   #tellNews(text) {
-    const done = h("button", { class: "button small", type: "button", onclick: () => (this.#news.replaceChildren(), this.#pen.focus()) }, say("understood"));
-    this.#news.replaceChildren(h("p", {}, text), done);
+    const done = h("button", { class: "button small", type: "button", onclick: () => (this.#news.replaceChildren(), this.#pen.focus()) }, word("safety.understood"));
+    this.#fill(this.#news, h("p", {}, text), done);
   }
 
   #tellState({ state, error }) {
-    const text = state === "online" ? "" : say(state, { why: error ? because(error) : "" });
-    this.#state.hidden = text === "";
-    this.#state.textContent = text;
+    const text = {
+      connecting: word("chat.connecting"),
+      waiting: word("talk.waiting"),
+      ended: word((words) => words.t("talk.ended", { why: error ? sentence(error, words) : "" })),
+    }[state];
+    this.#state.hidden = !text;
+    this.#fill(this.#state, text);
     this.#state.classList.toggle("ended", state === "ended");
   }
 
   #render() {
     this.#letters.render({
-      messages: this.#messages, pending: this.#pending.values(), me: this.#panel.mine.user_id, name: this.#name, hasOlder: this.#hasOlder, loaded: this.#loaded,
+      messages: this.#messages, pending: this.#pending.values(), me: this.#panel.mine.user_id, hasOlder: this.#hasOlder, loaded: this.#loaded,
     });
   }
 }

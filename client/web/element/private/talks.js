@@ -1,22 +1,22 @@
 // The list of one's talks, newest first, with what is not read; and what one should do about one's keys.
 
-import { h } from "../dom.js";
+import { fill, h, word } from "../dom.js";
 import { avatarOf } from "../message-view.js";
-import { say } from "./say.js";
+import { shortNumber } from "./door.js";
 
 export class Talks {
   #panel;
-  #list = h("ul", { class: "talks", "aria-label": say("talks") });
-  #none = h("p", { class: "desk-note" }, say("no_talks"));
+  #list = h("ul", { class: "talks", "aria-label": word("private.talks") });
+  #none = h("p", { class: "desk-note" }, word("private.none"));
   #advice = h("div", { class: "advice", hidden: true });
   #shown = "";
 
-  title = say("title");
-  element = h("div", { class: "private-page" }, h("p", { class: "hint" }, say("promise")), this.#advice, this.#none, this.#list);
+  title = word("private.label");
+  element = h("div", { class: "private-page" }, h("p", { class: "hint" }, word("private.promise")), this.#advice, this.#none, this.#list);
 
   constructor(panel) {
     this.#panel = panel;
-    this.element.append(h("button", { class: "button", type: "button", onclick: () => panel.showKeys() }, say("keys")));
+    this.element.append(h("button", { class: "button", type: "button", onclick: () => panel.showKeys() }, word("private.keys")));
   }
 
   show() {
@@ -33,7 +33,7 @@ export class Talks {
     this.#shown = shown;
     const focused = this.#list.getRootNode().activeElement?.closest?.(".talks button")?.dataset.user;
     this.#none.hidden = talks.length > 0;
-    this.#list.replaceChildren(...people.map(({ room, person }) => this.#rowOf(room, person)));
+    fill(this.#list, this.#panel.host.words, ...people.map(({ room, person }) => this.#rowOf(room, person)));
     if (focused) [...this.#list.querySelectorAll("button")].find(({ dataset }) => dataset.user === focused)?.focus();
   }
 
@@ -42,16 +42,16 @@ export class Talks {
     return h("li", {},
       h("button", {
         type: "button", "data-user": person.user_id, class: avatarOf(person).className.split(" ").at(-1),
-        "aria-label": unread > 0 ? say("with_unread", { name, count: unread }) : name,
+        "aria-label": unread > 0 ? word("private.talk_unread", { name, count: unread }) : name,
         onclick: () => this.#panel.showTalk(person.user_id),
-      }, avatarOf(person), h("bdi", { class: "name" }, name), unread > 0 ? h("span", { class: "number" }, unread > 99 ? "99+" : String(unread)) : null));
+      }, avatarOf(person), h("bdi", { class: "name" }, name), unread > 0 ? h("span", { class: "number" }, word((words) => shortNumber(unread, words))) : null));
   }
 
   async #advise() {
     const { there, opens } = await this.#panel.mine.backupState().catch(() => ({ there: true, opens: true }));
     this.#advice.hidden = there && opens;
-    this.#advice.replaceChildren(
-      h("p", { class: "hint" }, say(there ? "restore_offer" : "backup_offer")),
-      h("button", { class: "button small", type: "button", onclick: () => this.#panel.showKeys() }, say(there ? "restore" : "make_key")));
+    fill(this.#advice, this.#panel.host.words,
+      h("p", { class: "hint" }, word(there ? "private.restore_offer" : "private.backup_offer")),
+      h("button", { class: "button small", type: "button", onclick: () => this.#panel.showKeys() }, word(there ? "recovery.restore" : "recovery.make")));
   }
 }
