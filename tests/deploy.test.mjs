@@ -252,6 +252,8 @@ test("a deployment goes on where it failed, and ends with people who can talk; t
   const { args } = back.calls.at(-1);
   assert.ok(args.includes("--yes") && args.join(" ").includes("--durable-objects-code-update-mode immediate"));
   assert.match(back.said, /staging runs version v0 again/);
+  // Or the next deployment would take the upload for done.
+  assert.ok(!existsSync(join(clone, ".data/deploy/staging/state.json")));
 
   const late = await listening(() => ({ text: 'edge_chat_lag_seconds{sink="postgres",drain="0"} 99\n' }));
   const refused = await deploy(["--env", "staging", "--url", late.url, "--rollback", "--to", "v1"]);

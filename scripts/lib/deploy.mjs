@@ -1,5 +1,5 @@
 // The way to Cloudflare and back, step by step; what was done before a failure is not done twice.
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { data, migrations, root } from "./database.mjs";
@@ -36,11 +36,11 @@ function read(args) {
 
 /** How far a deployment came: `done` has what a step gave, by its name. Forgotten where anything differs since. */
 function progress(file, fingerprint) {
-  let kept = {};
+  let last = {};
   try {
-    kept = JSON.parse(readFileSync(file, "utf8"));
+    last = JSON.parse(readFileSync(file, "utf8"));
   } catch {}
-  const state = kept.fingerprint === fingerprint ? kept : { fingerprint, done: {} };
+  const state = last.fingerprint === fingerprint ? last : { fingerprint, done: {} };
   const save = () => {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, `${JSON.stringify(state, null, 2)}\n`);
@@ -64,6 +64,9 @@ function progress(file, fingerprint) {
   };
 }
 
+/** What is kept of an environment: its configuration, and how far it came. */
+const kept = (env, file) => join(data, "deploy", env, file);
+
 const migrationFiles = () => readdirSync(join(root, "migrations")).filter((file) => file.endsWith(".sql")).sort();
 
 async function migrate({ own }, dry) {
@@ -85,11 +88,10 @@ async function leftOver(cloud, name, { secrets }) {
 }
 
 async function deploy(settings, { env, url, dry, take }) {
-  const folder = join(data, "deploy", env);
   const draft = await configOf(env, settings);
   await run(join(root, "scripts/build"), []);
   const cloud = cloudflare(settings, dry);
-  const file = join(folder, "wrangler.json");
+  const file = kept(env, "wrangler.json");
   const upload = ["deploy", "--config", file, "--secrets-file", "/dev/stdin"];
 
   await step("checking the settings by the service itself", () => obeys(draft, settings.secrets));
@@ -101,7 +103,7 @@ async function deploy(settings, { env, url, dry, take }) {
   await step("the account", () => cloud.login());
   const { DOMAIN: domain } = settings.own;
   if (domain && !take) await step(`whether ${domain} is free`, () => domainIsFree(cloud, draft.name, domain));
-  const stage = dry ? { once: (_, label, work) => step(label, work), end() {} } : progress(join(folder, "state.json"), fingerprint(draft, settings.mark + cloud.account.id));
+  const stage = dry ? { once: (_, label, work) => step(label, work), end() {} } : progress(kept(env, "state.json"), fingerprint(draft, settings.mark + cloud.account.id));
   const id = await stage.once("hyperdrive", `Hyperdrive's ${draft.name}, without its query cache`, () => hyperdrive(cloud, draft.name, settings));
   await stage.once("migrations", "migrating the database", () => migrate(settings, dry));
   write(file, await configOf(env, settings, dry ? undefined : id));
@@ -154,6 +156,8 @@ async function rollback(settings, { env, url, to, dry }) {
   await step(`back to ${version}`, () =>
     cloud.wrangler(["rollback", version, "--name", name, "--message", "scripts/deploy --rollback", "--yes", "--durable-objects-code-update-mode", "immediate"]));
   if (dry) return say("  nothing was changed");
+  // What was uploaded last is live no more.
+  rmSync(kept(env, "state.json"), { force: true });
   if (at) await smoke(at, settings);
   else say("  Whether people can talk there was not tried: name the place by --url.");
   say(`\n  ${env} runs version ${version} again. Objects keep their storage, so sockets come back and resume; the database keeps its schema.`);
