@@ -25,6 +25,8 @@ export function cloudflare({ own, mask }, dry) {
     show(`wrangler ${args.map((arg) => (/\s/.test(arg) ? `"${arg}"` : arg)).join(" ")}${secret ? ` < ${JSON.stringify(secret)}` : ""}`);
     if (dry && !local) return "";
     const env = { ...process.env, CI: "true", WRANGLER_SEND_METRICS: "false", WRANGLER_LOG_PATH: join(data, "logs") };
+    // Nothing of a request goes into its log files, whatever this shell is set to.
+    Object.assign(env, { WRANGLER_LOG: "log", WRANGLER_LOG_SANITIZE: "true" });
     delete env.CLOUDFLARE_ENV;
     if (account.id) env.CLOUDFLARE_ACCOUNT_ID = account.id;
     const program = process.env.WRANGLER || join(root, "node_modules/.bin/wrangler");
