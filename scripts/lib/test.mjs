@@ -1,6 +1,7 @@
 // Every check of the project, with one line of counts at the end.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { auditCrates, auditPackages, tool } from "./checks.mjs";
 import { chromiumProgram, pythonWithRedis, pythonWithSocketIo, redisServer, rustSocketIo, throwAwayCluster } from "./cluster.mjs";
 import { root } from "./database.mjs";
 import { installExamples } from "./examples.mjs";
@@ -69,6 +70,24 @@ async function rust() {
   await check("lints, encryption, wasm", "cargo", ["clippy", ...CRYPTO, "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
   await step("native tests, encryption", () => nativeTests(CRYPTO));
   await filters();
+  await others();
+}
+
+/** What tools of others say of texts and of what is built upon; one that cannot be had here is named and left out. */
+async function others() {
+  const typos = await tool("typos");
+  if (typos) await check("spelling", typos, ["--format", "brief"]);
+  const deny = await tool("cargo-deny");
+  for (const [what, manifest] of deny ? [["crates", "Cargo.toml"], ["crates, encryption", "client/crypto/Cargo.toml"]] : []) {
+    const args = ["--locked", "--config", join(root, "deny.toml"), "--manifest-path", manifest, "check", "--hide-inclusion-graph"];
+    await check(`licences and sources of ${what}`, deny, [...args, "bans", "licenses", "sources"]);
+    if (auditCrates(deny)) await check(`known weaknesses of ${what}`, deny, [...args, "advisories"]);
+  }
+  const weak = auditPackages();
+  if (weak) {
+    for (const name of weak) say(`✗ npm audit: ${name}`);
+    count(weak.length ? 0 : 1, weak.length ? 1 : 0);
+  }
 }
 
 /** One check a target; what each ran and covered is printed by the script. */
@@ -85,7 +104,7 @@ const testFiles = () =>
     .map((file) => join("tests", file));
 
 /** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
-const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-return", "alive", "inbox", "sleep", "socketio-dev", "socketio-others"]
+const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-return", "alive", "inbox", "sleep", "socketio-dev", "socketio-others", "deploy"]
   .map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
 /** A file that takes longer hangs, ms: the longest takes three minutes. */
