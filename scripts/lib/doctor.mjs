@@ -3,10 +3,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { data, embeddedPort, embeddedUrl, portOf, root } from "./database.mjs";
-import { postgres } from "./doctor/postgres.mjs";
-import { redis } from "./doctor/redis.mjs";
-import { service } from "./doctor/service.mjs";
-import { Settings, judged } from "./doctor/settings.mjs";
 import { Stop, script } from "./process.mjs";
 
 const options = {
@@ -75,6 +71,8 @@ await script(async (args) => {
   for (const [option, ...schemes] of [["database-url", "postgres:", "postgresql:"], ["redis-url", "redis:", "rediss:"]]) {
     if (given[option]) address(given[option], `--${option}`, ...schemes);
   }
+  // What they stand on takes a second to load: not for a sentence about an option.
+  const [{ Settings, judged }, { service }, { postgres }, { redis }] = await Promise.all(["settings", "service", "postgres", "redis"].map((name) => import(`./doctor/${name}.mjs`)));
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
   const settings = new Settings({ local });
 

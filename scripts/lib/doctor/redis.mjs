@@ -1,9 +1,8 @@
 // Redis: whether it takes what the bridge writes, and will go on doing so.
+import { isIP } from "node:net";
 import { createClient } from "redis";
 
-/** How long a connection, and then each answer, may take, ms. */
-const WITHIN = 5_000;
-/** What the bridge does to a stream and its channel (src/sinks/redis/append.lua), undone at its end. */
+/** What the bridge does to a stream and its channel (src/sinks/redis/append.lua), undone at its end. No room has such an id. */
 const PROBE = `redis.call('XADD', KEYS[1], '*', 'doctor', '1')
 redis.pcall('XINFO', 'STREAM', KEYS[1])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '1')
@@ -12,6 +11,9 @@ redis.call('PUBLISH', ARGV[1], 'doctor')
 return redis.call('DEL', KEYS[1])`;
 /** DEL is the doctor's alone: where it is not allowed the key ends within a minute. */
 const AGAIN = PROBE.replace("return redis.call('DEL', KEYS[1])", "return 1");
+
+/** How Redis says so of a command within a script. */
+const FORBIDDEN = /NOPERM|can't run this command/;
 
 /** What the first word of a refusal means, and what to do. */
 const WORDS = {
@@ -40,13 +42,17 @@ const CONNECTION = {
   CERT_HAS_EXPIRED: ["its certificate is over", "Renew it."],
 };
 
-function tell(error, where, report) {
-  const text = `${error.message ?? error}`;
-  const inside = text.match(/\b(NOAUTH|WRONGPASS|NOPERM|READONLY|OOM|MISCONF|LOADING|MOVED|CLUSTERDOWN|MASTERDOWN|NOREPLICAS)\b/)?.[1];
+function tell(error, url, report) {
+  const where = at(url);
+  const text = FORBIDDEN.test(error.message) ? "NOPERM" : `${error.message ?? error}`;
+  const inside = Object.keys(WORDS).find((word) => new RegExp(`\\b${word}\\b`).test(text));
   if (inside) return report.bad(`Redis at ${where} ${WORDS[inside][0]} (${inside}).`, WORDS[inside][1]);
-  const [why, todo] = CONNECTION[error.code] ?? CONNECTION[error.cause?.code] ?? [text.split("\n")[0], "Is the address right, with TLS (rediss://) where it is needed?"];
+  const tls = url.protocol === "rediss:" ? "Does it speak TLS there? If not, begin REDIS_URL with redis://" : "Does it speak nothing but TLS there? Then begin REDIS_URL with rediss://";
+  const [why, todo] = CONNECTION[error.code] ?? CONNECTION[error.cause?.code] ?? [text.split("\n")[0].replace(/\.?$/, ""), `${tls}. Is a firewall between, or a server that hangs?`];
   report.bad(`Redis at ${where} is not to be had: ${why}.`, todo);
 }
+
+const at = ({ hostname, port }) => `${hostname}:${port || 6379}`;
 
 const fields = (info) => Object.fromEntries(info.split("\r\n").map((line) => line.split(":")).filter(({ length }) => length > 1));
 
@@ -54,7 +60,7 @@ const fields = (info) => Object.fromEntries(info.split("\r\n").map((line) => lin
 function prospects(info, report) {
   const { redis_version, role, maxmemory, used_memory, maxmemory_policy } = info;
   const [major, minor] = (redis_version ?? "").split(".").map(Number);
-  if (major < 6 || (major === 6 && minor < 2)) report.bad(`Redis ${redis_version} is too old.`, "It has to be 6.2 or later.");
+  if (redis_version && (major < 6 || (major === 6 && minor < 2))) report.bad(`Redis ${redis_version} is too old.`, "It has to be 6.2 or later.");
   if (role === "slave") report.bad("This Redis is a replica.", "Give the address of its master.");
   if (maxmemory_policy && maxmemory_policy !== "noeviction" && Number(maxmemory)) {
     report.look(`Redis throws keys away when it is full (maxmemory-policy ${maxmemory_policy}): streams would vanish.`, "CONFIG SET maxmemory-policy noeviction, and in its configuration.");
@@ -64,26 +70,28 @@ function prospects(info, report) {
   }
 }
 
-/** Looks at the Redis of `url`, with `username` and `password` where they are not in it. */
-export async function redis({ url, username, password, prefix }, report) {
-  const { hostname, port, protocol } = new URL(url);
-  const where = `${hostname}:${port || 6379}`;
+/**
+ * Looks at the Redis of `url`, with `username` and `password` where they are not in it; a connection, and then each answer,
+ * may take `within` ms.
+ */
+export async function redis({ url, username, password, prefix, within = 10_000 }, report) {
+  const address = new URL(url);
   const client = createClient({
     url, username, password, RESP: 2, disableOfflineQueue: true,
-    socket: { connectTimeout: WITHIN, socketTimeout: WITHIN, reconnectStrategy: false, ...(protocol === "rediss:" && { servername: hostname }) },
+    socket: { connectTimeout: within, socketTimeout: within, reconnectStrategy: false, ...(address.protocol === "rediss:" && !isIP(address.hostname) && { servername: address.hostname }) },
   });
   let failed;
   client.on("error", (error) => (failed ??= error));
   try {
     await client.connect();
-    const probe = (script) => client.sendCommand(["EVAL", script, "1", `${prefix}room:doctor:events`, `${prefix}room:doctor`]);
-    await probe(PROBE).catch((error) => (/NOPERM|DEL/.test(error.message) ? probe(AGAIN) : Promise.reject(error)));
-    report.well(`Redis answers at ${where}, and takes what the bridge writes.`);
+    const probe = (script) => client.sendCommand(["EVAL", script, "1", `${prefix}room:doctor~:events`, `${prefix}room:doctor~`]);
+    await probe(PROBE).catch((error) => (FORBIDDEN.test(error.message) ? probe(AGAIN) : Promise.reject(error)));
+    report.well(`Redis answers at ${at(address)}, and takes what the bridge writes.`);
     // A user may be kept from INFO, which the bridge does not need.
     const info = await client.sendCommand(["INFO"]).catch(() => "");
     prospects(fields(info), report);
   } catch (error) {
-    tell(failed ?? error, where, report);
+    tell(failed ?? error, address, report);
   } finally {
     client.destroy();
   }

@@ -99,19 +99,18 @@ async function figures(url, { report, token }) {
   }
   const silent = body.drains.filter(({ up }) => !up).map(({ drain }) => drain);
   if (silent.length) report.bad(`Drain ${silent.join(", ")} of ${body.drains.length} does not answer: its rooms may not be told to PostgreSQL.`, "docs/runbook.md#edgechatdrainsilent");
-  let stuck = false;
+  const first = SINKS.map((_, sink) => slowest(body.drains, sink));
+  const stuck = first.some((ms) => ms > BEHIND);
+  if (stuck) await sleep(3_000);
+  const drains = (stuck && (await read()).body?.drains) || body.drains;
   for (const [sink, name] of SINKS.entries()) {
-    const behind = slowest(body.drains, sink);
-    const queued = Math.max(0, ...body.drains.map(({ queued }) => queued?.[sink] ?? 0));
+    const queued = Math.max(0, ...drains.map(({ queued }) => queued?.[sink] ?? 0));
     if (queued > FULL) report.look(`${Math.round(queued / (1 << 20))} MiB wait in a drain for ${name}; at 16 MiB rooms are told to wait.`, "docs/runbook.md#edgechatqueuefull");
-    if (behind <= BEHIND) continue;
-    stuck = true;
-    await sleep(3_000);
-    const now = slowest((await read()).body?.drains ?? [], sink);
-    const events = body.drains.reduce((sum, { sums }) => sum + (sums?.lag_events[sink] ?? 0), 0);
-    const grows = now > behind;
-    const sentence = `A room has waited for ${name} for ${Math.round(Math.max(now, behind) / 1000)} s, ${events} events are missing there`;
-    if (grows) report.bad(`${sentence}, and it does not move.`, DELIVERY);
+    if (first[sink] <= BEHIND) continue;
+    const now = slowest(drains, sink);
+    const events = drains.reduce((sum, { sums }) => sum + (sums?.lag_events[sink] ?? 0), 0);
+    const sentence = `A room has waited for ${name} for ${Math.round(Math.max(now, first[sink]) / 1000)} s, ${events} events are missing there`;
+    if (now > first[sink]) report.bad(`${sentence}, and it does not move.`, DELIVERY);
     else report.look(`${sentence}, and it catches up.`, DELIVERY);
   }
   if (!silent.length && !stuck) report.well(`All ${body.drains.length} drains answer, and no room waits for long.`);
