@@ -81,6 +81,10 @@ await script(async (args) => {
   const answered = await service(url, { report, local, origins: given.origin, token: settings.get("METRICS_TOKEN") });
   if (!answered.serves && local && !answered.judged) await judged(settings, report);
 
+  if (answered.serves && !answered.edge && !local && (settings.get("CLIENT_IP") ?? "cf-connecting-ip") === "cf-connecting-ip") {
+    report.look("It is not behind Cloudflare, and CLIENT_IP is cf-connecting-ip: a client may write that header itself, and so any address.", "docs/operations.md#rates: cf.clientIp, or x-forwarded-for behind a proxy of yours.");
+  }
+
   const embedded = local && (await embeddedPort());
   const databaseUrl = given["database-url"] ?? (process.env.DATABASE_URL || (embedded && embeddedUrl(embedded)));
   let offset;

@@ -84,7 +84,7 @@ const testFiles = () =>
     .map((file) => join("tests", file));
 
 /** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
-const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-dev", "socketio-others"].map((name) => join("tests", `${name}.test.mjs`));
+const TOGETHER = ["xss", "socketio-idle", "shards", "doctor", "observe", "socketio-dev", "socketio-others"].map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
 
 async function e2e(files) {

@@ -22,8 +22,11 @@ function refusal(error, url) {
     case "3D000": return [`PostgreSQL at ${where} has no database ${url.pathname.slice(1)}.`, "Put the URL right, or make it: createdb."];
     case "53300": return [`PostgreSQL at ${where} has no connection left.`, "See who holds them (pg_stat_activity), or raise max_connections."];
     case "57P03": return [`PostgreSQL at ${where} is starting or ending.`, "Run this again in a moment."];
-    default: return [`PostgreSQL at ${where} is not to be had: ${error.message || error.code}.`, /timeout/.test(error.message) ? "Is a firewall between, or a server that hangs?" : /SSL/.test(error.message) ? "Add ?sslmode=disable to the URL, or have the server speak TLS." : "Put the URL right, or look into its log."];
   }
+  const sentence = `PostgreSQL at ${where} is not to be had: ${error.message || error.code}.`;
+  if (/timeout/.test(error.message)) return [sentence, "Is a firewall between, or a server that hangs?"];
+  if (/SSL/.test(error.message)) return [sentence, "Add ?sslmode=disable to the URL, or have the server speak TLS."];
+  return [sentence, "Put the URL right, or look into its log."];
 }
 
 const named = (pattern) => [...new Set(readdirSync(folder).flatMap((file) => {
@@ -72,7 +75,7 @@ async function deadLetters(query, report) {
   if (count) report.look(`${count} events are in dead_letters: PostgreSQL refused them (${sqlstates.map((state) => state || "not readable").join(", ")}).`, "docs/operations.md#dead-letters");
 }
 
-async function room(query, report) {
+async function connections(query, report) {
   const [{ used, most }] = await query("select count(*)::int as used, current_setting('max_connections')::int as most from pg_stat_activity where backend_type = 'client backend'");
   if (used > most * 0.9) report.look(`${used} of ${most} connections are taken.`, "See who holds them (pg_stat_activity), or raise max_connections.");
 }
@@ -108,7 +111,7 @@ export async function postgres(url, report, within = 10_000) {
       await rights(query, report);
       await deadLetters(query, report).catch((error) => report.look(`dead_letters cannot be read: ${error.message}.`, "It is a right that is missing, see above."));
     }
-    await room(query, report);
+    await connections(query, report);
     return offset;
   } catch (error) {
     report.bad(`PostgreSQL was asked, and failed: ${error.message}.`, "Look into its log.");

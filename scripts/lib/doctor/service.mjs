@@ -31,7 +31,7 @@ async function ask(url, path, options = {}) {
 
 const reason = (error) => (error.name === "TimeoutError" ? `no answer in ${WITHIN / 1000} s` : WHY[error.cause?.code] ?? error.cause?.message ?? error.message);
 
-/** Whether it serves. The clock is its answer's, ahead of ours by `offset` ms; to the second, so of half a second less is made. */
+/** Whether it serves. Its clock, which an answer tells in whole seconds, is ahead of ours by `offset` ms. */
 async function serves(url, report, local) {
   const asked = Date.now();
   let answer;
@@ -53,7 +53,7 @@ async function serves(url, report, local) {
   }
   report.well(`${url.origin} serves, and its settings are good.`);
   if (!local && url.protocol === "http:") report.look("It is asked by http: what is said, and tokens, can be read on the way.", "Serve it by https.");
-  return { serves: true, offset };
+  return { serves: true, edge: answer.headers.has("cf-ray"), offset };
 }
 
 async function doors(url, { report, local, origins }) {
@@ -119,8 +119,8 @@ async function figures(url, { report, token }) {
 }
 
 /**
- * Looks at the service; gives whether it `serves`, whether it has `judged` its settings, its clock's `offset` to ours in
- * ms, and whether it is `bridged` to Redis, as far as that is known.
+ * Looks at the service; gives whether it `serves`, whether it has `judged` its settings, whether Cloudflare's `edge`
+ * stands before it, its clock's `offset` to ours in ms, and whether it is `bridged` to Redis, as far as that is known.
  */
 export async function service(url, about) {
   const health = await serves(url, about.report, about.local);
