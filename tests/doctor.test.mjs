@@ -163,6 +163,27 @@ describe("the service", () => {
   });
 });
 
+test("figures are told apart: what a room delays, what catches up, what piles up, who is silent", async () => {
+  const drain = (lag_ms, { queued = [0, 0], ...more } = {}) => ({ drain: 0, up: true, queued, busiest: [], metrics: {}, sums: { lag_ms, lag_events: [7, 8] }, ...more });
+  for (const [first, second, mark, pattern] of [
+    [drain([0, 25_000]), drain([0, 28_000]), "!", /waited for Redis for 28 s, 8 events are missing there, and no batch has failed.*delay_s/],
+    [drain([0, 25_000]), drain([0, 28_000], { metrics: { bridge_failed: 1 } }), "✗", /waited for Redis for 28 s.*does not move/],
+    [drain([60_000, 0], { metrics: { drain_failed: 9 } }), drain([30_000, 0], { metrics: { drain_failed: 9 } }), "!", /waited for PostgreSQL for 60 s.*catches up/],
+    [drain([0, 0], { queued: [15 << 20, 0] }), null, "!", /15 MiB wait in a drain for PostgreSQL/],
+    [{ drain: 0, up: false }, null, "✗", /Drain 0 of 1 does not answer/],
+  ]) {
+    let asked = 0;
+    const fake = createServer(({ url }, answer) => {
+      const body = url === "/healthz" ? { status: "ok" } : url.startsWith("/metrics") ? { at: Date.now(), drains: [asked++ ? second : first] } : { code: "room_not_found" };
+      answer.writeHead(body.code ? 404 : 200).end(JSON.stringify(body));
+    });
+    await new Promise((resolve) => fake.listen(0, "127.0.0.1", resolve));
+    only((await about(`http://127.0.0.1:${fake.address().port}`, { pause: 10 })).lines, mark, pattern);
+    fake.closeAllConnections();
+    await new Promise((resolve) => fake.close(resolve));
+  }
+});
+
 describe("PostgreSQL", () => {
   const look = (url) => found(postgres, new URL(url));
 
