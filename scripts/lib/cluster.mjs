@@ -149,6 +149,8 @@ export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "
 /** Prometheus's own checker of what `/metrics` says. */
 export const promtoolProgram = () => needed(() => onPath("promtool"), "promtool", "prometheus");
 
+export const prometheusProgram = () => needed(() => onPath("prometheus"), "Prometheus", "prometheus");
+
 export const opensslProgram = () => needed(() => onPath("openssl"), "OpenSSL", "openssl");
 
 const pythonWith = (modules, what, ...debianPackages) =>

@@ -104,7 +104,7 @@ const testFiles = () =>
     .map((file) => join("tests", file));
 
 /** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
-const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-return", "alive", "inbox", "sleep", "socketio-dev", "socketio-others", "deploy"]
+const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-return", "alive", "inbox", "doctor", "observe", "sleep", "socketio-dev", "socketio-others", "deploy"]
   .map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
 /** A file that takes longer hangs, ms: the longest takes three minutes. */
