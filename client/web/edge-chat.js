@@ -5,7 +5,7 @@ import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
-import { h, icon } from "./element/dom.js";
+import { h, icon, setText } from "./element/dom.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
 import { Missed } from "./element/missed.js";
@@ -23,6 +23,8 @@ import { TypingLine } from "./element/typing-line.js";
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
 const LONGEST_RETURN_MS = 2_000_000_000;
+// A page that is not in sight is given no frames; what comes is taken in all the same.
+const LATE_MS = 1_000;
 
 /**
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
@@ -45,12 +47,15 @@ export class EdgeChat extends HTMLElement {
   model = new RoomModel();
   #chat = null;
   #unread = 0;
-  #queued = false;
+  #frame = null;
+  #late = null;
   #epoch = null;
   #aloud = null;
   #returning = null;
 
-  list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
+  list = new ListView({
+    loadOlder: () => this.loadOlder(), scrolled: () => this.#seen(), redraw: () => this.redraw(), say: (text) => this.#strip.say(text),
+  });
   menu = new Menu();
   dialog = new Dialog();
   orders = new Orders(this);
@@ -138,7 +143,7 @@ export class EdgeChat extends HTMLElement {
     this.dialog.close();
     this.#title.textContent = room ?? "Chat";
     this.#setUnread(0);
-    this.redraw();
+    this.#render();
     if (!room) return;
     const chat = connect({
       room,
@@ -306,12 +311,11 @@ export class EdgeChat extends HTMLElement {
   }
 
   #jumpTo(message_id) {
-    const item = this.list.item(message_id);
+    const item = this.list.show(message_id);
     if (!item) {
       this.#composer.fail({ code: "message_not_found", message: "", retry_after_ms: undefined });
       return;
     }
-    item.scrollIntoView({ block: "center" });
     item.focus({ preventScroll: true });
     item.classList.add("flash");
     setTimeout(() => item.classList.remove("flash"), 1_600);
@@ -329,17 +333,17 @@ export class EdgeChat extends HTMLElement {
 
   // ── drawing ──────────────────────────────────────────────────────────────
 
-  // Events that come in one frame are drawn together.
+  /** Draws with the next frame of the page, once for all that came until then. */
   redraw() {
-    if (this.#queued) return;
-    this.#queued = true;
-    queueMicrotask(() => {
-      this.#queued = false;
-      this.#render();
-    });
+    if (this.#frame !== null) return;
+    this.#frame = requestAnimationFrame(this.#render);
+    this.#late = setTimeout(this.#render, LATE_MS);
   }
 
-  #render() {
+  #render = () => {
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#late);
+    this.#frame = null;
     const { model } = this;
     const online = this.#chat?.state === "online";
     this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line });
@@ -348,7 +352,7 @@ export class EdgeChat extends HTMLElement {
     this.#people.render(model);
     this.#pins.render(model);
     this.#desk.render(model);
-    if (model.room) this.#title.textContent = model.room.name;
+    if (model.room) setText(this.#title, model.room.name);
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
       const why = model.can("send") ? null : model.self.role === "guest" ? "You are watching as a guest. Sign in to write." : "Only moderators can write here.";
@@ -356,10 +360,10 @@ export class EdgeChat extends HTMLElement {
     }
     this.#drawModes();
     this.#notShown.hidden = model.notShown === 0;
-    this.#notShown.textContent = `${count(model.notShown, "message")} not shown: there were too many at once`;
+    setText(this.#notShown, `${count(model.notShown, "message")} not shown: there were too many at once`);
     this.#typing.render(model);
     this.#drawJump();
-  }
+  };
 
   #drawModes() {
     const modes = modesOn(this.model.room?.settings);
@@ -372,7 +376,7 @@ export class EdgeChat extends HTMLElement {
 
   #drawJump() {
     this.#jump.hidden = this.list.atBottom;
-    this.#jumpText.textContent = this.#unread > 0 ? count(this.#unread, "new message") : "Jump to latest";
+    setText(this.#jumpText, this.#unread > 0 ? count(this.#unread, "new message") : "Jump to latest");
   }
 
   #toLatest() {

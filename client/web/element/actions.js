@@ -53,17 +53,19 @@ export class Actions {
 
   /** What can be done with the message may have changed. */
   refresh() {
-    const item = this.#tools.closest(".message");
+    const at = this.#tools.closest(".message");
+    // Its message is not in the list any more.
+    const item = at?.isConnected ? at : null;
     const inside = this.#tools.contains(this.#focused);
     this.#attach(item);
-    if (inside && !this.#tools.isConnected) item.focus({ preventScroll: true });
+    if (inside && !this.#tools.isConnected) item?.focus({ preventScroll: true });
   }
 
   #attach(item) {
     const message = item && this.#host.model.find(item.dataset.id);
     const acts = message ? Object.keys(NAMES).filter((act) => this.#host.may(act, message)) : [];
     const key = `${item?.dataset.id} ${acts}`;
-    if (this.#key === key || this.#isOpen) return;
+    if ((this.#key === key && this.#tools.parentElement === (acts.length > 0 ? item : null)) || this.#isOpen) return;
     this.#key = key;
     this.#tools.closest(".message")?.classList.remove("active");
     this.#tools.remove();

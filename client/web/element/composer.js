@@ -1,6 +1,6 @@
 // Where one writes: the text field, what it answers or edits, and why it may have to wait.
 
-import { h, icon } from "./dom.js";
+import { h, icon, setText } from "./dom.js";
 import { duration, plain, sentence, textOf } from "./text.js";
 
 export class Composer {
@@ -44,7 +44,7 @@ export class Composer {
     this.#announce.hidden = !canAnnounce;
     this.#form.hidden = why !== null;
     this.#watching.hidden = why === null;
-    this.#watching.textContent = why ?? "";
+    setText(this.#watching, why ?? "");
   }
 
   reply(message) {

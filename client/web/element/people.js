@@ -1,6 +1,6 @@
 // Who is here: the count in the header and the list behind it.
 
-import { h, icon } from "./dom.js";
+import { h, icon, setText } from "./dom.js";
 import { avatarOf, badgeOf } from "./message-view.js";
 import { count, plain } from "./text.js";
 
@@ -31,7 +31,7 @@ export class People {
     this.#model = model;
     const { online_users, online_guests } = model.stats;
     this.button.hidden = model.self === null;
-    this.#number.textContent = `${online_users + online_guests} online`;
+    setText(this.#number, `${online_users + online_guests} online`);
     if (!this.panel.hidden) this.#fill();
   }
 

@@ -63,8 +63,9 @@ button:disabled { cursor: default; opacity: 0.5; }
 .empty { position: absolute; inset: 0; display: grid; place-content: center; gap: 0.25rem; padding: 2rem; text-align: center; color: var(--muted); pointer-events: none; }
 .empty b { color: var(--text); font-weight: 600; }
 
-.day { display: flex; align-items: center; gap: 0.75rem; margin: 0.9rem 1rem 0.4rem; font-size: 0.75rem; color: var(--muted); }
-.day::before, .day::after { content: ""; flex: 1; border-block-start: 1px solid var(--line); }
+.messages { display: flow-root; }
+.day, .gap { display: flex; align-items: center; gap: 0.75rem; margin: 0.9rem 1rem 0.4rem; font-size: 0.75rem; color: var(--muted); }
+:is(.day, .gap)::before, :is(.day, .gap)::after { content: ""; flex: 1; border-block-start: 1px solid var(--line); }
 .missed { display: flex; align-items: center; gap: 0.75rem; margin: 0.9rem 1rem 0.4rem; font-size: 0.75rem; font-weight: 600; text-align: center; color: var(--accent); scroll-margin-block: 3rem; }
 .missed::before, .missed::after { content: ""; flex: 1; min-inline-size: 1rem; border-block-start: 1px solid var(--accent); }
 

@@ -1,6 +1,6 @@
 // The moderators' desk: a button with what waits, and a panel with a tab for each of their tasks.
 
-import { h, icon } from "../dom.js";
+import { h, icon, setText } from "../dom.js";
 import { Bans } from "./bans.js";
 import { Held } from "./held.js";
 import { Modes } from "./modes.js";
@@ -77,10 +77,10 @@ export class Desk {
       waiting += section.may(model) ? count : 0;
       tab.hidden = !section.may(model);
       number.hidden = count === 0;
-      number.textContent = count || "";
+      setText(number, String(count || ""));
     }
     this.#badge.hidden = waiting === 0;
-    this.#badge.textContent = waiting > 99 ? "99+" : String(waiting);
+    setText(this.#badge, waiting > 99 ? "99+" : String(waiting));
     this.button.setAttribute("aria-label", waiting > 0 ? `Moderation, ${waiting} waiting` : "Moderation");
     if (this.panel.hidden) return;
     if (!possible.includes(this.#current)) this.#select(possible[0]);
