@@ -47,6 +47,7 @@ export class EdgeChat extends HTMLElement {
   model = new RoomModel();
   #chat = null;
   #unread = 0;
+  #toldUnread = 0;
   #frame = null;
   #late = null;
   #epoch = null;
@@ -103,11 +104,13 @@ export class EdgeChat extends HTMLElement {
 
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#shown);
+    document.addEventListener("keydown", this.#searched);
     this.#start();
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#shown);
+    document.removeEventListener("keydown", this.#searched);
     this.#stop();
   }
 
@@ -199,7 +202,8 @@ export class EdgeChat extends HTMLElement {
     if (event === "room_updated") this.#composer.release();
     this.#desk.event(event);
     if (event === "new_message" && data.user.user_id !== this.model.self?.user_id && (!this.list.atBottom || document.hidden)) {
-      this.#setUnread(this.#unread + 1);
+      // Told with the next drawing: a page may have much to do with it.
+      this.#unread += 1;
     }
     this.redraw();
   }
@@ -222,6 +226,11 @@ export class EdgeChat extends HTMLElement {
   #present(away_ms) {
     return this.#missed.present(this.#chat?.state === "online" && !document.hidden, away_ms ?? 0);
   }
+
+  /** The browser's own search finds what is in the page. */
+  #searched = ({ key, ctrlKey, metaKey }) => {
+    if ((ctrlKey || metaKey) && key.toLowerCase() === "f") this.list.drawWhole();
+  };
 
   #shown = () => {
     const news = this.#present();
@@ -363,6 +372,7 @@ export class EdgeChat extends HTMLElement {
     setText(this.#notShown, `${count(model.notShown, "message")} not shown: there were too many at once`);
     this.#typing.render(model);
     this.#drawJump();
+    this.#tellUnread();
   };
 
   #drawModes() {
@@ -388,11 +398,18 @@ export class EdgeChat extends HTMLElement {
     if (this.list.atBottom && !document.hidden) this.#setUnread(0);
     this.#missed.render();
     this.#drawJump();
+    this.#tellUnread();
   };
 
   #setUnread(unread) {
-    if (unread === this.#unread) return;
     this.#unread = unread;
+    this.#tellUnread();
+  }
+
+  #tellUnread() {
+    const unread = this.#unread;
+    if (unread === this.#toldUnread) return;
+    this.#toldUnread = unread;
     this.dispatchEvent(new CustomEvent("edge-chat-unread", { detail: { unread } }));
   }
 

@@ -15,6 +15,8 @@ const NEAR_BOTTOM_PX = 40;
 const LOAD_ABOVE_PX = 300;
 // What comes in one go with a scroll is not news.
 const QUIET_MS = 1_000;
+// Somebody who searches the page is done by then, or begins again.
+const SEARCHED_MS = 60_000;
 // More messages a second than anybody can listen to.
 const LISTENABLE = 4;
 
@@ -25,6 +27,7 @@ export class ListView {
   /** Where the list stood last; a reader who has moved since is noticed before the browser tells of the scroll. */
   #stood = 0;
   #loading = false;
+  #whole = null;
   #details = null;
   #aloud = { wanted: true, timer: null, since: 0, count: 0, hot: false };
   #on;
@@ -114,6 +117,17 @@ export class ListView {
     const { index, kind } = this.#rows.get(key);
     const row = kind === "message" ? this.#rows.all[index] : this.#rows.all[index + 1];
     row?.item?.focus({ preventScroll: true });
+  }
+
+  /** All that is loaded is in the page for a while, to be searched. */
+  drawWhole() {
+    clearTimeout(this.#whole);
+    this.#sight.whole = true;
+    this.#whole = setTimeout(() => {
+      this.#sight.whole = false;
+      this.#on.redraw();
+    }, SEARCHED_MS);
+    this.#on.redraw();
   }
 
   /** Whether what is added is read out. */

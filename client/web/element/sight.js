@@ -12,6 +12,8 @@ const ROUNDS = 4;
 
 export class Sight {
   rows = [];
+  /** True while all rows are to be in the page, whatever that costs. */
+  whole = false;
   list = h("ol", { class: "messages" });
   /** The message that stays where it is, as `{row, top}`; null at the end, and once the reader has moved. */
   last = null;
@@ -111,6 +113,7 @@ export class Sight {
 
   #near(anchor) {
     const { rows } = this;
+    if (this.whole) return rows;
     const sight = this.#scroller.clientHeight;
     let from = anchor ? anchor.row.index : rows.length;
     let to = from;

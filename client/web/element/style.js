@@ -123,7 +123,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .other input { flex: 1; min-inline-size: 0; padding: 0.3rem 0.6rem; border: 1px solid var(--line); border-radius: 8px; background: var(--bg); }
 .other button { padding: 0.3rem 0.6rem; border-radius: 8px; background: var(--soft); }
 
-.jump { position: absolute; inset-block-end: 0.6rem; inset-inline-start: 50%; translate: -50% 0; display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.35rem 0.8rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: 0.8125rem; font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
+.jump { position: absolute; white-space: nowrap; inset-block-end: 0.6rem; inset-inline-start: 50%; translate: -50% 0; display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.35rem 0.8rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: 0.8125rem; font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
 .jump .icon { inline-size: 0.95rem; block-size: 0.95rem; }
 .missed-pill { position: absolute; inset-block-start: 0.6rem; inset-inline: 0.75rem; z-index: 2; display: flex; inline-size: fit-content; max-inline-size: calc(100% - 1.5rem); margin-inline: auto; border-radius: 1rem; background: var(--accent); color: var(--on-accent); font-size: 0.75rem; font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
 .missed-jump { display: inline-flex; align-items: center; gap: 0.4rem; min-inline-size: 0; padding: 0.35rem 0.3rem 0.35rem 0.8rem; border-radius: 1rem 0 0 1rem; text-align: start; text-wrap: balance; }
