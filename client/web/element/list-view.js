@@ -140,7 +140,7 @@ export class ListView {
   move(from, step) {
     const { all } = this.#rows;
     const steps = { first: 1, last: -1 }[step] ?? step;
-    let index = { first: -1, last: all.length }[step] ?? (from ? this.#rows.get(from.dataset.id).index : all.length);
+    let index = { first: -1, last: all.length }[step] ?? (from && this.#rows.get(from.dataset.id)?.index) ?? all.length;
     do index += steps;
     while (all[index] && !all[index].message);
     const row = all[index];
@@ -172,7 +172,7 @@ export class ListView {
     const { scrollTop } = this.scroller;
     const by = scrollTop - this.#stood;
     this.#stood = scrollTop;
-    if (Math.abs(by) > 1) this.#sight.last = null;
+    if (by !== 0) this.#sight.last = null;
     if (this.#stick && by < -1) this.#stick = this.#below() <= 1;
     else if (!this.#stick && by > 0) this.#stick = this.#below() < NEAR_BOTTOM_PX;
   }

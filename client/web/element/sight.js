@@ -120,7 +120,9 @@ export class Sight {
     let above = (anchor ? anchor.top : sight) + BEYOND_PX;
     let below = anchor ? sight - anchor.top + BEYOND_PX : 0;
     let more = anchor ? MEASURED_AT_ONCE : 0;
-    while (from > 0 && (above > 0 || (rows[from - 1].height === null && more > 0))) {
+    // At the end an older row does not come back for a few pixels: to a screen reader it would be news.
+    const enough = (row) => !anchor && row === this.#drawn[0] && above <= BEYOND_PX / 2;
+    while (from > 0 && !enough(rows[from]) && (above > 0 || (rows[from - 1].height === null && more > 0))) {
       from -= 1;
       above -= this.#heightOf(rows[from]);
       if (above <= 0) more -= 1;
