@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 
 import { chat } from "./harness/index.mjs";
-import { axe, DESKTOP, enter, eventually, field, online, row, say, shoot, site, texts, visit } from "./page/person.mjs";
+import { axe, DESKTOP, eachMessage, enter, eventually, field, online, row, say, shoot, site, texts, visit } from "./page/person.mjs";
 import { relay } from "./page/relay.mjs";
 
 const NARROW = { width: 380, height: 740 };
@@ -30,18 +30,27 @@ async function far(room, name, options) {
 const waiting = (page) => page.locator("edge-chat[data-state=waiting]").waitFor();
 const retry = (page) => page.getByRole("button", { name: "Retry now" });
 const pill = (page, text) => page.getByRole("button", { name: text });
-const line = (page) => page.locator(".missed").textContent();
+/** The line where the news begins and the first message below it, wherever the list stands. */
+const news = (page) =>
+  page.locator("edge-chat").evaluate(({ list }) => {
+    const { atBottom } = list;
+    const { scrollTop } = list.scroller;
+    const item = list.show("missed");
+    const found = item && [item.textContent, item.nextElementSibling.querySelector(".content").firstChild.textContent];
+    if (atBottom) list.toBottom();
+    else list.scroller.scrollTop = scrollTop;
+    return found;
+  });
+const line = async (page) => (await news(page))[0];
 const scroller = (page) => page.locator(".scroller");
 
 /** All that a page shows of each message, by its id, the line of what is new apart. */
-const shown = (page) =>
-  page.locator(".message:not(.pending)").evaluateAll((all) =>
-    Object.fromEntries(all.map((one) => [one.dataset.id, [
-      ...[".content", ".edited", ".quote"].map((part) => one.querySelector(part)?.textContent ?? null),
-      one.querySelector(".content").classList.contains("gone"),
-      [...one.querySelectorAll(".chip")].map((chip) => chip.getAttribute("aria-label")).join(),
-    ]])),
-  );
+const shown = async (page) =>
+  Object.fromEntries(await eachMessage(page, (one) => [one.dataset.id, [
+    ...[".content", ".edited", ".quote"].map((part) => one.querySelector(part)?.textContent ?? null),
+    one.querySelector(".content").classList.contains("gone"),
+    [...one.querySelectorAll(".chip")].map((chip) => chip.getAttribute("aria-label")).join(),
+  ]]));
 
 /** Whatever a newcomer sees `page` shows too, and none of it twice. */
 async function asANewcomer(page, room) {
@@ -49,7 +58,7 @@ async function asANewcomer(page, room) {
   const [here, there] = [await shown(page), await shown(fresh)];
   const ids = Object.keys(there);
   assert.deepEqual(Object.fromEntries(ids.map((id) => [id, here[id]])), there);
-  const order = await page.locator(".message:not(.pending)").evaluateAll((all) => all.map((one) => one.dataset.id));
+  const order = await eachMessage(page, (one) => one.dataset.id);
   assert.equal(new Set(order).size, order.length, "nothing is there twice");
   assert.deepEqual(order.slice(-ids.length), ids, "in the same order");
   for (const part of [".pins", ".modes", ".watching"]) {
@@ -96,8 +105,7 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   await row(ada, "typed into the hole").waitFor();
   await pill(ada, "47 new messages while you were away").waitFor();
   assert.match(await ada.locator("edge-chat p[role=status].quiet").textContent(), /^Connected again. 47 new messages while you were away.$/);
-  assert.equal(await line(ada), "New while you were away · 47");
-  assert.equal(await ada.locator(".missed + .message .content").evaluate((one) => one.firstChild.textContent), `edited ${missed[0].message_id.slice(-4)}`);
+  assert.deepEqual(await news(ada), ["New while you were away · 47", `edited ${missed[0].message_id.slice(-4)}`]);
   await ada.getByText("Slow mode: 2 s").waitFor();
   assert.match(await ada.locator(".pins").textContent(), /meanwhile 31/);
   assert.equal(await ada.locator(".state").isVisible(), false);
@@ -118,7 +126,7 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   // As slow mode asks.
   await ada.waitForTimeout(2_100);
   await say(ada, "I have read it all");
-  assert.equal(await ada.locator(".missed").count(), 0, "who answers has read it");
+  assert.equal(await news(ada), undefined, "who answers has read it");
 });
 
 test("V9: the strip says that the connection is lost, counts down, and goes; the focus stays where it was", async () => {
@@ -154,7 +162,7 @@ test("V9: the strip says that the connection is lost, counts down, and goes; the
   assert.equal(await scroller(ada).evaluate((list) => list.matches(":focus")), true, "the focus did not fall out of the chat");
   assert.equal(await announced.textContent(), "Connected again.");
   assert.equal(await field(ada).inputValue(), "half a sen");
-  assert.equal(await ada.locator(".missed").count(), 0, "nothing was said meanwhile");
+  assert.equal(await news(ada), undefined, "nothing was said meanwhile");
 
   await field(ada).focus();
   await scroller(ada).evaluate((list) => list.scrollTo(0, 700));
@@ -313,11 +321,11 @@ test("V4: a tab that was not looked at marks what came meanwhile; the mark is di
   for (let number = 1; number <= 40; number += 1) await sent(bot, `meanwhile ${number}`);
   await row(ada, "meanwhile 40").waitFor();
   await ada.clock.fastForward(60_000);
-  assert.equal(await ada.locator(".missed").count(), 0);
+  assert.equal(await news(ada), undefined);
   await look(false);
   await pill(ada, "40 new messages while you were away").waitFor();
-  assert.equal(await ada.locator(".missed + .message .content").textContent(), "meanwhile 1");
+  assert.equal((await news(ada))[1], "meanwhile 1");
   await ada.getByRole("button", { name: "Mark as read" }).click();
-  await ada.locator(".missed").waitFor({ state: "detached" });
+  await eventually(async () => (await news(ada)) === undefined, "the line is gone");
   assert.equal(await ada.locator(".missed-pill").isVisible(), false);
 });

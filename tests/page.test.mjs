@@ -193,8 +193,8 @@ test("the list stays bounded while one reads along", async () => {
     await rest("/api/rooms/video_long/messages", bearer, { content: `line ${number}` });
   }
   await row(ada, "line 520").waitFor();
-  assert.equal(await ada.locator(".message").count(), 500);
-  assert.equal((await texts(ada))[0], "line 21");
+  const all = await texts(ada);
+  assert.deepEqual([all.length, all[0]], [500, "line 21"]);
 });
 
 test("the server dies and comes back: nothing is missing, nothing is doubled", async () => {

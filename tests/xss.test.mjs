@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { chat, token, until } from "./harness/index.mjs";
-import { eventually, online, site, texts, visit } from "./page/person.mjs";
+import { eachMessage, eventually, online, site, texts, visit } from "./page/person.mjs";
 import { provoke, show, startCanary } from "./xss/bare.mjs";
 import { corpus } from "./xss/corpus.mjs";
 import { LONGEST } from "./xss/rules.mjs";
@@ -180,19 +180,26 @@ async function shown(page, room, messages) {
   });
   await page.locator(".people-button").click();
   assert.equal(await page.locator("edge-chat .title").textContent(), NAME);
-  const odd = await page.locator("edge-chat").evaluate(({ shadowRoot }, names) => {
+  const odd = await page.locator("edge-chat").evaluate(({ list, model, shadowRoot }, names) => {
     const allowed = names.split(" ");
     const bad = (element) =>
       !allowed.includes(element.localName) ||
       [...element.attributes].some(({ name, value }) => /^on|^srcdoc/.test(name) || (/^(href|src|action)$/.test(name) && !/^https?:\/\//.test(value)));
-    return [...shadowRoot.querySelectorAll("*")].filter(bad).map(({ outerHTML }) => outerHTML);
+    const found = [];
+    for (const { message_id } of model.shown) {
+      if (!list.show(message_id)) found.push(`${message_id} is not there`);
+      found.push(...[...shadowRoot.querySelectorAll("*")].filter(bad).map(({ outerHTML }) => outerHTML));
+    }
+    return found;
   }, ELEMENTS);
   assert.deepEqual(odd, [], room);
   await page.locator(".people-button").click();
-  const rows = page.locator(".message:not(:has(.content a)) .content");
-  for (let index = 0; index < (await rows.count()); index += 16) {
-    await rows.nth(index).hover();
-    await rows.nth(index).click({ position: { x: 3, y: 5 } });
+  const ids = await eachMessage(page, (item) => (item.querySelector(".content a") ? null : item.dataset.id));
+  for (const id of ids.filter(Boolean).filter((_, index) => index % 16 === 0)) {
+    await page.locator("edge-chat").evaluate(({ list }, key) => void list.show(key), id);
+    const content = page.locator(`[data-id="${id}"] .content`);
+    await content.hover();
+    await content.click({ position: { x: 3, y: 5 } });
   }
   assert.deepEqual(await page.evaluate(() => globalThis.seen), [], room);
 }

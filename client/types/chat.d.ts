@@ -302,6 +302,8 @@ export declare class RoomModel {
   notShown: number;
   /** Whether older messages can be fetched. */
   hasMore: boolean;
+  /** `message_id` → how many messages before that one were forgotten by `shed`. */
+  gaps: Map<string, number>;
   /** The messages without those of blocked users. */
   get shown(): ShownMessage[];
 
@@ -316,6 +318,8 @@ export declare class RoomModel {
   prepend(page: Pick<History, "messages" | "has_more" | "my_reactions">, before?: number): number | null;
   /** Forgets all but the newest `count`. */
   trim(count: number): void;
+  /** For a view that does not follow the newest: of what came after the message `no` keeps the oldest and the newest `count`. */
+  shed(no: number, count: number): void;
   hides(user_id: string): boolean;
   /** Whether the viewer may do this now. */
   can(what: Can): boolean;

@@ -5,7 +5,7 @@ import { Actions } from "./element/actions.js";
 import { Composer } from "./element/composer.js";
 import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
-import { h, icon, relabel, word } from "./element/dom.js";
+import { h, icon, relabel, setText, word } from "./element/dom.js";
 import { Emoji } from "./element/emoji.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
@@ -25,6 +25,10 @@ import { english, onTranslate, translate, wordsOf } from "./element/words.js";
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
 const LONGEST_RETURN_MS = 2_000_000_000;
+// A page that is not in sight is given no frames; what comes is taken in all the same.
+const LATE_MS = 1_000;
+// A number on a button that goes up five times a second goes up fast enough.
+const UNSEEN_MS = 200;
 
 /**
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
@@ -54,7 +58,10 @@ export class EdgeChat extends HTMLElement {
   model = new RoomModel();
   #chat = null;
   #unread = 0;
-  #queued = false;
+  #toldUnread = 0;
+  #frame = null;
+  #late = null;
+  #unseen = null;
   #epoch = null;
   #aloud = null;
   #returning = null;
@@ -63,7 +70,9 @@ export class EdgeChat extends HTMLElement {
   // A language may be set on the page, on the element, or on anything between.
   #told = new MutationObserver(() => this.#speak());
 
-  list = new ListView({ loadOlder: () => this.loadOlder(), onScroll: () => this.#seen() });
+  list = new ListView({
+    loadOlder: () => this.loadOlder(), scrolled: () => this.#seen(), redraw: () => this.redraw(), say: (text) => this.#strip.say(text),
+  });
   menu = new Menu();
   dialog = new Dialog(this);
   emoji = new Emoji(this);
@@ -121,6 +130,7 @@ export class EdgeChat extends HTMLElement {
 
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#shown);
+    document.addEventListener("keydown", this.#searched);
     for (const root of [document, this.getRootNode()]) this.#told.observe(root, { subtree: true, attributeFilter: ["lang"] });
     this.#untold = onTranslate(() => this.#speak({ anew: true }));
     this.#speak();
@@ -129,6 +139,7 @@ export class EdgeChat extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#shown);
+    document.removeEventListener("keydown", this.#searched);
     this.#told.disconnect();
     this.#untold?.();
     this.#stop();
@@ -217,7 +228,7 @@ export class EdgeChat extends HTMLElement {
     this.dialog.close();
     this.#title.textContent = room ?? this.words.t("chat.label");
     this.#setUnread(0);
-    this.redraw();
+    this.#render();
     if (!room) return;
     const chat = connect({ ...this.access, room });
     this.#chat = chat;
@@ -271,9 +282,10 @@ export class EdgeChat extends HTMLElement {
     if (event === "room_updated") this.#composer.release();
     this.#desk.event(event);
     if (event === "new_message" && data.user.user_id !== this.model.self?.user_id && (!this.list.atBottom || document.hidden)) {
-      this.#setUnread(this.#unread + 1);
+      // Told with the next drawing: a page may have much to do with it.
+      this.#unread += 1;
     }
-    this.redraw();
+    this.redraw({ unseen: event === "new_message" && !this.list.atBottom });
   }
 
   #showState(event) {
@@ -294,6 +306,11 @@ export class EdgeChat extends HTMLElement {
   #present(away_ms) {
     return this.#missed.present(this.#chat?.state === "online" && !document.hidden, away_ms ?? 0);
   }
+
+  /** The browser's own search finds what is in the page. */
+  #searched = ({ key, ctrlKey, metaKey }) => {
+    if ((ctrlKey || metaKey) && key.toLowerCase() === "f") this.list.drawWhole();
+  };
 
   #shown = () => {
     const news = this.#present();
@@ -387,12 +404,11 @@ export class EdgeChat extends HTMLElement {
   }
 
   #jumpTo(message_id) {
-    const item = this.list.item(message_id);
+    const item = this.list.show(message_id);
     if (!item) {
       this.#composer.fail({ code: "message_not_found", message: "", retry_after_ms: undefined });
       return;
     }
-    item.scrollIntoView({ block: "center" });
     item.focus({ preventScroll: true });
     item.classList.add("flash");
     setTimeout(() => item.classList.remove("flash"), 1_600);
@@ -410,17 +426,22 @@ export class EdgeChat extends HTMLElement {
 
   // ── drawing ──────────────────────────────────────────────────────────────
 
-  // Events that come in one frame are drawn together.
-  redraw() {
-    if (this.#queued) return;
-    this.#queued = true;
-    queueMicrotask(() => {
-      this.#queued = false;
-      this.#render();
-    });
+  /** Draws with the next frame of the page, once for all that came until then; `unseen`, what is not in sight may wait. */
+  redraw({ unseen = false } = {}) {
+    if (this.#frame !== null) return;
+    if (unseen) {
+      this.#unseen ??= setTimeout(() => this.redraw(), UNSEEN_MS);
+      return;
+    }
+    this.#frame = requestAnimationFrame(this.#render);
+    this.#late = setTimeout(this.#render, LATE_MS);
   }
 
-  #render() {
+  #render = () => {
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#late);
+    clearTimeout(this.#unseen);
+    this.#frame = this.#unseen = null;
     const { model } = this;
     const online = this.#chat?.state === "online";
     this.list.render(model, { canReact: model.can("react"), missed: this.#missed.line, words: this.words });
@@ -429,7 +450,7 @@ export class EdgeChat extends HTMLElement {
     this.#people.render(model);
     this.#pins.render(model);
     this.#desk.render(model);
-    if (model.room) this.#title.textContent = model.room.name;
+    if (model.room) setText(this.#title, model.room.name);
     this.#empty.hidden = !(online && model.messages.length + model.pending.size === 0 && model.can("send"));
     if (model.self && this.#chat && this.#chat.state !== "ended") {
       const why = model.can("send") ? null : model.self.role === "guest" ? "chat.guest" : "chat.moderators_write";
@@ -437,10 +458,11 @@ export class EdgeChat extends HTMLElement {
     }
     this.#drawModes();
     this.#notShown.hidden = model.notShown === 0;
-    this.#notShown.textContent = this.words.t("chat.not_shown", { count: model.notShown });
+    setText(this.#notShown, this.words.t("chat.not_shown", { count: model.notShown }));
     this.#typing.render(model);
     this.#drawJump();
-  }
+    this.#tellUnread();
+  };
 
   #drawModes() {
     const modes = modesOn(this.model.room?.settings, this.words);
@@ -453,7 +475,7 @@ export class EdgeChat extends HTMLElement {
 
   #drawJump() {
     this.#jump.hidden = this.list.atBottom;
-    this.#jumpText.textContent = this.words.t(this.#unread > 0 ? "chat.new" : "chat.jump", { count: this.#unread });
+    setText(this.#jumpText, this.words.t(this.#unread > 0 ? "chat.new" : "chat.jump", { count: this.#unread }));
   }
 
   #toLatest() {
@@ -465,11 +487,18 @@ export class EdgeChat extends HTMLElement {
     if (this.list.atBottom && !document.hidden) this.#setUnread(0);
     this.#missed.render();
     this.#drawJump();
+    this.#tellUnread();
   };
 
   #setUnread(unread) {
-    if (unread === this.#unread) return;
     this.#unread = unread;
+    this.#tellUnread();
+  }
+
+  #tellUnread() {
+    const unread = this.#unread;
+    if (unread === this.#toldUnread) return;
+    this.#toldUnread = unread;
     this.dispatchEvent(new CustomEvent("edge-chat-unread", { detail: { unread } }));
   }
 

@@ -106,15 +106,39 @@ export async function choose(page, text, button) {
   await row(page, text).getByRole("button", { name: button }).click();
 }
 
+/**
+ * What `read`, a function that runs in the page, makes of each message's element, the oldest first; all that the list
+ * has passes through sight for it, within one task of the page, so that nothing else comes of it.
+ */
+export const eachMessage = (page, read) => page.locator("edge-chat").evaluate(new Function("chat", `return (${walk})(chat, ${read})`));
+
+function walk({ list, model, shadowRoot }, read) {
+  const { scroller, atBottom } = list;
+  const { scrollTop } = scroller;
+  const place = new Map(model.shown.map(({ message_id }, index) => [message_id, index]));
+  const found = new Map();
+  for (const id of place.keys()) {
+    if (found.has(id) || !list.show(id)) continue;
+    let last = -1;
+    for (const item of shadowRoot.querySelectorAll(".message:not(.pending)")) {
+      const at = place.get(item.dataset.id);
+      if (at <= last) throw new Error(`${item.textContent} stands in the wrong place, or twice`);
+      if (!found.has(item.dataset.id)) found.set(item.dataset.id, read(item));
+      last = at ?? last;
+    }
+  }
+  if (atBottom) list.toBottom();
+  else scroller.scrollTop = scrollTop;
+  return [...place.keys()].filter((id) => found.has(id)).map((id) => found.get(id));
+}
+
 /** The texts of the messages as they stand in the list. */
 export const texts = (page) =>
-  page.locator(".message:not(.pending) .content").evaluateAll((all) =>
-    all.map((one) => {
-      const copy = one.cloneNode(true);
-      copy.querySelector(".edited")?.remove();
-      return copy.textContent;
-    }),
-  );
+  eachMessage(page, (item) => {
+    const copy = item.querySelector(".content").cloneNode(true);
+    copy.querySelector(".edited")?.remove();
+    return copy.textContent;
+  });
 
 export async function eventually(check, what, ms = 15_000) {
   const end = Date.now() + ms;

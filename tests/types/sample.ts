@@ -143,6 +143,8 @@ model.addPending({ client_id: "c", content: "hello" });
 model.settlePending("c", "failed", new ChatError({ code: "closed" }));
 model.setMine("m", "👍", true);
 model.trim(200);
+model.shed(7, 200);
+console.log(model.gaps.get("m"));
 console.log(model.shown[0]?.mine, model.typing(0)[0]?.until, model.can("ban"), model.hides("bob"), model.find("m")?.edited_at, model.members?.get("ada")?.role);
 console.log(model.pending.get("c")?.state, model.held.size, model.reports.size, model.blocked, model.leftOut, model.notShown, model.hasMore, model.room?.name, model.self?.role, model.stats);
 // @ts-expect-error nobody may that

@@ -60,7 +60,9 @@ export class Absence {
   count(model) {
     const { from, until, broken } = this.mark;
     if (broken) return null;
-    return this.unloaded(model) + model.shown.filter((message) => isNews(message, from, until, model)).length;
+    const forgotten = [...model.gaps].filter(([id]) => model.find(id)?.no - 1 > from && model.find(id).no <= until);
+    const told = model.shown.filter((message) => isNews(message, from, until, model));
+    return this.unloaded(model) + told.length + forgotten.reduce((sum, [, number]) => sum + number, 0);
   }
 
   /** How many of them stand between what the reader had and the first message that is loaded. */

@@ -53,10 +53,12 @@ export class Actions {
 
   /** What can be done with the message may have changed. */
   refresh() {
-    const item = this.#tools.closest(".message");
+    const at = this.#tools.closest(".message");
+    // Its message is not in the list any more.
+    const item = at?.isConnected ? at : null;
     const inside = this.#tools.contains(this.#focused);
     this.#attach(item);
-    if (inside && !this.#tools.isConnected) item.focus({ preventScroll: true });
+    if (inside && !this.#tools.isConnected) item?.focus({ preventScroll: true });
   }
 
   #attach(item) {
@@ -64,7 +66,7 @@ export class Actions {
     const acts = message ? Object.keys(NAMES).filter((act) => this.#host.may(act, message)) : [];
     const { words } = this.#host;
     const key = `${item?.dataset.id} ${acts} ${words.language}`;
-    if (this.#key === key || this.#isOpen) return;
+    if ((this.#key === key && this.#tools.parentElement === (acts.length > 0 ? item : null)) || this.#isOpen) return;
     this.#key = key;
     this.#tools.closest(".message")?.classList.remove("active");
     this.#tools.remove();

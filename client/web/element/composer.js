@@ -1,6 +1,6 @@
 // Where one writes: the text field, what it answers or edits, and why it may have to wait.
 
-import { h, icon, word } from "./dom.js";
+import { h, icon, setText, word } from "./dom.js";
 import { Mentions } from "./mentions.js";
 import { duration, plain, sentence, textOf } from "./text.js";
 
@@ -55,7 +55,7 @@ export class Composer {
     this.#announce.hidden = !canAnnounce;
     this.#form.hidden = why !== null;
     this.#watching.hidden = why === null;
-    this.#watching.textContent = why === null ? "" : this.#words.t(why);
+    setText(this.#watching, why === null ? "" : this.#words.t(why));
   }
 
   /** The language is another one. */

@@ -58,6 +58,11 @@ function textOfWord(child) {
   return text;
 }
 
+/** Writing the same text anew would be work for the browser and news to a screen reader. */
+export const setText = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
+
 const PATHS = {
   reply: "M9 7 4 12l5 5M4.5 12H14a6 6 0 0 1 6 6v1",
   react: "M12 21a9 9 0 1 1 8.7-11.3M8.5 14.5a4.5 4.5 0 0 0 7 0M9 9.5v.5M15 9.5v.5M19 2v6M16 5h6",

@@ -1,62 +1,66 @@
-// The list of messages: keyed rows, scrolling that stays where the reader is, paging back.
+// The list of messages: drawn where it is in sight, scrolled so that what one reads stays, paged back.
 
-import { h, word } from "./dom.js";
-import { fillMessage, fillReactions } from "./message-view.js";
-import { dayOf, dayTitle, sentence } from "./text.js";
+import { h, setText, word } from "./dom.js";
+import { drawRow } from "./row-view.js";
+import { Rows } from "./rows.js";
+import { sentence } from "./text.js";
+import { Sight } from "./sight.js";
 import { english } from "./words.js";
 
-/** So many messages stay while one reads along. */
+/** So many messages stay while one reads along; of what comes while one reads further up, so many at either end. */
 export const KEEP = 500;
 /** What was missed stays beyond that until it was read, up to this many messages in all. */
 export const MOST_KEPT = 1_500;
 const NEAR_BOTTOM_PX = 40;
 const LOAD_ABOVE_PX = 300;
-const GROUP_MS = 5 * 60_000;
+// What comes in one go with a scroll is not news.
+const QUIET_MS = 1_000;
+// Somebody who searches the page is done by then, or begins again.
+const SEARCHED_MS = 60_000;
+// More messages a second than anybody can listen to.
+const LISTENABLE = 4;
 
 export class ListView {
-  #rows = new Map();
-  #items = h("ol", {});
+  #rows = new Rows();
+  #sight;
   #stick = true;
-  /** Where the list was put last; a reader who has moved since is noticed before the browser tells of the scroll. */
-  #putAt = 0;
+  /** Where the list stood last; a reader who has moved since is noticed before the browser tells of the scroll. */
+  #stood = 0;
   #loading = false;
-  #settle;
+  #whole = null;
+  #details = null;
+  #aloud = { wanted: true, timer: null, since: 0, count: 0, hot: false };
   #words = english;
+  #on;
 
   top = h("p", { class: "top" });
-  log = h("div", { role: "log", "aria-live": "polite", "aria-label": word("list.label") }, this.#items);
+  log = h("div", { role: "log", "aria-live": "polite", "aria-label": word("list.label") });
   scroller = h("div", { class: "scroller", part: "messages", tabindex: "0", role: "group", "aria-label": word("list.scroller") }, this.top, this.log);
 
-  /** `loadOlder()` fetches and renders a page; `onScroll(atBottom)` is told about each move. */
-  constructor({ loadOlder, onScroll }) {
-    this.loadOlder = loadOlder;
-    this.onScroll = onScroll;
+  /**
+   * `on`: `loadOlder()` fetches and renders a page; `scrolled()` is told about each move; `redraw()` asks for a `render`;
+   * `say(text)` reads out something about the list.
+   */
+  constructor(on) {
+    this.#on = on;
+    this.#sight = new Sight(this.scroller, (row) => drawRow(row, this.#details));
+    this.log.append(this.#sight.list);
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    // Whatever changes height (a phone's keyboard, a wrapped line), the newest stays in sight.
-    this.#settle = new ResizeObserver(() => this.#sticks() && this.toBottom());
-    this.#settle.observe(this.scroller);
-    this.#settle.observe(this.#items);
+    this.scroller.addEventListener("scrollend", () => this.#rested());
+    // Whatever changes height (a phone's keyboard, a wrapped line), the newest stays in sight, or what is read.
+    const settle = new ResizeObserver(() => this.#settle());
+    settle.observe(this.scroller);
+    settle.observe(this.#sight.list);
   }
 
+  /** Whether it follows what comes. While it does not, what is in sight stays where it is. */
   get atBottom() {
     return this.#stick;
   }
 
   toBottom() {
-    this.#stick = true;
-    this.scroller.scrollTop = this.scroller.scrollHeight;
-    this.#putAt = this.scroller.scrollTop;
-    this.onScroll(true);
-  }
-
-  #sticks() {
-    if (this.#stick && this.scroller.scrollTop < this.#putAt) this.#stick = this.#nearBottom();
-    return this.#stick;
-  }
-
-  #nearBottom() {
-    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM_PX;
+    this.#put(true, null);
+    this.#on.scrolled();
   }
 
   /**
@@ -65,147 +69,144 @@ export class ListView {
    */
   render(model, { canReact, missed, words }) {
     this.#words = words;
-    if (this.#sticks()) model.trim(keepOf(model, missed));
-    const anchor = this.#stick ? null : this.#anchor();
+    this.#moved();
+    if (this.#stick) model.trim(keepOf(model, missed));
+    else this.#shed(model);
+    const anchors = this.#stick ? [] : this.#sight.anchors();
     const focused = this.#focused();
-    const me = model.self?.user_id ?? null;
-    const messages = model.shown;
-    const byId = new Map(messages.map((message) => [message.message_id, message]));
-    const wanted = [];
-    let before = null;
-    let news = missed;
-    for (const message of messages) {
-      const newDay = !before || dayOf(before.timestamp) !== dayOf(message.timestamp);
-      if (newDay) wanted.push(this.#dayRow(message.timestamp));
-      const isNews = news && message.no > news.from;
-      if (isNews) wanted.push(this.#missedRow(news.text));
-      if (isNews) news = null;
-      const first = newDay || isNews || !follows(before, message);
-      const quoted = message.reply_to ? byId.get(message.reply_to) : undefined;
-      wanted.push(this.#messageRow(message, { first, quoted, me, canReact, words }));
-      before = message;
-    }
-    for (const item of model.pending.values()) wanted.push(this.#pendingRow(item, model.self));
-    this.#place(wanted);
-    focused?.restore();
-    this.top.textContent = model.messages.length === 0 ? "" : words.t(model.hasMore ? "list.older" : "list.beginning");
-    if (this.#stick) this.toBottom();
-    else if (anchor?.item.isConnected) this.scroller.scrollTop += anchor.item.getBoundingClientRect().top - anchor.top;
+    this.#details = {
+      self: model.self, canReact, words,
+      quoted: ({ reply_to }) => (reply_to ? this.#rows.get(reply_to)?.message : undefined),
+    };
+    const newest = this.#rows.all.at(-1);
+    const gaps = new Map([...model.gaps].map(([id, number]) => [id, words.t("list.gap", { count: number })]));
+    this.#rows.update({ messages: model.shown, gaps, missed, pending: model.pending.values() });
+    this.#pace(newest);
+    this.#sight.rows = this.#rows.all;
+    const anchor = anchors.find(({ row }) => this.#rows.get(row.key) === row);
     // What was read is not loaded any more: what is there begins after it.
-    else if (anchor) this.scroller.scrollTop = 0;
+    const begin = this.#rows.all[0] ? { row: this.#rows.all[0], top: 0 } : null;
+    this.#put(this.#stick, anchor ?? begin);
+    focused?.restore();
+    setText(this.top, model.messages.length === 0 ? "" : words.t(model.hasMore ? "list.older" : "list.beginning"));
     this.#maybeLoad(model);
   }
 
-  item(key) {
-    return this.#rows.get(key)?.item;
+  /** Whether there is such a row, in sight or not; `key` is a message's id, a pending one's `client_id`, or "missed". */
+  has(key) {
+    return this.#rows.get(key) !== undefined;
   }
 
   /** Whether that row is in sight. */
   shows(key) {
-    const item = this.item(key);
+    const item = this.#rows.get(key)?.item;
     if (!item?.isConnected || this.scroller.clientHeight === 0) return false;
     const [row, box] = [item, this.scroller].map((element) => element.getBoundingClientRect());
     return row.top >= box.top && row.bottom <= box.bottom;
   }
 
+  /** Scrolls to a row, `part` of the list's height from its top; returns its element, or undefined where there is none. */
+  show(key, part = 0.5) {
+    const row = this.#rows.get(key);
+    if (!row) return undefined;
+    this.#put(false, { row, top: (this.scroller.clientHeight - (row.height ?? 0)) * part });
+    return row.item;
+  }
+
   /** Shows a row near the top, with the focus on the message there. */
   goTo(key) {
-    const item = this.item(key);
-    const message = item.matches(".message") ? item : item.nextElementSibling;
-    this.#stick = false;
-    this.scroller.scrollTop += item.getBoundingClientRect().top - this.scroller.getBoundingClientRect().top - this.scroller.clientHeight / 4;
-    message?.focus({ preventScroll: true });
+    this.show(key, 0.25);
+    const { index, kind } = this.#rows.get(key);
+    const row = kind === "message" ? this.#rows.all[index] : this.#rows.all[index + 1];
+    row?.item?.focus({ preventScroll: true });
+  }
+
+  /** All that is loaded is in the page for a while, to be searched. */
+  drawWhole() {
+    clearTimeout(this.#whole);
+    this.#sight.whole = true;
+    this.#whole = setTimeout(() => {
+      this.#sight.whole = false;
+      this.#on.redraw();
+    }, SEARCHED_MS);
+    this.#on.redraw();
   }
 
   /** Whether what is added is read out. */
   readOut(aloud) {
-    this.log.setAttribute("aria-live", aloud ? "polite" : "off");
+    this.#aloud.wanted = aloud;
+    this.#listen();
   }
 
   /** Moves the focus by messages; from the list itself, up begins at the newest. */
   move(from, step) {
-    const items = [...this.#items.querySelectorAll(":scope > .message")];
-    const index = from ? items.indexOf(from) : items.length;
-    const to = items[step === "first" ? 0 : step === "last" ? items.length - 1 : index + step];
-    to?.focus();
-    to?.scrollIntoView({ block: "nearest" });
+    const { all } = this.#rows;
+    const steps = { first: 1, last: -1 }[step] ?? step;
+    let index = { first: -1, last: all.length }[step] ?? (from && this.#rows.get(from.dataset.id)?.index) ?? all.length;
+    do index += steps;
+    while (all[index] && !all[index].message);
+    const row = all[index];
+    if (!row) return;
+    if (!row.item) this.show(row.key);
+    row.item.focus();
+    row.item.scrollIntoView({ block: "nearest" });
   }
 
-  #messageRow(message, details) {
-    const row = this.#row(message.message_id);
-    const was = row.shown;
-    row.shown = { message, ...details };
-    if (was && Object.keys(details).every((name) => was[name] === details[name])) {
-      if (was.message === message) return row;
-      if (onlyReactions(was.message, message)) {
-        fillReactions(row.item.querySelector(".reactions"), message, details.canReact, details.words);
-        return row;
-      }
-    }
-    const tools = row.item.querySelector(".tools");
-    fillMessage(row.item, message, details);
-    if (tools) {
-      row.item.classList.add("active");
-      row.item.append(tools);
-    }
-    return row;
+  // ── where it stands ──────────────────────────────────────────────────────
+
+  /** Draws around `anchor` `{row, top}`, which then stands so far below the list's upper edge; null: at the end. */
+  #put(stick, anchor) {
+    this.#sight.draw(stick ? null : anchor);
+    this.#stood = this.scroller.scrollTop;
+    this.#stick = stick || this.#below() <= 1;
+    this.#listen();
   }
 
-  #pendingRow(item, self) {
-    const row = this.#row(item.client_id);
-    if (row.shown === item && row.words === this.#words) return row;
-    row.shown = item;
-    row.words = this.#words;
-    const message = { ...item, user: { ...self, roles: [] }, type: "text", timestamp: item.timestamp };
-    fillMessage(row.item, message, { first: true, me: self?.user_id, canReact: false, words: this.#words });
-    row.item.classList.add("pending");
-    // Not faint where there is something to read about it.
-    row.item.classList.toggle("told", item.state !== "sending" && item.state !== "sent");
-    const word = pendingWord(item, this.#words);
-    if (word) row.item.querySelector(".body").append(word);
-    return row;
+  #settle() {
+    this.#moved();
+    // Drawing here would change the heights that are just being told.
+    if (!this.#sight.settle(this.#stick)) this.#on.redraw();
+    this.#stood = this.scroller.scrollTop;
   }
 
-  #dayRow(timestamp) {
-    const row = this.#row(`day ${dayOf(timestamp)}`);
-    row.item.className = "day";
-    setText(row.item, dayTitle(timestamp, this.#words));
-    row.item.removeAttribute("tabindex");
-    return row;
+  /** Notices that the reader has moved. A step up is enough to leave the end, however fast it moves on. */
+  #moved() {
+    const { scrollTop } = this.scroller;
+    const by = scrollTop - this.#stood;
+    this.#stood = scrollTop;
+    if (by !== 0) this.#sight.last = null;
+    if (this.#stick && by < -1) this.#stick = this.#below() <= 1;
+    else if (!this.#stick && by > 0) this.#stick = this.#below() < NEAR_BOTTOM_PX;
   }
 
-  #missedRow(text) {
-    const row = this.#row("missed");
-    row.item.className = "missed";
-    setText(row.item, text);
-    row.item.removeAttribute("tabindex");
-    return row;
+  #below() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
-  #row(key) {
-    let row = this.#rows.get(key);
-    if (!row) {
-      row = { key, item: h("li", { tabindex: "-1", "data-id": key }), shown: null };
-      this.#rows.set(key, row);
-    }
-    return row;
+  #scrolled() {
+    this.#moved();
+    if (this.#stick && !this.#sight.covers()) this.#put(true, null);
+    else if (!this.#stick) this.#sight.follow();
+    this.#stood = this.scroller.scrollTop;
+    this.#listen();
+    this.#on.scrolled();
+    if (this.model) this.#maybeLoad(this.model);
   }
 
-  #place(wanted) {
-    const kept = new Set(wanted);
-    for (const [key, row] of this.#rows) {
-      if (kept.has(row)) continue;
-      row.item.remove();
-      this.#rows.delete(key);
-    }
-    let next = this.#items.firstChild;
-    for (const { item } of wanted) {
-      if (item === next) next = next.nextSibling;
-      else this.#items.insertBefore(item, next);
-    }
+  /** Who stopped just above the end goes on reading along. */
+  #rested() {
+    if (!this.#stick && this.#below() < NEAR_BOTTOM_PX) this.toBottom();
   }
 
-  /** Where the focus is within the list, and how to bring it back after rows were built again. */
+  /** Who reads further up stays there for long, and what comes meanwhile does not. */
+  #shed(model) {
+    if (model.messages.length <= 3 * KEEP) return;
+    const last = this.#sight.lowest;
+    if (last) model.shed(last.message.no, KEEP);
+  }
+
+  /** Where the focus is within the list, and how to bring it back after rows were drawn again. */
   #focused() {
     const root = this.log.getRootNode();
     const element = root.activeElement;
@@ -216,26 +217,42 @@ export class ListView {
       restore: () => {
         if (root.activeElement === element) return;
         const same = [...item.querySelectorAll("[data-act]")].find(({ dataset }) => dataset.act === act && dataset.reaction === reaction);
-        (element.isConnected ? element : (same ?? item)).focus({ preventScroll: true });
+        const to = element.isConnected ? element : (same ?? item);
+        (to.isConnected ? to : this.scroller).focus({ preventScroll: true });
       },
     };
   }
 
-  /** The first message in sight, and where it stands; a day's heading moves up when an earlier page comes. */
-  #anchor() {
-    const edge = this.scroller.getBoundingClientRect().top;
-    for (const item of this.#items.querySelectorAll(":scope > .message")) {
-      const { top, bottom } = item.getBoundingClientRect();
-      if (bottom > edge) return { item, top };
+  // ── what is read out ─────────────────────────────────────────────────────
+
+  /** Only what comes at the end is news; a row that a scroll brings is none. */
+  #listen() {
+    const aloud = this.#aloud;
+    const news = aloud.wanted && this.#stick && !aloud.hot;
+    if (!news) {
+      clearTimeout(aloud.timer);
+      aloud.timer = null;
+      setAttribute(this.log, "aria-live", "off");
+    } else if (this.log.getAttribute("aria-live") === "off") {
+      aloud.timer ??= setTimeout(() => {
+        aloud.timer = null;
+        setAttribute(this.log, "aria-live", "polite");
+      }, QUIET_MS);
     }
-    return null;
   }
 
-  #scrolled() {
-    this.#stick = this.#nearBottom();
-    this.onScroll(this.#stick);
-    if (this.model) this.#maybeLoad(this.model);
+  /** Counts what came since `newest`: so much of it may be too much to be read out. */
+  #pace(newest) {
+    const aloud = this.#aloud;
+    const now = performance.now();
+    if (newest && this.#rows.all[newest.index] === newest) aloud.count += this.#rows.all.length - 1 - newest.index;
+    if (now - aloud.since < QUIET_MS) return;
+    const hot = (aloud.count * 1_000) / (now - aloud.since) > LISTENABLE;
+    if (hot && !aloud.hot && aloud.wanted && this.#stick) this.#on.say(this.#words.t("list.hot"));
+    Object.assign(aloud, { hot, count: 0, since: now });
   }
+
+  // ── older messages ───────────────────────────────────────────────────────
 
   async #maybeLoad(model) {
     this.model = model;
@@ -247,7 +264,7 @@ export class ListView {
     this.log.setAttribute("aria-busy", "true");
     this.top.textContent = this.#words.t("list.loading");
     try {
-      await this.loadOlder();
+      await this.#on.loadOlder();
     } catch (error) {
       this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
       await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
@@ -259,36 +276,12 @@ export class ListView {
   }
 }
 
-/** Writing the same text anew would be news to a screen reader. */
-const setText = (element, text) => {
-  if (element.textContent !== text) element.textContent = text;
+const setAttribute = (element, name, value) => {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 };
-
-/** What is to be said of one's own message that is not in the room yet; null while it is on its way. */
-function pendingWord({ state, error, outcome, reason }, words) {
-  const button = (act, text) => h("button", { type: "button", "data-act": act }, text);
-  if (state === "failed") return h("p", { class: "failure" }, words.t("pending.failed", { why: sentence(error, words) }), button("retry", words.t("pending.retry")), button("discard", words.t("pending.discard")));
-  if (state === "held") return h("p", { class: "waiting" }, words.t("pending.held"));
-  if (state !== "denied") return null;
-  const why = words.t(outcome === "expired" ? "pending.expired" : "pending.denied");
-  return h("p", { class: "failure" }, reason ? `${why} ${reason}` : why, button("discard", words.t("pending.discard")));
-}
 
 function keepOf({ messages }, missed) {
   if (!missed?.unseen) return KEEP;
   const since = (messages.at(-1)?.no ?? 0) - missed.from + 1;
   return Math.max(KEEP, Math.min(since, MOST_KEPT));
 }
-
-/** Whether a message stands under the one before it without a heading of its own. */
-function follows(before, message) {
-  return (
-    before?.user.user_id === message.user.user_id &&
-    before.type === message.type &&
-    !message.reply_to &&
-    Date.parse(message.timestamp) - Date.parse(before.timestamp) < GROUP_MS
-  );
-}
-
-const onlyReactions = (a, b) =>
-  Object.keys({ ...a, ...b }).every((name) => name === "reactions" || name === "mine" || a[name] === b[name]);

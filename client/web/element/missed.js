@@ -1,7 +1,7 @@
 // What a reader who comes back is told: a line in the list where the news begins, and a pill that leads there.
 
 import { Absence } from "./absence.js";
-import { h, icon, word } from "./dom.js";
+import { h, icon, setText, word } from "./dom.js";
 import { KEEP, MOST_KEPT } from "./list-view.js";
 
 // As long as a page of history can be.
@@ -62,11 +62,11 @@ export class Missed {
     const { mark } = this.#absence;
     const { list } = this.#host;
     if (mark && !mark.seen && list.shows("missed")) mark.seen = true;
-    const hidden = !mark || mark.seen || !list.item("missed");
+    const hidden = !mark || mark.seen || !list.has("missed");
     // Not to the field: on a phone that would open the keyboard.
     if (hidden && this.pill.contains(this.pill.getRootNode().activeElement)) list.scroller.focus({ preventScroll: true });
     this.pill.hidden = hidden;
-    if (!hidden) this.#text.textContent = this.#loading ? this.#host.words.t("loading") : this.#sentence();
+    if (!hidden) setText(this.#text, this.#loading ? this.#host.words.t("loading") : this.#sentence());
   }
 
   #sentence() {
@@ -88,7 +88,7 @@ export class Missed {
       this.#loading = false;
     }
     // Another room, or read meanwhile.
-    if (!this.#host.list.item("missed")) return;
+    if (!this.#host.list.has("missed")) return;
     this.#absence.mark.seen = true;
     this.#host.list.goTo("missed");
     this.#host.redraw();

@@ -1,6 +1,6 @@
 // Who is here: the count in the header and the list behind it.
 
-import { h, icon, word } from "./dom.js";
+import { h, icon, setText, word } from "./dom.js";
 import { avatarOf, badgeOf } from "./message-view.js";
 import { plain } from "./text.js";
 
@@ -31,7 +31,7 @@ export class People {
     this.#model = model;
     const { online_users, online_guests } = model.stats;
     this.button.hidden = model.self === null;
-    this.#number.textContent = this.#host.words.t("people.online", { count: online_users + online_guests });
+    setText(this.#number, this.#host.words.t("people.online", { count: online_users + online_guests }));
     if (!this.panel.hidden) this.#fill();
   }
 

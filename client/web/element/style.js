@@ -69,8 +69,9 @@ button:disabled { cursor: default; opacity: 0.5; }
 .empty { position: absolute; inset: 0; display: grid; place-content: center; gap: 0.25rem; padding: 2rem; text-align: center; color: var(--muted); pointer-events: none; }
 .empty b { color: var(--text); font-weight: 600; }
 
-.day { display: flex; align-items: center; gap: 0.75rem; margin: calc(0.9rem * var(--density)) var(--space) calc(0.4rem * var(--density)); font-size: calc(0.75 * var(--size)); color: var(--muted); }
-.day::before, .day::after { content: ""; flex: 1; border-block-start: 1px solid var(--line); }
+.messages { display: flow-root; }
+.day, .gap { display: flex; align-items: center; gap: 0.75rem; margin: calc(0.9rem * var(--density)) var(--space) calc(0.4rem * var(--density)); font-size: calc(0.75 * var(--size)); color: var(--muted); }
+:is(.day, .gap)::before, :is(.day, .gap)::after { content: ""; flex: 1; border-block-start: 1px solid var(--line); }
 .missed { display: flex; align-items: center; gap: 0.75rem; margin: calc(0.9rem * var(--density)) var(--space) calc(0.4rem * var(--density)); font-size: calc(0.75 * var(--size)); font-weight: 600; text-align: center; color: var(--accent); scroll-margin-block: 3rem; }
 .missed::before, .missed::after { content: ""; flex: 1; min-inline-size: 1rem; border-block-start: 1px solid var(--accent); }
 
@@ -128,7 +129,7 @@ button:disabled { cursor: default; opacity: 0.5; }
 .other input { flex: 1; min-inline-size: 0; padding: 0.3rem 0.6rem; border: 1px solid var(--line); border-radius: 8px; background: var(--bg); }
 .other button { padding: 0.3rem 0.6rem; border-radius: 8px; background: var(--soft); }
 
-.jump { position: absolute; inset-block-end: 0.6rem; inset-inline: 0; inline-size: fit-content; margin-inline: auto; display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.35rem 0.8rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: calc(0.8125 * var(--size)); font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
+.jump { position: absolute; white-space: nowrap; inset-block-end: 0.6rem; inset-inline: 0; inline-size: fit-content; margin-inline: auto; display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.35rem 0.8rem; border-radius: 99px; background: var(--accent); color: var(--on-accent); font-size: calc(0.8125 * var(--size)); font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
 .jump .icon { inline-size: 0.95rem; block-size: 0.95rem; }
 .missed-pill { position: absolute; inset-block-start: 0.6rem; inset-inline: 0.75rem; z-index: 2; display: flex; inline-size: fit-content; max-inline-size: calc(100% - 1.5rem); margin-inline: auto; border-radius: 1rem; background: var(--accent); color: var(--on-accent); font-size: calc(0.75 * var(--size)); font-weight: 600; box-shadow: 0 6px 18px rgb(0 0 0 / 0.2); }
 .missed-jump { display: inline-flex; align-items: center; gap: 0.4rem; min-inline-size: 0; padding-block: 0.35rem; padding-inline: 0.8rem 0.3rem; border-start-start-radius: 1rem; border-end-start-radius: 1rem; text-align: start; text-wrap: balance; }

@@ -1,6 +1,6 @@
 // The line that says who is typing.
 
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { plain, typingLine } from "./text.js";
 
 export class TypingLine {
@@ -19,7 +19,7 @@ export class TypingLine {
     this.element.hidden = model.leftOut.includes("user_typing");
     const now = Date.now();
     const typing = model.typing(now);
-    this.element.textContent = typingLine(typing.map(({ username }) => plain(username)), this.#host.words);
+    setText(this.element, typingLine(typing.map(({ username }) => plain(username)), this.#host.words));
     if (typing.length === 0) return;
     // The first of them lapses without a word.
     this.#timer = setTimeout(() => this.render(model), Math.min(...typing.map(({ until }) => until)) - now);

@@ -35,6 +35,8 @@ export class RoomModel {
   notShown = 0;
   /** True while older messages can be fetched. */
   hasMore = false;
+  /** message_id → how many messages before that one were forgotten by `shed`. */
+  gaps = new Map();
   #typing = new Map();
   #decided = new Set();
 
@@ -52,6 +54,7 @@ export class RoomModel {
 
   snapshot({ messages, my_reactions = {} }) {
     this.notShown = 0;
+    this.gaps.clear();
     this.messages = messages.map((message) => withMine(message, my_reactions));
     // A room that lost its log begins with none of them; history has them all the same.
     this.hasMore = messages.length === 0 ? this.stats.message_count > 0 : messages[0].no > 1;
@@ -87,8 +90,29 @@ export class RoomModel {
   /** Forgets all but the newest `count`; they can be paged back in. */
   trim(count) {
     if (this.messages.length <= count) return;
+    const gone = this.messages.slice(0, -count);
     this.messages = this.messages.slice(-count);
     this.hasMore = true;
+    // What is missing before the first is no gap: it can be paged in.
+    for (const { message_id } of this.gaps.size > 0 ? [...gone, this.messages[0]] : []) this.gaps.delete(message_id);
+  }
+
+  /**
+   * For a view that does not follow the newest: of what came after the message `no` keeps the oldest and the newest
+   * `count`, and forgets what is between them once that is as much again. `trim` closes the gap.
+   */
+  shed(no, count) {
+    const from = this.messages.findLastIndex((message) => message.no <= no) + 1 + count;
+    const until = this.messages.length - count;
+    if (until - from < count) return;
+    const next = this.messages[until].message_id;
+    let missing = until - from;
+    for (const { message_id } of this.gaps.size > 0 ? this.messages.slice(from, until + 1) : []) {
+      missing += this.gaps.get(message_id) ?? 0;
+      this.gaps.delete(message_id);
+    }
+    this.gaps.set(next, missing);
+    this.messages = this.messages.toSpliced(from, until - from);
   }
 
   /** The messages without those of blocked users. */

@@ -1,6 +1,6 @@
 // The moderators' desk: a button with what waits, and a panel with a tab for each of their tasks.
 
-import { h, icon, word } from "../dom.js";
+import { h, icon, setText, word } from "../dom.js";
 import { Bans } from "./bans.js";
 import { Held } from "./held.js";
 import { Modes } from "./modes.js";
@@ -78,10 +78,10 @@ export class Desk {
       waiting += section.may(model) ? count : 0;
       tab.hidden = !section.may(model);
       number.hidden = count === 0;
-      number.textContent = count ? words.number(count) : "";
+      setText(number, count ? words.number(count) : "");
     }
     this.#badge.hidden = waiting === 0;
-    this.#badge.textContent = waiting > 99 ? `${words.number(99)}+` : words.number(waiting);
+    setText(this.#badge, waiting > 99 ? `${words.number(99)}+` : words.number(waiting));
     this.button.setAttribute("aria-label", waiting > 0 ? words.t("desk.waiting", { count: waiting }) : words.t("desk.label"));
     if (this.panel.hidden) return;
     if (!possible.includes(this.#current)) this.#select(possible[0]);
