@@ -67,14 +67,14 @@ export class Letters {
     this.#log.setAttribute("aria-live", "polite");
   }
 
-  #row(key, shown, fill) {
+  #row(key, shown, make) {
     let row = this.#rows.get(key);
     if (row?.shown === shown) return row;
     row ??= { item: h("li", { tabindex: "-1", "data-id": key }) };
     this.#rows.set(key, row);
     row.shown = shown;
     const focused = row.item.contains(row.item.getRootNode().activeElement);
-    const { className, children } = fill();
+    const { className, children } = make();
     row.item.className = className;
     fill(row.item, this.#host.words, ...children);
     if (focused) row.item.focus();

@@ -44,7 +44,7 @@ export class Talks {
         type: "button", "data-user": person.user_id, class: avatarOf(person).className.split(" ").at(-1),
         "aria-label": unread > 0 ? word("private.talk_unread", { name, count: unread }) : name,
         onclick: () => this.#panel.showTalk(person.user_id),
-      }, avatarOf(person), h("bdi", { class: "name" }, name), unread > 0 ? h("span", { class: "number" }, word((words) => shortNumber(unread, words))) : null));
+      }, avatarOf(person), h("bdi", { class: "name" }, name), unread > 0 ? h("span", { class: "number", "aria-hidden": "true" }, word((words) => shortNumber(unread, words))) : null));
   }
 
   async #advise() {
