@@ -179,13 +179,14 @@ fn content_of(text: &str) -> Result<Content> {
 
 #[cfg(test)]
 mod tests {
-    use crate::wire::{Claimed, ClaimedDevice, Content, MessageIn, SignedKey, UserDevices};
+    use crate::wire::{Claimed, ClaimedDevice, Content, DeviceKeys, MessageIn, SignedKey, UserDevices};
     use crate::{Device, Encrypted};
 
     fn claim(by: &mut Device, of: &mut Device) {
         let key = of.keys_to_publish(0).one_time_keys.pop().map(|key| SignedKey { fallback: Some(false), ..key });
         of.published();
-        let devices = vec![ClaimedDevice { device: of.keys(), key }];
+        let DeviceKeys { device_id, curve25519, ed25519 } = of.keys();
+        let devices = vec![ClaimedDevice { device_id, curve25519, ed25519, key }];
         by.claimed(&Claimed { user_id: of.user_id.clone(), devices }).unwrap();
     }
 

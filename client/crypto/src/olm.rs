@@ -114,8 +114,8 @@ impl Device {
     pub fn claimed(&mut self, claimed: &Claimed) -> Result<()> {
         let mut begun = Vec::new();
         for answer in &claimed.devices {
-            let Some(known) = self.known(&claimed.user_id, &answer.device.device_id) else { continue };
-            if *known != answer.device {
+            let Some(known) = self.known(&claimed.user_id, &answer.device_id) else { continue };
+            if known.curve25519 != answer.curve25519 || known.ed25519 != answer.ed25519 {
                 return Err(CryptoError::DeviceChanged);
             }
             let Some(key) = &answer.key else { continue };

@@ -76,9 +76,12 @@ pub struct Claimed {
 /// One device's claimed key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ClaimedDevice {
-    /// The device.
-    #[serde(flatten)]
-    pub device: DeviceKeys,
+    /// As in [`DeviceKeys`], which `flatten` would read by way of a buffer for any JSON: 6 KB of the wasm.
+    pub device_id: String,
+    /// As there.
+    pub curve25519: String,
+    /// As there.
+    pub ed25519: String,
     /// Its key; none where the device published none.
     #[serde(default)]
     pub key: Option<SignedKey>,
