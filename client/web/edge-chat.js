@@ -7,6 +7,7 @@ import { Desk } from "./element/desk/desk.js";
 import { Dialog } from "./element/dialog.js";
 import { h, icon, relabel, setText, word } from "./element/dom.js";
 import { Emoji } from "./element/emoji.js";
+import { Language } from "./element/language.js";
 import { ListView } from "./element/list-view.js";
 import { Menu } from "./element/menu.js";
 import { Missed } from "./element/missed.js";
@@ -20,7 +21,7 @@ import { Strip } from "./element/strip.js";
 import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
 import { TypingLine } from "./element/typing-line.js";
-import { english, onTranslate, translate, wordsOf } from "./element/words.js";
+import { translate } from "./element/words.js";
 
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
@@ -53,8 +54,6 @@ export class EdgeChat extends HTMLElement {
 
   #getToken = null;
   #starts = 0;
-  /** The language that is spoken, see element/words.js. */
-  words = english;
   model = new RoomModel();
   #chat = null;
   #unread = 0;
@@ -65,10 +64,8 @@ export class EdgeChat extends HTMLElement {
   #epoch = null;
   #aloud = null;
   #returning = null;
-  #language = undefined;
-  #untold = null;
-  // A language may be set on the page, on the element, or on anything between.
-  #told = new MutationObserver(() => this.#speak());
+  // Nothing is shown in one language until another one is loaded.
+  #language = new Language(this, { wait: () => this.#box.classList.toggle("wordless", this.#chat?.state !== "online"), speak: (words) => this.#speak(words) });
 
   list = new ListView({
     loadOlder: () => this.loadOlder(), scrolled: () => this.#seen(), redraw: () => this.redraw(), say: (text) => this.#strip.say(text),
@@ -90,7 +87,7 @@ export class EdgeChat extends HTMLElement {
     typing: (is_typing) => this.model.can("type") && this.#chat.typing(is_typing),
     editLast: () => this.#editLast(),
   });
-  #title = h("h2", { class: "title", part: "title", dir: "auto" });
+  #title = h("h2", { class: "title", part: "title" });
   #strip = new Strip({ host: this, retry: () => this.#chat?.retry(), leave: () => this.list.scroller.focus({ preventScroll: true }) });
   #missed = new Missed(this);
   #sending = new Sending(this);
@@ -131,24 +128,21 @@ export class EdgeChat extends HTMLElement {
   connectedCallback() {
     document.addEventListener("visibilitychange", this.#shown);
     document.addEventListener("keydown", this.#searched);
-    for (const root of [document, this.getRootNode()]) this.#told.observe(root, { subtree: true, attributeFilter: ["lang"] });
-    this.#untold = onTranslate(() => this.#speak({ anew: true }));
-    this.#speak();
+    this.#language.start();
     this.#start();
   }
 
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#shown);
     document.removeEventListener("keydown", this.#searched);
-    this.#told.disconnect();
-    this.#untold?.();
+    this.#language.stop();
     this.#stop();
   }
 
   attributeChangedCallback(name, before, now) {
     if (!this.isConnected || before === now) return;
     if (name === "lang") {
-      this.#speak();
+      this.#language.look();
       return;
     }
     // A newer token for the same user goes in on the open socket; anything else starts afresh.
@@ -156,6 +150,22 @@ export class EdgeChat extends HTMLElement {
     const chat = this.#chat;
     if (renewed) chat.renew().catch(() => chat === this.#chat && this.#start());
     else this.#start();
+  }
+
+  /** The language that is spoken, see element/words.js. */
+  get words() {
+    return this.#language.words;
+  }
+
+  #speak(words) {
+    this.#box.classList.remove("wordless");
+    this.#box.setAttribute("lang", words.language);
+    this.#box.setAttribute("dir", words.dir);
+    relabel(this.#box, words);
+    if (!this.hasAttribute("room")) this.#title.textContent = words.t("chat.label");
+    this.#composer.speak();
+    this.#strip.speak();
+    this.redraw();
   }
 
   /** A function as in `connect`, in place of the attribute `token`; another one starts afresh. */
@@ -178,31 +188,6 @@ export class EdgeChat extends HTMLElement {
 
   get unread() {
     return this.#unread;
-  }
-
-  // ── the language ─────────────────────────────────────────────────────────
-
-  /** Speaks the nearest `lang`; nothing is shown in another one before that is loaded. */
-  async #speak({ anew = false } = {}) {
-    const language = nearestLanguage(this);
-    if (language === this.#language && !anew) return;
-    this.#language = language;
-    let words = wordsOf(language, navigator.languages);
-    if (words instanceof Promise) {
-      this.#box.classList.toggle("wordless", this.words === english && this.#chat?.state !== "online");
-      words = await words;
-      // Another one since, or this one anew.
-      if (language !== this.#language) return;
-    }
-    this.words = words;
-    this.#box.classList.remove("wordless");
-    this.#box.setAttribute("lang", words.language);
-    this.#box.setAttribute("dir", words.dir);
-    relabel(this.#box, words);
-    if (!this.hasAttribute("room")) this.#title.textContent = words.t("chat.label");
-    this.#composer.speak();
-    this.#strip.speak();
-    this.redraw();
   }
 
   /** What every connection of this element is opened with: the server, and whose token. */
@@ -505,15 +490,6 @@ export class EdgeChat extends HTMLElement {
   #stats() {
     this.dispatchEvent(new CustomEvent("edge-chat-stats", { detail: this.model.stats }));
   }
-}
-
-/** The `lang` of the element or of the nearest that is around it, also outside of the shadow tree it may stand in. */
-function nearestLanguage(element) {
-  for (let at = element; at; at = at.getRootNode().host) {
-    const found = at.closest("[lang]");
-    if (found) return found.getAttribute("lang");
-  }
-  return "en";
 }
 
 customElements.define("edge-chat", EdgeChat);

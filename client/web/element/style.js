@@ -45,7 +45,7 @@ button:disabled { cursor: default; opacity: 0.5; }
   background: var(--bg); border: 1px solid var(--line); border-radius: var(--radius);
 }
 .head { display: flex; align-items: center; gap: 0.6rem; padding-block: 0.75rem; padding-inline: var(--space) 0.75rem; border-block-end: 1px solid var(--line); }
-.title { flex: 1; min-inline-size: 0; text-align: match-parent; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.title { flex: 1; min-inline-size: 0; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .people-button { display: inline-flex; align-items: center; gap: 0.4rem; padding: 0.3rem 0.6rem; border-radius: 99px; color: var(--muted); font-size: calc(0.8125 * var(--size)); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .people-button:hover, .people-button[aria-expanded="true"] { background: var(--soft); color: var(--text); }
 .people-button .icon { inline-size: 1rem; block-size: 1rem; }
