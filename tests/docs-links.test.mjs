@@ -5,7 +5,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 import { root } from "../scripts/lib/database.mjs";
 
-const ELSEWHERE = new Set(["node_modules", "target", "build", ".data", ".git", ".wrangler"]);
+const ELSEWHERE = new Set(["node_modules", "target", "build", ".data", ".git", ".wrangler", ".venv", "dist", "test-results"]);
 const documents = (folder) =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -50,7 +50,7 @@ test("every relative link of every document leads somewhere", () => {
 });
 
 test("every file of the project that a document names is there", () => {
-  const named = /^\.?\/?((?:src|tests|scripts|docs|client|bench|fuzz|migrations)\/[\w./*-]+)/;
+  const named = /^\.?\/?((?:src|tests|scripts|docs|client|bench|fuzz|migrations|ops|examples)\/[\w./*-]+)/;
   // Made by the build, or by a run.
   const made = /^(client\/web\/(crypto|dashboard\/uplot)|docs\/figures)\b/;
   const missing = [];
