@@ -10,7 +10,8 @@ export class PrivateDoor {
   #unread = 0;
   #badge = h("span", { class: "badge", "aria-hidden": "true", hidden: true });
 
-  button = h("button", { class: "private-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", "aria-label": word((words) => this.#label(words)), title: word("private.label"), onclick: () => this.#toggle() }, icon("letter"), this.#badge);
+  button = h("button", { class: "private-button", type: "button", hidden: true, "aria-expanded": "false", "aria-controls": "private", title: word("private.label"), onclick: () => this.#toggle() },
+    h("span", { class: "quiet" }, word((words) => this.#label(words))), icon("letter"), this.#badge);
   panel = h("section", { class: "private", id: "private", part: "private", hidden: true, "aria-label": word("private.label") });
   news = h("div", { class: "quiet", role: "status" });
 

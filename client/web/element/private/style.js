@@ -16,7 +16,7 @@ h4 { margin: 0; font-size: inherit; font-weight: 600; }
 .advice { display: grid; gap: 0.5rem; justify-items: start; padding: 0.65rem 0.8rem; border-radius: var(--round); background: var(--tint); }
 .advice .hint { color: var(--text); }
 .talks { margin-inline: -0.5rem; }
-.talks button { display: flex; align-items: center; gap: 0.7rem; inline-size: 100%; min-block-size: 2.75rem; padding: 0.35rem 0.5rem; border-radius: calc(var(--round) * 0.75); text-align: start; }
+.talks button { position: relative; display: flex; align-items: center; gap: 0.7rem; inline-size: 100%; min-block-size: 2.75rem; padding: 0.35rem 0.5rem; border-radius: calc(var(--round) * 0.75); text-align: start; }
 .talks button:hover { background: var(--soft); }
 .talks .avatar { flex: none; margin: 0; }
 .talks .name { flex: 1; min-inline-size: 0; color: inherit; }

@@ -39,12 +39,15 @@ export class Talks {
 
   #rowOf({ unread }, person) {
     const name = person.username;
+    const isNew = unread > 0;
     return h("li", {},
       h("button", {
         type: "button", "data-user": person.user_id, class: avatarOf(person).className.split(" ").at(-1),
-        "aria-label": unread > 0 ? word("private.talk_unread", { name, count: unread }) : name,
         onclick: () => this.#panel.showTalk(person.user_id),
-      }, avatarOf(person), h("bdi", { class: "name" }, name), unread > 0 ? h("span", { class: "number", "aria-hidden": "true" }, word((words) => shortNumber(unread, words))) : null));
+      },
+      avatarOf(person), h("bdi", { class: "name", "aria-hidden": String(isNew) }, name),
+      isNew ? h("span", { class: "number", "aria-hidden": "true" }, word((words) => shortNumber(unread, words))) : null,
+      isNew ? h("span", { class: "quiet" }, word("private.talk_unread", { name, count: unread })) : null));
   }
 
   async #advise() {
