@@ -30,6 +30,7 @@ const method = `
 | beside | what it does |
 | --- | --- |
 | bare object | a JavaScript Durable Object on the same workerd, sockets kept in a set, hibernation API. *Broadcasts only*: sends what it is sent to all. *Inserts and echoes*: one row, then the echo. *Inserts, replies and broadcasts*: JSON parsed, one row, the reply, the event to all |
+| bare object, to clients of Socket.IO's | the same by one event a frame: *bare object* as each comes, *bare object that gathers* those of 50 ms, to a client one after the other, as a gateway has them |
 | partyserver | \`broadcast()\` of partyserver with hibernation, on the same workerd; stores nothing |
 | Socket.IO + Redis | Socket.IO 4 in one Node process with @socket.io/redis-adapter and a Redis of its own; WebSocket only, messages acknowledged, nothing stored |
 | native tokio | tokio-tungstenite with a broadcast channel on one thread, one frame a message; stores nothing. The limit of sending each message by itself |
@@ -40,9 +41,36 @@ Of rows that miss their aim, or did for long; shares are of the Worker's own pro
 
 - **history, p99**: a page is one question to the room and one to PostgreSQL, by a connection that the request makes for itself, since the platform lets no other have it. Of the 2 to 3 ms of CPU a page takes in workerd 27 % drive that connection, 13 % are its three writes, and 9 % take and give back the lock on its stream at each read. The middle is below 5 ms; V8 collects garbage for 3 ms and more once in some 100 pages, and the pages that meet it are most likely the p99. Connecting while the room is asked changed nothing that could be measured.
 - **join**: no part of it grows with the room: 500, 2,000 and 3,000 who come back take the same each. 480 to 560 µs of CPU, where the bare object takes 245 to 310 for its upgrade alone: two more promises and a second event a join, the reply of 25 KB, and the closing of the old socket, which falls into the same seconds.
-- **clients of Socket.IO's, when hot**: each event is a WebSocket frame of its own, and the frame is what costs. The bare object, which does nothing but send, takes some 16 µs of a core for each (*full tilt*); a gateway takes 9 and Node's WebSocket 7; both are late then, and what waits leaves with fewer writes. A profile at 40 messages a second has the send itself first. A room hands a gateway an event once, and the text is made once for all who are in that room alone.
-- **hot, p99**: of three rounds the best has 100 ms and the worst 212; what a frame waits for first is the window in which a hot room gathers, 50 ms. The tail was not profiled apart; a run an hour before, of an earlier build, had 110.
-- **idle**: each of 9,000 guests costs 5.6 KiB more than the bare object's, of 6,000 6.0, of 3,000 8.5: some 10 MB are constant, and 4.4 KiB grow with each. After a garbage collection that was forced (1,000 sockets beside 7,000) V8's heap has 1.3 KiB a socket, the bare object's 0.35; the rest is native memory and the wasm's, and not apportioned. What the process takes once is V8's compiled wasm and the memory in which it compiled it: after a garbage collection the heap has 2 MB.
+- **clients of Socket.IO's, when hot**: each event is a WebSocket frame of its own, and the frame is what costs on this platform. A bare object that does nothing but send the same text takes 21.7 s a million (21.2–22.7), a gateway 12.7 beside it (0.58 times, of three rounds), Socket.IO's own server 7.6. The gateway is below because a room hands it what it gathered, so that a client's events wait together, and one wake of the platform sends them all; a bare object that gathers so too takes 12.5 to 14.1, the gateway 14.1 on that busier machine. So it stands at the floor of the platform, and only fewer frames, or a runtime that writes several with one call, would get below. Of its time (\`perf\` on workerd) 38 % are the kernel's send, 35 % the platform's way of a frame to it, 8 % the call \`send()\`, 6 % entering the object once frames are gone, and with it our own code; 5 % V8's compilers, 7 % the event loop. Again: \`./scripts/bench socketio\`.
+- **hot, p99**: with nothing else on the machine seven runs of 12 s had a median of 133 ms (113–147), and half of all deliveries within 51; what the tail waits for are the sends themselves. A frame to 1,000 is one turn of workerd's event loop: 32 ms of one thread in which no socket is read (\`perf\` on its \`epoll_wait\`s; once a second, with V8's garbage collection of 17–20 ms in it, 52 ms). So a message waits up to that long before it is read, then for the window, then up to 16 ms until the last client has it:
+
+  | of a frame's first message, ms | half | 9 of 10 | 99 of 100 |
+  | --- | --- | --- | --- |
+  | the generator says it late | 1.4 | 1.8 | 3 |
+  | until its sender knows it kept: read, 5 ms with others, written | 33 | 58 | 83–144 |
+  | from then to the first client: what is left of the window | 29 | 36 | 53 |
+  | from the first client to the last | 16 | 20 | 24 |
+  | all of it | 80 | 94 | 133–178 |
+
+  The tail is in the second line. In the latest 5 % of frames the window was over while messages lay unread: the first one that was read left alone (14 of 235 frames had 5 messages or fewer), and the others waited for the next window (12 had two windows' messages). Fewer viewers take it away: with 500 one frame of 236 was such a one and p99 is 74 ms, with 250 68 ms. What it is not: garbage collection alone (with a heap so large that none is collected 114 and 143 ms), one sender's socket being read message by message (20 senders: 121 ms), SQLite (below 1 % of the time), the generator, or waiting for a core (0.1–0.2 s of 12). A round of the table above is three seconds, 60 frames, and the worst of them is its p99; and where something else works on the machine the turns get longer: a run that began so had 240 ms. Again: \`./scripts/bench profile hot\`.
+- **idle**: what a guest costs above the bare object is not what is kept of it, but one frame sent to all at once: \`room_stats\`, which the bare object has none of. workerd needs some 20 KiB for a frame that is on its way (promises, an output lock, a canceller: page faults by their stacks), 9,000 are on their way together, and what they took stays with the allocator. A bare object that sends the same once a second, and whose clients ping, takes as much as edge-chat but for 1.8 KiB; sent to 100 in a millisecond, the frames cost nothing. One message said in the room does the same to any object, the bare one too. So the aim is missed by the peak of the first broadcast; to lower it, a calm room would have to send in slices, and each socket to keep its order over them. Garbage collected each 100 ms, so that its timing is in no figure:
+
+  | 9,000 idle guests | KiB each | above the bare object |
+  | --- | --- | --- |
+  | the bare object | 67.0 | |
+  | a tag | | +0.4 |
+  | an attachment of 100 bytes, written twice | | +0.4 |
+  | a map from sockets to numbers | | +0.2 |
+  | handlers that await | | −0.7 |
+  | a request of the Worker's own to the object | | +0.3 |
+  | a reply of 900 bytes | | +0.3 |
+  | a ping each 15 s, answered by the platform | 68.8 | +1.8 |
+  | \`room_stats\`, once a second to all while people come | 75.2 | +8.2 |
+  | the same to 100 in a millisecond | 66.4 | −0.6 |
+  | \`room_stats\` and pings | 76.5 | +9.5 |
+  | edge-chat | 78.3 | +11.3 |
+
+  (Lines without a figure of their own are of 5,000 guests, beside 67.2; single runs, ± 0.7.) Without collecting, the bare object's garbage adds to its own figure, which is most likely why the difference in the table above is smaller. What the process takes once is V8's compiled wasm and the memory in which it compiled it: after a garbage collection the heap has 2 MB. Again: \`./scripts/bench profile idle\`.
 `;
 
 /** The runs that are in no figure. */

@@ -1,9 +1,11 @@
-// Where the Worker's time goes under a row's load: workerd's profiler, read over its inspector.
+// Where the Worker's time goes under a row's load: workerd's profiler, read over its inspector; and what deliveries wait for.
 import { parseArgs } from "node:util";
-import WebSocket from "ws";
 import { Stop, script, step } from "../scripts/lib/process.mjs";
+import { apart } from "./apart.mjs";
+import { inspector } from "./inspector.mjs";
 import { load, perMillion, room } from "./run.mjs";
 import { server, token, viewers } from "./servers.mjs";
+import { waits } from "./waits.mjs";
 
 /** A few seconds of each row's load. */
 const jobs = {
@@ -20,31 +22,13 @@ const fanout = async (rooms, each, pace) => ({
   job: "fanout",
   rooms: Array.from({ length: rooms }, () => room("video_profile")),
   viewers: await viewers(rooms * each),
-  phases: [{ pace, warm_up: 1, seconds: 6 }],
+  phases: [{ pace, warm_up: WARM_UP, seconds: 6 }],
   patience: 60,
+  messages: rooms === 1,
 });
 
-/** A session with the inspector: `call(method, params)`. */
-async function inspector(port) {
-  const [{ webSocketDebuggerUrl }] = await (await fetch(`http://127.0.0.1:${port}/json`)).json();
-  const socket = new WebSocket(webSocketDebuggerUrl);
-  await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
-  const waiting = new Map();
-  socket.on("message", (text) => {
-    const { id, result, error } = JSON.parse(text);
-    const [resolve, reject] = waiting.get(id) ?? [];
-    waiting.delete(id);
-    if (error) reject?.(new Stop(`The inspector answers: ${error.message}`));
-    else resolve?.(result);
-  });
-  let ids = 0;
-  const call = (method, params = {}) =>
-    new Promise((resolve, reject) => {
-      waiting.set(++ids, [resolve, reject]);
-      socket.send(JSON.stringify({ id: ids, method, params }));
-    });
-  return { call, close: () => socket.terminate() };
-}
+/** Seconds of a row's load that are not measured. */
+const WARM_UP = 1;
 
 /** Samples by function: those that ended in it, and those that passed through it. */
 function summed({ nodes, samples, timeDeltas }) {
@@ -65,8 +49,9 @@ function summed({ nodes, samples, timeDeltas }) {
 
 await script(async (args) => {
   const { positionals } = parseArgs({ args, allowPositionals: true });
+  if (positionals[0] === "idle") return apart();
   const job = jobs[positionals[0]];
-  if (!job) throw new Stop(`Which row? ${Object.keys(jobs).join(", ")}.`);
+  if (!job) throw new Stop(`Which row? ${[...Object.keys(jobs), "idle"].join(", ")}.`);
   const target = await server(positionals[0] === "socketio" ? "gateway" : "chat", { fresh: "profile", inspected: true });
   const { call, close } = await inspector(target.inspector);
   await call("Profiler.enable");
@@ -78,6 +63,7 @@ await script(async (args) => {
   const { own, all, us } = summed(profile);
   const idle = own.get("(idle)") ?? 0;
   console.log(`\n${perMillion(measured).toFixed(1)} CPU-s per million; ${((us - idle) / 1e6).toFixed(1)} s sampled as busy\n`);
+  if (measured.messages) console.log(`${waits(measured, WARM_UP)}\n`);
   const top = (title, map) => {
     console.log(`| ${title} | share of busy time |\n| --- | --- |`);
     const busy = [...map].filter(([name]) => !["(idle)", "(root)"].includes(name)).sort((a, b) => b[1] - a[1]).slice(0, 30);

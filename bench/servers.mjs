@@ -22,6 +22,8 @@ export const titles = {
   party: "partyserver",
   socketio: "Socket.IO + Redis",
   gateway: "edge-chat",
+  events: "bare object",
+  gathered: "bare object that gathers",
   native: "native tokio",
 };
 
@@ -79,6 +81,9 @@ const starts = {
   /** The chat as Socket.IO's clients find it. */
   gateway: async (name, how) => ({ ...(await starts.chat(name, how)), dialect: "socket_io_chat" }),
   bare: async (name, how) => ({ ...(await serve(bare(name), how)), beside: [], dialect: "chat" }),
+  /** The same to clients of Socket.IO's. */
+  events: async (name, how) => ({ ...(await starts.bare(name, how)), dialect: "socket_io" }),
+  gathered: (name, how) => starts.events(name, how),
   party: async (name) => ({ ...(await serve(await party(name))), beside: [], dialect: "chat" }),
   async socketio() {
     const redis = await throwAwayRedis();

@@ -25,7 +25,7 @@ const scratch = (parent) => {
 const home = scratch(tmpdir());
 
 /** workerd's configuration for one Worker; `modules` are files of `folder`. */
-function capnp({ modules, objects, vars = {}, databaseUrl, port, storage }) {
+function capnp({ modules, objects, vars = {}, databaseUrl, port, storage, flags }) {
   const list = (items) => `[${items.join(", ")}]`;
   const module = (file) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
   const bindings = [
@@ -47,6 +47,7 @@ function capnp({ modules, objects, vars = {}, databaseUrl, port, storage }) {
     durableObjectStorage = (localDisk = "objects")))`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  v8Flags = ${list(flags.map(text))},
   services = ${list(services)},
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);
 `;
@@ -75,8 +76,12 @@ export const chat = ({ name = "chat", secret, databaseUrl, vars = {} }) =>
 /** The same work in plain JavaScript. */
 export const bare = (name = "bare") =>
   worker(name, { "bare.mjs": join(root, "bench/peers/bare.mjs") }, {
-    objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"], ["ROOM", "Room"]],
+    objects: [["BROADCAST", "Broadcast"], ["ECHO", "Echo"], ["ROOM", "Room"], ["EVENTS", "Events"]],
   });
+
+/** A bare object whose guests have one thing more or less of what the chat's have. */
+export const guests = (name = "guests") =>
+  worker(name, { "guests.mjs": join(root, "bench/peers/guests.mjs") }, { objects: [["GUESTS", "Guests"]] });
 
 /** The same by partyserver. */
 export async function party(name = "party") {
@@ -97,16 +102,16 @@ export function empty() {
 }
 
 /**
- * Starts a process for a Worker and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
+ * Starts a process for a Worker, with these `flags` of V8's, and waits for its first answer. The result: `url`, `host`, `pid`, `gone` as
  * `start` has it, `ms` from the start of the process to that answer, `logged(pattern)`: how often a line matched, `stop()`;
  * `inspector`, the port of V8's inspector, where it is to be `inspected`. The objects' SQLite
  * lies in memory, where the system has such a folder, unless it is to be on `disk`.
  */
-export async function serve(worker, { inspected = false, disk = false } = {}) {
+export async function serve(worker, { inspected = false, disk = false, flags = [] } = {}) {
   const port = await freePort();
   const file = join(worker.folder, "config.capnp");
   const storage = !disk && existsSync("/dev/shm") ? scratch("/dev/shm") : join(worker.folder, "objects");
-  writeFileSync(file, capnp({ ...worker, port, storage }));
+  writeFileSync(file, capnp({ ...worker, port, storage, flags }));
   const began = performance.now();
   const inspector = inspected ? await freePort() : undefined;
   const child = start(program, ["serve", file, ...(inspected ? [`--inspector-addr=127.0.0.1:${inspector}`] : [])], { stdio: ["ignore", "pipe", "pipe"], cwd: worker.folder });

@@ -1,5 +1,5 @@
-// What the platform costs by itself: Durable Objects in plain JavaScript that broadcast, that insert and echo, and that
-// insert, reply and broadcast.
+// What the platform costs by itself: Durable Objects in plain JavaScript that broadcast, that insert and echo, that
+// insert, reply and broadcast, and that broadcast to clients of Socket.IO's.
 import { DurableObject } from "cloudflare:workers";
 
 /** Sends to every socket what any of them sends. */
@@ -63,9 +63,41 @@ export class Room extends Broadcast {
   }
 }
 
+/**
+ * Sends what it is sent to every client of Socket.IO's: an event a frame, which is all that they take. Where its room is
+ * `gathered`, as the chat does: the events of 50 ms to a client one after the other, then to the next.
+ */
+export class Events extends Broadcast {
+  fetch(request) {
+    this.gathers = new URL(request.url).searchParams.get("room").startsWith("gathered");
+    this.waiting = [];
+    return super.fetch(request);
+  }
+
+  webSocketMessage(socket, text) {
+    if (text === "40") return socket.send('40{"sid":"bare"}');
+    const [, id, data] = text.match(/^42(\d+)\["message",(.*)\]$/);
+    socket.send(`43${id}[{"ok":true}]`);
+    this.waiting.push(`42["new_message",${data.slice(0, -1)},${FIELDS}}]`);
+    if (!this.gathers) this.leave();
+    else this.timer ??= setTimeout(() => this.leave(), 50);
+  }
+
+  leave() {
+    this.timer = undefined;
+    for (const each of this.sockets) for (const shown of this.waiting) each.send(shown);
+    this.waiting = [];
+  }
+}
+
+// A frame is as long as the chat's own.
+const FIELDS = '"message_id":"01890a5d-ac96-774b-bcce-b302099a8057","user":{"user_id":"sender","username":"sender"},"timestamp":"2026-01-01T00:00:00.000Z","type":"text","reactions":{},"room_id":"video_1","seq":1000';
+
 export default {
   fetch(request, env) {
-    const [, kind, room] = new URL(request.url).pathname.match(/^\/api\/rooms\/(broadcast|echo|room)(.*)\/ws$/) ?? [];
+    const url = new URL(request.url);
+    if (url.pathname === "/socket.io/") return env.EVENTS.getByName(url.searchParams.get("room")).fetch(request);
+    const [, kind, room] = url.pathname.match(/^\/api\/rooms\/(broadcast|echo|room)(.*)\/ws$/) ?? [];
     if (!kind) return new Response("ok");
     return env[kind.toUpperCase()].getByName(room).fetch(request);
   },

@@ -8,7 +8,7 @@ import { create, files, renew, server, settled, token, viewers } from "../server
 const sender = token("sender", ["service"]);
 
 /** Names of rooms as each server tells its objects apart by them. */
-const prefix = (kind, bare) => (kind === "bare" ? bare : "video_");
+const prefix = (kind, bare) => ({ bare, gathered: "gathered" })[kind] ?? "video_";
 
 /** A job in one room, of the bare object that only broadcasts. */
 const oneRoom = (count, phase, more) => async (kind) => ({
@@ -68,7 +68,7 @@ export async function hot(bench) {
 /** Clients of Socket.IO's alone: 1,000 viewers, 20 messages a second and then 200. */
 export async function socketio(bench) {
   const { quick } = bench;
-  const peers = ["socketio"];
+  const peers = ["socketio", "events", "gathered"];
   const turns = (label, phase) =>
     alternate(bench, `socketio ${label}`, quick ? 1 : 3, ["gateway", ...peers], oneRoom(1000, phase, { patience: 60, saturating: true }), shown);
   const calm = { pace: { rate: 20 }, warm_up: 1, seconds: quick ? 3 : 5 };
@@ -76,7 +76,7 @@ export async function socketio(bench) {
   const [steady, hot] = [await turns("steady", calm), await turns("hot", much)].map((rounds) =>
     rounds.map(({ gateway, ...others }) => ({ chat: gateway, ...others })),
   );
-  const what = "Socket.IO's clients alone, 1,000 viewers";
+  const what = "Socket.IO's clients alone, 1,000 viewers (bare object: an event a frame, broadcasts only)";
   return [
     ...beside(steady, peers, `${what}, 20 messages/s: CPU`, CPU, perMillion),
     ...beside(steady, peers, `${what}, 20 messages/s: p99`, "ms", (m) => m.p99_ms),

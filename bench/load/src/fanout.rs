@@ -6,7 +6,7 @@ use crate::lines::Line;
 use crate::measured::{Begun, Latencies, Measured};
 use crate::wire::Fault;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,9 @@ pub(crate) struct Fanout {
     phases: Vec<Phase>,
     /// How long the last deliveries of a phase may take, seconds.
     patience: f64,
+    /// Whether each message of a phase with a rate is to be told of.
+    #[serde(default)]
+    messages: bool,
 }
 
 /// Messages are numbered on through all phases.
@@ -49,6 +52,23 @@ enum Pace {
     Window(u64),
 }
 
+/// What became of a message, µs after the phase began.
+#[derive(Clone, Default, Serialize)]
+pub(crate) struct Message {
+    /// When it was meant to be sent, and when it was.
+    due: u64,
+    said: u64,
+    /// When its sender read that it is kept.
+    acknowledged: Option<u64>,
+    /// When the first client read it, and the last.
+    first: Option<u64>,
+    last: u64,
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// What all clients of the job count in.
 struct Tally {
     latencies: Latencies,
@@ -62,6 +82,8 @@ struct Tally {
     measured: u64,
     /// Times of the messages of the phase, after `starts`.
     times: Vec<Duration>,
+    /// What became of them, where that is to be told: of the first room's.
+    messages: Vec<Message>,
     /// With a window: deliveries that a message of the phase still waits for, and how many wait for none.
     missing: Vec<usize>,
     complete: u64,
@@ -70,6 +92,9 @@ struct Tally {
 
 impl Tally {
     fn take(&mut self, room: usize, lines: &[Line], shown: &[u64]) {
+        if !self.messages.is_empty() {
+            self.acknowledge(room, lines);
+        }
         if shown.is_empty() {
             return;
         }
@@ -77,6 +102,16 @@ impl Tally {
         self.frames += 1;
         self.deliveries += shown.len() as u64;
         let now = Instant::now();
+        if let (0, Some(start)) = (room, self.starts.first()) {
+            let at = micros(now.saturating_duration_since(*start));
+            let places = shown.iter().filter_map(|n| usize::try_from(n - self.first).ok());
+            for place in places {
+                if let Some(message) = self.messages.get_mut(place) {
+                    message.first.get_or_insert(at);
+                    message.last = at;
+                }
+            }
+        }
         for n in shown {
             let place = usize::try_from(n - self.first).unwrap_or(usize::MAX);
             if *n >= self.measured
@@ -95,6 +130,20 @@ impl Tally {
     }
 }
 
+impl Tally {
+    fn acknowledge(&mut self, room: usize, lines: &[Line]) {
+        let Some(start) = self.starts.first().filter(|_| room == 0) else { return };
+        let at = micros(start.elapsed());
+        for line in lines {
+            let Line::Reply { id, shown: None } = line else { continue };
+            let place = id.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+            if let Some(message) = place.and_then(|place| self.messages.get_mut(place)) {
+                message.acknowledged = Some(at);
+            }
+        }
+    }
+}
+
 impl Fanout {
     pub(crate) async fn run(self) -> Result<Vec<Measured>, Fault> {
         let tally = Rc::new(RefCell::new(Tally {
@@ -106,6 +155,7 @@ impl Fanout {
             first: 0,
             measured: 0,
             times: Vec::new(),
+            messages: Vec::new(),
             missing: Vec::new(),
             complete: 0,
             progress: Rc::default(),
@@ -183,6 +233,8 @@ impl Fanout {
             (tally.starts, tally.times) = (starts.clone(), times.clone());
             (tally.first, tally.measured, tally.missing) = (first, first + warm_up, Vec::new());
             tally.latencies = Latencies::new()?;
+            let of = |time: &Duration| Message { due: micros(*time), ..Message::default() };
+            tally.messages = if self.messages { times.iter().map(of).collect() } else { Vec::new() };
         }
         let mut begun = None;
         for (n, time) in (0u64..).zip(&times) {
@@ -190,6 +242,9 @@ impl Fanout {
                 sleep_until((*start + *time).into()).await;
                 if n == warm_up && begun.is_none() {
                     begun = Some(self.begin(tally)?);
+                }
+                if let Some(message) = tally.borrow_mut().messages.get_mut(usize::try_from(n).unwrap_or(usize::MAX)) {
+                    message.said = micros(start.elapsed());
                 }
                 sender.say(first + n, self.target.bytes).map_err(|fault| first_fault(tally, fault))?;
             }
@@ -267,6 +322,7 @@ fn end(begun: Begun, tally: &Rc<RefCell<Tally>>, late: Option<Fault>) -> Result<
     let tally = tally.borrow();
     let mut measured = begun.end(&tally.latencies, tally.faults.iter().cloned().chain(late).collect())?;
     (measured.deliveries, measured.frames) = (tally.deliveries, tally.frames);
+    measured.messages.clone_from(&tally.messages);
     Ok(measured)
 }
 

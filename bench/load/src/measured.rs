@@ -2,6 +2,7 @@
 
 use crate::client::Target;
 use crate::cpu;
+use crate::fanout::Message;
 use crate::wire::Fault;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(crate) struct Measured {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
+    /// Each message, the warm-up's too, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) messages: Vec<Message>,
     /// Anything in here makes the run void.
     pub(crate) faults: Vec<Fault>,
 }
@@ -82,6 +86,7 @@ impl Begun {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             max_ms: ms(1.0),
+            messages: Vec::new(),
             faults,
         })
     }
