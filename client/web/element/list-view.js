@@ -29,7 +29,7 @@ export class ListView {
   #loading = false;
   #whole = null;
   #details = null;
-  #aloud = { wanted: true, timer: null, since: 0, count: 0, hot: false };
+  #aloud = { wanted: true, timer: null, cooling: null, since: 0, count: 0, hot: false };
   #words = english;
   #on;
 
@@ -250,6 +250,13 @@ export class ListView {
     const hot = (aloud.count * 1_000) / (now - aloud.since) > LISTENABLE;
     if (hot && !aloud.hot && aloud.wanted && this.#stick) this.#on.say(this.#words.t("list.hot"));
     Object.assign(aloud, { hot, count: 0, since: now });
+    if (!hot) return;
+    // Nothing is drawn once nothing comes.
+    clearTimeout(aloud.cooling);
+    aloud.cooling = setTimeout(() => {
+      aloud.hot = false;
+      this.#listen();
+    }, 2 * QUIET_MS);
   }
 
   // ── older messages ───────────────────────────────────────────────────────
@@ -266,13 +273,14 @@ export class ListView {
     try {
       await this.#on.loadOlder();
     } catch (error) {
-      this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
-      await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
+      // Of another room since: what went wrong is not this one's.
+      if (model === this.model) this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
+      if (model === this.model) await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
     } finally {
       this.#loading = false;
       this.log.removeAttribute("aria-busy");
     }
-    this.#maybeLoad(model);
+    this.#maybeLoad(this.model);
   }
 }
 

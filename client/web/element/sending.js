@@ -1,6 +1,7 @@
 // One's own messages on their way: shown at once, and what became of them.
 
 import { ChatError } from "../chat.js";
+import { randomName } from "../sdk/guest.js";
 import { LONGEST_MS } from "../sdk/unsent.js";
 
 const MOST_MENTIONS = 20;
@@ -32,7 +33,7 @@ export class Sending {
   again(item) {
     if (Date.now() - Date.parse(item.timestamp) < LONGEST_MS) return item;
     this.discard(item.client_id);
-    return { ...item, client_id: crypto.randomUUID(), timestamp: new Date().toISOString() };
+    return { ...item, client_id: randomName(), timestamp: new Date().toISOString() };
   }
 
   discard(client_id) {
