@@ -38,7 +38,7 @@ const UNSEEN_MS = 200;
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
  * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
- * place of `token` where tokens end and are renewed. `lang`, here or on anything around it, says which language is spoken.
+ * place of `token` where tokens end and are renewed; it may be set whenever one likes, another function starts afresh. `lang`, here or on anything around it, says which language is spoken.
  * With the attribute `private` whoever is signed in has private messages here too, encrypted from end to end; a page under a
  * strict Content-Security-Policy allows `'wasm-unsafe-eval'` for that.
  *
