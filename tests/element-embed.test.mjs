@@ -76,7 +76,6 @@ test("one tag from another origin is the whole chat, under the policy that the d
 });
 
 test("a page hands its token out when it is asked, before the element is there and after", async () => {
-  pages.set("/before.js", { type: "text/javascript", body: "" });
   const { page } = await onSite("/late", `<edge-chat room="video_late"></edge-chat>`);
   const bearer = await token("ada", "Ada");
   await page.evaluate((value) => {

@@ -10,7 +10,7 @@ import enNames from "../client/web/element/emoji/names-en.js";
 import ar from "../client/web/element/words/ar.js";
 import en from "../client/web/element/words/en.js";
 import { Words } from "../client/web/element/words.js";
-import { axe, choose, enter, eventually, field, latin, moderate, online, row, say, shoot, site, texts, visit } from "./page/person.mjs";
+import { axe, choose, enter, eventually, field, latin, moderate, online, row, say, shoot } from "./page/person.mjs";
 
 const arabic = new Words("ar", ar);
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -249,4 +249,44 @@ test("names are completed after an @, and reach whom they name", async () => {
   await ada.locator("edge-chat").evaluate((chat) => (chat.model.members = null));
   await field(ada).pressSequentially("@");
   assert.deepEqual(await list.getByRole("option").locator("bdi").allTextContents(), ["Layla Haddad"]);
+});
+
+test("the emoji's button closes them again, and on a slow network two clicks open them once", async () => {
+  const ada = await enter("video_toggle", "Ada");
+  const button = ada.getByRole("button", { name: "Insert an emoji" });
+  const waiting = [];
+  await ada.route("**/emoji/picker.js", (route) => waiting.push(route));
+  await button.click();
+  await button.click();
+  await eventually(() => waiting.length > 0, "it is asked for");
+  await Promise.all(waiting.map((route) => route.continue()));
+  const search = ada.getByRole("searchbox", { name: "Search emoji" });
+  await search.fill("sailboat");
+  await ada.locator(".emoji-grid button").filter({ hasText: "⛵" }).waitFor();
+  assert.equal(await ada.locator(".emoji-grid").count(), 1);
+  assert.equal(await button.getAttribute("aria-expanded"), "true");
+  await button.click();
+  await search.waitFor({ state: "hidden" });
+  assert.equal(await button.getAttribute("aria-expanded"), "false");
+  await button.click();
+  await search.waitFor();
+});
+
+test("a language that never comes leaves nobody before an empty box, and what is added while the element is away is heard", async () => {
+  const page = await enter("video_silent", "Ada");
+  await page.locator("edge-chat").evaluate((chat) => {
+    const around = chat.parentElement;
+    chat.remove();
+    chat.constructor.translate("en", { "composer.placeholder": "Ask away…" });
+    around.append(chat);
+  });
+  await page.getByPlaceholder("Ask away…").waitFor();
+  await page.locator("edge-chat").evaluate((chat) => {
+    chat.constructor.translate("fr", () => new Promise(() => {}));
+    chat.remove();
+    chat.setAttribute("lang", "fr");
+    document.body.append(chat);
+  });
+  await page.locator("edge-chat .wordless").waitFor({ state: "attached" });
+  await page.locator("edge-chat .wordless").waitFor({ state: "detached" });
 });

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { chat } from "./harness/index.mjs";
 import { told, traced } from "./page/busy.mjs";
-import { enter, eventually, row, shoot, site } from "./page/person.mjs";
+import { enter, eventually, shoot, site } from "./page/person.mjs";
 
 const PER_SECOND = 200;
 const EVERY_MS = 50;
@@ -19,9 +19,13 @@ const SAYINGS = [
   "@Grace agreed", "مرحبا من القاهرة", "first time here, hi all 👋", "offside?", "never offside", "ref!!!", "1:0", "🎉🎉🎉🎉🎉🎉",
 ];
 
-/** People who say so much in the room until `stop()`: they answer, react, edit and delete too. Resolves to how much it was. */
+/**
+ * People who say so much in the room until `stop()`, which resolves to how much it was: they answer, and react, edit and
+ * delete too until `calm()`, which resolves once that is done.
+ */
 function commotion(people, perSecond = PER_SECOND) {
   let stopped = false;
+  let calm = false;
   let number = 0;
   let stored = 0;
   const recent = [];
@@ -43,7 +47,7 @@ function commotion(people, perSecond = PER_SECOND) {
       recent.push({ ...said, one });
       if (recent.length > 100) recent.shift();
     });
-    if (!about) return;
+    if (!about || calm) return;
     if (number % 10 === 0) ask(one, "react", { message_id: about.message_id, reaction: "👍" });
     if (number % 50 === 0) ask(about.one, "edit_message", { message_id: about.message_id, content: `${content} (edited)` });
     if (number % 80 === 0) ask(about.one, "delete_message", { message_id: about.message_id });
@@ -61,9 +65,15 @@ function commotion(people, perSecond = PER_SECOND) {
     await Promise.all(under);
     return stored;
   })();
-  return () => {
-    stopped = true;
-    return going;
+  return {
+    calm: () => {
+      calm = true;
+      return Promise.all(under);
+    },
+    stop: () => {
+      stopped = true;
+      return going;
+    },
   };
 }
 
@@ -98,7 +108,7 @@ const watch = (page) =>
 
 test("at 200 messages a second the page stays smooth and follows; who scrolls up is left in peace, and is told how many came", async (t) => {
   const { ada, people } = await arrive("video_hot");
-  const stop = commotion(people);
+  const { calm, stop } = commotion(people);
   t.after(stop);
   // What is compiled in the first seconds is compiled once.
   await eventually(async () => (await model(ada)).last > 2 * PER_SECOND, "it has begun");
@@ -106,7 +116,8 @@ test("at 200 messages a second the page stays smooth and follows; who scrolls up
   console.log(`following: ${told(following)}`);
   await eventually(() => atTheEnd(ada), "it follows");
   await eventually(async () => (await drawn(ada)) < 80, "only what is near sight is in the page");
-  await eventually(async () => (await model(ada)).count === 500, "no more is kept");
+  // Trimmed with each drawing.
+  await eventually(async () => (await model(ada)).count <= 500 + PER_SECOND, "no more is kept");
   await eventually(async () => (await ada.getByRole("log").getAttribute("aria-live")) === "off", "nobody can listen to so much");
   await shoot(ada, "hot");
 
@@ -118,6 +129,9 @@ test("at 200 messages a second the page stays smooth and follows; who scrolls up
     const look = () => (box.scrollTop === last ? resolve() : ((last = box.scrollTop), setTimeout(look, 300)));
     look();
   }));
+  // What is in sight is not to shrink or go meanwhile.
+  await calm();
+  await eventually(() => ada.locator("edge-chat").evaluate(({ list: { log } }) => !log.hasAttribute("aria-busy")), "nothing is loaded");
   await watch(ada);
   const before = await model(ada);
   const paused = await traced(ada, () => sleep(5_000));
@@ -125,7 +139,6 @@ test("at 200 messages a second the page stays smooth and follows; who scrolls up
   console.log(`paused: ${told(paused)}`);
   assert.ok((await model(ada)).last > before.last, "it went on meanwhile");
   assert.ok(places[0].length > 3);
-  // A reaction to one that is in sight may move what is below it.
   const [[id, top]] = places[0];
   for (const [first] of places) assert.ok(first[0] === id && Math.abs(first[1] - top) <= 1, `${first} and ${[id, top]}`);
   await ada.getByRole("button", { name: /^[\d,]+ new messages$/ }).waitFor();
@@ -134,7 +147,9 @@ test("at 200 messages a second the page stays smooth and follows; who scrolls up
   await eventually(() => atTheEnd(ada), "it follows again");
   await eventually(async () => (await model(ada)).count === 500, "what was kept for the reader is not kept any more");
   const said = await stop();
-  await eventually(async () => (await model(ada)).last === said, "all of it came");
+  // One whose reply was late may have been stored all the same.
+  await eventually(async () => (await model(ada)).last >= said, "all of it came");
+  await eventually(async () => (await ada.getByRole("log").getAttribute("aria-live")) === "polite", "what comes next is read out again");
 
   // The machine is shared: only the page's own time says what the page does. What is promised is in docs/element.md.
   for (const { cpu } of [following, paused]) assert.ok(cpu.busy < 0.8 && cpu.over50 <= 2, JSON.stringify(cpu));

@@ -106,10 +106,17 @@ test("who stays further up keeps what they read; of what came meanwhile the midd
   await scroller(ada).hover();
   await ada.mouse.wheel(0, -600);
   await ada.getByRole("button", { name: "Jump to latest" }).waitFor();
-  await eventually(async () => {
-    const [one, two] = [await inSight(ada), await inSight(ada)];
-    return one.top === two.top;
-  }, "the wheel came to rest");
+  // At rest: for so long it did not move, and nothing is being loaded.
+  await scroller(ada).evaluate((box) => new Promise((resolve) => {
+    let last = -1;
+    const look = () => {
+      const rests = box.scrollTop === last && !box.querySelector("[aria-busy]");
+      last = box.scrollTop;
+      if (rests) resolve();
+      else setTimeout(look, 300);
+    };
+    look();
+  }));
   const before = await inSight(ada);
   for (let hundred = 0; hundred < 22; hundred += 1) {
     await Promise.all(Array.from({ length: 100 }, (_, index) => people[index % 3].request("send_message", { content: `meanwhile ${hundred * 100 + index + 1}` }, 20_000)));
@@ -129,7 +136,32 @@ test("who stays further up keeps what they read; of what came meanwhile the midd
     await scroller(ada).evaluate((box) => box.scrollTo(0, 0));
     return (await loaded(ada)).length > 600;
   }, "and what was left out is paged in");
+  await scroller(ada).evaluate((box) => box.scrollTo(0, box.scrollHeight));
+  await eventually(() => scroller(ada).evaluate((box) => !box.querySelector("[aria-busy]")), "no page is under way");
   const all = await loaded(ada);
   assert.deepEqual(all, all.map((_, index) => all[0] + index), "without a hole");
   assert.equal((await texts(ada)).length, (await loaded(ada)).length);
+});
+
+test("another room while an older page is under way: that page is dropped, and the other room loads its own, once each", async () => {
+  await talk("video_left", 130);
+  const { said } = await talk("video_next", 130);
+  const ada = await enter("video_left", "Ada");
+  await row(ada, "line 130").waitFor();
+  const asked = [];
+  await ada.route("**/messages?*", (route) => {
+    asked.push(new URL(route.request().url()).pathname);
+    if (asked.at(-1).includes("video_next")) return route.continue();
+    return new Promise((resolve) => ada.once("close", resolve)).then(() => route.abort().catch(() => {}));
+  });
+  await scroller(ada).evaluate((box) => box.scrollTo(0, 0));
+  await eventually(() => asked.length === 1, "the older page is asked for");
+  await ada.locator("edge-chat").evaluate((chat) => chat.setAttribute("room", "video_next"));
+  await eventually(async () => (await ada.locator("edge-chat").evaluate(({ model }) => model.messages.at(-1)?.message_id)) === said.at(-1).message_id, "the other room");
+  await eventually(async () => {
+    await scroller(ada).evaluate((box) => box.scrollTo(0, 0));
+    return (await loaded(ada))[0] === 1;
+  }, "its older messages");
+  assert.deepEqual(asked.map((path) => path.split("/")[3]), ["video_left", "video_next"]);
+  assert.equal((await texts(ada)).length, 130);
 });

@@ -160,9 +160,16 @@ test("history pages back on scroll and stays in place; unread leads back", async
       const item = [...box.querySelectorAll(".message")].find((one) => one.getBoundingClientRect().bottom > edge);
       return { text: item.querySelector(".content").textContent, top: Math.round(item.getBoundingClientRect().top) };
     });
+  const asked = [];
+  await ada.route("**/messages?*", (route) => asked.push(route), { times: 1 });
   await scroller.evaluate((box) => box.scrollTo(0, 250));
+  await eventually(() => asked.length === 1, "the page before is asked for");
+  // What came into sight is drawn with the frame after the scroll.
+  await scroller.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
   const before = await inSight();
-  await eventually(async () => (await first()) === "line 81", "the page before");
+  await asked[0].continue();
+  // Not by `texts`, which moves the list.
+  await eventually(() => ada.locator("edge-chat").evaluate(({ model }) => model.messages[0].content === "line 81"), "the page before");
   const now = await inSight();
   assert.equal(now.text, before.text);
   assert.ok(Math.abs(now.top - before.top) <= 1, "what is read does not move");

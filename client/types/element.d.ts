@@ -27,11 +27,14 @@ export interface EdgeChatAttributes {
   private?: "" | "private";
 }
 
+/** Sentences by key; a missing one is said in English. */
+export type Catalogue = Record<string, unknown>;
+
 /** `<edge-chat room="video_123" token="…">`: one room in a box. */
 export declare class EdgeChat extends HTMLElement {
   /** Adds a language, or changes sentences of one: see docs/element.md. */
-  static translate(language: string, catalogue: Record<string, unknown>): void;
-  /** In place of `token`, where tokens end soon; set it before `room`. */
+  static translate(language: string, catalogue: Catalogue | (() => Catalogue | Promise<Catalogue>)): void;
+  /** In place of `token`, where tokens end soon; set it whenever you like, another function starts afresh. */
   getToken: TokenOptions["getToken"];
   /** The connection in use; null while no room is set. */
   get chat(): Chat | null;

@@ -22,6 +22,7 @@ import moderationStyle from "./element/style-moderation.js";
 import style from "./element/style.js";
 import { TypingLine } from "./element/typing-line.js";
 import { translate } from "./element/words.js";
+import { randomName } from "./sdk/guest.js";
 
 const QUIET_MS = 1_000;
 // setTimeout cannot wait longer than 2^31 ms.
@@ -37,7 +38,7 @@ const UNSEEN_MS = 200;
  * `<edge-chat room="video_123" token="…">`. Attributes: `room`; `token` (without it the viewer is a
  * guest; a newer one may be set at any time); `url`, the server's origin (default: where this module came from); `theme`, `light` or
  * `dark` (default: the system's). The property `getToken`, a function as in `connect`, takes the
- * place of `token` where tokens end and are renewed. `lang`, here or on anything around it, says which language is spoken.
+ * place of `token` where tokens end and are renewed; it may be set whenever one likes, another function starts afresh. `lang`, here or on anything around it, says which language is spoken.
  * With the attribute `private` whoever is signed in has private messages here too, encrypted from end to end; a page under a
  * strict Content-Security-Policy allows `'wasm-unsafe-eval'` for that.
  *
@@ -84,7 +85,7 @@ export class EdgeChat extends HTMLElement {
   #desk = new Desk(this);
   #composer = new Composer({
     host: this,
-    send: (text, { reply_to, mentions }) => this.#send({ client_id: crypto.randomUUID(), content: text, reply_to, mentions, timestamp: new Date().toISOString() }),
+    send: (text, { reply_to, mentions }) => this.#send({ client_id: randomName(), content: text, reply_to, mentions, timestamp: new Date().toISOString() }),
     edit: (message, text) => this.attempt(this.#chat.edit(message.message_id, text)),
     announce: (text) => this.attempt(this.#chat.announce(text)),
     typing: (is_typing) => this.model.can("type") && this.#chat.typing(is_typing),
@@ -296,8 +297,9 @@ export class EdgeChat extends HTMLElement {
   }
 
   /** The browser's own search finds what is in the page. */
-  #searched = ({ key, ctrlKey, metaKey }) => {
-    if ((ctrlKey || metaKey) && key.toLowerCase() === "f") this.list.drawWhole();
+  #searched = ({ key, code, ctrlKey, metaKey }) => {
+    // By its place too: on Arabic or Cyrillic keyboards the key is another letter.
+    if ((ctrlKey || metaKey) && (key.toLowerCase() === "f" || code === "KeyF")) this.list.drawWhole();
   };
 
   #shown = () => {
@@ -405,6 +407,7 @@ export class EdgeChat extends HTMLElement {
   /** Fetches and draws the page of history before what is loaded. */
   async loadOlder(limit = 50) {
     const chat = this.#chat;
+    if (!chat) return;
     const before = this.model.messages[0]?.no;
     const page = await chat.history({ before, limit });
     if (chat !== this.#chat) return;

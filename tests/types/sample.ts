@@ -151,6 +151,10 @@ console.log(model.pending.get("c")?.state, model.held.size, model.reports.size, 
 model.can("fly");
 
 const element = document.createElement("edge-chat");
+EdgeChat.translate("de", { "chat.empty": "Noch hat niemand etwas gesagt." });
+EdgeChat.translate("de", async () => ({ "chat.empty": "Noch hat niemand etwas gesagt." }));
+// @ts-expect-error a catalogue, or what returns one
+EdgeChat.translate("de", "de.json");
 const same: EdgeChat = element;
 element.getToken = async () => "token";
 element.addEventListener("edge-chat-state", ({ detail }) => detail.error?.code);

@@ -2,6 +2,9 @@
 
 import { english, onTranslate, wordsOf } from "./words.js";
 
+// A catalogue that does not come by then is not waited for.
+const LONGEST_SILENCE_MS = 4_000;
+
 export class Language {
   #element;
   #on;
@@ -22,7 +25,8 @@ export class Language {
   start() {
     for (const root of [document, this.#element.getRootNode()]) this.#told.observe(root, { subtree: true, attributeFilter: ["lang"] });
     this.#untold = onTranslate(() => this.look({ anew: true }));
-    this.look();
+    // Words may have been added while nobody listened.
+    this.look({ anew: true });
   }
 
   stop() {
@@ -38,7 +42,9 @@ export class Language {
     let words = wordsOf(tag, navigator.languages);
     if (words instanceof Promise) {
       this.#on.wait();
+      const late = setTimeout(() => tag === this.#tag && this.#on.speak(this.words), LONGEST_SILENCE_MS);
       words = await words;
+      clearTimeout(late);
       // Another one since.
       if (tag !== this.#tag) return;
     }

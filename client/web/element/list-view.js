@@ -26,10 +26,11 @@ export class ListView {
   #stick = true;
   /** Where the list stood last; a reader who has moved since is noticed before the browser tells of the scroll. */
   #stood = 0;
-  #loading = false;
+  /** The model that older messages are loaded of. */
+  #loading = null;
   #whole = null;
   #details = null;
-  #aloud = { wanted: true, timer: null, since: 0, count: 0, hot: false };
+  #aloud = { wanted: true, timer: null, cooling: null, since: 0, count: 0, hot: false };
   #words = english;
   #on;
 
@@ -245,7 +246,16 @@ export class ListView {
   #pace(newest) {
     const aloud = this.#aloud;
     const now = performance.now();
-    if (newest && this.#rows.all[newest.index] === newest) aloud.count += this.#rows.all.length - 1 - newest.index;
+    const came = newest && this.#rows.all[newest.index] === newest ? this.#rows.all.length - 1 - newest.index : 0;
+    if (came > 0) {
+      aloud.count += came;
+      // Where nothing comes nothing is drawn, and what comes next is read out.
+      clearTimeout(aloud.cooling);
+      aloud.cooling = setTimeout(() => {
+        Object.assign(aloud, { hot: false, count: 0, since: performance.now() });
+        this.#listen();
+      }, QUIET_MS);
+    }
     if (now - aloud.since < QUIET_MS) return;
     const hot = (aloud.count * 1_000) / (now - aloud.since) > LISTENABLE;
     if (hot && !aloud.hot && aloud.wanted && this.#stick) this.#on.say(this.#words.t("list.hot"));
@@ -256,23 +266,26 @@ export class ListView {
 
   async #maybeLoad(model) {
     this.model = model;
-    if (this.#loading || !model.hasMore || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
+    if (this.#loading === model || !model.hasMore || this.scroller.scrollTop > LOAD_ABOVE_PX) return;
     // In a list that is not shown, or grows as it likes, nobody scrolls.
     if (this.scroller.clientHeight === 0 || (this.#stick && model.messages.length >= KEEP)) return;
-    this.#loading = true;
+    this.#loading = model;
     // Old messages come as reading matter, not as news to be read out.
     this.log.setAttribute("aria-busy", "true");
     this.top.textContent = this.#words.t("list.loading");
     try {
       await this.#on.loadOlder();
     } catch (error) {
-      this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
-      await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
-    } finally {
-      this.#loading = false;
-      this.log.removeAttribute("aria-busy");
+      // Of a room that was left nobody wants to know.
+      if (model === this.model) {
+        this.top.textContent = this.#words.t("list.failed", { why: sentence(error, this.#words) });
+        await new Promise((resolve) => setTimeout(resolve, error.retry_after_ms ?? 3_000));
+      }
     }
-    this.#maybeLoad(model);
+    if (this.#loading !== model) return;
+    this.#loading = null;
+    this.log.removeAttribute("aria-busy");
+    this.#maybeLoad(this.model);
   }
 }
 

@@ -2,14 +2,12 @@
 
 import { h, word } from "./dom.js";
 import { avatarOf } from "./message-view.js";
-import { plain } from "./text.js";
+import { fold, plain } from "./text.js";
 
 const MOST = 8;
 const LONGEST_NAME = 64;
 // As the server has it: an `@` right after what may be an e-mail address mentions nobody.
 const BEGUN = new RegExp(`(?:^|[^A-Za-z0-9._+-])@([^@\\n]{0,${LONGEST_NAME}})$`, "u");
-
-const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
 /**
  * The focus stays in the field, which names the chosen entry by `aria-activedescendant`: a text area may not have the

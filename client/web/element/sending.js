@@ -1,6 +1,7 @@
 // One's own messages on their way: shown at once, and what became of them.
 
 import { ChatError } from "../chat.js";
+import { randomName } from "../sdk/guest.js";
 import { LONGEST_MS } from "../sdk/unsent.js";
 
 const MOST_MENTIONS = 20;
@@ -13,18 +14,18 @@ export class Sending {
     this.#host = host;
   }
 
-  /** `item`: `client_id`, `content`, `timestamp`, `reply_to?` and `mentions?` `[{user_id, username}]`; also one that failed before. */
+  /** `item`: `client_id`, `content`, `timestamp`, `reply_to?` `mentions?` `[{user_id, username}]` or `mention_ids?`; also one that failed before. */
   send(item) {
     const { chat, model } = this.#host;
     model.addPending(item);
-    this.#settle(item.client_id, chat.send(item.content, { client_id: item.client_id, reply_to: item.reply_to, mentions: idsOf(item.mentions) }));
+    this.#settle(item.client_id, chat.send(item.content, { client_id: item.client_id, reply_to: item.reply_to, mentions: idsOf(item) }));
   }
 
   /** An `unsent` of the connection: what was on its way when the page was loaded anew. */
-  takeUp({ client_id, content, reply_to, at, reply }) {
+  takeUp({ client_id, content, reply_to, mentions, at, reply }) {
     const { model } = this.#host;
     if (model.pending.has(client_id)) return;
-    model.addPending({ client_id, content, reply_to, timestamp: new Date(at).toISOString() });
+    model.addPending({ client_id, content, reply_to, mention_ids: mentions, timestamp: new Date(at).toISOString() });
     this.#settle(client_id, reply ?? Promise.reject(new ChatError({ code: "timeout" })));
   }
 
@@ -32,7 +33,7 @@ export class Sending {
   again(item) {
     if (Date.now() - Date.parse(item.timestamp) < LONGEST_MS) return item;
     this.discard(item.client_id);
-    return { ...item, client_id: crypto.randomUUID(), timestamp: new Date().toISOString() };
+    return { ...item, client_id: randomName(), timestamp: new Date().toISOString() };
   }
 
   discard(client_id) {
@@ -60,4 +61,6 @@ export class Sending {
 }
 
 /** None where there are none: the field is left away. */
-const idsOf = (mentions = []) => (mentions.length > 0 ? mentions.slice(0, MOST_MENTIONS).map(({ user_id }) => user_id) : undefined);
+function idsOf({ mentions = [], mention_ids = mentions.map(({ user_id }) => user_id) }) {
+  return mention_ids.length > 0 ? mention_ids.slice(0, MOST_MENTIONS) : undefined;
+}

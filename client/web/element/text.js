@@ -13,6 +13,9 @@ export const plain = (html) => html.replace(/&(?:lt|gt|quot|#39|#x27|nbsp|amp);/
 /** The plain text of a message: `text` comes wherever it differs from `content`. */
 export const textOf = ({ text, content }) => text ?? content;
 
+/** As it is searched for: without accents, in small letters. */
+export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+
 const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/gu;
 
 /**

@@ -1,6 +1,7 @@
 // The emoji picker: a field to search by name, a tab for each category, and a grid that the arrow keys move through.
 
 import { h } from "../dom.js";
+import { fold } from "../text.js";
 import GROUPS from "./data.js";
 
 const NAMES = {
@@ -8,8 +9,6 @@ const NAMES = {
   ar: () => import("./names-ar.js"),
 };
 const MOST_FOUND = 120;
-
-const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
 /** What is called so comes first, then what has it as a whole word of its name, then what begins so. */
 function rankOf({ folded }, asked) {
