@@ -126,8 +126,8 @@ test("every property and part that is documented is there", async () => {
   const told = new Set([...DOCS.matchAll(/^\| `(--edge-chat-[a-z-]+)`/gm)].map(([, name]) => name));
   assert.deepEqual([...told].sort(), [...used].sort());
   const folder = new URL("../client/web/element/", import.meta.url);
-  const files = ["../edge-chat.js", ...(await readdir(folder)).filter((name) => name.endsWith(".js"))];
-  const sources = (await Promise.all(files.map((name) => readFile(new URL(name, folder), "utf8")))).concat(await readFile(new URL("desk/desk.js", folder), "utf8")).join();
+  const files = ["../edge-chat.js", ...(await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".js") && !/^(words|emoji)[/\\]/.test(name))];
+  const sources = (await Promise.all(files.map((name) => readFile(new URL(name, folder), "utf8")))).join();
   const there = new Set([...sources.matchAll(/\bpart(?:: |",.*?)"([a-z ]+)"/g)].flatMap(([, names]) => names.split(" ")));
   const [line] = DOCS.match(/^Parts, for.*$/m);
   const parts = [...line.matchAll(/`([a-z]+)`/g)].map(([, name]) => name);

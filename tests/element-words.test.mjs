@@ -9,6 +9,8 @@ import arNames from "../client/web/element/emoji/names-ar.js";
 import enNames from "../client/web/element/emoji/names-en.js";
 import ar from "../client/web/element/words/ar.js";
 import en from "../client/web/element/words/en.js";
+import { RoomModel } from "../client/web/chat.js";
+import { Sending } from "../client/web/element/sending.js";
 import { Words } from "../client/web/element/words.js";
 import { axe, choose, enter, eventually, field, latin, moderate, online, row, say, shoot } from "./page/person.mjs";
 
@@ -289,4 +291,14 @@ test("a language that never comes leaves nobody before an empty box, and what is
   });
   await page.locator("edge-chat .wordless").waitFor({ state: "attached" });
   await page.locator("edge-chat .wordless").waitFor({ state: "detached" });
+});
+
+test("what is sent again after a reload mentions whom it mentioned", async () => {
+  const sent = [];
+  const host = { model: new RoomModel(), chat: { send: async (content, more) => (sent.push(more), { seq: 1 }), position: { seq: 0 } }, redraw() {}, failed() {} };
+  const sending = new Sending(host);
+  sending.takeUp({ client_id: "c1", content: "hi @Grace", mentions: ["grace"], at: Date.now(), reply: null });
+  await eventually(() => host.model.pending.get("c1").state === "failed", "it failed");
+  sending.send(sending.again(host.model.pending.get("c1")));
+  assert.deepEqual(sent, [{ client_id: "c1", reply_to: undefined, mentions: ["grace"] }]);
 });
