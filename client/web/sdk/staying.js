@@ -120,7 +120,7 @@ export class Staying {
 
   /** What is unanswered goes again. */
   online() {
-    if (this.state === "online") return;
+    if (this.state !== "connecting") return;
     const away_ms = this.#lostAt === null ? null : Date.now() - this.#lostAt;
     this.#lostAt = null;
     this.timers.every("ping", PING_EVERY_MS, () => this.#ping(PONG_WITHIN_MS));
