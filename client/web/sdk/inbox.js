@@ -21,6 +21,7 @@ import { Staying } from "./staying.js";
  * @returns {Inbox}
  */
 export function openInbox(options = {}) {
+  if (!(options.WebSocket ?? globalThis.WebSocket)) throw new TypeError("openInbox needs a WebSocket");
   return new Inbox(options);
 }
 

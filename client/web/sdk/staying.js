@@ -81,7 +81,7 @@ export class Staying {
     try {
       await this.token.take(Date.now());
     } catch (error) {
-      this.lost({ ...verdict(0), error: new ChatError({ code: "token_unavailable", message: error.message }) });
+      this.lost({ ...verdict(0), error });
       return;
     }
     if (this.state === "ended") return;
