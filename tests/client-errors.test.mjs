@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { ChatError, connect } from "../client/web/chat.js";
+import { openInbox } from "../client/web/sdk/inbox.js";
 import { PrivateDevice } from "../client/web/sdk/private-device.js";
 import { createRest } from "../client/web/sdk/rest.js";
 import { Token } from "../client/web/sdk/token.js";
@@ -134,6 +135,15 @@ test("a getToken that fails, whatever it throws, is told by its code, and the co
     await settled();
     assert.equal(states.at(-1), "waiting: token_unavailable");
   }
+  const cause = new Error("signed out");
+  for (const open of [(options) => connect({ ...options, room: "r" }), openInbox]) {
+    const told = [];
+    const one = open({ url: "https://chat.example", WebSocket: Wire, getToken: async () => { throw cause; } });
+    one.on("state", ({ error }) => told.push(error?.cause));
+    await settled();
+    one.close();
+    assert.ok(told.includes(cause), "what was thrown is told");
+  }
   const silent = new Token({ getToken: () => new Promise(() => {}) });
   const refused = assert.rejects(silent.take(Date.now()), { code: "token_unavailable", message: "getToken did not answer" });
   await pass(t, 15_000);
@@ -175,7 +185,7 @@ test("what can make no connection is refused when it is asked for", async (t) =>
   const { WebSocket } = globalThis;
   delete globalThis.WebSocket;
   t.after(() => (globalThis.WebSocket = WebSocket));
-  assert.throws(() => connect({ ...options, WebSocket: undefined }), /needs a WebSocket/);
+  for (const open of [connect, openInbox]) assert.throws(() => open({ ...options, WebSocket: undefined }), /needs a WebSocket/);
 });
 
 test("what a store, the browser or the module throws is told as a ChatError", async () => {

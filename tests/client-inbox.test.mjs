@@ -103,6 +103,38 @@ test("a socket that is never welcomed is given up, and a token that ended is ask
   assert.deepEqual(wire().protocols, ["chat.v1", "bearer.token2"]);
 });
 
+test("a listener that closes it ends it, whatever it listens to", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
+  const heard = ["inbox", "inbox_changed", "unread", "direct_message", "mention", "devices_changed"];
+  for (const name of heard) {
+    Wire.open = [];
+    const inbox = openInbox({ url: "https://chat.example", token: "t.o.k", WebSocket: Wire });
+    const told = [];
+    for (const each of [...heard, "state"]) inbox.on(each, (data) => told.push(data.state ?? each));
+    await settled();
+    const [wire] = Wire.open;
+    wire.onopen();
+    const changed = (reason, room) => ({ event: "inbox_changed", data: { ...room, reason } });
+    // It comes back once, so that it tells what was said meanwhile.
+    wire.says({ event: "inbox", data: { rooms: [{ ...TALK, unread: 0 }], devices_version: 1 } });
+    wire.onclose({ code: 1006, reason: "" });
+    await pass(t, 2_000);
+    inbox.on(name, () => inbox.close());
+    told.length = 0;
+    const again = Wire.open.at(-1);
+    again.onopen();
+    again.says(
+      { event: "inbox", data: { rooms: [{ ...TALK, last_seq: 6 }], devices_version: 1 } },
+      changed("message", { ...TALK, unread: 2, last_seq: 7 }), changed("mention", VIDEO), { event: "devices_changed", data: { user_id: "ada", version: 3 } },
+    );
+    assert.deepEqual([told.at(-1), told.at(-2)], ["ended", name]);
+    assert.equal(inbox.state, "ended", name);
+    const sent = again.sent.length;
+    await pass(t, 20_000);
+    assert.deepEqual([again.sent.length, Wire.open.length], [sent, 2], name);
+  }
+});
+
 test("a guest has none, and says so", async (t) => {
   const { inbox, states, wire } = await opened(t, { token: undefined });
   assert.deepEqual(wire().protocols, ["chat.v1"]);

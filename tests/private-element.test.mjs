@@ -182,6 +182,32 @@ test("a device is named and removed, a message deleted and reported, a person bl
   await panel(second).waitFor({ state: "hidden" });
 });
 
+test("a talk that is closed while it opens says what was written, reads nothing more and leaves nothing in the page", async () => {
+  const [eve, fay] = [await enter("private_closing", "Eve"), await enter("private_closing", "Fay")];
+  await talkTo(fay, "Eve");
+  let open;
+  const opens = new Promise((resolve) => (open = resolve));
+  await eve.route(/\/users\/[^/]+\/direct$/, async (route) => {
+    await opens;
+    await route.continue();
+  });
+  await talkTo(eve, "Fay");
+  await pen(eve).fill("written while it opens");
+  await pen(eve).press("Enter");
+  await panel(eve).locator(".letter.pending").waitFor();
+  await panel(eve).getByRole("button", { name: "Close private messages" }).click();
+  await eventually(async () => (await panel(eve).locator(".private-body > *").count()) === 0, "nothing stays in the page");
+  open();
+  await letter(fay, "written while it opens").waitFor();
+  await write(fay, "one");
+  await eve.getByRole("button", { name: "Private messages, 1 not read" }).click();
+  await panel(eve).getByRole("button", { name: "Fay, 1 not read" }).waitFor();
+  await write(fay, "two");
+  await panel(eve).getByRole("button", { name: "Fay, 2 not read" }).click();
+  await eventually(async () => JSON.stringify(await letters(eve)) === JSON.stringify(["written while it opens", "one", "two"]), "all of it");
+  await eve.getByRole("button", { name: "Private messages", exact: true }).waitFor();
+});
+
 test("private messages are Arabic from right to left, follow the language while they are open, and the page's theme", async () => {
   const arabic = new Words("ar", ar);
   const noor = await enter("private_words", "نور", { viewport: PHONE, colorScheme: "dark", hasTouch: true });

@@ -21,6 +21,7 @@ import { Staying } from "./staying.js";
  * @returns {Inbox}
  */
 export function openInbox(options = {}) {
+  if (!(options.WebSocket ?? globalThis.WebSocket)) throw new TypeError("openInbox needs a WebSocket");
   return new Inbox(options);
 }
 
@@ -46,7 +47,7 @@ export class Inbox extends Emitter {
     this.#line = new Staying(options, {
       address: (token) => ({ path: "/api/me/ws", protocols: token ? [`bearer.${token}`] : [] }),
       opened: () => {},
-      lines: (lines) => lines.forEach((line) => this.#take(line)),
+      lines: (lines) => this.#lines(lines),
       state: (state) => this.emit("state", state),
       released: () => {},
     });
@@ -94,6 +95,20 @@ export class Inbox extends Emitter {
     if (this.state !== "ended") this.#line.end(new ChatError({ code: "closed", message: "the inbox was closed by this page" }));
   }
 
+  #lines(lines) {
+    const { socket } = this.#line;
+    for (const line of lines) {
+      // Who listens may have closed this inbox.
+      if (this.#line.socket !== socket) return;
+      this.#take(line);
+    }
+  }
+
+  /** Nothing is told any more once a listener closed this inbox. */
+  #tell(name, data) {
+    if (this.state !== "ended") this.emit(name, data);
+  }
+
   #take(line) {
     if (line.reply !== undefined) {
       this.#line.outbox.settle(line, Date.now());
@@ -103,19 +118,19 @@ export class Inbox extends Emitter {
     const { event, data } = line;
     if (event === "inbox") this.#began(data);
     else if (event === "inbox_changed" && this.#rooms) this.#changed(data);
-    else this.emit(event, data);
+    else this.#tell(event, data);
   }
 
   #began(data) {
     const before = this.#rooms;
     this.#rooms = new Map(data.rooms.toReversed().map((room) => [room.room_id, room]));
     this.#line.welcomed();
-    this.emit("inbox", data);
+    this.#tell("inbox", data);
     this.#count();
     // What was said while nobody listened.
     for (const room of before ? this.#rooms.values() : []) {
       const known = before.get(room.room_id);
-      if (room.unread > 0 && room.last_seq > (known?.last_seq ?? 0)) this.emit(room.with ? "direct_message" : "mention", room);
+      if (room.unread > 0 && room.last_seq > (known?.last_seq ?? 0)) this.#tell(room.with ? "direct_message" : "mention", room);
     }
     this.#line.online();
   }
@@ -127,10 +142,10 @@ export class Inbox extends Emitter {
     // What was only read is where it was.
     if (reason !== "read") this.#rooms.delete(room_id);
     this.#rooms.set(room_id, room);
-    this.emit("inbox_changed", { ...room, reason });
+    this.#tell("inbox_changed", { ...room, reason });
     this.#count();
-    if (reason === "message") this.emit("direct_message", room);
-    if (reason === "mention") this.emit("mention", room);
+    if (reason === "message") this.#tell("direct_message", room);
+    if (reason === "mention") this.#tell("mention", room);
   }
 
   #count() {
@@ -138,6 +153,6 @@ export class Inbox extends Emitter {
     for (const room of this.#rooms.values()) unread[room.with ? "direct" : "mentions"] += room.unread;
     if (unread.direct === this.#unread.direct && unread.mentions === this.#unread.mentions) return;
     this.#unread = unread;
-    this.emit("unread", unread);
+    this.#tell("unread", unread);
   }
 }

@@ -81,7 +81,7 @@ export class Staying {
     try {
       await this.token.take(Date.now());
     } catch (error) {
-      this.lost({ ...verdict(0), error: new ChatError({ code: "token_unavailable", message: error.message }) });
+      this.lost({ ...verdict(0), error });
       return;
     }
     if (this.state === "ended") return;
@@ -120,7 +120,7 @@ export class Staying {
 
   /** What is unanswered goes again. */
   online() {
-    if (this.state === "online") return;
+    if (this.state !== "connecting") return;
     const away_ms = this.#lostAt === null ? null : Date.now() - this.#lostAt;
     this.#lostAt = null;
     this.timers.every("ping", PING_EVERY_MS, () => this.#ping(PONG_WITHIN_MS));

@@ -3,6 +3,8 @@
 import { fill, h, icon, relabel, word } from "../dom.js";
 import { plain } from "../text.js";
 
+const AGAIN_MS = 10_000;
+
 export class PrivateDoor {
   #host;
   #inbox = null;
@@ -24,9 +26,11 @@ export class PrivateDoor {
   async joined() {
     const { chat, model, access } = this.#host;
     if (this.#inbox || !model.self?.user_id || !this.#host.hasAttribute("private")) return;
-    const { openInbox } = await import("../../sdk/inbox.js");
+    const module = await import("../../sdk/inbox.js").catch(() => null);
     if (chat !== this.#host.chat || this.#inbox) return;
-    const inbox = openInbox(access);
+    // It could not be fetched; another try may.
+    if (!module) return void setTimeout(() => chat === this.#host.chat && this.joined(), AGAIN_MS);
+    const inbox = module.openInbox(access);
     this.#inbox = inbox;
     // A server without it never says so much.
     inbox.on("inbox", () => {
@@ -46,6 +50,7 @@ export class PrivateDoor {
     this.#panel?.then((panel) => panel.end(), () => {});
     this.#panel = null;
     this.#inbox?.close();
+    if (this.#inbox) this.#count({ direct: 0, mentions: 0 });
     this.#inbox = null;
     this.button.hidden = true;
     this.news.replaceChildren();

@@ -39,10 +39,11 @@ export class PrivatePanel {
         h("button", { class: "close", type: "button", "aria-label": word("private.close"), title: word("desk.close_hint"), onclick: close }, icon("close"))),
       this.#body,
     );
-    door.panel.addEventListener("keydown", (event) => {
+    const keyed = (event) => {
       if (event.key === "Escape" && !event.defaultPrevented) close();
-    });
-    this.#offs.push(inbox.on("inbox", () => this.#view?.refresh?.()), inbox.on("inbox_changed", () => this.#view?.refresh?.()));
+    };
+    door.panel.addEventListener("keydown", keyed);
+    this.#offs.push(() => door.panel.removeEventListener("keydown", keyed), inbox.on("inbox", () => this.#view?.refresh?.()), inbox.on("inbox_changed", () => this.#view?.refresh?.()));
   }
 
   get isOpen() {
@@ -72,7 +73,8 @@ export class PrivatePanel {
   show(view) {
     this.#view?.hide?.();
     this.#view = view;
-    if (!view) return;
+    // Nothing of it stays in the page of a panel that is closed.
+    if (!view) return void this.#body.replaceChildren();
     this.#back.hidden = view instanceof Talks;
     this.#more.hidden = !view.menu;
     fill(this.#title, this.host.words, view.title);

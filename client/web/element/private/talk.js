@@ -1,5 +1,7 @@
 // One talk: its messages, what is written, the safety number, and what can be done about either.
 
+import { within } from "../../sdk/errors.js";
+import { randomName } from "../../sdk/guest.js";
 import { textField } from "../dialog.js";
 import { fill, h, word } from "../dom.js";
 import { reasonField } from "../orders.js";
@@ -8,16 +10,26 @@ import { Letters, whyNot } from "./letters.js";
 import { Pen } from "./pen.js";
 
 const PAGE = 50;
+// So long a talk that was closed waits for answers; what has none by then goes when the talk is opened again.
+const LEAVE_MS = 30_000;
 
 export class Talk {
   #panel;
   #other;
   #direct = null;
+  /** The same as a promise, for what is said while it opens. */
+  #opened;
+  #hidden = false;
+  /** What the server has not answered. */
+  #asked = new Set();
+  /** Up to here it was said to be read. */
+  #readTo = 0;
   #messages = [];
   #pending = new Map();
   #hasOlder = false;
   #loaded = false;
   #offs = [];
+  #frame = null;
   #letters;
   #pen;
   #state = h("p", { class: "state", role: "status", hidden: true });
@@ -70,29 +82,45 @@ export class Talk {
       mine.on("device_added", onAdded), mine.on("safety_number_changed", onNumber), mine.on("keys", () => this.#readAgain()),
       () => document.removeEventListener("visibilitychange", this.#seen),
     );
+    this.#opened = mine.openDirect(this.#other.user_id);
     let direct;
     try {
-      direct = await mine.openDirect(this.#other.user_id);
+      direct = await this.#opened;
     } catch (error) {
       this.#tellState({ state: "ended", error });
       return;
     }
+    // Somebody else may have signed in: what was typed here is not theirs to say.
+    direct.on("joined", ({ self }) => self.user_id === mine.user_id || direct.close());
     // The panel shows something else by now.
-    if (!this.element.isConnected) return void direct.close();
+    if (this.#hidden) return;
     this.#direct = direct;
-    direct.on("state", (state) => this.#tellState(state));
-    direct.on("snapshot", (snapshot) => this.#began(snapshot));
-    direct.on("new_message", (message) => this.#came(message));
-    direct.on("message_edited", ({ message_id, content, franking, body, unreadable, encrypted, edited_at }) =>
-      this.#change([message_id], { content, franking, body, unreadable, encrypted, edited_at }));
-    direct.on("message_deleted", ({ message_id, deleted_at }) => this.#change([message_id], { deleted_at, body: null, unreadable: undefined }));
-    direct.on("messages_deleted", ({ message_ids, deleted_at }) => this.#change(message_ids, { deleted_at, body: null, unreadable: undefined }));
-    direct.on("unsent", ({ client_id, body, reply, at }) => this.#settle({ client_id, body, timestamp: at }, reply ?? Promise.reject({ code: "timeout" })));
+    this.#offs.push(
+      direct.on("state", (state) => {
+        this.#tellState(state);
+        this.#seen();
+      }),
+      direct.on("snapshot", (snapshot) => this.#began(snapshot)),
+      direct.on("new_message", (message) => this.#came(message)),
+      direct.on("message_edited", ({ message_id, content, franking, body, unreadable, encrypted, edited_at }) =>
+        this.#change([message_id], { content, franking, body, unreadable, encrypted, edited_at })),
+      direct.on("message_deleted", ({ message_id, deleted_at }) => this.#change([message_id], { deleted_at, body: null, unreadable: undefined })),
+      direct.on("messages_deleted", ({ message_ids, deleted_at }) => this.#change(message_ids, { deleted_at, body: null, unreadable: undefined })),
+      direct.on("unsent", ({ client_id, body, reply, at }) => this.#settle({ client_id, body, timestamp: at }, reply ?? Promise.reject({ code: "timeout" }))),
+    );
   }
 
   hide() {
+    this.#hidden = true;
     for (const off of this.#offs) off();
-    this.#direct?.close();
+    this.#leave();
+  }
+
+  /** The connection stays until what was said is answered, also what was said while it opened. */
+  async #leave() {
+    const direct = await this.#opened.catch(() => null);
+    await within(LEAVE_MS, Promise.allSettled(this.#asked), () => null).catch(() => {});
+    direct?.close();
   }
 
   focus() {
@@ -119,13 +147,14 @@ export class Talk {
   // ── what is said ─────────────────────────────────────────────────────────
 
   #began({ messages }) {
-    this.#messages = messages;
+    this.#messages = [...messages];
+    this.#readTo = 0;
     this.#hasOlder = (messages[0]?.no ?? 1) > 1;
     for (const { client_id } of messages) this.#pending.delete(client_id);
     for (const [id, { state }] of this.#pending) if (state === "sent") this.#pending.delete(id);
     messages.forEach(({ user }) => this.#panel.learn(user));
     this.#loaded = true;
-    this.#render();
+    this.#draw();
     this.#letters.toBottom();
     this.#letters.readOut();
     this.#seen();
@@ -134,7 +163,8 @@ export class Talk {
   #came(message) {
     this.#panel.learn(message.user);
     if (message.user.user_id === this.#panel.mine.user_id) this.#pending.delete(message.client_id);
-    this.#messages = [...this.#messages.filter(({ message_id }) => message_id !== message.message_id), message].sort((a, b) => a.no - b.no);
+    if (message.no > (this.#messages.at(-1)?.no ?? 0)) this.#messages.push(message);
+    else this.#messages = [...this.#messages.filter(({ message_id }) => message_id !== message.message_id), message].sort((a, b) => a.no - b.no);
     this.#render();
     this.#seen();
   }
@@ -158,24 +188,35 @@ export class Talk {
 
   /** Keys came: what could not be read perhaps can be now. */
   async #readAgain() {
+    const opened = new Map();
     for (const message of this.#messages.filter(({ unreadable }) => unreadable?.code === "no_key")) {
       const read = await this.#direct.read(message);
-      if (!read.unreadable) this.#change([message.message_id], read);
+      if (!read.unreadable) opened.set(message, read);
     }
+    if (opened.size === 0) return;
+    // What was edited or deleted meanwhile is another one.
+    this.#messages = this.#messages.map((message) => opened.get(message) ?? message);
+    this.#render();
   }
 
+  /** What is here is read, and no more than that: the inbox may have heard of a message that has not come yet. */
   #seen = () => {
     const { inbox, isOpen } = this.#panel;
-    const room = this.#direct?.room;
-    if (!this.#loaded || document.hidden || !isOpen || !(inbox.room(room)?.unread > 0)) return;
-    inbox.markRead(room).catch(() => {});
+    if (this.#hidden || !this.#loaded || document.hidden || !isOpen) return;
+    const { room, chat } = this.#direct;
+    const { unread = 0, last_seq } = inbox.room(room) ?? {};
+    if (unread === 0 || chat.state !== "online") return;
+    const seq = Math.min(last_seq, chat.position.seq);
+    if (seq <= this.#readTo) return;
+    this.#readTo = seq;
+    inbox.markRead(room, seq).catch(() => (this.#readTo = 0));
   };
 
   // ── what one says ────────────────────────────────────────────────────────
 
-  #send(body, client_id = crypto.randomUUID()) {
-    const reply = this.#direct ? this.#direct.send(body, { client_id }) : Promise.reject({ code: "offline" });
-    this.#settle({ client_id, body }, reply);
+  #send(body, client_id = randomName()) {
+    this.#settle({ client_id, body }, this.#opened.then((direct) => direct.send(body, { client_id })));
+    this.#draw();
     this.#letters.toBottom();
   }
 
@@ -187,11 +228,20 @@ export class Talk {
     };
     set({ state: "sending" });
     try {
-      await reply;
+      await this.#answer(reply);
       // Its event may have been here.
       if (this.#pending.has(client_id)) set({ state: "sent" });
     } catch (error) {
       if (this.#pending.has(client_id)) set({ state: "failed", error });
+    }
+  }
+
+  async #answer(reply) {
+    this.#asked.add(reply);
+    try {
+      return await reply;
+    } finally {
+      this.#asked.delete(reply);
     }
   }
 
@@ -282,7 +332,7 @@ export class Talk {
 
   #attempt = async (act) => {
     try {
-      await act;
+      await this.#answer(act);
     } catch (error) {
       this.#pen.fail(error);
     }
@@ -304,7 +354,15 @@ export class Talk {
     this.#state.classList.toggle("ended", state === "ended");
   }
 
+  /** Once a frame, however much comes. */
   #render() {
+    this.#frame ??= requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    if (this.#hidden) return;
     this.#letters.render({
       messages: this.#messages, pending: this.#pending.values(), me: this.#panel.mine.user_id, hasOlder: this.#hasOlder, loaded: this.#loaded,
     });
