@@ -76,7 +76,7 @@ pub struct Claimed {
 /// One device's claimed key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ClaimedDevice {
-    /// As in [`DeviceKeys`], which `flatten` would read by way of a buffer for any JSON: 6 KB of the wasm.
+    /// As in [`DeviceKeys`], which `flatten` would read by way of a buffer for any JSON, and take code for it.
     pub device_id: String,
     /// As there.
     pub curve25519: String,
