@@ -93,8 +93,8 @@ async function listening(answer) {
 }
 
 /** Runs the command in the copy; no secret is in what it prints, in what wrangler is called with, or in what it keeps. */
-async function deploy(args, { env = {}, fails = "nothing" } = {}) {
-  writeFileSync(join(bin, "replies"), JSON.stringify(REPLIES));
+async function deploy(args, { env = {}, fails = "nothing", replies = {} } = {}) {
+  writeFileSync(join(bin, "replies"), JSON.stringify({ ...REPLIES, ...replies }));
   writeFileSync(join(bin, "fails"), fails);
   writeFileSync(join(bin, "calls"), "");
   const { CLOUDFLARE_ACCOUNT_ID: _, CLOUDFLARE_API_TOKEN: __, DATA: ___, ...rest } = process.env;
@@ -177,11 +177,59 @@ test("what is wrong with the settings is a sentence, before anything is asked", 
     assert.match(said, why);
     assert.deepEqual([how, calls], ["status 1", []], said);
   }
-  vars("production", { ...settings, DATABASE_URL: `postgres://chat:${PASSWORD}@other.invalid/chat` });
-  vars("staging", settings);
-  assert.match((await deploy(["--env", "staging"])).said, /staging and production have the same JWT_SECRET/);
-  rmSync(join(clone, ".deploy.production.vars"));
   assert.match((await deploy(["--env", "prod"])).said, /--env has to be one of staging, production/);
+});
+
+/** wrangler.toml's settings with these lines more, while `work` runs. */
+async function base(lines, work) {
+  const file = join(clone, "wrangler.toml");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replace("[vars]\n", `[vars]\n${lines}\n`));
+  try {
+    await work();
+  } finally {
+    writeFileSync(file, text);
+  }
+}
+
+test("what stands in wrangler.toml is looked at as the file is", async () => {
+  vars("staging", settings);
+  for (const [line, why] of [
+    ['DEV_TOKENS = "true"', /wrangler\.toml sets DEV_TOKENS/],
+    ['RATE_LIMIT_MESSAGE = "3"', /wrangler\.toml sets RATE_LIMIT_MESSAGE, which is no setting/],
+    [`METRICS_TOKEN = "${"0".repeat(20)}"`, /wrangler\.toml sets METRICS_TOKEN, where everybody/],
+  ]) {
+    await base(line, async () => {
+      const { how, said, calls } = await deploy(["--env", "staging"]);
+      assert.match(said, why);
+      assert.deepEqual([how, calls], ["status 1", []], said);
+    });
+  }
+});
+
+test("two environments share nothing that would open one to the other", async () => {
+  const theirs = { DATABASE_URL: `postgres://chat:${PASSWORD}@other.invalid/chat`, JWT_SECRET: "f".repeat(40), METRICS_TOKEN: "f".repeat(20) };
+  const refused = async (ours, why) => {
+    vars("staging", { ...settings, ...ours });
+    // The service's own complaint is the next one, so nothing is asked.
+    const { said, calls } = await deploy(["--env", "staging"]);
+    assert.match(said, why);
+    assert.deepEqual(calls, []);
+  };
+  vars("production", theirs);
+  await refused({ JWT_SECRET: theirs.JWT_SECRET }, /staging and production have the same JWT_SECRET/);
+  await refused({ JWT_SECRETS: JSON.stringify({ old: theirs.JWT_SECRET }) }, /the same JWT_SECRET/);
+  await refused({ METRICS_TOKEN: theirs.METRICS_TOKEN }, /the same METRICS_TOKEN/);
+  // Another user of the same database, and its port written out.
+  await refused({ DATABASE_URL: `postgres://staging:${PASSWORD}@other.invalid:5432/chat?sslmode=require` }, /the same DATABASE_URL/);
+  await base('REDIS_HOST = "redis.invalid"', async () => {
+    await refused({}, /the same Redis/);
+    await refused({ REDIS_PREFIX: "chat:" }, /the same Redis/);
+    await refused({ REDIS_PREFIX: "staging:", SHARD_SOCKETS: "3" }, /SHARD_SOCKETS has to be/);
+  });
+  vars("production", { ...theirs, REDIS_URL: `rediss://:${PASSWORD}@redis.invalid/1` });
+  await refused({ REDIS_HOST: "redis.invalid" }, /the same Redis/);
+  rmSync(join(clone, ".deploy.production.vars"));
 });
 
 test("Hyperdrive is made once, without its cache; a domain that serves something else is left alone", async () => {
@@ -215,7 +263,10 @@ test("Hyperdrive is made once, without its cache; a domain that serves something
 test("a deployment goes on where it failed, and ends with people who can talk; the way back too", async () => {
   // The database of this machine, which is Hyperdrive's own affair where its id is given.
   const reached = new URL(database.url);
-  vars("staging", { DATABASE_URL: reached.href, HYPERDRIVE_ID: ID, JWT_SECRET, METRICS_TOKEN, JWT_ISSUER: "us", DRAINS: "3" });
+  const lines = readFileSync(join(clone, "wrangler.toml"), "utf8");
+  // A token without it is refused.
+  writeFileSync(join(clone, "wrangler.toml"), lines.replace("[vars]\n", '[vars]\nJWT_ISSUER = "us"\n'));
+  vars("staging", { DATABASE_URL: reached.href, HYPERDRIVE_ID: ID, JWT_SECRET, METRICS_TOKEN, DRAINS: "3" });
   api.configs = { caching: { disabled: true } };
   const place = ["--env", "staging", "--url", server.url];
   const check = ["deploy --dry-run", "whoami"];
@@ -227,22 +278,29 @@ test("a deployment goes on where it failed, and ends with people who can talk; t
   const [{ count }] = await database.query("select count(*)::int from schema_migrations");
   assert.equal(count, readdirSync(join(root, "migrations")).length);
 
-  // Uploaded, but it refuses to serve.
-  const broken = await listening(() => ({ status: 503, text: JSON.stringify({ code: "misconfigured", detail: "DRAINS …" }) }));
-  const second = await deploy(["--env", "staging", "--url", broken.url]);
-  broken.close();
+  // Uploaded, while the version before, which refuses to serve, still answers; and then there is no room to be had.
+  let asked = 0;
+  const broken = await listening(({ url }) => (url === "/healthz" && ++asked > 2 ? {} : { status: 503, text: JSON.stringify({ code: "misconfigured", detail: "DRAINS …" }) }));
+  const second = await deploy(["--env", "staging", "--url", broken.url], { replies: { deploy: `${REPLIES.deploy}\n  https://edge-chat-staging.ada.workers.dev` } });
   assert.match(second.said, /migrating the database: done before/);
-  assert.match(second.said, /The service refuses to serve/);
+  assert.match(second.said, /It could not be made: 503/);
   assert.deepEqual([second.how, second.names], ["status 1", [...check, "deploy", "secret list"]]);
   const upload = second.calls.find(({ args }) => args[0] === "deploy" && !args.includes("--dry-run"));
   assert.deepEqual(JSON.parse(upload.stdin), { JWT_SECRET, METRICS_TOKEN });
   assert.deepEqual([upload.config.hyperdrive, upload.config.vars.DRAINS], [[{ binding: "DB", id: ID }], "3"]);
   assert.match(second.said, /REDIS_URL is still set there: npx wrangler secret delete REDIS_URL/);
 
-  const third = await deploy(place);
+  // What refuses to serve and was not put there just now goes on doing so.
+  const live = { "deployments list": JSON.stringify([{ created_on: "2026-11-04", versions: [{ version_id: "v2", percentage: 100 }] }, ...JSON.parse(REPLIES["deployments list"])]) };
+  asked = -Infinity;
+  const still = await deploy(["--env", "staging", "--url", broken.url], { replies: live });
+  broken.close();
+  assert.match(still.said, /uploading edge-chat-staging with its secrets: done before[\s\S]*The service refuses to serve/);
+
+  const third = await deploy(place, { replies: live });
   assert.match(third.said, /uploading edge-chat-staging with its secrets: done before/);
   assert.match(third.said, /staging is deployed: http.*version v2/);
-  assert.deepEqual([third.how, third.names], ["status 0", [...check, "secret list"]], third.said);
+  assert.deepEqual([third.how, third.names], ["status 0", [...check, "deployments list", "secret list"]], third.said);
   const [{ content }] = await database.query("select content from messages where room_id = 'deploy-check'");
   assert.equal(content, "deployed");
 
@@ -255,9 +313,33 @@ test("a deployment goes on where it failed, and ends with people who can talk; t
   // Or the next deployment would take the upload for done.
   assert.ok(!existsSync(join(clone, ".data/deploy/staging/state.json")));
 
-  const late = await listening(() => ({ text: 'edge_chat_lag_seconds{sink="postgres",drain="0"} 99\n' }));
-  const refused = await deploy(["--env", "staging", "--url", late.url, "--rollback", "--to", "v1"]);
-  late.close();
+  // It asks where wrangler said that it is; here somebody else's answer stands there.
+  const known = join(clone, ".data/deploy/staging/url");
+  assert.equal(readFileSync(known, "utf8"), "https://edge-chat-staging.ada.workers.dev");
+  let answer = 'edge_chat_lag_seconds{sink="postgres",drain="0"} 99\n';
+  const late = await listening(({ url }) => (url === "/metrics" ? { text: answer } : { status: 503, text: "misconfigured" }));
+  writeFileSync(known, late.url);
+  const refused = await deploy(["--env", "staging", "--rollback", "--to", "v1"]);
   assert.match(refused.said, /PostgreSQL is 99 s behind/);
   assert.deepEqual([refused.how, refused.names], ["status 1", ["whoami"]]);
+  // A drain that is silent may be the one that is behind: said, and no reason to stay with what is broken.
+  answer = 'edge_chat_drain_up{drain="1"} 0\nedge_chat_lag_seconds{sink="postgres",drain="0"} 0\n';
+  const blind = await deploy(["--env", "staging", "--rollback", "--to", "v1"], { fails: "rollback" });
+  late.close();
+  assert.match(blind.said, /! Nobody knows whether PostgreSQL lacks anything/);
+  assert.deepEqual(blind.names, ["whoami", "rollback v1 immediate"]);
+  rmSync(known);
+  const lost = await deploy(["--env", "staging", "--rollback"]);
+  assert.match(lost.said, /Where edge-chat-staging is served is not known here.*--url/);
+  assert.deepEqual([lost.how, lost.names], ["status 1", []]);
+});
+
+test("an upload that somebody took back by hand is done again", async () => {
+  const place = ["--env", "staging", "--url", server.url];
+  vars("staging", { DATABASE_URL: database.url, HYPERDRIVE_ID: ID, JWT_SECRET, METRICS_TOKEN, DRAINS: "2" });
+  assert.match((await deploy(place, { fails: "secret list" })).said, /wrangler secret failed/);
+  // Live is v1, and v2 was uploaded.
+  const again = await deploy(place, { fails: "deploy" });
+  assert.match(again.said, /migrating the database: done before[\s\S]*wrangler deploy failed/);
+  assert.deepEqual(again.names.slice(-2), ["deployments list", "deploy"]);
 });

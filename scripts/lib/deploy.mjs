@@ -1,5 +1,5 @@
 // The way to Cloudflare and back, step by step; what was done before a failure is not done twice.
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { data, migrations, root } from "./database.mjs";
@@ -46,9 +46,9 @@ function progress(file, fingerprint) {
     writeFileSync(file, `${JSON.stringify(state, null, 2)}\n`);
   };
   return {
-    /** Does `work` unless it was done, and keeps what it gives. */
-    async once(name, label, work) {
-      if (name in state.done) {
+    /** Does `work` unless it was done and, as `holds(result)` has it, is not undone since; keeps what it gives. */
+    async once(name, label, work, holds = () => true) {
+      if (name in state.done && (await holds(state.done[name]))) {
         say(`• ${label}: done before`);
         return state.done[name];
       }
@@ -64,7 +64,7 @@ function progress(file, fingerprint) {
   };
 }
 
-/** What is kept of an environment: its configuration, and how far it came. */
+/** What is kept of an environment: its configuration, how far it came, and its name at workers.dev. */
 const kept = (env, file) => join(data, "deploy", env, file);
 
 const migrationFiles = () => readdirSync(join(root, "migrations")).filter((file) => file.endsWith(".sql")).sort();
@@ -88,7 +88,7 @@ async function leftOver(cloud, name, { secrets }) {
 }
 
 async function deploy(settings, { env, url, dry, take }) {
-  const draft = await configOf(env, settings);
+  const draft = configOf(env, settings);
   await run(join(root, "scripts/build"), []);
   const cloud = cloudflare(settings, dry);
   const file = kept(env, "wrangler.json");
@@ -106,50 +106,59 @@ async function deploy(settings, { env, url, dry, take }) {
   const stage = dry ? { once: (_, label, work) => step(label, work), end() {} } : progress(kept(env, "state.json"), fingerprint(draft, settings.mark + cloud.account.id));
   const id = await stage.once("hyperdrive", `Hyperdrive's ${draft.name}, without its query cache`, () => hyperdrive(cloud, draft.name, settings));
   await stage.once("migrations", "migrating the database", () => migrate(settings, dry));
-  write(file, await configOf(env, settings, dry ? undefined : id));
+  write(file, configOf(env, settings, dry ? undefined : id));
+  let fresh = false;
   const there = await stage.once("upload", `uploading ${draft.name} with its secrets`, async () => {
     const said = await cloud.wrangler([...upload, "--message", `scripts/deploy --env ${env}`], { input: settings.secrets });
-    return { version: said.match(/Current Version ID: *(\S+)/)?.[1], url: said.match(/https:\/\/\S+\.workers\.dev/)?.[0] };
-  });
+    fresh = true;
+    const url = said.match(/https:\/\/\S+\.workers\.dev/)?.[0];
+    if (url) writeFileSync(kept(env, "url"), url);
+    return { version: said.match(/Current Version ID: *(\S+)/)?.[1], url };
+    // Somebody may have gone back, or changed something, by another way.
+  }, async ({ version }) => version !== undefined && (await lived(cloud, draft.name)).at(-1) === version);
   await step("secrets that are left over", () => leftOver(cloud, draft.name, settings));
   const at = url ?? settings.at.url ?? there?.url;
   if (dry) return say(`• looking whether people can talk at ${at ?? "the name of workers.dev that wrangler tells"}: not in a dry run\n  ${env} would be deployed; nothing was`);
   if (!at) throw new Stop("wrangler did not say where it is deployed: name it by --url.");
-  await smoke(at, settings);
+  await smoke(at, settings, fresh);
   stage.end();
   say(`\n  ${env} is deployed: ${at} (${draft.name}, version ${there.version ?? "unknown"})\n  Back to the version before: ./scripts/deploy --env ${env} --rollback`);
 }
 
-/**
- * The version to go back to: the one that was live before the current one first was, so that going back twice does not
- * come forth again. `deployments` are wrangler's, in any order.
- */
-function before(deployments) {
-  const versions = [...deployments]
+/** The versions of the newest ten deployments, the live one last; undefined where two had a share. */
+async function lived(cloud, name) {
+  const deployments = json(await cloud.wrangler(["deployments", "list", "--name", name, "--json"], { quiet: true }));
+  return deployments
     .sort((a, b) => a.created_on.localeCompare(b.created_on))
     .map(({ versions }) => versions.find(({ percentage }) => percentage === 100)?.version_id);
+}
+
+/** The version to go back to: the one that was live before the current one first was, so that going back twice does not come forth again. */
+function before(versions) {
   const first = versions.indexOf(versions.at(-1));
   return versions.slice(0, first).findLast(Boolean);
 }
 
 async function rollback(settings, { env, url, to, dry }) {
   const cloud = cloudflare(settings, dry);
-  const { name } = await configOf(env, settings);
+  const { name } = configOf(env, settings);
+  const known = kept(env, "url");
+  const at = url ?? settings.at.url ?? (existsSync(known) ? readFileSync(known, "utf8") : undefined);
+  if (!at) throw new Stop(`Where ${name} is served is not known here, so nothing could be asked before and after: name it by --url.`);
   await step("the account", () => cloud.login());
   const version = to ?? (await step("the version before this one", async () => {
-    const listed = await cloud.wrangler(["deployments", "list", "--name", name, "--json"], { quiet: true });
     if (dry) return "<the version before>";
-    const found = before(json(listed));
+    const found = before(await lived(cloud, name));
     if (!found) throw new Stop(`Of the newest deployments none before this one is another version: name one by --to (npx wrangler versions list --name ${name}).`);
     return found;
   }));
-  const at = url ?? settings.at.url;
-  if (at && !dry) {
+  if (!dry) {
     await step("how far PostgreSQL is behind the rooms", async () => {
       const seconds = await behind(at, settings);
-      say(seconds === null ? "  not known: no METRICS_TOKEN here, or no answer" : `  ${seconds} s`);
+      if (seconds === null) say(`! Nobody knows whether PostgreSQL lacks anything: METRICS_TOKEN is not set, or ${at}/metrics or one of its drains does not answer.\n    Going back all the same; events of a kind that the earlier version does not know, and that PostgreSQL lacks, never reach it.`);
+      else say(`  ${seconds} s`);
       if (seconds > MOST_BEHIND_S) {
-        throw new Stop(`PostgreSQL is ${seconds} s behind: events of a kind that the earlier version does not know would never reach it. Wait for it, or where that cannot be: npx wrangler rollback ${version} --name ${name}`);
+        throw new Stop(`PostgreSQL is ${seconds} s behind: events of a kind that the earlier version does not know would never reach it. Wait for it, or where that cannot be: npx wrangler rollback ${version} --name ${name} --durable-objects-code-update-mode immediate`);
       }
     });
   }
@@ -158,8 +167,7 @@ async function rollback(settings, { env, url, to, dry }) {
   if (dry) return say("  nothing was changed");
   // What was uploaded last is live no more.
   rmSync(kept(env, "state.json"), { force: true });
-  if (at) await smoke(at, settings);
-  else say("  Whether people can talk there was not tried: name the place by --url.");
+  await smoke(at, settings, true);
   say(`\n  ${env} runs version ${version} again. Objects keep their storage, so sockets come back and resume; the database keeps its schema.`);
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
+import { experimental_readRawConfig as readRawConfig } from "wrangler";
 import { root } from "../database.mjs";
 import { Stop } from "../process.mjs";
 
@@ -21,12 +22,13 @@ export const VARS = ["JWT_PUBLIC_KEYS", "JWT_ISSUER", "JWT_AUDIENCE", "RATE_LIMI
   "REDIS_PORT", "REDIS_USERNAME", "REDIS_DB", "REDIS_TLS", "REDIS_PREFIX", "BRIDGE_MODERATION"];
 
 /** What the deployment itself needs. */
-const OWN = ["DATABASE_URL", "DOMAIN", "ROUTE", "ZONE", "HYPERDRIVE_ID", "CLOUDFLARE_ACCOUNT_ID"];
+export const OWN = ["DATABASE_URL", "DOMAIN", "ROUTE", "ZONE", "HYPERDRIVE_ID", "CLOUDFLARE_ACCOUNT_ID"];
 
-/** What two environments must not share: one's rooms, or tokens, would be the other's. */
-const APART = ["DATABASE_URL", "JWT_SECRET", "JWT_SECRETS", "DOMAIN", "ROUTE", "HYPERDRIVE_ID"];
+/** What two environments must not share, beside their keys, database and Redis: one's rooms, or tokens, would be the other's. */
+const APART = ["DOMAIN", "ROUTE", "HYPERDRIVE_ID", "METRICS_TOKEN", "REDIS_SIGNING_KEY"];
 
-const fileOf = (env) => `.deploy.${env}.vars`;
+/** The file of an environment's settings, in the root. */
+export const fileOf = (env) => `.deploy.${env}.vars`;
 
 const template = (env) => `# Settings of ${env}, for ./scripts/deploy. Secrets stand here: git leaves this file out, and so should you.
 # The PostgreSQL, as Hyperdrive reaches it from Cloudflare: postgres://user:password@host:5432/database
@@ -40,16 +42,22 @@ METRICS_TOKEN=${randomBytes(32).toString("hex")}
 # REDIS_URL=rediss://user:password@host:6380
 `;
 
-function read(env) {
-  const values = parseEnv(readFileSync(join(root, fileOf(env)), "utf8"));
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value.trim() !== ""));
+const set = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => String(value).trim() !== ""));
+
+/** What an environment's file sets. */
+export const read = (env) => set(parseEnv(readFileSync(join(root, fileOf(env)), "utf8")));
+
+/** wrangler.toml as it stands, its `vars` without those that are blank. */
+export function base() {
+  const { rawConfig } = readRawConfig({ config: join(root, "wrangler.toml") });
+  return { ...rawConfig, vars: set(rawConfig.vars ?? {}) };
 }
 
 /**
- * An environment's settings: `own`, what the deployment needs; `vars` and `secrets`, what the service is set to beyond
- * wrangler.toml; `mark`, which is another once the file was changed; `mask(text)`, the text without any secret of it.
+ * An environment's settings: `own`, what the deployment needs; `vars` and `secrets`, what the service is set to, by
+ * wrangler.toml too; `mark`, which is another once the file was changed; `mask(text)`, the text without any secret of it.
  *
- * @throws {Stop} The file is new, says what the service does not know, or lacks something; never with a value in it.
+ * @throws {Stop} The file is new, or it or wrangler.toml says what the service does not know, or lacks something; never with a value in it.
  */
 export function settingsOf(env) {
   const file = join(root, fileOf(env));
@@ -60,14 +68,19 @@ export function settingsOf(env) {
   chmodSync(file, 0o600);
   const all = read(env);
   const pick = (names) => Object.fromEntries(names.filter((name) => name in all).map((name) => [name, all[name]]));
-  if ("DEV_TOKENS" in all) throw new Stop(`${fileOf(env)} sets DEV_TOKENS, which gives anybody any token: take it out.`);
-  const unknown = Object.keys(all).find((name) => ![...SECRETS, ...VARS, ...OWN].includes(name));
-  if (unknown) throw new Stop(`${fileOf(env)} sets ${unknown}, which is no setting: docs/operations.md#settings has them.`);
+  const { vars } = base();
+  const open = SECRETS.find((name) => name in vars);
+  if (open) throw new Stop(`wrangler.toml sets ${open}, where everybody who has the code reads it: put another one into ${fileOf(env)}.`);
+  for (const [where, values, names] of [[fileOf(env), all, [...SECRETS, ...VARS, ...OWN]], ["wrangler.toml", vars, VARS]]) {
+    if ("DEV_TOKENS" in values) throw new Stop(`${where} sets DEV_TOKENS, which gives anybody any token: take it out.`);
+    const unknown = Object.keys(values).find((name) => !names.includes(name));
+    if (unknown) throw new Stop(`${where} sets ${unknown}, which is no setting: docs/operations.md#settings has them.`);
+  }
   const own = pick(OWN);
   const at = checked(own, fileOf(env));
-  apart(env, all);
+  apart(env, all, vars);
   const { size, mtimeMs } = statSync(file);
-  return { own, at, vars: pick(VARS), secrets: pick(SECRETS), mark: `${size} ${mtimeMs}`, mask: masking(all) };
+  return { own, at, vars: { ...vars, ...pick(VARS) }, secrets: pick(SECRETS), mark: `${size} ${mtimeMs}`, mask: masking(all) };
 }
 
 /** Where it will be, as wrangler wants it: `{routes?, url?}`. */
@@ -100,17 +113,38 @@ function checked(own, file) {
   return {};
 }
 
-function apart(env, all) {
+function apart(env, all, vars) {
   for (const other of ENVIRONMENTS.filter((name) => name !== env && existsSync(join(root, fileOf(name))))) {
-    const theirs = read(other);
-    const same = APART.find((name) => all[name] && all[name] === theirs[name]);
+    const [ours, theirs] = [{ ...vars, ...all }, { ...vars, ...read(other) }];
+    const shared = (of) => of(ours).some((one) => of(theirs).includes(one));
+    const same = APART.find((name) => ours[name] && ours[name] === theirs[name])
+      ?? (shared(keysOf) ? "JWT_SECRET" : null)
+      ?? (shared((it) => placeOf(it.DATABASE_URL, 5432)) ? "DATABASE_URL" : null);
     if (same) throw new Stop(`${env} and ${other} have the same ${same}: each needs its own.`);
-    const redis = (it) => it.REDIS_URL ?? it.REDIS_HOST;
-    if (redis(all) && redis(all) === redis(theirs) && all.REDIS_PREFIX === theirs.REDIS_PREFIX) {
+    // Its numbered databases are not apart: a channel is heard in all of them.
+    if (shared(redisOf) && (ours.REDIS_PREFIX ?? "chat:") === (theirs.REDIS_PREFIX ?? "chat:")) {
       throw new Stop(`${env} and ${other} have the same Redis: give one another REDIS_PREFIX.`);
     }
   }
 }
+
+/** What tokens are signed by, in either form; what cannot be read the service complains of. */
+function keysOf({ JWT_SECRET, JWT_SECRETS }) {
+  try {
+    return [JWT_SECRET, ...Object.values(JSON.parse(JWT_SECRETS ?? "{}"))].filter(Boolean);
+  } catch {
+    return [JWT_SECRET].filter(Boolean);
+  }
+}
+
+/** Where a URL leads, whoever goes there. */
+function placeOf(text, otherwise, whole = true) {
+  if (!URL.canParse(text)) return [];
+  const { hostname, port, pathname } = new URL(text);
+  return [`${hostname.toLowerCase()}:${port || otherwise}${whole ? pathname : ""}`];
+}
+
+const redisOf = ({ REDIS_URL, REDIS_HOST, REDIS_PORT = 6379 }) => placeOf(REDIS_URL ?? (REDIS_HOST && `redis://${REDIS_HOST}:${REDIS_PORT}`), 6379, false);
 
 /** Takes every secret of `all` out of a text, also where it stands as a URL or JSON has it. */
 function masking(all) {

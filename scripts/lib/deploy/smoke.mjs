@@ -7,6 +7,8 @@ const ROOM = "deploy-check";
 const ROOM_BODY = { room_id: ROOM, name: "Deploy check", type: "group", settings: { visibility: "private" } };
 /** How long a new name may take until it has its certificate, ms. */
 const PATIENCE = 300_000;
+/** How long the version before may still answer where another was just put in its place, ms. */
+const GRACE = 15_000;
 
 /** A token of a service for ten minutes; none where the keys to sign with are not here. */
 async function signed({ vars, secrets }) {
@@ -69,15 +71,16 @@ async function talk(url, token) {
   return data.seq;
 }
 
-/** Waits until everything works; `bridge` says whether Redis is to have it too. */
-export async function smoke(url, settings) {
+/** Waits until everything works; `fresh` says that another version was put there just now. */
+export async function smoke(url, settings, fresh) {
   let last = "nothing";
+  const began = performance.now();
   const healthy = await step(`waiting for ${url}/healthz`, () => until(PATIENCE, async () => {
     try {
       const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000) });
       last = `${answer.status} ${(await answer.text()).slice(0, 300)}`;
-      // It does not come right by itself.
-      if (answer.status === 503 && last.includes("misconfigured")) throw new Stop(`The service refuses to serve: ${last}`);
+      // It does not come right by itself, unless that is the version before.
+      if (answer.status === 503 && last.includes("misconfigured") && !(fresh && performance.now() - began < GRACE)) throw new Stop(`The service refuses to serve: ${last}`);
       return answer.status === 200;
     } catch (error) {
       if (error instanceof Stop) throw error;
@@ -114,13 +117,16 @@ export async function smoke(url, settings) {
 }
 
 /**
- * How long PostgreSQL has lacked something of the rooms, s; null where METRICS_TOKEN is not set or not answered.
+ * How long PostgreSQL has lacked something of the rooms, s; null where METRICS_TOKEN is not set, or where it, or one of
+ * the drains, is not answered.
  */
 export async function behind(url, { secrets }) {
   if (!secrets.METRICS_TOKEN) return null;
   try {
     const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${secrets.METRICS_TOKEN}` }, signal: AbortSignal.timeout(15_000) });
-    const lags = [...(await answer.text()).matchAll(/^edge_chat_lag_seconds\{[^}]*sink="postgres"[^}]*\} (\S+)$/gm)];
+    const text = await answer.text();
+    if (/^edge_chat_drain_up\{[^}]*\} 0$/m.test(text)) return null;
+    const lags = [...text.matchAll(/^edge_chat_lag_seconds\{[^}]*sink="postgres"[^}]*\} (\S+)$/gm)];
     return lags.length ? Math.max(...lags.map(([, lag]) => Number(lag))) : null;
   } catch {
     return null;

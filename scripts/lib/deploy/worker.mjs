@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { root } from "../database.mjs";
 import { Stop } from "../process.mjs";
+import { base } from "./settings.mjs";
 
 /** No object's name has it; wrangler checks its shape. */
 const NO_ID = "0".repeat(32);
@@ -13,23 +14,22 @@ const NO_ID = "0".repeat(32);
  * The configuration of an environment's Worker: wrangler.toml, but for its name, its place, its database and its settings.
  * Each environment is a Worker of its own, with objects of its own and their migrations from the first one on.
  */
-export async function configOf(env, { at, vars, own }, hyperdriveId = own.HYPERDRIVE_ID ?? NO_ID) {
-  const { experimental_readRawConfig: readRawConfig } = await import("wrangler");
-  const { rawConfig: { build, dev, ...base } } = readRawConfig({ config: join(root, "wrangler.toml") });
-  const path = (vars.SOCKET_IO_PATH ?? base.vars.SOCKET_IO_PATH).replace(/\/+$/, "");
-  const first = new Set([...base.assets.run_worker_first, path, `${path}/*`]);
+export function configOf(env, { at, vars, own }, hyperdriveId = own.HYPERDRIVE_ID ?? NO_ID) {
+  const { build, dev, ...rest } = base();
+  const path = (vars.SOCKET_IO_PATH ?? "/socket.io/").replace(/\/+$/, "");
+  const first = new Set([...rest.assets.run_worker_first, path, `${path}/*`]);
   return {
-    ...base,
-    name: env === "production" ? base.name : `${base.name}-${env}`,
-    main: join(root, base.main),
-    assets: { ...base.assets, directory: join(root, base.assets.directory), run_worker_first: [...first] },
+    ...rest,
+    name: env === "production" ? rest.name : `${rest.name}-${env}`,
+    main: join(root, rest.main),
+    assets: { ...rest.assets, directory: join(root, rest.assets.directory), run_worker_first: [...first] },
     workers_dev: !at.routes,
     preview_urls: false,
     ...(at.routes && { routes: at.routes }),
-    vars: { ...base.vars, ...vars },
+    vars,
     hyperdrive: [{ binding: "DB", id: hyperdriveId }],
     // Two versions at once, for up to five minutes, is what the platform does unless it is told.
-    durable_objects: { code_update_strategy: { mode: "immediate" }, ...base.durable_objects },
+    durable_objects: { code_update_strategy: { mode: "immediate" }, ...rest.durable_objects },
   };
 }
 
