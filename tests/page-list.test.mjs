@@ -97,6 +97,15 @@ test("an answer leads to what it answers, though that is not in the page", async
   const item = ada.locator(`.message:focus[data-id="${said[2].message_id}"]`);
   await item.waitFor();
   assert.ok((await inSight(ada)).nos.includes(await noOf(ada)));
+
+  // At an edge there is nothing to scroll to, so it stands elsewhere than it was meant to: that too is where it stays.
+  const show = (no) => ada.locator("edge-chat").evaluate(({ list, model }, one) => void list.show(model.messages.find((message) => message.no === one).message_id), no);
+  await show(60);
+  await show(1);
+  await people[1].request("send_message", { content: "one more" });
+  await eventually(async () => (await loaded(ada)).includes(101), "it came");
+  await ada.evaluate(() => new Promise((resolve) => setTimeout(resolve, 500)));
+  assert.equal((await inSight(ada)).nos[0], 1);
 });
 
 test("who stays further up keeps what they read; of what came meanwhile the middle is left out, which a line says, and is there again after", async () => {

@@ -186,8 +186,11 @@ async function shown(page, room, messages) {
       !allowed.includes(element.localName) ||
       [...element.attributes].some(({ name, value }) => /^on|^srcdoc/.test(name) || (/^(href|src|action)$/.test(name) && !/^https?:\/\//.test(value)));
     const found = [];
+    const seen = new Set();
     for (const { message_id } of model.shown) {
+      if (seen.has(message_id)) continue;
       if (!list.show(message_id)) found.push(`${message_id} is not there`);
+      for (const { dataset } of shadowRoot.querySelectorAll(".message")) seen.add(dataset.id);
       found.push(...[...shadowRoot.querySelectorAll("*")].filter(bad).map(({ outerHTML }) => outerHTML));
     }
     return found;

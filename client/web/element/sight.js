@@ -49,7 +49,9 @@ export class Sight {
       if (this.covers()) break;
     }
     // What is nearly there is kept as it was meant, so that rounding does not add up.
-    this.last = at && (Math.abs(this.#off(at)) < 1 ? at : this.anchors()[0]);
+    this.last = at && Math.abs(this.#off(at)) < 1 ? at : null;
+    // There was nothing to scroll to: what is in sight now stays.
+    if (at && !this.last) this.last = this.anchors()[0];
   }
 
   /** After a scroll: draws again where what is drawn ends soon. */
@@ -70,7 +72,7 @@ export class Sight {
     if (this.#drawn.length === 0) return this.rows.length === 0;
     const box = this.#scroller.getBoundingClientRect();
     return this.#spaces.every((space) => {
-      if (!space.isConnected || space.px === 0) return true;
+      if (!space.isConnected || space.px < 1) return true;
       const { top, bottom } = space.getBoundingClientRect();
       return bottom <= box.top - beyond || top >= box.bottom + beyond;
     });
