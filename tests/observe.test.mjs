@@ -201,7 +201,7 @@ test("the runbook's commands and queries work", async (t) => {
       await database.query(text);
       continue;
     }
-    const local = text.replace(/^export CHAT=.*$/m, "").replace("npx wrangler tail --format json", "printf '%s\\n' \"$TAILED\"").replace(/^npx wrangler .*$/gm, "");
+    const local = text.replace(/^export CHAT=.*$/m, "").replace("npx wrangler tail --format json", "printf '%s\\n' \"$TAILED\"").replace(/^(npx wrangler|\.\/scripts\/deploy) .*$/gm, "");
     const { status, stdout, stderr } = await run(local);
     // Of errors that nobody made there is nothing to be found.
     if (!/errors_total/.test(text)) assert.equal(status, 0, `${text}\n${stdout}${stderr}`);
