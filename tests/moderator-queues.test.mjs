@@ -68,7 +68,7 @@ test("a held message waits at the author's, is counted at the desk, and appears 
   await panel(mo, /^Held/).getByText("Nothing waits for a decision.").waitFor();
   await desk(mo).waitFor();
   await zoe.getByRole("button", { name: "Discard" }).click();
-  assert.equal(await zoe.locator(".pending").count(), 0, "neither is there twice");
+  await eventually(async () => (await zoe.locator(".pending").count()) === 0, "neither is there twice");
   assert.deepEqual(await texts(grace), ["look, a heron"]);
 });
 
