@@ -68,7 +68,7 @@ export async function hot(bench) {
 /** Clients of Socket.IO's alone: 1,000 viewers, 20 messages a second and then 200. */
 export async function socketio(bench) {
   const { quick } = bench;
-  const peers = ["socketio", "events", "gathered"];
+  const peers = quick ? ["socketio", "gathered"] : ["socketio", "events", "gathered"];
   const turns = (label, phase) =>
     alternate(bench, `socketio ${label}`, quick ? 1 : 3, ["gateway", ...peers], oneRoom(1000, phase, { patience: 60, saturating: true }), shown);
   const calm = { pace: { rate: 20 }, warm_up: 1, seconds: quick ? 3 : 5 };

@@ -37,7 +37,8 @@ export async function idle(bench) {
   };
   const rounds = [];
   for (let round = 1; round <= (quick ? 1 : 3); round++) {
-    const turns = [["chat", "guests"], ["bare", "guests"], ["chat", "users"], ["sending", "guests"]].filter(([, crowd]) => crowd === "guests" || withUsers);
+    const all = [["chat", "guests"], ["bare", "guests"], ["chat", "users"], ["sending", "guests"]];
+    const turns = all.filter(([kind, crowd]) => (crowd === "guests" || withUsers) && !(quick && kind === "sending"));
     const measured = [];
     for (const turn of round % 2 ? turns : turns.toReversed()) measured.push(await measure(...turn, round));
     rounds.push(round % 2 ? measured : measured.toReversed());
@@ -47,7 +48,7 @@ export async function idle(bench) {
   const memory = ({ kib_each }) => kib_each;
   return [
     compared(`${what("guests")} (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
-    compared(`${what("guests")}: memory of the process`, "KiB each", "bare object that sends `room_stats` and is pinged", beside(0, memory, -1)),
+    ...(quick ? [] : [compared(`${what("guests")}: memory of the process`, "KiB each", "bare object that sends `room_stats` and is pinged", beside(0, memory, -1))]),
     compared(`idle: what a process takes once, with the first ${first} of them`, "MiB", "bare object", beside(0, ({ once_mib }) => once_mib)),
     ...(withUsers ? [compared(`${what("users")}, an object of each user's included`, "KiB each", "bare object", beside(2, memory))] : []),
     alone(`${what("guests")}: CPU in silence, a ping each 15 s`, "µs/s each", rounds.map(([guests]) => guests.cpu_us_each)),
