@@ -1,6 +1,7 @@
 //! Those who listen: sockets, who is present, who is typing, what each has been sent. Knows nothing of the log.
 
 mod alive;
+mod behind;
 mod blocks;
 mod fanout;
 mod gather;
@@ -12,6 +13,7 @@ mod sample;
 mod socket;
 
 pub use alive::Silent;
+pub use behind::Behind;
 pub use fanout::Fanout;
 pub use gather::gather;
 pub use ladder::Level;

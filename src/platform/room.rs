@@ -12,7 +12,7 @@ use super::binding::{RawState, split};
 use super::sqlite::Sqlite;
 use super::util::{entropy, now, settings};
 use super::{drain_link, log};
-use crate::audience::{Attachment, SocketId, close_reason};
+use crate::audience::{Attachment, Behind, SocketId, close_reason};
 use crate::host::{Effects, Host, Moment, Waking};
 use crate::protocol::call::{Answer, Heard, ROOM_CALL, ROOM_SOCKET, ROOM_USER, Remembered, RoomCall, UserPush};
 use crate::protocol::shard::{ROOM_BEGIN, ROOM_UP, parse_shard};
@@ -65,7 +65,7 @@ pub(super) struct Inner {
     lookup: RefCell<Option<Lookup>>,
     queue: RefCell<queue::Queue>,
     /// Of each socket of which a frame is being handled, those that came meanwhile.
-    behind: RefCell<HashMap<SocketId, sockets::Behind>>,
+    behind: RefCell<HashMap<SocketId, Behind<sockets::Came>>>,
     /// A shard that begins.
     beginning: RefCell<Option<Beginning>>,
     /// When it began last, ms.

@@ -4,22 +4,17 @@ use super::super::user_link;
 use super::super::util::now;
 use super::queue::Parsed;
 use super::{CLOSED, Inner, broken};
-use crate::audience::{SocketId, close_reason};
+use crate::audience::{Behind, SocketId, close_reason};
 use crate::host::{Effects, Host};
 use crate::protocol::call::{Answer, CALLER_HEADER, Caller, Standing};
 use crate::protocol::wire::{goodbye, json};
 use crate::protocol::{ChatError, ClientFrame, ErrorCode, json_fault, too_large};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use worker::{Request, Response, Result, WebSocket, WebSocketIncomingMessage, WebSocketPair, js_sys};
 
 /// Sockets of one object; the platform's own bound is 32,768, and the bindings panic there.
 const MOST_SOCKETS: usize = 32_000;
-/// Frames of one socket that wait behind one that is being handled, and their bytes.
-const MOST_BEHIND: usize = 300;
-const MOST_BEHIND_BYTES: usize = 256 * 1024;
-
 /// A frame as it came: of text, with its bytes, or not.
 pub(super) enum Came {
     Text(Parsed, usize),
@@ -32,32 +27,6 @@ impl Came {
             Self::Text(_, bytes) => *bytes,
             Self::Binary => 0,
         }
-    }
-}
-
-/// What waits behind a frame that is being handled.
-#[derive(Default)]
-pub(super) struct Behind {
-    frames: VecDeque<Came>,
-    bytes: usize,
-}
-
-impl Behind {
-    /// Whether there is room for it.
-    fn takes(&mut self, came: Came) -> bool {
-        let bytes = self.bytes + came.bytes();
-        let fits = self.frames.len() < MOST_BEHIND && bytes <= MOST_BEHIND_BYTES;
-        if fits {
-            self.bytes = bytes;
-            self.frames.push_back(came);
-        }
-        fits
-    }
-
-    fn next(&mut self) -> Option<Came> {
-        let next = self.frames.pop_front()?;
-        self.bytes -= next.bytes();
-        Some(next)
     }
 }
 
@@ -135,7 +104,8 @@ impl Inner {
         };
         let waits = self.behind.borrow().contains_key(&id);
         if waits {
-            let taken = self.behind.borrow_mut().get_mut(&id).is_some_and(|behind| behind.takes(came));
+            let bytes = came.bytes();
+            let taken = self.behind.borrow_mut().get_mut(&id).is_some_and(|behind| behind.takes(came, bytes));
             if !taken {
                 let message = "More was sent than can wait behind what is asked for now.";
                 self.lets_go(id, ws, &ChatError::new(ErrorCode::Overloaded, message));
@@ -197,7 +167,7 @@ impl Inner {
     /// The next frame of a socket that waits; where there is none, the next one that comes need not.
     fn next_behind(&self, id: SocketId) -> Option<Came> {
         let mut behind = self.behind.borrow_mut();
-        let next = behind.get_mut(&id).and_then(Behind::next);
+        let next = behind.get_mut(&id).and_then(Behind::pop);
         if next.is_none() {
             behind.remove(&id);
         }
