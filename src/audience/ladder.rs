@@ -73,9 +73,12 @@ impl Audience {
         self.ladder.level
     }
 
-    /// How many users and guests are online in the room.
+    /// How many users and guests are online in the room: those who are here at the least, though the room may not have
+    /// counted them yet.
     pub fn online(&self) -> (usize, usize) {
-        self.ladder.total.unwrap_or(self.here_count())
+        let (users, guests) = self.here_count();
+        let (all_users, all_guests) = self.ladder.total.unwrap_or_default();
+        (all_users.max(users), all_guests.max(guests))
     }
 
     /// How many users and guests are here, which is not everybody where the room is split or has gateways.

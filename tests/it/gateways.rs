@@ -154,6 +154,15 @@ fn each_user_counts_once_wherever_their_tabs_are() {
 }
 
 #[test]
+fn whoever_comes_first_is_never_told_that_nobody_is_there() {
+    let mut it = pair();
+    let tab = it.join_at(3, "ada");
+    it.advance(10_000);
+    let told = lines(&mut it, tab, "room_stats");
+    assert!(!told.is_empty() && told.iter().all(|stats| stats["online_users"] == 1), "{told:?}");
+}
+
+#[test]
 fn a_lane_begins_with_the_first_session_and_ends_with_the_last() {
     let mut it = pair();
     it.join("ada");
