@@ -15,7 +15,7 @@ use crate::protocol::device::{ClaimKeys, KeyBackup, NameDevice};
 use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
-use crate::room::check_create;
+use crate::room::{check_client_id, check_create};
 use crate::settings::Settings;
 use crate::user::check_backup;
 use futures::FutureExt;
@@ -270,7 +270,9 @@ impl Request_<'_> {
             Route::Stats(room) => done(self.ask(&room, Ask::Stats(Nothing {})).await?),
             Route::Post(room) => {
                 let mut body: SendBody = self.body().await?;
-                body.client_id = body.client_id.or(self.header("idempotency-key"));
+                let key = self.header("idempotency-key");
+                key.as_deref().map(check_client_id).transpose()?;
+                body.client_id = body.client_id.or(key);
                 Ok((201, self.ask(&room, Ask::Send(body)).await?))
             }
             Route::Bans(room) => done(self.ask(&room, Ask::Bans(Nothing {})).await?),

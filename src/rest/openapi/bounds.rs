@@ -140,7 +140,7 @@ pub(super) fn parameter(name: &str) -> Option<Bound> {
         "status" => Some(Word(&["open", "resolved", "dismissed"])),
         "before" => Some(ID),
         "format" => Some(Word(&["json"])),
-        "Idempotency-Key" => Some(Text(1, 64, Some("^[!-~]{1,64}$"))),
+        "Idempotency-Key" => Some(CLIENT_ID),
         _ => None,
     }
 }
