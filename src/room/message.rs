@@ -41,6 +41,18 @@ impl Sent {
     }
 }
 
+/// Whether a message may go by this name.
+///
+/// # Errors
+/// `bad_request`.
+pub fn check_client_id(client_id: &str) -> Result<(), ChatError> {
+    if client_id.is_empty() || client_id.chars().count() > 64 || client_id.chars().any(char::is_control) {
+        let message = "`client_id` is 1 to 64 characters, none of them a control character.";
+        return Err(ChatError::new(ErrorCode::BadRequest, message).field("client_id"));
+    }
+    Ok(())
+}
+
 /// Somebody in whose name a service speaks, cleaned as a token's claims are.
 fn speaker(user: AsUser) -> Result<User, ChatError> {
     let bad = |field: &str| {
@@ -93,10 +105,7 @@ impl Room {
         let who = signed_in(sender)?;
         let read_only = self.info.settings.read_only;
         if let Some(client_id) = &body.client_id {
-            if client_id.is_empty() || client_id.chars().count() > 64 || client_id.chars().any(char::is_control) {
-                let message = "`client_id` is 1 to 64 characters, none of them a control character.";
-                return Err(ChatError::new(ErrorCode::BadRequest, message).field("client_id").into());
-            }
+            check_client_id(client_id)?;
             let known = match &mut self.dedupe {
                 Some(known) => known,
                 none => none.insert(Dedupe::load(cx.log, cx.now)?),

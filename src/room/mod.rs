@@ -40,7 +40,7 @@ pub use filters::{Tried, Why};
 pub use held::{Allowed, HeldData, HeldList};
 pub use limits::is_apart;
 pub use log::{Log, Read, Row, StorageFault, Write, rows_with};
-pub use message::{Sender, Sent};
+pub use message::{Sender, Sent, check_client_id};
 pub use moderation::{BanData, DeletedData, RoleData};
 pub use overlay::Overlay;
 pub use page::first_held_no;

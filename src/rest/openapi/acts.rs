@@ -43,7 +43,7 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
             "clear",
             "Makes tombstones of all messages, the newest 1,000 of the log at a time. A body is optional.",
         )
-        .body::<Reasoned>()
+        .optional_body::<Reasoned>()
         .answer(200, "How many, and whether there are more.", json::<DeletedData>()),
         Route::Announce(_) => doc("announce", "Says something in the room's name: a message of type `system`.")
             .body::<Announcement>()
@@ -73,7 +73,7 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
             .errors(&[ErrorCode::MessageNotFound]),
         Route::ReviewHeld(..) => {
             doc("denyHeld", "Refuses a message that waits; its author is told. A body is optional.")
-                .body::<Denial>()
+                .optional_body::<Denial>()
                 .answer(200, "Refused.", None)
                 .errors(&[ErrorCode::MessageNotFound])
         }
@@ -105,7 +105,8 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         )
         .message()
         .body::<ReportBody>()
-        .answer(201, "The report; 200 where it was there already.", json::<ReportedData<'static>>())
+        .answer(201, "The report.", json::<ReportedData<'static>>())
+        .also(200, "The report, which was there already.")
         .errors(&[ErrorCode::RateLimited, ErrorCode::Banned]),
         Route::Reports(_) => doc("listReports", "The room's reports, newest first; for moderators and above.")
             .text_query("status", "`open`, the default, `resolved` or `dismissed`.")

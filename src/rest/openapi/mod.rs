@@ -2,6 +2,8 @@
 //! served, errors from the table of codes. Built natively; the Worker serves the JSON that a test keeps in step.
 
 mod acts;
+mod bounds;
+mod links;
 mod private;
 
 use super::problem::Problem;
@@ -24,9 +26,10 @@ use crate::room::{
 use crate::sinks::history::AuditPage;
 use crate::user::{BlockList, SignedOut};
 use std::collections::BTreeMap;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Ref, Schema, Type};
+use utoipa::openapi::schema::{Object, Ref, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HttpMethod, RefOr, Required, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
@@ -117,6 +120,9 @@ pub fn openapi_json() -> String {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = api.components.get_or_insert_default();
     components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
+    let metrics = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("METRICS_TOKEN.")).build();
+    components.security_schemes.insert("metrics".to_owned(), SecurityScheme::Http(metrics).into());
+    bounds::put(components);
     api.to_pretty_json().map(|json| json + "\n").unwrap_or_default()
 }
 
@@ -139,6 +145,8 @@ enum Who {
     Reader,
     /// Whoever has a token.
     Bearer,
+    /// Whoever has METRICS_TOKEN.
+    Operator,
 }
 
 /// One operation, before it is spelled out.
@@ -146,10 +154,14 @@ struct Doc {
     id: &'static str,
     summary: &'static str,
     who: Who,
-    queries: Vec<(&'static str, &'static str, Schema)>,
-    body: Option<RefOr<Schema>>,
-    answer: (u16, &'static str, Option<(&'static str, RefOr<Schema>)>),
+    queries: Vec<(ParameterIn, &'static str, &'static str, Schema)>,
+    body: Option<(RefOr<Schema>, Required)>,
+    answer: (u16, &'static str, Vec<(&'static str, RefOr<Schema>)>),
+    /// Another status that means success, and what it says then.
+    also: Option<(u16, &'static str)>,
     errors: Vec<ErrorCode>,
+    /// Nothing may be there, which is `about:blank`.
+    nothing: bool,
 }
 
 fn named<T: ToSchema>() -> RefOr<Schema> {
@@ -161,23 +173,32 @@ fn json<T: ToSchema>() -> Option<(&'static str, RefOr<Schema>)> {
 }
 
 fn string() -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).into()
+    Object::with_type(Type::String).into()
+}
+
+/// The largest number that JavaScript holds exactly.
+const SAFE: u64 = (1 << 53) - 1;
+
+fn of_parameter(name: &str) -> Schema {
+    bounds::parameter(name).map_or_else(string, bounds::Bound::schema)
 }
 
 impl Doc {
     fn new(id: &'static str, summary: &'static str, who: Who) -> Self {
         let mut errors = vec![ErrorCode::Misconfigured];
-        if who != Who::Open {
+        if matches!(who, Who::Reader | Who::Bearer) {
             errors.extend([ErrorCode::TokenInvalid, ErrorCode::TokenExpired, ErrorCode::TokenRequired]);
             errors.extend([ErrorCode::Forbidden, ErrorCode::RateLimited]);
             errors.extend([ErrorCode::Unavailable, ErrorCode::Internal]);
         }
-        Self { id, summary, who, queries: Vec::new(), body: None, answer: (200, "Done.", None), errors }
+        let answer = (200, "Done.", Vec::new());
+        Self { id, summary, who, queries: Vec::new(), body: None, answer, also: None, errors, nothing: false }
     }
 
     /// It is answered without a look at settings or tokens.
     fn plain(id: &'static str, summary: &'static str, kind: &'static str) -> Self {
-        let answer = (200, "As it says.", Some((kind, RefOr::from(string()))));
+        let schema = if kind == "text/plain" { string() } else { Object::new().into() };
+        let answer = (200, "As it says.", vec![(kind, RefOr::from(schema))]);
         Self { answer, errors: Vec::new(), ..Self::new(id, summary, Who::Open) }
     }
 
@@ -188,8 +209,8 @@ impl Doc {
 
     /// A number in the query, with its bounds.
     fn query(mut self, name: &'static str, description: &'static str, low: u64, high: Option<u64>) -> Self {
-        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(low as f64));
-        self.queries.push((name, description, number.maximum(high.map(|high| high as f64)).into()));
+        let bound = bounds::Bound::Whole(low, high.unwrap_or(SAFE));
+        self.queries.push((ParameterIn::Query, name, description, bound.schema()));
         self.errors(&[ErrorCode::InvalidParameter])
     }
 
@@ -200,13 +221,42 @@ impl Doc {
     }
 
     fn text_query(mut self, name: &'static str, description: &'static str) -> Self {
-        self.queries.push((name, description, string()));
+        self.queries.push((ParameterIn::Query, name, description, of_parameter(name)));
+        self.errors(&[ErrorCode::InvalidParameter])
+    }
+
+    fn header(mut self, name: &'static str, description: &'static str) -> Self {
+        self.queries.push((ParameterIn::Header, name, description, of_parameter(name)));
         self
     }
 
     fn body<T: ToSchema>(mut self) -> Self {
-        self.body = Some(named::<T>());
+        self.body = Some((named::<T>(), Required::True));
         self.errors(&[ErrorCode::BadRequest, ErrorCode::FrameTooLarge])
+    }
+
+    /// A body that may be left out.
+    fn optional_body<T: ToSchema>(mut self) -> Self {
+        self.body = Some((named::<T>(), Required::False));
+        self.errors(&[ErrorCode::BadRequest, ErrorCode::FrameTooLarge])
+    }
+
+    /// Success of another kind, with the same content.
+    fn also(mut self, status: u16, description: &'static str) -> Self {
+        self.also = Some((status, description));
+        self
+    }
+
+    /// The same answer in another form.
+    fn or(mut self, kind: &'static str, schema: Schema) -> Self {
+        self.answer.2.push((kind, schema.into()));
+        self
+    }
+
+    /// What it names need not be there at all.
+    fn or_nothing(mut self) -> Self {
+        self.nothing = true;
+        self
     }
 
     fn answer(
@@ -215,7 +265,7 @@ impl Doc {
         description: &'static str,
         content: Option<(&'static str, RefOr<Schema>)>,
     ) -> Self {
-        self.answer = (status, description, content);
+        self.answer = (status, description, content.into_iter().collect());
         self
     }
 
@@ -229,29 +279,39 @@ impl Doc {
             OperationBuilder::new().operation_id(Some(self.id)).summary(Some(self.summary)).security(match self.who {
                 Who::Open => SecurityRequirement::default(),
                 Who::Reader | Who::Bearer => SecurityRequirement::new("bearer", [] as [&str; 0]),
+                Who::Operator => SecurityRequirement::new("metrics", [] as [&str; 0]),
             });
         if self.who == Who::Reader {
             operation = operation.security(SecurityRequirement::default());
         }
         for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-            operation = operation.parameter(parameter.required(Required::True).schema(Some(string())));
+            operation = operation.parameter(parameter.required(Required::True).schema(Some(of_parameter(name))));
         }
-        for (name, description, schema) in self.queries {
-            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+        for (place, name, description, schema) in self.queries {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(place);
             operation = operation.parameter(parameter.description(Some(description)).schema(Some(schema)));
         }
-        if let Some(schema) = self.body {
+        if let Some((schema, required)) = self.body {
             let content = ContentBuilder::new().schema(Some(schema)).build();
-            let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+            let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required));
             operation = operation.request_body(Some(body.build()));
         }
-        let (status, description, content) = self.answer;
-        let mut response = ResponseBuilder::new().description(description);
-        if let Some((kind, schema)) = content {
-            response = response.content(kind, ContentBuilder::new().schema(Some(schema)).build());
+        let (status, description, contents) = self.answer;
+        for (status, description) in std::iter::once((status, description)).chain(self.also) {
+            let mut response = ResponseBuilder::new().description(description);
+            for (kind, schema) in &contents {
+                response = response.content(*kind, ContentBuilder::new().schema(Some(schema.clone())).build());
+            }
+            if status == 201 && matches!(self.id, "createRoom" | "openDirect") {
+                let location = HeaderBuilder::new().schema(Some(string())).description(Some("The room's path."));
+                response = response.header("Location", location.build());
+            }
+            for (name, link) in links::of(self.id) {
+                response = response.link(name, link);
+            }
+            operation = operation.response(status.to_string(), response);
         }
-        operation = operation.response(status.to_string(), response);
         let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
         for code in self.errors {
             let codes = by_status.entry(code.status()).or_default();
@@ -259,9 +319,21 @@ impl Doc {
                 codes.push(code.as_str());
             }
         }
+        if self.nothing {
+            by_status.entry(404).or_default();
+        }
         for (status, codes) in by_status {
             let content = ContentBuilder::new().schema(Some(named::<Problem<'static>>())).build();
-            let response = ResponseBuilder::new().description(format!("`{}`", codes.join("`, `")));
+            let described = if codes.is_empty() {
+                "There is nothing here.".to_owned()
+            } else {
+                format!("`{}`", codes.join("`, `"))
+            };
+            let mut response = ResponseBuilder::new().description(described);
+            if status == 429 {
+                let wait = HeaderBuilder::new().schema(Some(bounds::Bound::Whole(0, SAFE).schema()));
+                response = response.header("Retry-After", wait.description(Some("Seconds to wait.")).build());
+            }
             operation = operation.response(status.to_string(), response.content("application/problem+json", content));
         }
         operation.build()
@@ -270,7 +342,7 @@ impl Doc {
 
 /// What a route does; none for what is nothing. A new route does not compile until it is described.
 fn describe(route: &Route) -> Option<Doc> {
-    use Who::{Bearer, Open, Reader};
+    use Who::{Bearer, Open, Operator, Reader};
     let say = [
         ErrorCode::MessageEmpty,
         ErrorCode::MessageTooLong,
@@ -292,6 +364,7 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::CreateRoom => Doc::new("createRoom", "Makes a room; whoever makes it owns it.", Bearer)
             .body::<CreateRoom>()
             .answer(201, "The room; `Location` is its path.", json::<RoomData<'static>>())
+            .also(200, "A direct room that was there.")
             .errors(&[ErrorCode::InvalidRoomId, ErrorCode::RoomExists, ErrorCode::RoomDeleted])
             .errors(&[ErrorCode::InvalidType, ErrorCode::InvalidSettings, ErrorCode::RateLimited]),
         Route::Room(_) => Doc::new("getRoom", "The room as it is now.", Reader).room().answer(
@@ -333,6 +406,7 @@ fn describe(route: &Route) -> Option<Doc> {
             Bearer,
         )
         .room()
+        .header("Idempotency-Key", "Stands for `client_id`, which wins where both are given.")
         .body::<SendBody>()
         .answer(201, "Stored; or the first message under the same `client_id`.", json::<Sent>())
         .errors(&say)
@@ -392,14 +466,16 @@ fn describe(route: &Route) -> Option<Doc> {
             "metrics",
             "What goes on, as Prometheus reads it, or with `format=json` as JSON with the busiest rooms. The bearer token \
              is METRICS_TOKEN; where that is not set, 404. docs/operations.md says what each figure is.",
-            Open,
+            Operator,
         )
         .text_query("format", "`json`; without it Prometheus's text.")
         .answer(200, "The figures.", Some(("text/plain", RefOr::from(string()))))
+        .or("application/json", Object::new().into())
+        .or_nothing()
         .errors(&[ErrorCode::TokenRequired, ErrorCode::TokenInvalid, ErrorCode::InvalidParameter])
         .errors(&[ErrorCode::RateLimited]),
         Route::OpenApi => Doc::plain("openapi", "This description.", "application/json"),
-        Route::Problem(_) => Doc::plain("problem", "What an error code means.", "text/plain"),
+        Route::Problem(_) => Doc::plain("problem", "What an error code means.", "text/plain").or_nothing(),
         Route::NotFound | Route::MethodNotAllowed(_) => return None,
     })
 }

@@ -18,7 +18,8 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
             "Opens the direct room with a user: the same one from both sides, made when it is first opened; of new ones 20 \
              an hour.",
         )
-        .answer(200, "The room; 201 where it is new.", json::<RoomData<'static>>())
+        .answer(201, "The room, which is new; `Location` is its path.", json::<RoomData<'static>>())
+        .also(200, "The room, which was there.")
         .errors(&[ErrorCode::Blocked, ErrorCode::BadRequest, ErrorCode::RoomDeleted]),
         Route::PublishKeys(_) => doc(
             "publishKeys",
@@ -48,13 +49,15 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
                 .answer(200, "The page.", json::<ReportPage<'static>>())
                 .errors(&[ErrorCode::InvalidParameter])
         }
-        Route::Inbox => doc(
+        Route::Inbox => Doc::new(
             "openInbox",
-            "Opens the WebSocket of one's own inbox: subprotocol `chat.v1`, and `bearer.<token>` beside it. A refusal is as \
-             for a room's.",
+            "Opens the WebSocket of one's own inbox: subprotocol `chat.v1`, and `bearer.<token>` beside it, which is where \
+             the token is looked for. A refusal is as for a room's.",
+            Who::Open,
         )
         .answer(101, "The socket is open; `inbox` comes first.", None)
-        .errors(&[ErrorCode::BadRequest, ErrorCode::TooManySockets]),
+        .errors(&[ErrorCode::BadRequest, ErrorCode::TooManySockets, ErrorCode::TokenRequired, ErrorCode::TokenInvalid])
+        .errors(&[ErrorCode::TokenExpired, ErrorCode::Forbidden, ErrorCode::RateLimited, ErrorCode::Unavailable]),
         Route::SetBackup => doc(
             "setKeyBackup",
             "Keeps a backup of one's keys, encrypted by the client; it replaces the one before.",
@@ -72,17 +75,15 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
             doc("listOwnDevices", "One's own devices, with their names and how many one-time keys are left.")
                 .answer(200, "By id.", json::<DeviceList<'static>>())
         }
-        Route::Devices(_) => doc("listDevices", "A user's devices and their identity keys.").answer(
-            200,
-            "By id.",
-            json::<DeviceList<'static>>(),
-        ),
+        Route::Devices(_) => doc("listDevices", "A user's devices and their identity keys.")
+            .answer(200, "By id.", json::<DeviceList<'static>>())
+            .errors(&[ErrorCode::BadRequest]),
         Route::ClaimKeys(_) => doc(
             "claimKeys",
             "Hands out a key of each of a user's devices, or of those named: a one-time key, which nobody else gets, or \
              where none is left the fallback key. 200 an hour. A body is optional.",
         )
-        .body::<ClaimKeys>()
+        .optional_body::<ClaimKeys>()
         .answer(200, "The keys.", json::<ClaimedKeys<'static>>())
         .errors(&[ErrorCode::BadRequest, ErrorCode::Blocked]),
         _ => return None,
