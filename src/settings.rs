@@ -2,9 +2,11 @@
 
 mod bridge;
 mod metrics;
+mod webhook;
 
 pub use bridge::Bridge;
 pub use metrics::MetricsToken;
+pub use webhook::Webhook;
 
 use crate::audience::FRAME_BUDGET;
 use crate::auth::Keys;
@@ -125,6 +127,8 @@ pub struct Settings {
     pub metrics_token: Option<MetricsToken>,
     /// The Redis bridge, where there is one.
     pub bridge: Option<Bridge>,
+    /// The webhook, where there is one.
+    pub webhook: Option<Webhook>,
     /// The keys that tokens are checked with.
     pub keys: Keys,
 }
@@ -179,6 +183,7 @@ impl Settings {
             gateway_sessions: number(read, "GATEWAY_SESSIONS", 1_000, 10..=10_000)?,
             metrics_token: read("METRICS_TOKEN").map(MetricsToken::parse).transpose()?,
             bridge: Bridge::from_lookup(read)?,
+            webhook: Webhook::from_lookup(read)?,
             keys,
         })
     }

@@ -126,7 +126,7 @@ function vars(env, lines) {
 const settings = { DATABASE_URL: `postgres://chat:${PASSWORD}@db.invalid:5432/chat`, JWT_SECRET, METRICS_TOKEN, JWT_ISSUER: "us" };
 
 test("both lists of settings are all that the service reads", () => {
-  const files = ["settings.rs", "settings/bridge.rs", "settings/metrics.rs", "auth/keys.rs"];
+  const files = ["settings.rs", "settings/bridge.rs", "settings/metrics.rs", "settings/webhook.rs", "auth/keys.rs"];
   const text = files.map((file) => readFileSync(join(root, "src", file), "utf8").split("#[cfg(test)]")[0]).join("");
   const read = new Set([...text.matchAll(/"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DRAINS|GATEWAYS)"/g)].map(([, name]) => name));
   assert.deepEqual([...SECRETS, ...VARS, "DEV_TOKENS"].sort(), [...read].sort());

@@ -169,6 +169,8 @@ test("figures are told apart: what a room delays, what catches up, what piles up
     [drain([0, 25_000]), drain([0, 28_000]), "!", /waited for Redis for 28 s, 8 events are missing there, and no batch has failed.*delay_s/],
     [drain([0, 25_000]), drain([0, 28_000], { metrics: { bridge_failed: 1 } }), "✗", /waited for Redis for 28 s.*does not move/],
     [drain([60_000, 0], { metrics: { drain_failed: 9 } }), drain([30_000, 0], { metrics: { drain_failed: 9 } }), "!", /waited for PostgreSQL for 60 s.*catches up/],
+    [drain([0, 0], { sums: { lag_ms: [0, 0], lag_events: [0, 0], webhook_lag_ms: 90_000, webhook_lag_events: 5 }, metrics: { hook_failed: 1 } }), drain([0, 0], { sums: { lag_ms: [0, 0], lag_events: [0, 0], webhook_lag_ms: 93_000, webhook_lag_events: 5 }, metrics: { hook_failed: 1 } }), "✗", /waited for the webhook for 93 s, 5 events are missing there, and it does not move/],
+    [drain([0, 0], { metrics: { hook_skipped: 2 } }), null, "✗", /refused 2 bodies, which were left out/],
     [drain([0, 0], { queued: [15 << 20, 0] }), null, "!", /15 MiB wait in a drain for PostgreSQL/],
     [{ drain: 0, up: false }, null, "✗", /Drain 0 of 1 does not answer/],
   ]) {
@@ -317,7 +319,7 @@ describe("settings", () => {
   });
 
   test("are known by the names that the service reads", () => {
-    const files = ["settings.rs", "settings/bridge.rs", "auth/keys.rs"].map((name) => readFileSync(join(root, "src", name), "utf8").split("#[cfg(test)]")[0]);
+    const files = ["settings.rs", "settings/bridge.rs", "settings/webhook.rs", "auth/keys.rs"].map((name) => readFileSync(join(root, "src", name), "utf8").split("#[cfg(test)]")[0]);
     const read = new Set([...files.join("\n").matchAll(/(?:read\(|read, |lookup\()"([A-Z_]+)"/g)].map(([, name]) => name));
     assert.deepEqual([...known()].sort(), [...read].sort());
   });

@@ -275,6 +275,7 @@ impl Host {
             seq: position.seq,
             drained_seq: self.room.as_ref().map_or(0, Room::drained),
             bridged_seq: self.room.as_ref().map_or(0, |room| room.bridged().seq),
+            hooked_seq: self.room.as_ref().map_or(0, |room| room.hooked().seq),
             message_count: self.room.as_ref().map_or(0, Room::message_count),
             online_users,
             online_guests,
@@ -284,6 +285,7 @@ impl Host {
             counters: self.counters,
             postgres_lag_ms: self.lag_ms(Some(gauges.postgres)),
             redis_lag_ms: self.lag_ms(gauges.redis),
+            webhook_lag_ms: self.lag_ms(gauges.webhook),
             metrics: self.metrics(),
         })
     }

@@ -1,27 +1,30 @@
-//! When and what of the log is handed to the drain: the room as the leader of PostgreSQL and Redis.
+//! When and what of the log is handed to the drain: the room as the leader of PostgreSQL, Redis and the webhook.
 
 use super::{Effects, Host, Moment};
 use crate::room::{Read, Room, rows_with};
+use crate::sinks::webhook::MOST_EVENTS;
 use crate::sinks::{self, Sink};
 
 /// How long the log gathers before it is drained, ms: rows are in PostgreSQL within 2 s of being said.
 const GATHER: u64 = 500;
-/// A batch for PostgreSQL follows the one before no sooner than this, ms: where people talk, a call costs the same for
-/// the rows of a second as for one.
+/// A batch for PostgreSQL or the webhook follows the one before no sooner than this, ms: where people talk, a call costs
+/// the same for the rows of a second as for one.
 const APART: u64 = 1_000;
 /// The longest wait between tries, ms: with viewers, and asleep.
 const CAP: u64 = 10_000;
+/// The same for a back end, which is asked by each room by itself.
+const CAP_WEBHOOK: u64 = 60_000;
 pub(super) const CAP_ASLEEP: u64 = 300_000;
 /// So many events are read for a batch: what a drain takes in one statement beside other rooms' batches.
 pub(super) const EVENTS: usize = 500;
 
-/// After this time without an outcome a batch for Redis is taken for lost with the object, ms.
+/// After this time without an outcome a batch for Redis or the webhook is taken for lost with the object, ms.
 const LOST: u64 = 60_000;
 
 /// One batch, ready for the drain.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The body: JSON for PostgreSQL, a command for Redis.
+    /// The body: JSON for PostgreSQL, a command for Redis, a [`crate::sinks::webhook::Delivery`] for the webhook.
     pub body: String,
     /// The log's incarnation that it is from.
     pub epoch: u64,
@@ -43,14 +46,20 @@ pub enum Drained {
     Failed(String),
     /// Not now; come back after so many ms.
     Busy(u64),
+    /// The same of the webhook's back end, with a text for the operator's log.
+    Later(String, u64),
+    /// The webhook's back end does not want it, and answered this status.
+    Refused(u16),
 }
 
 /// Where the draining stands.
 #[derive(Debug, Default)]
 pub(super) struct Draining {
     due: Option<u64>,
-    /// When the last batch for PostgreSQL was read, ms.
+    /// When the last batch was read, ms; of those for Redis it is not asked.
     read_at: u64,
+    /// No batch is made before, ms.
+    rest_until: u64,
     /// A batch is on its way: no alarm is due for the next one before its outcome is known. Should the object die
     /// meanwhile, the platform calls the unfinished alarm again.
     in_flight: bool,
@@ -73,7 +82,11 @@ impl Draining {
 
     /// When what was said at `now` has gathered for long enough, ms.
     fn gathered(&self, now: u64) -> u64 {
-        now.saturating_add(GATHER).max(self.read_at.saturating_add(APART))
+        now.saturating_add(GATHER).max(self.read_at.saturating_add(APART)).max(self.rest_until)
+    }
+
+    pub(super) fn rest_until(&mut self, time: u64) {
+        self.rest_until = time;
     }
 
     /// The log ended here when it was loaded.
@@ -103,6 +116,10 @@ impl Host {
                 (self.postgres_batch(at)?, None)
             }
             Sink::Redis => self.redis_batch(at)?,
+            Sink::Webhook => {
+                self.webhook.read_at = now;
+                self.webhook_batch(at)?
+            }
         };
         let draining = self.draining(sink);
         if batch.is_none() {
@@ -133,6 +150,7 @@ impl Host {
         match sink {
             Sink::Postgres => &mut self.draining,
             Sink::Redis => &mut self.bridge,
+            Sink::Webhook => &mut self.webhook,
         }
     }
 
@@ -148,18 +166,23 @@ impl Host {
             self.bridge.wanted(self.now);
             self.counted.lacks(Sink::Redis, self.now);
         }
+        if self.settings.webhook.is_some() && room.hooked().seq < last {
+            self.webhook.wanted(self.now);
+            self.counted.lacks(Sink::Webhook, self.now);
+        }
     }
 
     /// When an alarm is due for a drain, ms.
     pub(super) fn drains_due(&self) -> impl Iterator<Item = u64> {
-        // An alarm does not wait for Redis; should the object die meanwhile, another is to come.
-        let lost = self.bridge.in_flight.then(|| self.now.saturating_add(LOST));
-        [self.draining.due(), self.bridge.due(), lost].into_iter().flatten()
+        // An alarm waits for PostgreSQL alone; should the object die meanwhile, another is to come.
+        let lost = (self.bridge.in_flight || self.webhook.in_flight).then(|| self.now.saturating_add(LOST));
+        [self.draining.due(), self.bridge.due(), self.webhook.due(), lost].into_iter().flatten()
     }
 
-    /// When a timer is due for the bridge, ms: the alarm that waits for PostgreSQL holds the next one up.
-    pub(super) fn bridge_soon(&self) -> Option<u64> {
-        self.bridge.due().filter(|_| self.draining.in_flight)
+    /// When a timer is due for Redis or the webhook, ms: the alarm that waits for PostgreSQL holds the next one up.
+    pub(super) fn others_soon(&self) -> Option<u64> {
+        let due = self.bridge.due().into_iter().chain(self.webhook.due()).min();
+        due.filter(|_| self.draining.in_flight)
     }
 
     /// What became of the batch for `sink`.
@@ -168,29 +191,29 @@ impl Host {
         self.draining(sink).in_flight = false;
         // An answer to the question after a wake, or PostgreSQL has less than it had: what is to be told has waited long
         // enough.
-        let asked = sink == Sink::Redis || self.draining.asked;
+        let asked = sink != Sink::Postgres || self.draining.asked;
         let had = self.room.as_ref().map_or(0, Room::drained);
         let asleep = self.audience.socket_count() == 0;
+        let refused = matches!(drained, Drained::Refused(_));
         let retry = match drained {
             Drained::Cursor { epoch, seq } => match sink {
                 Sink::Postgres => self.moved(at, epoch, seq, &mut effects),
                 Sink::Redis => self.redis_moved(epoch, seq, &mut effects),
+                Sink::Webhook => self.webhook_moved(epoch, seq),
             },
-            Drained::Failed(text) => {
-                let name = match sink {
-                    Sink::Postgres => "drain",
-                    Sink::Redis => "bridge",
-                };
-                effects.faults.push(format!("{name}: {text}"));
-                Some(0)
-            }
+            Drained::Failed(text) => Some(self.not_drained(sink, &text, 0, &mut effects)),
+            Drained::Later(text, wait) => Some(self.not_drained(sink, &text, wait, &mut effects)),
             Drained::Busy(wait) => Some(wait),
+            Drained::Refused(status) => self.webhook_refused(status, &mut effects),
         };
         let counter = match (sink, retry) {
             (Sink::Postgres, None) => &mut self.counters.drains,
             (Sink::Postgres, Some(_)) => &mut self.counters.drains_failed,
             (Sink::Redis, None) => &mut self.counters.bridged,
             (Sink::Redis, Some(_)) => &mut self.counters.bridge_failed,
+            (Sink::Webhook, None) if refused => &mut self.counters.hook_skipped,
+            (Sink::Webhook, None) => &mut self.counters.hooked,
+            (Sink::Webhook, Some(_)) => &mut self.counters.hook_failed,
         };
         *counter += 1;
         self.batch_ended(sink, retry.is_none());
@@ -202,20 +225,24 @@ impl Host {
                 let done = self.room.as_ref().map(|room| match sink {
                     Sink::Postgres => room.drained(),
                     Sink::Redis => room.bridged().seq,
+                    Sink::Webhook => room.hooked().seq,
                 });
                 let last = self.room.as_ref().map(|room| room.position().seq);
                 let left = last.unwrap_or(0).saturating_sub(done.unwrap_or(0));
                 let lost = sink == Sink::Postgres && done.is_some_and(|done| done < had);
-                let (at_once, now) = (left > super::count(EVENTS) || !asked || lost, self.now);
+                let batch = if sink == Sink::Webhook { MOST_EVENTS } else { EVENTS };
+                let (at_once, now) = (left > super::count(batch) || !asked || lost, self.now);
                 let draining = self.draining(sink);
-                let due = (left > 0).then(|| if at_once { now } else { draining.gathered(now) });
+                let due =
+                    (left > 0).then(|| if at_once { now.max(draining.rest_until) } else { draining.gathered(now) });
                 (draining.due, draining.failures) = (due, 0);
             }
             Some(at_least) => {
                 let now = self.now;
                 let draining = self.draining(sink);
                 let ceiling = 500u64.saturating_mul(1 << draining.failures.min(16));
-                let ceiling = ceiling.min(if asleep { CAP_ASLEEP } else { CAP });
+                let cap = if sink == Sink::Webhook { CAP_WEBHOOK } else { CAP };
+                let ceiling = ceiling.min(if asleep { CAP_ASLEEP } else { cap });
                 draining.failures = draining.failures.saturating_add(1);
                 let [a, b, c, d, ..] = at.entropy;
                 let jitter = u64::from(u32::from_be_bytes([a, b, c, d])) * ceiling / u64::from(u32::MAX);
@@ -223,6 +250,20 @@ impl Host {
             }
         }
         self.finish(effects)
+    }
+
+    /// A batch did not arrive; the wait in ms.
+    fn not_drained(&mut self, sink: Sink, text: &str, wait: u64, effects: &mut Effects) -> u64 {
+        let name = match sink {
+            Sink::Postgres => "drain",
+            Sink::Redis => "bridge",
+            Sink::Webhook => "webhook",
+        };
+        effects.faults.push(format!("{name}: {text}"));
+        if sink == Sink::Webhook {
+            self.webhook_failed();
+        }
+        wait
     }
 
     fn trim(&mut self, at: &Moment<'_>, effects: &mut Effects) {

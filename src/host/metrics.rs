@@ -23,6 +23,7 @@ pub(super) struct Counted {
     handed: Counters,
     postgres: Follower,
     redis: Follower,
+    webhook: Follower,
 }
 
 /// When a follower of the log was last up to date.
@@ -39,6 +40,7 @@ impl Counted {
         match sink {
             Sink::Postgres => &mut self.postgres,
             Sink::Redis => &mut self.redis,
+            Sink::Webhook => &mut self.webhook,
         }
     }
 
@@ -65,6 +67,7 @@ impl Counted {
             let times = match sink {
                 Sink::Postgres => &mut self.new.drains,
                 Sink::Redis => &mut self.new.bridges,
+                Sink::Webhook => &mut self.new.hooks,
             };
             times.observe(now.saturating_sub(at));
         }
@@ -99,6 +102,9 @@ fn between(before: Counters, now: Counters) -> Metrics {
         drain_failed: now.drains_failed.saturating_sub(before.drains_failed),
         bridged: now.bridged.saturating_sub(before.bridged),
         bridge_failed: now.bridge_failed.saturating_sub(before.bridge_failed),
+        hooked: now.hooked.saturating_sub(before.hooked),
+        hook_failed: now.hook_failed.saturating_sub(before.hook_failed),
+        hook_skipped: now.hook_skipped.saturating_sub(before.hook_skipped),
         ..Metrics::default()
     }
 }
@@ -166,6 +172,7 @@ impl Host {
             seq: position.seq,
             postgres: behind(room.drained(), &self.counted.postgres),
             redis: self.settings.bridge.as_ref().map(|_| behind(room.bridged().seq, &self.counted.redis)),
+            webhook: self.settings.webhook.as_ref().map(|_| behind(room.hooked().seq, &self.counted.webhook)),
         }
     }
 
@@ -197,6 +204,7 @@ impl Host {
         let up_to_date = |room: &Room| match sink {
             Sink::Postgres => room.drained() >= room.position().seq,
             Sink::Redis => room.bridged().seq >= room.position().seq,
+            Sink::Webhook => room.hooked().seq >= room.position().seq,
         };
         let up_to_date = self.room.as_ref().is_none_or(up_to_date);
         self.counted.outcome(sink, self.now, moved, up_to_date);

@@ -20,6 +20,7 @@ mod moves;
 mod news;
 mod notes;
 mod users;
+mod webhook;
 
 pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
@@ -43,6 +44,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use users::{Lately, Unheard};
+use webhook::Hooking;
 
 /// How long, ms, after it was due what an alarm did not get done is tried again.
 const RETRY: u64 = 60_000;
@@ -125,6 +127,8 @@ pub struct Stats {
     drained_seq: u64,
     /// The last event that the Redis bridge is done with; 0 without one.
     bridged_seq: u64,
+    /// The last event that the webhook is done with; 0 without one.
+    hooked_seq: u64,
     message_count: u64,
     online_users: usize,
     online_guests: usize,
@@ -135,9 +139,10 @@ pub struct Stats {
     /// How many gateways have sessions of Socket.IO clients in the room.
     gateways: usize,
     counters: Counters,
-    /// How long PostgreSQL and Redis have lacked some of the log, ms; 0 where they have it all.
+    /// How long PostgreSQL, Redis and the webhook have lacked some of the log, ms; 0 where they have it all.
     postgres_lag_ms: u64,
     redis_lag_ms: u64,
+    webhook_lag_ms: u64,
     /// More of what was counted since this wake.
     metrics: Metrics,
 }
@@ -172,6 +177,12 @@ pub struct Counters {
     pub bridged: u64,
     /// Batches that it did not.
     pub bridge_failed: u64,
+    /// Batches that the webhook's back end took.
+    pub hooked: u64,
+    /// Batches that it did not.
+    pub hook_failed: u64,
+    /// Batches that were left out since it refused them.
+    pub hook_skipped: u64,
 }
 
 /// A room and those who listen to it.
@@ -185,6 +196,8 @@ pub struct Host {
     draining: Draining,
     bridge: Draining,
     bridging: Bridging,
+    webhook: Draining,
+    hooking: Hooking,
     counters: Counters,
     counted: Counted,
     waking: Waking,
@@ -230,6 +243,8 @@ impl Host {
             draining: Draining::default(),
             bridge: Draining::default(),
             bridging: Bridging::default(),
+            webhook: Draining::default(),
+            hooking: Hooking::default(),
             counters: Counters::default(),
             counted: Counted::default(),
             waking,
@@ -459,7 +474,7 @@ impl Host {
         effects.push = parts.is_some_and(|due| due <= now);
         effects.up = self.has_up();
         let parts = parts.into_iter().chain(self.follows_soon()).filter(|due| *due > now);
-        effects.soon = soon.chain(self.bridge_soon()).chain(parts).min();
+        effects.soon = soon.chain(self.others_soon()).chain(parts).min();
         self.timer_at = self.timer_at.into_iter().chain(effects.soon).min();
         let held = self.room.as_ref().and_then(Room::next_held).map(|due| due.max(self.retry_at));
         // What could not be read is tried again, but not at once.

@@ -108,6 +108,12 @@ metrics! {
         bridged = "batches_total" "sink" = "redis" "outcome" = "ok";
         /// Batches by sink and outcome, as rooms see it.
         bridge_failed = "batches_total" "sink" = "redis" "outcome" = "failed";
+        /// Batches by sink and outcome, as rooms see it.
+        hooked = "batches_total" "sink" = "webhook" "outcome" = "ok";
+        /// Batches by sink and outcome, as rooms see it.
+        hook_failed = "batches_total" "sink" = "webhook" "outcome" = "failed";
+        /// Batches by sink and outcome, as rooms see it.
+        hook_skipped = "batches_total" "sink" = "webhook" "outcome" = "left_out";
         /// Events that PostgreSQL refused and that were set aside.
         dead_letters = "dead_letters_total";
     }
@@ -122,6 +128,8 @@ metrics! {
         drains = "batch_seconds" "sink" = "postgres";
         /// From a room's handing over of a batch to the drain's answer.
         bridges = "batch_seconds" "sink" = "redis";
+        /// From a room's handing over of a batch to the drain's answer.
+        hooks = "batch_seconds" "sink" = "webhook";
     }
 }
 
@@ -188,6 +196,9 @@ pub struct Gauges {
     /// How far Redis has it, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<Behind>,
+    /// How far the webhook's back end has it, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Behind>,
 }
 
 /// How far a follower has a room's log.

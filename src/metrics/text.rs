@@ -25,10 +25,13 @@ const GAUGES: &[(&str, Labels<'static>, &str, Measure)] = &[
     ("shards", &[], "Objects beside those rooms that hold sockets of them.", |d| d.sums.shards as f64),
     ("lag_events", &[("sink", "postgres")], LAG_EVENTS, |d| lag(d.sums.lag_events, 0)),
     ("lag_events", &[("sink", "redis")], LAG_EVENTS, |d| lag(d.sums.lag_events, 1)),
+    ("lag_events", &[("sink", "webhook")], LAG_EVENTS, |d| d.sums.webhook_lag_events as f64),
     ("lag_seconds", &[("sink", "postgres")], LAG_SECONDS, |d| lag(d.sums.lag_ms, 0) / 1_000.0),
     ("lag_seconds", &[("sink", "redis")], LAG_SECONDS, |d| lag(d.sums.lag_ms, 1) / 1_000.0),
+    ("lag_seconds", &[("sink", "webhook")], LAG_SECONDS, |d| d.sums.webhook_lag_ms as f64 / 1_000.0),
     ("queued_bytes", &[("sink", "postgres")], QUEUED, |d| lag(d.queued, 0)),
     ("queued_bytes", &[("sink", "redis")], QUEUED, |d| lag(d.queued, 1)),
+    ("queued_bytes", &[("sink", "webhook")], QUEUED, |d| d.webhook_queued as f64),
     ("start_time_seconds", &[], "When the drain began to count, as seconds since 1970.", |d| d.since as f64 / 1_000.0),
 ];
 const LAG_EVENTS: &str = "Events of those rooms' logs that the sink does not have yet.";

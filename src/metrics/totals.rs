@@ -91,6 +91,8 @@ pub struct DrainState {
     pub sums: Sums,
     /// Bytes of batches that wait for PostgreSQL and for Redis.
     pub queued: [u64; 2],
+    /// Bytes of bodies that are on their way to the webhook's back end.
+    pub webhook_queued: u64,
     /// What all its rooms have counted.
     pub metrics: Metrics,
     /// Those where most is said and seen.
@@ -114,6 +116,10 @@ pub struct Sums {
     pub lag_events: [u64; 2],
     /// Since when the room that waits longest does so for PostgreSQL and for Redis, in ms until now.
     pub lag_ms: [u64; 2],
+    /// Events that the webhook's back end lacks.
+    pub webhook_lag_events: u64,
+    /// Since when the room that waits longest does so for it, in ms until now.
+    pub webhook_lag_ms: u64,
 }
 
 impl Totals {
@@ -146,10 +152,11 @@ impl Totals {
     /// A sink has taken a room's batch and stands here now.
     pub fn stands(&mut self, room: &str, sink: Sink, epoch: u64, seq: u64) {
         let Some(heard) = self.rooms.get_mut(room) else { return };
-        let Gauges { epoch: own, seq: last, postgres, redis, .. } = &mut heard.state.gauges;
+        let Gauges { epoch: own, seq: last, postgres, redis, webhook, .. } = &mut heard.state.gauges;
         let behind = match sink {
             Sink::Postgres => Some(postgres),
             Sink::Redis => redis.as_mut(),
+            Sink::Webhook => webhook.as_mut(),
         };
         if let Some(behind) = behind.filter(|behind| *own == epoch && behind.seq < seq) {
             *behind = Behind { seq, since: behind.since.filter(|_| seq < *last) };
@@ -246,8 +253,10 @@ impl Sums {
         self.guests += gauges.guests;
         self.sockets += gauges.sockets;
         self.shards += gauges.shards;
-        let followers = [Some(gauges.postgres), gauges.redis];
-        for ((events, ms), behind) in self.lag_events.iter_mut().zip(&mut self.lag_ms).zip(followers) {
+        let followers = [Some(gauges.postgres), gauges.redis, gauges.webhook];
+        let events = self.lag_events.iter_mut().chain([&mut self.webhook_lag_events]);
+        let ms = self.lag_ms.iter_mut().chain([&mut self.webhook_lag_ms]);
+        for ((events, ms), behind) in events.zip(ms).zip(followers) {
             let Some(behind) = behind else { continue };
             *events += gauges.seq.saturating_sub(behind.seq);
             if let Some(since) = behind.since.filter(|_| behind.seq < gauges.seq) {

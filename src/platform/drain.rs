@@ -1,4 +1,5 @@
-//! The drain's object: batches of many rooms, joined into one statement; those for Redis go by their own way.
+//! The drain's object: batches of many rooms, joined into one statement; those for Redis and the webhook go by their
+//! own ways.
 
 use super::analytics;
 use super::binding::split;
@@ -9,11 +10,14 @@ use super::postgres::{connect, one};
 use super::presence::Reports;
 use super::room::{answered, in_query};
 use super::util::{entropy, now};
+use super::webhook::Poster;
 use crate::metrics::{Report, Totals};
 use crate::protocol::call::{
-    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, METRICS_HEADER, Remembered,
+    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK, METRICS_HEADER,
+    Remembered,
 };
 use crate::protocol::{ChatError, ErrorCode};
+use crate::sinks::webhook::{Delivered, Delivery};
 use crate::sinks::{APPLY, Applied, Halving, Next, Sink, history, read_applied};
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -65,6 +69,7 @@ struct Inner {
     running: Cell<bool>,
     used: Cell<u64>,
     bridge: Rc<Bridge>,
+    poster: Poster,
     reports: Rc<Reports>,
     totals: RefCell<Totals>,
 }
@@ -292,6 +297,7 @@ impl DurableObject for Drain {
             running: Cell::new(false),
             used: Cell::new(0),
             bridge: Rc::default(),
+            poster: Poster::default(),
             reports: Rc::default(),
             totals: RefCell::new(Totals::new(now())),
         };
@@ -314,10 +320,21 @@ impl DurableObject for Drain {
                 self.inner.stands(room.as_deref(), Sink::Redis, &applied);
                 answered(applied)
             }
+            DRAIN_WEBHOOK => {
+                let delivery: Delivery = req.json().await?;
+                let delivered = self.inner.poster.post(&self.inner.env, &delivery).await;
+                if let Ok(Delivered::Taken) = &delivered {
+                    let taken = Ok(Applied::Cursor { epoch: delivery.epoch, seq: delivery.to });
+                    self.inner.stands(room.as_deref(), Sink::Webhook, &taken);
+                }
+                answered(delivered)
+            }
             DRAIN_METRICS => {
                 let queued = [self.inner.held.get(), self.inner.bridge.held()];
                 let queued = queued.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX));
-                answered(Ok(self.inner.totals.borrow_mut().state(now(), queued)))
+                let mut state = self.inner.totals.borrow_mut().state(now(), queued);
+                state.webhook_queued = u64::try_from(self.inner.poster.held()).unwrap_or(u64::MAX);
+                answered(Ok(state))
             }
             DRAIN_PRESENCE => {
                 let report = req.text().await?;

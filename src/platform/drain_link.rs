@@ -3,12 +3,14 @@
 use super::link::{self, Load};
 use super::log;
 use super::util::{now, settings};
-use crate::host::Drained;
+use crate::host::{Batch, Drained};
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK,
+    Remembered,
 };
 use crate::protocol::{ChatError, ErrorCode};
+use crate::sinks::webhook::Delivered;
 use crate::sinks::{Applied, Sink, drain_name, drain_of};
 use futures::future::{Either, select};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -50,24 +52,40 @@ async fn ask<T: DeserializeOwned>(
 }
 
 /// Hands one batch to the room's drain, and `metrics` beside it; whether these arrived.
-pub(super) async fn apply(env: &Env, room: &str, sink: Sink, body: String, metrics: Option<&str>) -> (Drained, bool) {
+pub(super) async fn apply(env: &Env, room: &str, sink: Sink, batch: Batch, metrics: Option<&str>) -> (Drained, bool) {
+    let load = Load { body: Some(&batch.body), metrics };
     let path = match sink {
         Sink::Postgres => DRAIN_APPLY,
         Sink::Redis => DRAIN_BRIDGE,
-    };
-    let answer = ask::<Applied>(env, room, path, Load { body: Some(&body), metrics }, APPLY_WITHIN).await;
-    let arrived = answer.is_ok();
-    let drained = match answer {
-        Ok(Answer::Ok(Applied::Cursor { epoch, seq })) => Drained::Cursor { epoch, seq },
-        Ok(Answer::Ok(Applied::Error { error, sqlstate })) => {
-            Drained::Failed(format!("{sqlstate} {error}").trim().to_owned())
+        Sink::Webhook => {
+            let answer = ask::<Delivered>(env, room, DRAIN_WEBHOOK, load, APPLY_WITHIN).await;
+            let arrived = answer.is_ok();
+            let drained = outcome(answer, |delivered| match delivered {
+                Delivered::Taken => Drained::Cursor { epoch: batch.epoch, seq: batch.to },
+                Delivered::Later { error, wait } => Drained::Later(error, wait),
+                Delivered::Refused { status } => Drained::Refused(status),
+            });
+            return (drained, arrived);
         }
+    };
+    let answer = ask::<Applied>(env, room, path, load, APPLY_WITHIN).await;
+    let arrived = answer.is_ok();
+    let drained = outcome(answer, |applied| match applied {
+        Applied::Cursor { epoch, seq } => Drained::Cursor { epoch, seq },
+        Applied::Error { error, sqlstate } => Drained::Failed(format!("{sqlstate} {error}").trim().to_owned()),
+    });
+    (drained, arrived)
+}
+
+/// What an answer means to the room, where `read` knows what one that is no refusal of the drain's does.
+fn outcome<T>(answer: std::result::Result<Answer<T>, String>, read: impl FnOnce(T) -> Drained) -> Drained {
+    match answer {
+        Ok(Answer::Ok(answer)) => read(answer),
         Ok(Answer::Error(ChatError { retry_after_ms: Some(wait), .. })) => Drained::Busy(wait),
         Ok(Answer::Error(error)) => Drained::Failed(error.to_string()),
         Ok(Answer::Elsewhere(_)) => Drained::Failed("a drain is not split".into()),
         Err(error) => Drained::Failed(error),
-    };
-    (drained, arrived)
+    }
 }
 
 /// Hands on who is in a room, and `metrics` beside it; whether it arrived. Where it did not the next report makes up for

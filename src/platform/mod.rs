@@ -29,6 +29,7 @@ mod sqlite;
 mod user;
 mod user_link;
 mod util;
+mod webhook;
 
 /// What the platform calls; the macro logs what it cannot answer by itself.
 #[expect(clippy::disallowed_macros, reason = "the macro's own")]

@@ -155,7 +155,7 @@ impl Inner {
     /// Hands on what the user did, as far as PostgreSQL takes it now.
     async fn drain(self: &Rc<Self>) {
         while let Ok(Some(batch)) = self.step(|user, now| (user.batch(now), user.rest(now))) {
-            let (drained, _) = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch.body, None).await;
+            let (drained, _) = drain_link::apply(&self.env, &self.id(), Sink::Postgres, batch, None).await;
             let [a, b, c, d, ..] = entropy();
             let random = u32::from_be_bytes([a, b, c, d]);
             if let Ok(Some(fault)) = self.step(|user, now| user.drained(drained, random, now)) {

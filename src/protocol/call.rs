@@ -29,6 +29,8 @@ pub const DRAIN_METRICS: &str = "/metrics";
 pub const DRAIN_APPLY: &str = "/apply";
 /// Where a drain takes one room's command for Redis.
 pub const DRAIN_BRIDGE: &str = "/bridge";
+/// Where a drain takes a [`crate::sinks::webhook::Delivery`] as JSON, and answers a [`crate::sinks::webhook::Delivered`].
+pub const DRAIN_WEBHOOK: &str = "/webhook";
 /// Where a drain takes who is in a room, as JSON text: an [`Answer`] of nothing, before PostgreSQL has it.
 pub const DRAIN_PRESENCE: &str = "/presence";
 /// Where a drain answers up to which epoch PostgreSQL has a room: `?room=<id>`, a number, or null for one it does not know.

@@ -1,8 +1,9 @@
 //! How a room begins: out of its storage at each wake, made anew, or restored from what PostgreSQL remembers.
 
+use super::webhook::KEY_HOOKED;
 use super::{
-    Bridged, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_SHUT, KEY_TERMS, Log,
-    Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
+    Bridged, Hooked, KEY_BAN, KEY_BRIDGED, KEY_DRAINED, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, KEY_SHUT, KEY_TERMS,
+    Log, Rates, Read, Room, Step, StorageFault, Window, edits, held, reports,
 };
 use crate::auth::Role;
 use crate::content;
@@ -26,7 +27,7 @@ impl Room {
         let (mut edits, mut reports) = (edits::Edits::default(), reports::Reports::default());
         let mut shut = BTreeMap::new();
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
-        let mut bridged = Bridged::default();
+        let (mut bridged, mut hooked) = (Bridged::default(), Hooked::default());
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
             match key.as_str() {
@@ -34,6 +35,7 @@ impl Room {
                 KEY_EPOCH => epoch = value.parse().map_err(|_| fault(&key))?,
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
                 KEY_BRIDGED => bridged = serde_json::from_str(&value).map_err(|_| fault(&key))?,
+                KEY_HOOKED => hooked = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
                 _ if held.load(&key, &value)? => {}
@@ -54,6 +56,7 @@ impl Room {
         let mut room = Self::bare(id, settings, info, roles, epoch);
         room.drained = drained;
         room.bridged = bridged;
+        room.hooked = hooked;
         room.edits = edits;
         room.reports = reports;
         room.bans = bans;
@@ -86,6 +89,7 @@ impl Room {
             visible_at: 0,
             drained: 0,
             bridged: Bridged::default(),
+            hooked: Hooked::default(),
             bans: BTreeMap::new(),
             pinned: Vec::new(),
             rates: Rates::default(),

@@ -1,13 +1,13 @@
-//! How far the Redis bridge has come, and what it may still be owed.
+//! How far the Redis bridge has come, and what it and the webhook may still be owed.
 
 use super::{KEY_BRIDGED, Log, Read, Room, Row, Step};
 use crate::protocol::wire::json;
 use serde::{Deserialize, Serialize};
 
-/// How long what everyone sees is owed to Redis, ms; as long it stays in the stream.
+/// How long what everyone sees is owed to Redis and to the webhook, ms; as long it stays in the stream.
 pub const BRIDGE_AGE: u64 = 24 * 3600 * 1000;
 
-/// The storage beyond which the log no longer waits for Redis, bytes.
+/// The storage beyond which the log no longer waits for either, bytes.
 const BRIDGE_BYTES: u64 = 1 << 30;
 
 /// Redis's cursor.
@@ -40,11 +40,13 @@ impl Room {
         step
     }
 
-    /// Whether the log keeps a row for Redis's sake.
+    /// Whether the log keeps a row for the sake of Redis or the webhook.
     pub(super) fn is_owed(&self, row: &Row, log: &dyn Log, now: u64) -> bool {
         let young =
             |row: &Row| row.events.last().is_some_and(|event| event.visible_at.saturating_add(BRIDGE_AGE) >= now);
-        self.settings.bridge.is_some() && row.last > self.bridged.seq && young(row) && log.bytes() <= BRIDGE_BYTES
+        let redis = self.settings.bridge.is_some() && row.last > self.bridged.seq;
+        let webhook = self.settings.webhook.is_some() && row.last > self.hooked.seq;
+        (redis || webhook) && young(row) && log.bytes() <= BRIDGE_BYTES
     }
 
     /// The last event that everyone could see before `time` (ms), by the rows that hold them; 0 where there is none.

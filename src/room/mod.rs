@@ -30,6 +30,7 @@ mod replica;
 mod reports;
 mod resume;
 pub(crate) mod view;
+mod webhook;
 
 pub use admin::{check_create, new_direct, new_info};
 pub use bridge::{BRIDGE_AGE, Bridged};
@@ -51,6 +52,7 @@ pub use reactions::key as reaction_key;
 pub use replica::{Replica, Tail};
 pub use resume::{Resumed, Snapshot};
 pub use view::{Seen, Viewer, view};
+pub use webhook::Hooked;
 
 use crate::auth::{Identity, Role, effective};
 use crate::content;
@@ -124,6 +126,7 @@ pub struct Room {
     visible_at: u64,
     drained: u64,
     bridged: Bridged,
+    hooked: Hooked,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
     rates: Rates,
@@ -337,8 +340,8 @@ impl Room {
         step
     }
 
-    /// Forgets the oldest rows that PostgreSQL has and Redis is not owed, once they are a week old or the log takes too much room; the newest
-    /// 10,000 events stay, so that a room that was quiet for long still greets with its last messages.
+    /// Forgets the oldest rows that PostgreSQL has and Redis and the webhook are not owed, once they are a week old or
+    /// the log takes too much room; the newest 10,000 events stay, so that a room that was quiet for long still greets with its last messages.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -6,6 +6,8 @@ mod postgres;
 mod presence;
 pub mod redis;
 mod refused;
+mod shown;
+pub mod webhook;
 
 use postgres::audience;
 pub use postgres::{Applied, batch, question, read_applied};
@@ -19,6 +21,8 @@ pub enum Sink {
     Postgres,
     /// What everyone sees, by the bridge.
     Redis,
+    /// Some of it, posted to a back end.
+    Webhook,
 }
 
 /// `chat_apply` with all batches at once: one statement, one row back.

@@ -122,6 +122,9 @@ impl Outbox {
                 (Some(format!("PostgreSQL is at epoch {epoch}, this storage at {own}")), CAP)
             }
             Drained::Failed(text) => (Some(text), 0),
+            Drained::Later(text, wait) => (Some(text), wait),
+            // PostgreSQL's answers hold no status.
+            Drained::Refused(status) => (Some(format!("answered {status}")), 0),
             Drained::Busy(wait) => (None, wait),
         };
         let ceiling = (GATHER << self.failures.min(16)).min(CAP);

@@ -1,6 +1,7 @@
 // What the end-to-end tests stand on: the Worker under workerd, a database, tokens, a socket that waits, and what can go wrong between them.
 export { embeddedDatabase, testDatabase } from "./database.mjs";
 export { crowd } from "./crowd.mjs";
+export { endpoint } from "./endpoint.mjs";
 export { command, entries, listen, throwAwayRedis, withClient } from "./redis.mjs";
 export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";

@@ -1,5 +1,6 @@
 //! A room with its clients and the time, driven as the object drives it: computed, written, only then shown.
 
+use crate::endpoint::Endpoint;
 use crate::memory::MemoryLog;
 use crate::postgres::Postgres;
 use crate::redis::Redis;
@@ -50,6 +51,7 @@ pub struct World {
     pub pg: Postgres,
     pub pg_down: bool,
     pub redis: Redis,
+    pub endpoint: Endpoint,
     pub host: Option<Host>,
     pub settings: Rc<Settings>,
     pub wires: BTreeMap<SocketId, Wire>,
@@ -137,6 +139,7 @@ impl World {
             pg: Postgres::default(),
             pg_down: false,
             redis: Redis::default(),
+            endpoint: Endpoint::default(),
             host: None,
             settings: settings(set),
             wires: BTreeMap::new(),
@@ -343,6 +346,7 @@ impl World {
                 self.tick();
                 self.drain();
                 self.bridge();
+                self.hook();
             }
         }
         self.now = until;
@@ -375,6 +379,18 @@ impl World {
             let drained = self.redis.eval(&batch.body);
             let stop = !matches!(drained, Drained::Cursor { .. });
             self.step(|host, at| ((), host.drained(at, Sink::Redis, drained)));
+            if stop {
+                break;
+            }
+        }
+    }
+
+    /// Posts as much as the back end takes.
+    pub fn hook(&mut self) {
+        while let Some(batch) = self.compute(|host, at| host.batch(at, Sink::Webhook).unwrap()) {
+            let drained = self.endpoint.post(&batch.body);
+            let stop = !matches!(drained, Drained::Cursor { .. });
+            self.step(|host, at| ((), host.drained(at, Sink::Webhook, drained)));
             if stop {
                 break;
             }

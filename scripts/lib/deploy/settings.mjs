@@ -10,7 +10,7 @@ import { Stop } from "../process.mjs";
 export const ENVIRONMENTS = ["staging", "production"];
 
 /** Settings of the service that go to Cloudflare as secrets. */
-export const SECRETS = ["JWT_SECRET", "JWT_SECRETS", "REDIS_URL", "REDIS_PASSWORD", "REDIS_SIGNING_KEY", "METRICS_TOKEN"];
+export const SECRETS = ["JWT_SECRET", "JWT_SECRETS", "REDIS_URL", "REDIS_PASSWORD", "REDIS_SIGNING_KEY", "WEBHOOK_SECRET", "METRICS_TOKEN"];
 
 /** Its other settings; a test holds both lists against the code. DEV_TOKENS is not among them: never in production. */
 export const VARS = ["JWT_PUBLIC_KEYS", "JWT_ISSUER", "JWT_AUDIENCE", "RATE_LIMIT_MESSAGES", "RATE_LIMIT_WINDOW",
@@ -19,13 +19,14 @@ export const VARS = ["JWT_PUBLIC_KEYS", "JWT_ISSUER", "JWT_AUDIENCE", "RATE_LIMI
   "MAX_MESSAGE_LENGTH", "MESSAGE_HISTORY_LIMIT", "AUTO_CREATE_ROOMS", "ROOM_CREATION", "ENABLE_PROFANITY_FILTER",
   "ENABLE_SPAM_DETECTION", "ALLOWED_ORIGINS", "CLIENT_IP", "SHARD_SOCKETS", "FRAME_BUDGET", "FRAME_BUDGET_PER",
   "RELAY_ABOVE", "RELAY_DEGREE", "PUSH_EVERY", "DRAINS", "SOCKET_IO_PATH", "GATEWAYS", "GATEWAY_SESSIONS", "REDIS_HOST",
-  "REDIS_PORT", "REDIS_USERNAME", "REDIS_DB", "REDIS_TLS", "REDIS_PREFIX", "BRIDGE_MODERATION"];
+  "REDIS_PORT", "REDIS_USERNAME", "REDIS_DB", "REDIS_TLS", "REDIS_PREFIX", "BRIDGE_MODERATION",
+  "WEBHOOK_URL", "WEBHOOK_EVENTS", "WEBHOOK_MODERATION"];
 
 /** What the deployment itself needs. */
 export const OWN = ["DATABASE_URL", "DOMAIN", "ROUTE", "ZONE", "HYPERDRIVE_ID", "CLOUDFLARE_ACCOUNT_ID"];
 
 /** What two environments must not share, beside their keys, database and Redis: one's rooms, or tokens, would be the other's. */
-const APART = ["DOMAIN", "ROUTE", "HYPERDRIVE_ID", "METRICS_TOKEN", "REDIS_SIGNING_KEY"];
+const APART = ["DOMAIN", "ROUTE", "HYPERDRIVE_ID", "METRICS_TOKEN", "REDIS_SIGNING_KEY", "WEBHOOK_URL", "WEBHOOK_SECRET"];
 
 /** The file of an environment's settings, in the root. */
 export const fileOf = (env) => `.deploy.${env}.vars`;

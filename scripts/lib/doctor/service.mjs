@@ -1,14 +1,14 @@
-// The service behind its URL: whether it serves, whom, and how far PostgreSQL and Redis are behind it.
+// The service behind its URL: whether it serves, whom, and how far PostgreSQL, Redis and the webhook are behind it.
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** How long an answer may take, ms. */
 const WITHIN = 10_000;
-/** The longest wait between a room's tries while somebody is in it, ms; whether it moves is looked at too. */
-const BEHIND = 10_000;
+/** The longest wait between a room's tries while somebody is in it, ms, of each sink; whether it moves is looked at too. */
+const BEHIND = [10_000, 10_000, 60_000];
 const FULL = 12 << 20;
-const SINKS = ["PostgreSQL", "Redis"];
-const FAILED = ["drain_failed", "bridge_failed"];
-const DELIVERY = "Look for lines `drain: …` and `bridge: …` in its log (npx wrangler tail), and docs/runbook.md.";
+const SINKS = ["PostgreSQL", "Redis", "the webhook"];
+const FAILED = ["drain_failed", "bridge_failed", "hook_failed"];
+const DELIVERY = "Look for lines `drain: …`, `bridge: …` and `webhook: …` in its log (npx wrangler tail), and docs/runbook.md.";
 
 const WHY = {
   ECONNREFUSED: "nothing listens there",
@@ -77,7 +77,8 @@ async function history(url, report) {
   } else report.look(`Whether it reaches its PostgreSQL is not known: it answered ${status} ${body?.code ?? ""}.`, "Run this again in a minute.");
 }
 
-const slowest = (drains, sink) => Math.max(0, ...drains.map(({ sums }) => sums?.lag_ms[sink] ?? 0));
+const lag = (sums, what, sink) => (sink < 2 ? sums?.[`lag_${what}`][sink] : sums?.[`webhook_lag_${what}`]) ?? 0;
+const slowest = (drains, sink) => Math.max(0, ...drains.map(({ sums }) => lag(sums, "ms", sink)));
 
 async function figures(url, { report, token, pause = 3_000 }) {
   const read = () => ask(url, "/metrics?format=json", token ? { headers: { authorization: `Bearer ${token}` } } : {});
@@ -101,23 +102,25 @@ async function figures(url, { report, token, pause = 3_000 }) {
   const silent = body.drains.filter(({ up }) => !up).map(({ drain }) => drain);
   if (silent.length) report.bad(`Drain ${silent.join(", ")} of ${body.drains.length} does not answer: its rooms may not be told to PostgreSQL.`, "docs/runbook.md#edgechatdrainsilent");
   const first = SINKS.map((_, sink) => slowest(body.drains, sink));
-  const stuck = first.some((ms) => ms > BEHIND);
+  const stuck = first.some((ms, sink) => ms > BEHIND[sink]);
   if (stuck) await sleep(pause);
   const drains = (stuck && (await read()).body?.drains) || body.drains;
   for (const [sink, name] of SINKS.entries()) {
     const queued = Math.max(0, ...drains.map(({ queued }) => queued?.[sink] ?? 0));
     if (queued > FULL) report.look(`${Math.round(queued / (1 << 20))} MiB wait in a drain for ${name}; at 16 MiB rooms are told to wait.`, "docs/runbook.md#edgechatqueuefull");
-    if (first[sink] <= BEHIND) continue;
+    if (first[sink] <= BEHIND[sink]) continue;
     const now = slowest(drains, sink);
-    const events = drains.reduce((sum, { sums }) => sum + (sums?.lag_events[sink] ?? 0), 0);
+    const events = drains.reduce((sum, { sums }) => sum + lag(sums, "events", sink), 0);
     const sentence = `A room has waited for ${name} for ${Math.round(Math.max(now, first[sink]) / 1000)} s, ${events} events are missing there`;
-    // What a room delays for its moderators Redis lacks meanwhile, and always some of it where people go on talking.
+    // What a room delays for its moderators Redis and the webhook lack meanwhile, and always some of it where people go on talking.
     const failed = drains.some(({ metrics }) => metrics?.[FAILED[sink]]);
     if (now > first[sink] && failed) report.bad(`${sentence}, and it does not move.`, DELIVERY);
     else if (now > first[sink]) report.look(`${sentence}, and no batch has failed.`, "A room with delay_s where people go on talking is no fault. Else run this again in a moment.");
     else report.look(`${sentence}, and it catches up.`, DELIVERY);
   }
-  if (!silent.length && !stuck) report.well(`All ${body.drains.length} drains answer, and no room waits for long.`);
+  const left = drains.reduce((sum, { metrics }) => sum + (metrics?.hook_skipped ?? 0), 0);
+  if (left) report.bad(`The webhook's back end refused ${left} bodies, which were left out.`, "docs/runbook.md#edgechatwebhookleftout");
+  if (!silent.length && !stuck && !left) report.well(`All ${body.drains.length} drains answer, and no room waits for long.`);
   const bridged = body.drains.some(({ metrics, busiest }) => metrics?.bridged || metrics?.bridge_failed || busiest?.some(({ gauges }) => gauges.redis));
   return { bridged, at: body.at };
 }

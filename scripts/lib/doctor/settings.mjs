@@ -7,7 +7,7 @@ import { unstable_readConfig as readConfig } from "wrangler";
 import { root } from "../database.mjs";
 
 /** What is for nobody's eyes, so not for a file that is committed. */
-const SECRETS = ["JWT_SECRET", "JWT_SECRETS", "REDIS_URL", "REDIS_PASSWORD", "REDIS_SIGNING_KEY", "METRICS_TOKEN"];
+const SECRETS = ["JWT_SECRET", "JWT_SECRETS", "REDIS_URL", "REDIS_PASSWORD", "REDIS_SIGNING_KEY", "WEBHOOK_SECRET", "METRICS_TOKEN"];
 const REDIS = ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_DB"];
 
 /** The names of all settings, as the table in docs/operations.md has them. */

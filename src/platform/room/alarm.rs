@@ -1,4 +1,4 @@
-//! The room's one alarm, and what it hands to PostgreSQL and Redis.
+//! The room's one alarm, and what it hands to PostgreSQL, Redis and the webhook.
 
 use super::super::drain_link;
 use super::super::util::{entropy, now};
@@ -19,7 +19,7 @@ impl Inner {
         self.handling.set(true);
         // What is due here does not wait for PostgreSQL.
         let batch = self.next_batch(Sink::Postgres);
-        self.bridge();
+        self.others();
         if self.step(|host, at| ((), host.tick(at))).is_err() || self.ended.get() {
             // A handler that keeps throwing is given up by the platform; so is one that forgets to come back.
             self.handling.set(false);
@@ -54,14 +54,16 @@ impl Inner {
         }
     }
 
-    /// Hands what is due for Redis on, beside everything else.
-    pub(super) fn bridge(self: &Rc<Self>) {
-        let first = self.next_batch(Sink::Redis);
-        if !matches!(first, Ok(None)) {
-            let inner = self.clone();
-            self.state.wait_until(async move {
-                inner.drain(Sink::Redis, first).await;
-            });
+    /// Hands what is due for Redis and the webhook on, beside everything else.
+    pub(super) fn others(self: &Rc<Self>) {
+        for sink in [Sink::Redis, Sink::Webhook] {
+            let first = self.next_batch(sink);
+            if !matches!(first, Ok(None)) {
+                let inner = self.clone();
+                self.state.wait_until(async move {
+                    inner.drain(sink, first).await;
+                });
+            }
         }
     }
 
@@ -74,8 +76,7 @@ impl Inner {
             let drained = match next {
                 Ok(Some(batch)) => {
                     let Some((ticket, metrics)) = self.report_metrics() else { return true };
-                    let (drained, arrived) =
-                        drain_link::apply(&self.env, &room, sink, batch.body, Some(&metrics)).await;
+                    let (drained, arrived) = drain_link::apply(&self.env, &room, sink, batch, Some(&metrics)).await;
                     self.reported(ticket, arrived);
                     drained
                 }

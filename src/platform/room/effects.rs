@@ -107,7 +107,7 @@ impl Inner {
                 Delay::from(Duration::from_millis(wait)).await;
                 if inner.timer.get() == at {
                     inner.timer.set(0);
-                    inner.bridge();
+                    inner.others();
                     let _ = inner.step(|host, at| ((), host.tick(at)));
                 }
             });

@@ -4,18 +4,16 @@ mod resp;
 
 pub use resp::{Reply, command, read_reply};
 
+use super::shown::{Envelope, envelope, veiled};
 use super::{Applied, audience};
 use crate::host::Batch;
-use crate::protocol::wire::{Line, json};
-use crate::protocol::{Body, LogEvent};
+use crate::protocol::LogEvent;
+use crate::protocol::wire::json;
 use crate::room::{BRIDGE_AGE, Bridged, Row, Viewer, view};
 use crate::settings::Bridge;
 use hmac::{Hmac, Mac};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::Sha256;
-use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The longest batch in bytes of its entries' data, one row's overshoot apart; each goes out twice.
@@ -88,44 +86,6 @@ pub fn plan(bridge: &Bridge, plan: Plan<'_>, rows: &[Row]) -> Planned {
     let batch =
         (!words.is_empty()).then(|| Batch { body: append(bridge, &plan, to, &words), epoch: plan.epoch, to: to.seq });
     Planned { batch, to, wait }
-}
-
-/// The event without what only its readers' devices are to have: not even as ciphertext.
-fn veiled(event: &LogEvent) -> Cow<'_, LogEvent> {
-    let sealed = match &event.body {
-        Body::NewMessage(message) => message.franking.is_some(),
-        Body::MessageEdited { franking, .. } => franking.is_some(),
-        Body::Reported { report } => report.proved.is_some(),
-        _ => false,
-    };
-    if !sealed {
-        return Cow::Borrowed(event);
-    }
-    let mut event = event.clone();
-    let (content, franking) = match &mut event.body {
-        Body::NewMessage(message) => (&mut message.content, &mut message.franking),
-        Body::MessageEdited { content, franking, .. } => (content, franking),
-        Body::Reported { report } => {
-            report.quoted = None;
-            return Cow::Owned(event);
-        }
-        _ => return Cow::Owned(event),
-    };
-    content.clear();
-    *franking = None;
-    Cow::Owned(event)
-}
-
-/// What `chat.v1` says of the event.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    event: &'a str,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-fn envelope(line: &Line) -> Option<Envelope<'_>> {
-    serde_json::from_str(line).ok()
 }
 
 struct Entry<'a> {
