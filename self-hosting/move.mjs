@@ -10,8 +10,8 @@ import { ring } from "./instances.mjs";
 // Drains keep nothing.
 const KINDS = ["Room", "User", "Shard", "Gateway"];
 const ALARMS = "metadata.sqlite";
-/** The list that the folder's objects were kept under, which ./start looks at. */
-const LIST = "instances";
+/** Whose objects a folder has, which ./start looks at. */
+const NOTE = "instances";
 
 function stop(sentence) {
   process.stderr.write(`✗ ${sentence}\n`);
@@ -47,7 +47,10 @@ function nameOf(path) {
 function moveAlarm(id, from, to) {
   if (!existsSync(join(from, ALARMS))) return;
   const source = opened(join(from, ALARMS));
-  const alarm = source.prepare("SELECT * FROM _cf_ALARM WHERE actor_id = ?").get(id);
+  const find = source.prepare("SELECT * FROM _cf_ALARM WHERE actor_id = ?");
+  // Times are ns, beyond what a number of JavaScript's holds.
+  find.setReadBigInts(true);
+  const alarm = find.get(id);
   if (alarm) {
     const target = new DatabaseSync(join(to, ALARMS));
     const { sql } = source.prepare("SELECT sql FROM sqlite_master WHERE name = '_cf_ALARM'").get();
@@ -105,8 +108,9 @@ for (const folder of [...folders.values(), ...gone]) {
     }
   }
 }
-for (const folder of folders.values()) {
-  writeFileSync(join(folder, LIST), [...folders.keys()].join(","));
-  owned(join(folder, LIST), folder);
+const list = [...folders.keys()].join(",");
+for (const [server, folder] of folders) {
+  writeFileSync(join(folder, NOTE), `${server} of ${list}`);
+  owned(join(folder, NOTE), folder);
 }
-process.stdout.write(`${moved} objects moved, ${kept} stay. INSTANCES=${[...folders.keys()].join(",")}\n`);
+process.stdout.write(`${moved} objects moved, ${kept} stay. INSTANCES=${list}\n`);

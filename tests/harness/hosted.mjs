@@ -10,6 +10,11 @@ import { SECRET } from "./server.mjs";
 
 const workerd = createRequire(createRequire(import.meta.url).resolve("wrangler"))("workerd").default;
 
+const running = new Set();
+
+/** Ends all that still run: they would keep the process alive. */
+export const endHosted = () => Promise.all([...running].map((child) => end(child, "SIGKILL")));
+
 /**
  * Starts an instance whose objects are in `data`; `env` are settings as its environment has them.
  *
@@ -27,7 +32,11 @@ export async function hosted({ data, port, databaseUrl, env = {} }) {
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (log += chunk));
   let ended;
-  child.gone.then((how) => (ended = how));
+  running.add(child);
+  child.gone.then((how) => {
+    ended = how;
+    running.delete(child);
+  });
   const url = `http://127.0.0.1:${port}`;
   const health = async () => {
     try {
@@ -80,13 +89,15 @@ http {
 }
 `);
   const child = start(program, ["-p", home, "-e", join(home, "error.log"), "-c", join(home, "nginx.conf")]);
+  running.add(child);
+  child.gone.then(() => running.delete(child));
   if (!(await until(10_000, () => accepts(port)))) throw new Error(`nginx did not start:\n${readFileSync(join(home, "error.log"), "utf8")}`);
   return {
     url: `http://127.0.0.1:${port}`,
     socketUrl: (room) => `ws://127.0.0.1:${port}/api/rooms/${encodeURIComponent(room)}/ws`,
     served: () => readFileSync(join(home, "served.log"), "utf8").trim().split("\n").map((line) => line.split("|")).map(([to, path]) => ({ to, path })),
     async stop() {
-      await end(child, "SIGQUIT");
+      await end(child, "SIGTERM");
       rmSync(home, { recursive: true, force: true });
     },
   };
