@@ -1,10 +1,12 @@
 // The chat without Cloudflare: one instance, and several behind nginx, each with objects of its own.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { parseEnv } from "node:util";
+import { parse } from "yaml";
 import { ring } from "../self-hosting/instances.mjs";
 import { nginxProgram } from "../scripts/lib/cluster.mjs";
 import { root } from "../scripts/lib/database.mjs";
@@ -92,16 +94,56 @@ test("what is not set as it has to be is refused with a sentence", async () => {
   }));
 });
 
+const handed = [...readFileSync(join(root, "self-hosting/config.capnp"), "utf8").matchAll(/fromEnvironment = "(\w+)"/g)].map(([, name]) => name);
+const OWN = ["DATABASE_URL", "INSTANCES", "INSTANCE", "INSTANCES_SECRET"];
+
 test("every setting that the code reads is handed to it", () => {
   const rust = execFileSync("grep", ["-rhoE", '"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+"', join(root, "src/settings.rs"), join(root, "src/settings"), join(root, "src/auth")], { encoding: "utf8" });
-  const config = readFileSync(join(root, "self-hosting/config.capnp"), "utf8");
-  const handed = [...config.matchAll(/fromEnvironment = "(\w+)"/g)].map(([, name]) => name);
   const documented = [...readFileSync(join(root, "docs/operations.md"), "utf8").split("At least one of")[0].matchAll(/^\| (`[A-Z].*?) \|/gm)].flatMap(([, names]) => names.match(/\w+/g));
   for (const name of new Set([...documented, ...rust.replaceAll('"', "").trim().split("\n")])) assert.ok(handed.includes(name), name);
-  const own = ["DATABASE_URL", "INSTANCES", "INSTANCE", "INSTANCES_SECRET"];
-  assert.deepEqual(handed.filter((name) => !documented.includes(name)), own);
+  assert.deepEqual(handed.filter((name) => !documented.includes(name)), OWN);
   const date = readFileSync(join(root, "wrangler.toml"), "utf8").match(/compatibility_date = "(.*)"/)[1];
-  assert.ok(config.includes(`compatibilityDate = "${date}"`), "as deployed");
+  assert.ok(readFileSync(join(root, "self-hosting/config.capnp"), "utf8").includes(`compatibilityDate = "${date}"`), "as deployed");
+});
+
+test("compose.yaml is what Compose takes, names settings that there are, and holds no secret", () => {
+  const rules = ["no-build-and-image", "no-unbound-port-interfaces"].flatMap((rule) => ["--disable-rule", rule]);
+  const said = spawnSync(join(root, "node_modules/.bin/dclint"), [join(root, "compose.yaml"), "--quiet", ...rules], { encoding: "utf8" });
+  assert.equal(said.status, 0, said.stdout + said.stderr);
+
+  const { services, volumes } = parse(readFileSync(join(root, "compose.yaml"), "utf8"), { merge: true });
+  const chats = Object.entries(services).filter(([name]) => /^chat/.test(name));
+  assert.equal(chats.length, 4);
+  for (const [name, { environment, env_file, volumes: [volume], depends_on }] of chats) {
+    for (const setting of Object.keys(environment)) assert.ok(handed.includes(setting), `${name}: ${setting}`);
+    assert.equal(env_file, ".env");
+    assert.equal(volume, `${name}:/data`);
+    assert.ok(name in volumes);
+    assert.deepEqual(Object.keys(depends_on), ["migrate"]);
+    if (environment.INSTANCES) assert.equal(environment.INSTANCE, `${name}:8080`);
+  }
+  const servers = [...readFileSync(join(root, "self-hosting/nginx.conf"), "utf8").matchAll(/^ *server (\S+:\d+);/gm)].map(([, server]) => server);
+  assert.deepEqual([servers.slice(0, 3).join(), servers.slice(3).join()], Array(2).fill(services["chat-1"].environment.INSTANCES));
+  for (const { image } of Object.values(services)) assert.match(image, /:[\w.-]+$/);
+
+  // A clone's own .env, and what it holds.
+  const clone = folder("clone");
+  mkdirSync(join(clone, "self-hosting"));
+  const script = join(clone, "self-hosting/env");
+  copyFileSync(join(root, "self-hosting/env"), script);
+  const written = () => {
+    execFileSync(script, { stdio: "pipe" });
+    return readFileSync(join(clone, ".env"), "utf8");
+  };
+  const first = written();
+  assert.equal(written(), first, "an existing one is left alone");
+  assert.equal(statSync(join(clone, ".env")).mode & 0o777, 0o600);
+  const set = parseEnv(first);
+  const secrets = Object.entries(set).filter(([, value]) => /^[0-9a-f]{64}$/.test(value));
+  assert.deepEqual(secrets.map(([name]) => name).sort(), ["INSTANCES_SECRET", "JWT_SECRET", "METRICS_TOKEN", "POSTGRES_PASSWORD", "REDIS_PASSWORD"]);
+  assert.equal(new Set(secrets.map(([, value]) => value)).size, 5);
+  const ofCompose = ["POSTGRES_PASSWORD", "COMPOSE_PROFILES", "PUBLISH"];
+  for (const [, name] of first.matchAll(/^#?([A-Z_]+)=/gm)) assert.ok(handed.includes(name) || ofCompose.includes(name), name);
 });
 
 const nginx = await nginxProgram().then(() => false, (error) => error.message);
@@ -131,14 +173,17 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     for (const [n, room] of rooms.entries()) said.set(room, [await people[n][0].send("hello"), await people[n][1].send("hi")]);
     for (const [n, room] of rooms.entries()) await allSaw(people[n], said.get(room));
 
-    const all = objects("Room").flat();
-    assert.deepEqual([all.length, new Set(all).size], [30, 30], "each room is on one disk");
+    const disks = objects("Room").flat();
+    assert.deepEqual([disks.length, new Set(disks).size], [30, 30], "each room is on one disk");
     const { owner } = ring(three);
     assert.deepEqual(new Set(rooms.map(owner)), new Set(three), "and they are on all three");
     for (const room of rooms) assert.equal((await there.rest("GET", `/rooms/${room}/messages`)).body.total, 2);
-    const sent = front.served().filter(({ path }) => path.startsWith("/api/rooms/"));
-    assert.equal(sent.length, 30);
-    for (const { to, path } of sent) assert.equal(to, owner(path.split("/")[3]), path);
+    // And of more rooms, which are asked for what there is not, so that none wakes.
+    const asked = Array.from({ length: 1_000 }, (_, n) => `/api/rooms/any_${n}/nothing`);
+    for (let n = 0; n < asked.length; n += 50) await Promise.all(asked.slice(n, n + 50).map((path) => fetch(front.url + path)));
+    const routed = front.served().filter(({ path }) => path.startsWith("/api/rooms/"));
+    assert.ok(routed.length >= 1_030);
+    for (const { to, path } of routed) assert.equal(to, owner(path.split("/")[3]), path);
   });
 
   await t.test("what names no room works from any instance", async () => {
@@ -223,8 +268,8 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
   await t.test("a fourth instance is refused until the objects are moved to where it has them", async () => {
     leave();
     hangUp();
-    const epoch = async () => Object.fromEntries(await Promise.all(rooms.map(async (room) => [room, (await there.rest("GET", `/rooms/${room}/messages`)).body])));
-    const before = await epoch();
+    const logs = async () => Object.fromEntries(await Promise.all(rooms.map(async (room) => [room, (await there.rest("GET", `/rooms/${room}/messages`)).body])));
+    const before = await logs();
     assert.deepEqual(new Set(await Promise.all(running.map((instance) => instance.end()))), new Set(["status 0"]));
     await front.stop();
 
@@ -240,7 +285,7 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     running = await Promise.all(hosts.map((_, n) => begin(n, hosts)));
     front = await proxy(hosts);
     there = chat(front);
-    assert.deepEqual(await epoch(), before, "the same log, under the same epoch");
+    assert.deepEqual(await logs(), before, "the same log, under the same epoch");
     assert.deepEqual((await there.rest("GET", "/me/blocks", { as: "carol" })).body.blocks.map((b) => b.user_id ?? b), ["bob"]);
     const late = await viewer(front, "video_5", "ada");
     await late.send("in four");
@@ -254,8 +299,8 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     running = await Promise.all([0, 1].map((n) => begin(n, hosts.slice(0, 2))));
     front = await proxy(hosts.slice(0, 2));
     there = chat(front);
-    const after_ = await epoch();
-    for (const room of rooms) assert.equal(after_[room].epoch, before[room].epoch);
-    assert.equal(after_.video_5.total, before.video_5.total + 1);
+    const now = await logs();
+    for (const room of rooms) assert.equal(now[room].epoch, before[room].epoch);
+    assert.equal(now.video_5.total, before.video_5.total + 1);
   });
 });
