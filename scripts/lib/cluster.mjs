@@ -1,4 +1,4 @@
-// What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, Chromium, clients of others, lists of words, and apt where one is missing.
+// What the tests need of Debian: a throw-away PostgreSQL cluster, pgbouncer, Redis, nginx, Chromium, clients of others, lists of words, and apt where one is missing.
 import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -150,6 +150,10 @@ export const redisServer = () => needed(() => onPath("redis-server"), "Redis", "
 export const promtoolProgram = () => needed(() => onPath("promtool"), "promtool", "prometheus");
 
 export const prometheusProgram = () => needed(() => onPath("prometheus"), "Prometheus", "prometheus");
+
+/** Debian keeps it where only root looks. */
+export const nginxProgram = () =>
+  needed(() => onPath("nginx") ?? ["/usr/sbin/nginx"].find(executable), "nginx", "nginx-light");
 
 export const opensslProgram = () => needed(() => onPath("openssl"), "OpenSSL", "openssl");
 

@@ -8,6 +8,7 @@ export { chat } from "./chat.mjs";
 export { noMount, ownCluster } from "./cluster.mjs";
 export { fault, faulty } from "./faulty.mjs";
 export { enter, say, undisturbed } from "./pace.mjs";
+export { endHosted, hosted, proxy } from "./hosted.mjs";
 export { relay } from "./relay.mjs";
 export { openSocket, Refused } from "./socket.mjs";
 export { CLIENTS, client, hangUp, member, tokenOf } from "./socketio.mjs";
