@@ -144,3 +144,59 @@ test("what only adds is told from what does not", () => {
   ]) assert.equal(contractions(`${sql};`).length, 1, sql);
   assert.equal(contracts("-- migrate:up\n-- contracts: 20261129000001\ndrop table a;"), "20261129000001");
 });
+
+test("V2, V4: an object of a newer shape goes on where that only adds, and is left alone where this build is too old", async () => {
+  const database = await testDatabase();
+  const server = await startServer({ databaseUrl: database.url, vars: { GATEWAYS: "1" } });
+  const { join, rest } = chat(server);
+  const ROOM = "video_newer";
+  const objects = [["Room", ROOM, "state", "log"], ["User", "ada", "state", "state"], ["Gateway", "~g0", "about", "session"]];
+  /** What the objects say of themselves, as a later build would have left it. */
+  const say = async (shape) => {
+    hangUp();
+    await server.kill9();
+    for (const [kind, name, keys] of objects) {
+      server.sql(kind, name, `DELETE FROM ${keys} WHERE key = 'shape'`);
+      if (shape) server.sql(kind, name, `INSERT INTO ${keys} (key, value) VALUES ('shape', ?)`, JSON.stringify(shape));
+    }
+    await server.restart();
+  };
+  try {
+    const ada = await join(ROOM, "ada");
+    const { joined } = ada;
+    const first = await ada.request("send_message", { content: "before" });
+    await rest("PUT", "/users/eve/block", { as: "ada" });
+    await member(server, ROOM, "bob");
+
+    await say({ is: 2, needs: 1 });
+    await server.kill9();
+    for (const [kind, name, , table] of objects) server.sql(kind, name, `ALTER TABLE ${table} ADD COLUMN later TEXT`);
+    await server.restart();
+    const again = await join(ROOM, "ada", { resume: { epoch: joined.epoch, seq: joined.seq } });
+    assert.deepEqual([again.joined.resumed, again.joined.seq], [true, first.seq]);
+    const second = await again.request("send_message", { content: "beside a later build" });
+    await again.request("pin_message", { message_id: first.message_id }).catch(({ code }) => assert.equal(code, "forbidden"));
+    assert.equal((await rest("PUT", "/users/mallory/block", { as: "ada" })).status, 204);
+    const old = await member(server, ROOM, "bob");
+    assert.equal((await old.ask("send_message", { content: "by Socket.IO", room_id: ROOM })).error, undefined);
+
+    await say({ is: 3, needs: 3 });
+    await assert.rejects(join(ROOM, "ada"), /the socket closed: 4429 .*"retry":true/);
+    for (const what of [`/rooms/${ROOM}`, "/me/blocks"]) assert.equal((await rest("GET", what, { as: "ada" })).status, 500, what);
+    await assert.rejects(member(server, ROOM, "bob"));
+    for (const what of ["storage", "user", "load"]) await server.log(new RegExp(`^error \\w+: ${what}: .*a newer version wrote this storage: it is of shape 3, which takes a build that knows 3; this one knows 1`));
+    const rows = () => server.copied("Room", ROOM, "SELECT last_seq FROM log");
+    const kept = rows();
+
+    await say(null);
+    assert.deepEqual(rows(), kept);
+    const back = await join(ROOM, "ada", { resume: { epoch: joined.epoch, seq: first.seq } });
+    assert.equal(back.joined.resumed, true);
+    assert.ok(back.joined.events.some(({ data }) => data.message_id === second.message_id));
+    assert.deepEqual((await rest("GET", "/me/blocks", { as: "ada" })).body.blocks.length, 2);
+  } finally {
+    hangUp();
+    await server.stop();
+    await database.drop();
+  }
+});

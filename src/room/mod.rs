@@ -29,6 +29,7 @@ mod recent;
 mod replica;
 mod reports;
 mod resume;
+mod shape;
 pub(crate) mod view;
 
 pub use admin::{check_create, new_direct, new_info};
@@ -50,6 +51,7 @@ pub use rate::{Rates, Window};
 pub use reactions::key as reaction_key;
 pub use replica::{Replica, Tail};
 pub use resume::{Resumed, Snapshot};
+pub use shape::{KEY_SHAPE, Upgrade, due};
 pub use view::{Seen, Viewer, view};
 
 use crate::auth::{Identity, Role, effective};
