@@ -59,14 +59,14 @@ export async function embedded() {
   return { url: embeddedUrl(port), child };
 }
 
-/** Runs dbmate on the migrations. Without an sslmode it would insist on TLS, which a local server seldom has. */
-export async function migrations(command, url) {
+/** Runs dbmate on the migrations, or those of another folder. Without an sslmode it would insist on TLS, which a local server seldom has. */
+export async function migrations(command, url, folder = "migrations") {
   const target = new URL(url);
   if (["localhost", "127.0.0.1", "[::1]"].includes(target.hostname) && !target.searchParams.has("sslmode")) {
     target.searchParams.set("sslmode", "disable");
   }
   const dbmate = join(root, "node_modules/.bin/dbmate");
-  await run(dbmate, ["--no-dump-schema", "--migrations-dir", "migrations", command], {
+  await run(dbmate, ["--no-dump-schema", "--migrations-dir", folder, command], {
     cwd: root,
     env: { ...process.env, DATABASE_URL: target.href },
   });

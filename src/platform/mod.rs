@@ -21,6 +21,7 @@ mod reports;
 mod room;
 mod room_link;
 mod router;
+mod shape;
 mod shard;
 mod shard_link;
 mod shield;

@@ -134,8 +134,7 @@ impl Inner {
         let shard = parse_shard(&name);
         let id = RoomId::parse(shard.map_or(name.as_str(), |(room, _)| room))?;
         let settings = settings(&self.env)?;
-        let own =
-            Sqlite::open(self.state.storage().sql(), self.raw.storage().sql()).map_err(|e| broken("storage", e))?;
+        let own = Sqlite::open(self.state.storage().sql(), &self.raw).map_err(|e| broken("storage", e))?;
         let own = Rc::new(own);
         let storage = if shard.is_some() { Storage::Shard(own, None) } else { Storage::Room(own) };
         let mut attachments = Vec::new();

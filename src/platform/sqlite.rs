@@ -1,7 +1,8 @@
 //! A room's log in its object's SQLite.
 
 use super::binding::{RawSql, RawState};
-use crate::room::{Ends, Log, Read, Row, StorageFault, Write};
+use super::shape::upgrade;
+use crate::room::{Ends, KEY_SHAPE, Log, Read, Row, StorageFault, Upgrade, Write};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::cell::{Cell, RefCell};
@@ -12,6 +13,11 @@ use worker::{SqlStorage, SqlStorageValue};
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS log (last_seq INTEGER PRIMARY KEY, no INTEGER NOT NULL, \
      at_ms INTEGER NOT NULL, events TEXT NOT NULL, dedupe TEXT); \
      CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+
+/// What brings a storage from that, shape 1, to the shapes after it.
+const UPGRADES: &[Upgrade] = &[];
+
+const SET: &str = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 /// What [`Log::state`] leaves out begins with these.
 const APART: [&str; 2] = ["quote:", "react:"];
@@ -55,10 +61,16 @@ fn fault(error: impl std::fmt::Display) -> StorageFault {
 }
 
 impl Sqlite {
-    /// Opens the storage, making the tables where it is empty.
-    pub(super) fn open(sql: SqlStorage, raw: RawSql) -> Read<Self> {
+    /// Opens the storage, making the tables where it is empty, and brings it to this build's shape.
+    pub(super) fn open(sql: SqlStorage, raw: &RawState) -> Read<Self> {
         sql.exec(SCHEMA, None).map_err(fault)?;
-        Ok(Self { sql, raw, size: Cell::default(), ends: RefCell::default(), begins: RefCell::new(Some(None)) })
+        let (size, ends, begins) = (Cell::default(), RefCell::default(), RefCell::new(Some(None)));
+        let own = Self { sql, raw: raw.storage().sql(), size, ends, begins };
+        let found = own.state()?.into_iter().find(|(key, _)| key == KEY_SHAPE).map(|(_, value)| value);
+        if upgrade((&own.sql, raw), found.as_deref(), UPGRADES, SET)? {
+            *own.begins.borrow_mut() = Some(None);
+        }
+        Ok(own)
     }
 
     fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
@@ -84,7 +96,7 @@ impl Sqlite {
             value: String,
         }
         self.begins.take();
-        let count = "INSERT INTO state VALUES ('wakes', '1') ON CONFLICT (key) DO UPDATE \
+        let count = "INSERT INTO state (key, value) VALUES ('wakes', '1') ON CONFLICT (key) DO UPDATE \
                      SET value = CAST(value AS INTEGER) + 1 RETURNING value";
         let wakes: Vec<Wakes> = self.query(count, Vec::new())?;
         Ok(wakes.first().and_then(|wakes| wakes.value.parse().ok()).unwrap_or_default())
@@ -116,7 +128,9 @@ impl Sqlite {
             hashes => hashes.iter().map(|hash| format!("{hash:016x}")).collect::<String>().into(),
         };
         let values = vec![number(row.last), number(row.no), number(at), events.into(), dedupe];
-        self.sql.exec("INSERT INTO log VALUES (?, ?, ?, ?, ?)", values).map(|_| ())
+        // By name: a later build's table may have more.
+        let insert = "INSERT INTO log (last_seq, no, at_ms, events, dedupe) VALUES (?, ?, ?, ?, ?)";
+        self.sql.exec(insert, values).map(|_| ())
     }
 
     fn write_all(&self, write: &Write, events: &str) -> worker::Result<()> {
@@ -126,10 +140,7 @@ impl Sqlite {
         }
         for (key, value) in &write.state {
             match value {
-                Some(value) => self.sql.exec(
-                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    vec![key.as_str().into(), value.as_str().into()],
-                )?,
+                Some(value) => self.sql.exec(SET, vec![key.as_str().into(), value.as_str().into()])?,
                 None => self.sql.exec("DELETE FROM state WHERE key = ?", vec![key.as_str().into()])?,
             };
         }

@@ -3,6 +3,7 @@
 use super::binding::{RawState, split};
 use super::room::{answered, broken};
 use super::room_link;
+use super::shape::upgrade;
 use super::util::{entropy, now};
 use super::{drain_link, inbox, log, user_link};
 use crate::protocol::call::{
@@ -12,7 +13,7 @@ use crate::protocol::call::{
 use crate::protocol::device::{KeptBackup, KeyBackup};
 use crate::protocol::wire::{json, raw, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, json_fault, rfc3339};
-use crate::room::Window;
+use crate::room::{KEY_SHAPE, Upgrade, Window};
 use crate::sinks::Sink;
 use crate::user::{self, Step};
 use serde::Deserialize;
@@ -29,6 +30,9 @@ const DIRECTS: Rate = Rate { messages: 20, window_ms: 3_600_000 };
 const DIRECTS_OPENED: &str = "directs_opened";
 const BACKUP: &str = "key_backup";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+/// What brings a storage from that, shape 1, to the shapes after it.
+const UPGRADES: &[Upgrade] = &[];
+const SET: &str = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 /// A user, in all rooms.
 #[durable_object]
@@ -67,8 +71,12 @@ impl Inner {
             return Ok(());
         }
         let sql = self.state.storage().sql();
-        let rows = sql.exec(TABLE, None).and_then(|_| sql.exec("SELECT key, value FROM state", None));
-        let rows: Vec<Pair> = rows.and_then(|rows| rows.to_array()).map_err(|e| broken("user", e))?;
+        let read = || sql.exec("SELECT key, value FROM state", None).and_then(|rows| rows.to_array());
+        let mut rows: Vec<Pair> = sql.exec(TABLE, None).and_then(|_| read()).map_err(|e| broken("user", e))?;
+        let found = rows.iter().find(|pair| pair.key == KEY_SHAPE).map(|pair| pair.value.clone());
+        if upgrade((&sql, &self.raw), found.as_deref(), UPGRADES, SET).map_err(|e| broken("user", e))? {
+            rows = read().map_err(|e| broken("user", e))?;
+        }
         let state = rows.into_iter().map(|pair| (pair.key, pair.value)).collect();
         *self.user.borrow_mut() = Some(user::User::load(self.id(), state, now()).map_err(|e| broken("user", e))?);
         Ok(())
@@ -115,10 +123,7 @@ impl Inner {
         let sql = self.state.storage().sql();
         for (key, value) in write {
             match value {
-                Some(value) => sql.exec(
-                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    vec![key.as_str().into(), value.as_str().into()],
-                )?,
+                Some(value) => sql.exec(SET, vec![key.as_str().into(), value.as_str().into()])?,
                 None => sql.exec("DELETE FROM state WHERE key = ?", vec![key.as_str().into()])?,
             };
         }

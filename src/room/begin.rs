@@ -8,11 +8,10 @@ use super::{
 use crate::auth::Role;
 use crate::content;
 use crate::protocol::act::Terms;
-use crate::protocol::call::{Remembered, Standing};
+use crate::protocol::call::Remembered;
 use crate::protocol::wire::json;
 use crate::protocol::{Audience, Body, RoomId, RoomInfo, UserId};
 use crate::settings::Settings;
-use crate::user::Blocks;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -143,9 +142,8 @@ impl Room {
             room.terms = terms;
             room.refilter();
         }
-        for (user_id, blocked) in blocks {
-            let standing = Standing { blocks: Blocks::of([blocked.as_str()]), ..Standing::default() };
-            step.write.state.extend(room.shuts(&user_id, &standing));
+        for user_id in blocks.keys() {
+            step.write.state.push(room.shuts_again(user_id));
         }
         for report in reports {
             room.reports.keep(report, &mut step);

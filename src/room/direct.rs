@@ -72,6 +72,13 @@ impl Room {
         Some((format!("{KEY_SHUT}{user_id}"), Some(crate::protocol::wire::json(&now))))
     }
 
+    /// A member blocks the other, as PostgreSQL remembers it: whatever the user says after that is newer. What is to be kept.
+    pub(super) fn shuts_again(&mut self, user_id: &str) -> (String, Option<String>) {
+        let shut = Shut { version: 0, blocks: true };
+        self.shut.insert(user_id.to_owned(), shut);
+        (format!("{KEY_SHUT}{user_id}"), Some(crate::protocol::wire::json(&shut)))
+    }
+
     /// Takes over a piece of state.
     pub(super) fn load_shut(shut: &mut BTreeMap<UserId, Shut>, user_id: &str, value: &str) -> Result<(), ()> {
         shut.insert(user_id.to_owned(), serde_json::from_str(value).map_err(|_| ())?);

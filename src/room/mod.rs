@@ -29,6 +29,7 @@ mod recent;
 mod replica;
 mod reports;
 mod resume;
+mod shape;
 pub(crate) mod view;
 mod webhook;
 
@@ -51,6 +52,7 @@ pub use rate::{Rates, Window};
 pub use reactions::key as reaction_key;
 pub use replica::{Replica, Tail};
 pub use resume::{Resumed, Snapshot};
+pub use shape::{KEY_SHAPE, Upgrade, due};
 pub use view::{Seen, Viewer, view};
 pub use webhook::Hooked;
 

@@ -241,6 +241,20 @@ fn who_blocks_the_other_ends_the_talk_until_it_is_taken_back() {
 }
 
 #[test]
+fn a_room_that_lost_its_storage_knows_who_blocks_the_other_until_it_is_told_anew() {
+    let mut w = between(&[]);
+    w.call("ada", Ask::Send(body(CANARY, "c1"))).unwrap();
+    w.advance(5_000);
+    w.pg.blocks.insert("bob".to_owned(), "ada".to_owned());
+    w.lose_storage();
+    assert_eq!(code(w.call("ada", Ask::Send(body(CANARY, "c2")))), "blocked");
+    w.evict();
+    assert_eq!(code(w.call("ada", Ask::Send(body(CANARY, "c2")))), "blocked");
+    blocks(&mut w, "bob", 1, &[]);
+    w.call("ada", Ask::Send(body(CANARY, "c2"))).unwrap();
+}
+
+#[test]
 fn a_room_is_opened_once_by_one_of_its_two_and_not_through_a_block() {
     let room = RoomId::direct("ada", "bob");
     let two = ["ada".to_owned(), "bob".to_owned()];

@@ -29,6 +29,8 @@ pub struct Postgres {
     pub reports: BTreeMap<String, Value>,
     /// By user, as the operation has it.
     pub bans: BTreeMap<String, Value>,
+    /// Who of a direct room's two blocks the other, as the query of a waking room has it.
+    pub blocks: BTreeMap<String, String>,
     /// Ids of messages, newest first.
     pub pinned: Vec<String>,
     /// (epoch, seq).
@@ -211,6 +213,7 @@ impl Postgres {
                 },
                 "roles": self.roles,
                 "bans": self.bans.values().collect::<Vec<_>>(),
+                "blocks": self.blocks,
                 "pinned": self.pinned,
                 "terms": self.terms,
                 "held": self.held.values().collect::<Vec<_>>(),

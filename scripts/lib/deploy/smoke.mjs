@@ -10,13 +10,13 @@ const PATIENCE = 300_000;
 /** How long the version before may still answer where another was just put in its place, ms. */
 const GRACE = 15_000;
 
-/** A token of a service for ten minutes; none where the keys to sign with are not here. */
-async function signed({ vars, secrets }) {
+/** A token of this user, or of a service, for ten minutes; none where the keys to sign with are not here. */
+export async function signed({ vars, secrets }, { sub, ...claims } = { sub: ROOM, username: "deploy", roles: ["service"] }) {
   const [kid, secret] = secrets.JWT_SECRET ? [undefined, secrets.JWT_SECRET] : Object.entries(JSON.parse(secrets.JWT_SECRETS ?? "{}"))[0] ?? [];
   if (!secret) return null;
-  const token = new SignJWT({ username: "deploy", roles: ["service"] })
+  const token = new SignJWT(claims)
     .setProtectedHeader({ alg: "HS256", typ: "JWT", kid })
-    .setSubject(ROOM)
+    .setSubject(sub)
     .setIssuedAt()
     .setExpirationTime("10 min");
   if (vars.JWT_ISSUER) token.setIssuer(vars.JWT_ISSUER);

@@ -1,8 +1,10 @@
 //! What of its sessions a gateway keeps in SQLite: for its own sleep, and for clients that come back.
 
+use super::super::binding::RawState;
+use super::super::shape::upgrade;
 use super::entry::Who;
 use crate::audience::{Attachment, SocketId};
-use crate::room::{Read, StorageFault};
+use crate::room::{KEY_SHAPE, Read, StorageFault, Upgrade};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +16,10 @@ const SCHEMA: [&str; 2] = [
      what TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 ];
+
+/// What brings a storage from that, shape 1, to the shapes after it.
+const UPGRADES: &[Upgrade] = &[];
+const SET: &str = "INSERT OR REPLACE INTO about (key, value) VALUES (?, ?)";
 
 const BEAT: &str = "beat";
 
@@ -94,9 +100,15 @@ impl Kept {
         Self(sql)
     }
 
-    /// Makes the tables where the storage is empty.
-    pub(super) fn open(&self) -> Read<()> {
-        SCHEMA.iter().try_for_each(|table| self.run(table, Vec::new()))
+    /// Makes the tables where the storage is empty, and brings it to this build's shape.
+    pub(super) fn open(&self, raw: &RawState) -> Read<()> {
+        SCHEMA.iter().try_for_each(|table| self.run(table, Vec::new()))?;
+        upgrade((&self.0, raw), self.get(KEY_SHAPE)?.as_deref(), UPGRADES, SET).map(|_| ())
+    }
+
+    fn get(&self, key: &str) -> Read<Option<String>> {
+        let pairs: Vec<Pair> = self.query("SELECT key, value FROM about WHERE key = ?", vec![key.into()])?;
+        Ok(pairs.into_iter().next().map(|pair| pair.value))
     }
 
     fn query<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Read<Vec<T>> {
@@ -110,7 +122,7 @@ impl Kept {
     pub(super) fn save(&self, sid: &str, saved: &Saved) -> Read<()> {
         let what = crate::protocol::wire::json(saved);
         let values = vec![sid.into(), saved.who.pid.as_str().into(), what.into()];
-        self.run("INSERT OR REPLACE INTO session VALUES (?, ?, 0, ?)", values)
+        self.run("INSERT OR REPLACE INTO session (sid, pid, ended, what) VALUES (?, ?, 0, ?)", values)
     }
 
     /// Those that are there, as far as was written.
@@ -144,7 +156,7 @@ impl Kept {
     pub(super) fn moves(&self, pid: &str, to: u32, now: u64) -> Read<()> {
         let (what, until) = (crate::protocol::wire::json(&Moved { moved: to }), now.saturating_add(MOVED_FOR));
         let values = vec![pid.into(), pid.into(), number(until), what.into()];
-        self.run("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", values)
+        self.run("INSERT OR REPLACE INTO session (sid, pid, ended, what) VALUES (?, ?, ?, ?)", values)
     }
 
     /// The gateway where it went on.
@@ -162,8 +174,7 @@ impl Kept {
 
     /// When all sessions were pinged last, ms.
     pub(super) fn beat(&self) -> Read<u64> {
-        let beat: Vec<Pair> = self.query("SELECT key, value FROM about WHERE key = ?", vec![BEAT.into()])?;
-        Ok(beat.first().and_then(|pair| pair.value.parse().ok()).unwrap_or_default())
+        Ok(self.get(BEAT)?.and_then(|beat| beat.parse().ok()).unwrap_or_default())
     }
 
     pub(super) fn set_beat(&self, now: u64) -> Read<()> {
@@ -172,7 +183,7 @@ impl Kept {
 
     fn set(&self, key: &str, value: Option<&str>) -> Read<()> {
         match value {
-            Some(value) => self.run("INSERT OR REPLACE INTO about VALUES (?, ?)", vec![key.into(), value.into()]),
+            Some(value) => self.run(SET, vec![key.into(), value.into()]),
             None => self.run("DELETE FROM about WHERE key = ?", vec![key.into()]),
         }
     }

@@ -35,7 +35,7 @@ impl Inner {
     fn load_all(self: &Rc<Self>) -> Result<(), ChatError> {
         let now = now();
         let fault = |e| broken("load", e);
-        self.kept.open().map_err(fault)?;
+        self.kept.open(&self.raw).map_err(fault)?;
         self.beat.set(self.kept.beat().map_err(fault)?);
         let mut sockets = HashMap::new();
         for socket in self.state.get_websockets() {
