@@ -35,6 +35,7 @@ mod rates;
 mod redis;
 mod refused;
 mod reports;
+mod retention;
 mod rules;
 mod shards;
 mod sim;
