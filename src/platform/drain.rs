@@ -270,7 +270,8 @@ impl Inner {
         let asked: ExpiryAsk = serde_json::from_str(asked).map_err(|error| broken("expiry", json_fault(&error)))?;
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let ExpiryAsk { room_id, first_no, before_ms, keep_from, most } = asked;
-        let (first, before, from, most) = (number(first_no), before_ms.map(number), keep_from.map(number), number(most));
+        let (first, before, from, most) =
+            (number(first_no), before_ms.map(number), keep_from.map(number), number(most));
         let arguments = [
             (&room_id as _, Type::TEXT),
             (&first as _, Type::INT8),

@@ -354,6 +354,8 @@ pub enum Ask {
     },
     /// Whether the caller may read the audit, which PostgreSQL keeps.
     MayReadAudit(Nothing),
+    /// Whether the caller may export the room: where its log ends, a [`super::Position`].
+    Export(Nothing),
     /// The room's counters.
     Stats(Nothing),
 }

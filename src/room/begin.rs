@@ -128,7 +128,8 @@ impl Room {
         now: u64,
         entropy: &[u8; 32],
     ) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, first_no, last_no, epoch } = remembered;
+        let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, first_no, last_no, epoch } =
+            remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
         if first_no > 1 {
             room.kept = super::retention::Kept::from(first_no);

@@ -124,7 +124,8 @@ impl Reports {
     /// Closed reports that may quote a message with a number below this one.
     pub(super) fn quoting(&self, before_no: u64) -> Vec<ReportId> {
         let later = self.all.range(first_at(self.swept)..).map(|(_, report)| report);
-        let over = later.filter(|report| report.status != ReportStatus::Open && report.no.is_some_and(|no| no < before_no));
+        let over =
+            later.filter(|report| report.status != ReportStatus::Open && report.no.is_some_and(|no| no < before_no));
         over.map(|report| report.report_id).collect()
     }
 

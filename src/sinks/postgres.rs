@@ -282,7 +282,9 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
                 ops.extend(op);
             }
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
-            for op in op(event).into_iter().chain(original(event)).chain(franking(event)).chain(pins(event)).chain(audit) {
+            for op in
+                op(event).into_iter().chain(original(event)).chain(franking(event)).chain(pins(event)).chain(audit)
+            {
                 let op = to_raw_value(&op).unwrap_or_default();
                 bytes += op.get().len();
                 ops.push(op);

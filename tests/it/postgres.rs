@@ -104,8 +104,11 @@ impl Postgres {
         let rest: Vec<_> = rows.iter().filter(|(no, _)| *no >= asked.first_no).collect();
         let most = usize::try_from(asked.most).unwrap();
         let at = |row: &Value| row["created_at"].as_u64().unwrap();
-        let over = |no: u64, row: &Value| asked.before_ms.is_some_and(|ms| at(row) < ms) || asked.keep_from.is_some_and(|from| no < from);
-        let stays = rest.iter().enumerate().find(|(n, (no, row))| *n == most || !over(*no, row)).map(|(_, stays)| stays);
+        let over = |no: u64, row: &Value| {
+            asked.before_ms.is_some_and(|ms| at(row) < ms) || asked.keep_from.is_some_and(|from| no < from)
+        };
+        let stays =
+            rest.iter().enumerate().find(|(n, (no, row))| *n == most || !over(*no, row)).map(|(_, stays)| stays);
         let before_no = stays.map_or_else(|| rest.last().map_or(asked.first_no, |(no, _)| no + 1), |(no, _)| *no);
         Expiry {
             before_no,

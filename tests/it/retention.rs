@@ -63,7 +63,10 @@ fn v6_what_is_older_than_the_room_keeps_is_gone_for_everybody() {
     assert!(w.log.copy().state.keys().all(|key| !key.starts_with("react:")));
     assert_eq!((rows(&w.pg), w.pg.reactions.len(), w.pg.pinned.len()), (vec![2], 0, 0));
     let page = newest(&mut w, "ada");
-    assert_eq!((contents(&page), &page["total"], &page["has_more"]), (vec!["new words".into()], &json!(1), &json!(false)));
+    assert_eq!(
+        (contents(&page), &page["total"], &page["has_more"]),
+        (vec!["new words".into()], &json!(1), &json!(false))
+    );
     assert_eq!(page["missing"], Value::Null);
     let joined = w.open("bob");
     let joined = w.ask(joined, "join_room", json!({"room_id": "video_123"})).unwrap();
@@ -113,7 +116,8 @@ fn v3_the_name_of_a_message_that_has_expired_is_known_all_the_same() {
     let mut w = world();
     w.join("ada");
     keep(&mut w, json!({"retention_messages": 100}));
-    let named = |content: &str| SendBody { content: content.into(), client_id: Some("c-1".into()), ..SendBody::default() };
+    let named =
+        |content: &str| SendBody { content: content.into(), client_id: Some("c-1".into()), ..SendBody::default() };
     let first = w.call("ada", Ask::Send(named("hello there"))).unwrap();
     (0..130).for_each(|n| drop(w.post("bob", &format!("word {n}")).unwrap()));
     w.advance(2 * HOUR);
