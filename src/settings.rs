@@ -96,6 +96,8 @@ pub struct Settings {
     pub profanity_filter: bool,
     /// `ENABLE_SPAM_DETECTION`: whether rooms that say nothing of it hold what looks like spam; default true.
     pub spam_detection: bool,
+    /// `RETENTION_DAYS`: for how many days rooms that say nothing of it keep messages; 1–3,650, default for ever.
+    pub retention_days: Option<u32>,
     /// `ALLOWED_ORIGINS`: origins of pages that may connect, besides the service's own; default none.
     pub allowed_origins: Vec<String>,
     /// `CLIENT_IP`: default `cf-connecting-ip`.
@@ -164,6 +166,7 @@ impl Settings {
             },
             profanity_filter: switch(read, "ENABLE_PROFANITY_FILTER", true)?,
             spam_detection: switch(read, "ENABLE_SPAM_DETECTION", true)?,
+            retention_days: days(read, "RETENTION_DAYS", 1..=3_650)?,
             allowed_origins: read("ALLOWED_ORIGINS").as_deref().map(origins).transpose()?.unwrap_or_default(),
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
@@ -209,6 +212,21 @@ where
             "{name} has to be a whole number from {} to {} in plain digits; leave it out for {default}.",
             range.start(),
             range.end()
+        ))
+    })
+}
+
+fn days(
+    read: impl Fn(&str) -> Option<String>,
+    name: &str,
+    range: RangeInclusive<u32>,
+) -> Result<Option<u32>, Misconfigured> {
+    let Some(value) = read(name) else { return Ok(None) };
+    value.parse().ok().filter(|days| range.contains(days)).map(Some).ok_or_else(|| {
+        let (start, end) = (range.start(), range.end());
+        Misconfigured(format!(
+            "{name} has to be a whole number of days from {start} to {end} in plain digits; leave it out to keep \
+             everything for ever."
         ))
     })
 }
@@ -295,6 +313,7 @@ mod tests {
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
         assert!(all.allowed_origins.is_empty());
+        assert_eq!(all.retention_days, None);
         assert_eq!((all.socket_io_path.as_str(), all.gateways, all.gateway_sessions), ("/socket.io", 8, 1_000));
     }
 
@@ -316,6 +335,7 @@ mod tests {
             ("FRAME_BUDGET_PER", "process"),
             ("SOCKET_IO_PATH", "/chat/io/"),
             ("GATEWAYS", "2"),
+            ("RETENTION_DAYS", "30"),
         ])
         .unwrap();
         assert_eq!((all.rate_limit_messages, all.rate_limit_window_ms, all.max_message_length), (5, 1_000, 8_000));
@@ -324,6 +344,7 @@ mod tests {
         assert_eq!((all.frame_budget, all.frame_budget_per), (30_000, FrameBudgetPer::Process));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
         assert_eq!((all.socket_io_path.as_str(), all.gateways), ("/chat/io", 2));
+        assert_eq!(all.retention_days, Some(30));
         assert_eq!(all.allowed_origins, ["https://a.example", "http://localhost:3004"]);
         assert_eq!(settings(&[("CLIENT_IP", "cf.clientIp")]).unwrap().client_ip, ClientIp::CfClientIp);
     }
@@ -349,6 +370,9 @@ mod tests {
             ("AUTO_CREATE_ROOMS", "yes"),
             ("ENABLE_PROFANITY_FILTER", "on"),
             ("ROOM_CREATION", "owner"),
+            ("RETENTION_DAYS", "0"),
+            ("RETENTION_DAYS", "3651"),
+            ("RETENTION_DAYS", "forever"),
             ("ALLOWED_ORIGINS", "*"),
             ("ALLOWED_ORIGINS", "https://a.example/"),
             ("ALLOWED_ORIGINS", "https://a.example/chat"),

@@ -186,13 +186,44 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual(await roles(), [{ user_id: "ada", role: "moderator", username: "Ada" }]);
     });
 
+    test("what is over its time is found, and deleted in steps, but for what is on hold", async () => {
+      const room = newRoom();
+      const said = Array.from({ length: 8 }, (_, i) => message(i + 2, { no: i + 1, user_id: i === 2 ? "cleo" : "ada", created_at: AT + i * 1_000 }));
+      await apply(batch(room, 0, 11, [roomOp(1), ...said, react(10, said[0].id, "bob", "👍"), react(11, said[7].id, "bob", "👍")]));
+      const expiry = async (first, before, from, most = 500) =>
+        (await db.query("select chat_expiry($1, $2, $3, $4, $5) as answer", [room, first, before, from, most]))[0].answer;
+      const left = async () => (await db.query("select no from messages where room_id = $1 order by no", [room])).map(({ no }) => Number(no));
+      const hold = async (on, by) => (await db.query(
+        "insert into legal_holds values (gen_random_uuid(), $1, $2, 'why', 'adm', now()) returning id", [on, by]))[0].id;
+      const lift = (id) => db.query("update legal_holds set lifted_at = now(), lifted_by = 'adm' where id = $1", [id]);
+      assert.deepEqual(await expiry(1, AT, null), { before_no: 1, oldest_at: AT, more: false, held: false });
+      assert.deepEqual(await expiry(1, AT + 3_000, null), { before_no: 4, oldest_at: AT + 3_000, more: false, held: false });
+      assert.deepEqual(await expiry(1, AT + 3_000, 6), { before_no: 6, oldest_at: AT + 5_000, more: false, held: false });
+      assert.deepEqual(await expiry(1, AT + 3_000, null, 2), { before_no: 3, oldest_at: AT + 2_000, more: true, held: false });
+      assert.deepEqual(await expiry(1, AT + 60_000, null), { before_no: 9, oldest_at: null, more: false, held: false });
+      const whole = await hold(room, null);
+      assert.deepEqual(await expiry(1, AT + 3_000, null), { before_no: 1, held: true });
+      await apply(batch(room, 11, 12, [{ op: "expire", seq: 12, before_no: 4 }]));
+      assert.deepEqual(await left(), [1, 2, 3, 4, 5, 6, 7, 8]);
+      await lift(whole);
+      const cleo = await hold(null, "cleo");
+      assert.deepEqual(await expiry(4, AT + 3_000, null), { before_no: 4, oldest_at: AT + 3_000, more: false, held: true });
+      assert.deepEqual([await left(), await reactions(said[0].id)], [[3, 4, 5, 6, 7, 8], []]);
+      await apply(batch(room, 12, 14, [{ op: "expire", seq: 13, before_no: 6 }, edit(14, said[2].id, "another")]));
+      assert.deepEqual([await left(), await reactions(said[7].id)], [[3, 6, 7, 8], ["bob👍"]]);
+      assert.deepEqual(await db.query("select content, user_id from hold_copies where message_id = $1", [said[2].id]), [{ content: "a &lt; b", user_id: "cleo" }]);
+      await lift(cleo);
+      assert.equal((await expiry(6, AT, null)).held, false);
+      assert.deepEqual([await left(), (await db.query("select first_no from rooms where id = $1", [room]))[0].first_no], [[6, 7, 8], "6"]);
+    });
+
     test("a room is written, changed, and leaves a tombstone", async () => {
       const room = newRoom();
       const read = async () => (await db.query("select * from rooms where id = $1", [room]))[0];
       await apply(batch(room, 0, 2, [roomOp(1, { name: "First" }), roomOp(2)]));
       assert.deepEqual({ ...(await read()) }, {
         id: room, name: "A room", type: "video", settings: { slow_s: 3 }, pinned: [], owner_id: "ada", created_at: new Date(AT),
-        updated_at: new Date(AT + 2), deleted_at: null, terms: {},
+        updated_at: new Date(AT + 2), deleted_at: null, terms: {}, first_no: "1",
       });
       await apply(batch(room, 2, 3, [roomOp(3, { deleted_at: AT + 3, owner_id: null })]));
       const gone = await read();

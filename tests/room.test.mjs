@@ -20,7 +20,7 @@ const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const SETTINGS = {
   guests: true, visibility: "public", read_only: false, slow_s: null, emote_only: false,
   followers_only_s: null, subscribers_only: false, subscribers_only_s: 0, no_repeats: false, links: "on", delay_s: 0, profanity: null, spam: null, rate: null, max_message_length: null, edit_window_s: null,
-  history_limit: null, sample_above: null, expect_viewers: null,
+  history_limit: null, retention_days: null, retention_messages: null, sample_above: null, expect_viewers: null,
 };
 
 describe("a room", { concurrency: true }, () => {

@@ -226,6 +226,10 @@ impl Host {
                 room.may(Action::ReadAudit, role)?;
                 return Ok(answer(&()));
             }
+            Ask::Export(_) => {
+                room.may(Action::Export, role)?;
+                return Ok(answer(&room.position()));
+            }
             Ask::Patch(body) => {
                 let step = room.patch(&cx, &sender, &body)?;
                 self.take(step, effects);

@@ -8,6 +8,7 @@ mod bridge;
 pub(crate) mod calls;
 mod crowds;
 mod drain;
+mod expiry;
 mod follower;
 pub(crate) mod frames;
 pub(crate) mod glimpses;
@@ -212,6 +213,7 @@ pub struct Host {
     reported: alive::Reported,
     spread: leader::Spread,
     following: Option<follower::Following>,
+    expiring: expiry::Expiring,
     /// After a fault, what an alarm did not get done waits until then, ms.
     retry_at: u64,
     /// When the next timer was asked for, ms.
@@ -259,6 +261,7 @@ impl Host {
             reported: alive::Reported::default(),
             spread: leader::Spread::default(),
             following: None,
+            expiring: expiry::Expiring::default(),
             retry_at: 0,
             timer_at: None,
             state: Vec::new(),
@@ -481,6 +484,7 @@ impl Host {
         let quotes = self.room.as_ref().and_then(Room::quotes_end).map(|due| due.max(self.now + RETRY));
         let report = self.report_due();
         let due = self.audience.next_deadline().into_iter().chain(self.drains_due()).chain(held).chain(quotes);
+        let due = due.chain(self.expiry_due());
         let look = self.audience.next_look(last, self.now);
         let spread = self.mark().and_then(|at| self.spread.alarm(at.seq, self.now));
         effects.alarm = due.chain(look).chain(report).chain(spread).min();

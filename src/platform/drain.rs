@@ -8,15 +8,15 @@ use super::drain_link::within;
 use super::log;
 use super::postgres::{connect, one};
 use super::presence::Reports;
-use super::room::{answered, in_query};
+use super::room::{answered, broken, in_query};
 use super::util::{entropy, now};
 use super::webhook::Poster;
 use crate::metrics::{Report, Totals};
 use crate::protocol::call::{
-    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK, METRICS_HEADER,
-    Remembered,
+    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK,
+    Expiry, ExpiryAsk, METRICS_HEADER, Remembered,
 };
-use crate::protocol::{ChatError, ErrorCode};
+use crate::protocol::{ChatError, ErrorCode, json_fault};
 use crate::sinks::webhook::{Delivered, Delivery};
 use crate::sinks::{APPLY, Applied, Halving, Next, Sink, history, read_applied};
 use futures::FutureExt;
@@ -270,6 +270,27 @@ impl Inner {
         self.looked_up(within(LOOK_UP_WITHIN, read).await.flatten())
     }
 
+    async fn expiry(self: &Rc<Self>, asked: &str) -> std::result::Result<Expiry, ChatError> {
+        let asked: ExpiryAsk = serde_json::from_str(asked).map_err(|error| broken("expiry", json_fault(&error)))?;
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let ExpiryAsk { room_id, first_no, before_ms, keep_from, most } = asked;
+        let (first, before, from, most) =
+            (number(first_no), before_ms.map(number), keep_from.map(number), number(most));
+        let arguments = [
+            (&room_id as _, Type::TEXT),
+            (&first as _, Type::INT8),
+            (&before as _, Type::INT8),
+            (&from as _, Type::INT8),
+            (&most as _, Type::INT8),
+        ];
+        let read = async {
+            let client = self.client(CONNECT_WITHIN).await?;
+            let answer = one(&client, history::EXPIRY, &arguments).await?;
+            serde_json::from_str(&answer.unwrap_or_default()).map_err(|error| json_fault(&error))
+        };
+        self.looked_up(within(STATEMENT_WITHIN, read).await.flatten())
+    }
+
     fn looked_up<T>(self: &Rc<Self>, found: std::result::Result<T, String>) -> std::result::Result<T, ChatError> {
         if found.is_err() {
             self.client.borrow_mut().take();
@@ -339,6 +360,10 @@ impl DurableObject for Drain {
             DRAIN_PRESENCE => {
                 let report = req.text().await?;
                 answered(self.inner.presence(report))
+            }
+            DRAIN_EXPIRY => {
+                let asked = req.text().await?;
+                answered(self.inner.expiry(&asked).await)
             }
             DRAIN_EPOCH => answered(async { self.inner.epoch(&in_query::<String>(&req, "room")?).await }.await),
             DRAIN_ROOM => {

@@ -6,9 +6,10 @@ use super::util::{now, settings};
 use crate::host::{Batch, Drained};
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK,
-    Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM,
+    DRAIN_WEBHOOK, Expiry, ExpiryAsk, Remembered,
 };
+use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::webhook::Delivered;
 use crate::sinks::{Applied, Sink, drain_name, drain_of};
@@ -97,6 +98,15 @@ pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &st
         log::error(&[("room", room)], format_args!("room {room}: presence: {error}"));
     }
     told.is_ok()
+}
+
+/// What PostgreSQL says of a room's messages that are over their time.
+pub(super) async fn expiry(env: &Env, asked: &ExpiryAsk) -> std::result::Result<Expiry, String> {
+    match ask(env, &asked.room_id, DRAIN_EXPIRY, link::body(&json(asked)), APPLY_WITHIN).await? {
+        Answer::Ok(said) => Ok(said),
+        Answer::Error(error) => Err(error.to_string()),
+        Answer::Elsewhere(_) => Err("a drain is not split".into()),
+    }
 }
 
 /// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.

@@ -2,7 +2,9 @@
 
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
-use super::{body, direct, gateway_link, messages, metrics, reports, room_link, shield, socket, user_link};
+use super::{
+    body, direct, export, gateway_link, holds, messages, metrics, reports, room_link, shield, socket, user_link,
+};
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
     Act, Appointed, Denial, HeldRef, PinRef, ReportBody, ReportMessage, ResolveBody, ResolveReport, SetRole, UserRef,
@@ -112,6 +114,12 @@ pub(super) async fn serve(req: Request, env: Env, ctx: Context) -> Result<Respon
     }
     let standing = OnceCell::new();
     let mut request = Request_ { req, env: &env, ctx: &ctx, settings: &settings, claims, standing };
+    if matches!(route, Route::ExportRoom(_) | Route::ExportUser(_)) {
+        return match request.export(route).boxed_local().await {
+            Ok(response) => asked.finish(response),
+            Err(error) => asked.finish(asked.problem(&error)?),
+        };
+    }
     match request.answer(route).boxed_local().await {
         Ok((status, body)) => {
             let mut response = json(status, &body)?;
@@ -232,6 +240,18 @@ fn claims(req: &Request, settings: &Settings) -> std::result::Result<Option<Clai
         return Err(ChatError::new(ErrorCode::TokenInvalid, "Authorization has to be `Bearer <token>`."));
     };
     auth::verify(token.trim(), &settings.keys, now()).map(Some)
+}
+
+fn check_user_id(user_id: &str) -> std::result::Result<(), ChatError> {
+    if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
+        return Err(bad("A user's id is 1 to 255 bytes, none of them a control character.").field("user_id"));
+    }
+    Ok(())
+}
+
+/// Whether the token is a service's or an admin's, in all rooms.
+fn is_back_end(claims: &Claims) -> bool {
+    claims.roles.iter().any(|role| matches!(role, Role::Service | Role::Admin))
 }
 
 fn fault() -> ChatError {
@@ -416,12 +436,57 @@ impl Request_<'_> {
                 let delete = |known| Ask::DeleteMessage { message_id: message_id.clone(), known };
                 done(self.on_message(&message_id, room_id, delete).await?)
             }
+            Route::Holds => {
+                self.back_end().await?;
+                let (before, limit) = rest::holds(&self.query()?)?;
+                done(holds::list(self.env, self.ctx, before, limit).await?)
+            }
+            Route::PlaceHold => {
+                let by = self.back_end().await?;
+                let body = self.body().await?;
+                Ok((201, holds::place(self.env, self.ctx, &by, body).await?))
+            }
+            Route::LiftHold(id) => {
+                let by = self.back_end().await?;
+                done(holds::lift(self.env, self.ctx, &by, &id).await?)
+            }
+            Route::ExportRoom(_) | Route::ExportUser(_) => Err(fault()),
             // Answered before; named so that a new route is not forgotten.
             Route::Socket(_) | Route::Inbox | Route::Health | Route::Metrics | Route::OpenApi | Route::Problem(_) => {
                 Err(fault())
             }
             Route::NotFound | Route::MethodNotAllowed(_) => Err(fault()),
         }
+    }
+
+    /// Lines rather than one body.
+    async fn export(&mut self, route: Route) -> std::result::Result<Response, ChatError> {
+        let pairs = self.query()?;
+        let after = rest::after(&pairs)?;
+        match route {
+            Route::ExportRoom(room) => export::room(self.env, self.ctx, &room, self.caller(&room).await?, after).await,
+            Route::ExportUser(user_id) => {
+                let claims = self.member()?;
+                self.check_standing(&claims).await?;
+                let whole = is_back_end(&claims);
+                if claims.sub != user_id && !whole {
+                    return Err(ChatError::new(ErrorCode::Forbidden, "Only services and admins export somebody else."));
+                }
+                check_user_id(&user_id)?;
+                export::user(self.env, self.ctx, &user_id, whole, after).await
+            }
+            _ => Err(fault()),
+        }
+    }
+
+    /// Whoever asks, who is an admin or a service.
+    async fn back_end(&self) -> std::result::Result<String, ChatError> {
+        let claims = self.required()?;
+        self.check_standing(&claims).await?;
+        if !is_back_end(&claims) {
+            return Err(ChatError::new(ErrorCode::Forbidden, "Only services and admins see to legal holds."));
+        }
+        Ok(claims.sub)
     }
 
     async fn ask(&self, room: &RoomId, ask: Ask) -> std::result::Result<Box<RawValue>, ChatError> {
@@ -496,9 +561,7 @@ impl Request_<'_> {
 
     /// Asks another user's object.
     async fn ask_other(&self, user_id: &str, ask: UserAsk) -> std::result::Result<Box<RawValue>, ChatError> {
-        if user_id.is_empty() || user_id.len() > 255 || user_id.chars().any(char::is_control) {
-            return Err(bad("A user's id is 1 to 255 bytes, none of them a control character.").field("user_id"));
-        }
+        check_user_id(user_id)?;
         user_link::ask(self.env, user_id, &UserCall { v: VERSION, iat_ms: None, ask }).await
     }
 

@@ -38,6 +38,9 @@ pub const DRAIN_EPOCH: &str = "/epoch";
 /// Where a drain closes that epoch and answers what PostgreSQL knows of the room: `?room=<id>&epoch=<n>`, a [`Remembered`].
 pub const DRAIN_ROOM: &str = "/room";
 
+/// Where a drain takes an [`ExpiryAsk`] as JSON, and answers an [`Expiry`].
+pub const DRAIN_EXPIRY: &str = "/expiry";
+
 /// Where a room takes a [`UserPush`] as JSON, and answers a [`Heard`].
 pub const ROOM_USER: &str = "/user";
 /// Where a user's object answers what holds, a [`Coming`]: behind it stands the name of the room's object to
@@ -353,6 +356,8 @@ pub enum Ask {
     },
     /// Whether the caller may read the audit, which PostgreSQL keeps.
     MayReadAudit(Nothing),
+    /// Whether the caller may export the room: where its log ends, a [`super::Position`].
+    Export(Nothing),
     /// The room's counters.
     Stats(Nothing),
 }
@@ -594,10 +599,44 @@ pub struct Remembered {
     /// Reports that are open, or whose quote is still kept.
     #[serde(default)]
     pub reports: Vec<Report>,
+    /// The number of its oldest message that has not expired, or that the next one has.
+    #[serde(default)]
+    pub first_no: u64,
     /// The number of its last message.
     pub last_no: u64,
     /// The epoch up to which it was drained; a new one has to be larger.
     pub epoch: u64,
+}
+
+/// A room asks PostgreSQL which of its messages are over their time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryAsk {
+    /// The room.
+    pub room_id: String,
+    /// The oldest number that has not expired.
+    pub first_no: u64,
+    /// What was said before this, ms, is over its time.
+    pub before_ms: Option<u64>,
+    /// So is what has a number below this one.
+    pub keep_from: Option<u64>,
+    /// At most so many messages are wanted.
+    pub most: u64,
+}
+
+/// PostgreSQL's answer to [`ExpiryAsk`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// Those below this number are over their time, and nothing forbids that they go.
+    pub before_no: u64,
+    /// When the first one of the others was said, ms; null where there is none.
+    #[serde(default)]
+    pub oldest_at: Option<u64>,
+    /// There may be more to take away at once.
+    #[serde(default)]
+    pub more: bool,
+    /// A legal hold keeps some of it.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// An answer of an object: what was asked for, or why not.

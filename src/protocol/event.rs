@@ -208,6 +208,14 @@ pub enum Body {
         /// Exclusive.
         before: u64,
     },
+    /// The messages below a number are gone for good: their time is over, or there are too many.
+    MessagesExpired {
+        /// The number of the oldest one that is left, or that the next one has.
+        before_no: u64,
+        /// All that are pinned now, where some of those were pinned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pinned: Option<Vec<MessageId>>,
+    },
     /// Somebody reacted, or took a reaction back.
     Reaction {
         /// The message.
@@ -417,12 +425,31 @@ impl Body {
             *self = Self::Gone { user_id: std::mem::take(user_id) };
         }
     }
+
+    /// Takes away what this report quotes.
+    pub fn forget_quote(&mut self, id: ReportId) {
+        if let Self::Reported { report } = self
+            && report.report_id == id
+        {
+            report.quoted = None;
+        }
+    }
 }
 
 impl Message {
     /// Who sent it: whoever said it, or the service that spoke in their name.
     pub fn sender(&self) -> &UserId {
         self.sent_by.as_ref().unwrap_or(&self.user.user_id)
+    }
+
+    /// Takes away what was said and how its author was called. Whose it is, its number and what its sender called it stay,
+    /// so that rates hold and a repeat is known.
+    pub fn expire(&mut self, at: u64) {
+        self.redact(self.deleted_at.unwrap_or(at));
+        self.user.username.clear();
+        self.user.avatar = None;
+        self.user.roles.clear();
+        (self.reply_to, self.answers) = (None, None);
     }
 
     /// Takes away what was said; who said it, and the number, stay.

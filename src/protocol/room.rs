@@ -103,6 +103,10 @@ pub struct RoomSettings {
     pub edit_window_s: Option<u64>,
     /// Instead of MESSAGE_HISTORY_LIMIT: 1–100 messages on join.
     pub history_limit: Option<u32>,
+    /// For how many days messages are kept: 1–3,650; null: as RETENTION_DAYS says.
+    pub retention_days: Option<u32>,
+    /// How many messages are kept: 100–10,000,000; null: all.
+    pub retention_messages: Option<u64>,
     /// Messages a second above which viewers of a large room get a sample of them: 1–10,000; null: they get all.
     pub sample_above: Option<u32>,
     /// So many viewers are expected: the room is split for them ahead of time; 1–1,000,000, set by services and admins.
@@ -129,6 +133,8 @@ impl Default for RoomSettings {
             max_message_length: None,
             edit_window_s: None,
             history_limit: None,
+            retention_days: None,
+            retention_messages: None,
             sample_above: None,
             expect_viewers: None,
         }
@@ -265,6 +271,10 @@ impl RoomSettings {
             Some("`edit_window_s` is 1 to 31,536,000 seconds.")
         } else if outside(self.history_limit.map(u64::from), 1, 100) {
             Some("`history_limit` is 1 to 100 messages.")
+        } else if outside(self.retention_days.map(u64::from), 1, 3_650) {
+            Some("`retention_days` is 1 to 3,650 days.")
+        } else if outside(self.retention_messages, 100, 10_000_000) {
+            Some("`retention_messages` is 100 to 10,000,000 messages.")
         } else if outside(self.sample_above.map(u64::from), 1, 10_000) {
             Some("`sample_above` is 1 to 10,000 messages a second.")
         } else if outside(self.expect_viewers.map(u64::from), 1, 1_000_000) {
@@ -301,6 +311,10 @@ mod tests {
             (json!({"rate": {"messages": 0, "window_ms": 1000}}), "settings.rate"),
             (json!({"history_limit": 101}), "settings.history_limit"),
             (json!({"delay_s": 3}), "settings.delay_s"),
+            (json!({"retention_days": 0}), "settings.retention_days"),
+            (json!({"retention_days": 3_651}), "settings.retention_days"),
+            (json!({"retention_messages": 99}), "settings.retention_messages"),
+            (json!({"retention_messages": 10_000_001}), "settings.retention_messages"),
             (json!({"sample_above": 0}), "settings.sample_above"),
             (json!({"sample_above": 10_001}), "settings.sample_above"),
             (json!({"links": "some"}), "settings.links"),

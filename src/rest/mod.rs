@@ -14,6 +14,6 @@ pub use address::client_address;
 pub use openapi::openapi_json;
 pub use origin::{allowed_origin, is_same_origin};
 pub use problem::{problem, problem_page, title};
-pub use query::{audit, members, mine, page, reason, reports};
+pub use query::{after, audit, holds, members, mine, page, reason, reports};
 pub use route::{Method, Route, route};
 pub use shield::{Quota, Shield, counted};

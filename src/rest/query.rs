@@ -97,6 +97,24 @@ pub fn reports(pairs: Pairs<'_>) -> Result<ReportQuery, ChatError> {
     Ok(ReportQuery { status, before, limit })
 }
 
+/// `before` (the id of a hold, exclusive) and `limit` (1–100, default 50).
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn holds(pairs: Pairs<'_>) -> Result<(Option<MessageId>, u64), ChatError> {
+    let limit = number(pairs, "limit", 1, 100)?.unwrap_or(50);
+    let id = |id| MessageId::parse(id).ok_or_else(|| invalid("before", "`before` is the id of a hold."));
+    Ok((once(pairs, "before")?.map(id).transpose()?, limit))
+}
+
+/// `after`, the cursor of an export.
+///
+/// # Errors
+/// `invalid_parameter`.
+pub fn after(pairs: Pairs<'_>) -> Result<Option<&str>, ChatError> {
+    once(pairs, "after")
+}
+
 /// `reason`, which the act itself looks at.
 ///
 /// # Errors

@@ -67,6 +67,16 @@ pub enum Route {
     TryTerms(RoomId),
     /// `GET /api/rooms/{id}/audit`.
     Audit(RoomId),
+    /// `GET /api/rooms/{id}/export`.
+    ExportRoom(RoomId),
+    /// `GET /api/users/{user}/export`.
+    ExportUser(String),
+    /// `GET /api/holds`.
+    Holds,
+    /// `POST /api/holds`.
+    PlaceHold,
+    /// `DELETE /api/holds/{hold}`.
+    LiftHold(String),
     /// `GET /api/rooms/{id}/reports`.
     Reports(RoomId),
     /// `GET /api/reports`.
@@ -166,7 +176,12 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 _ => only(Get, Route::Stats(id), "GET"),
             }
         }
-        ["api", "rooms", id, what @ ("ban" | "bans" | "clear" | "announce" | "audit" | "held" | "reports")] => {
+        [
+            "api",
+            "rooms",
+            id,
+            what @ ("ban" | "bans" | "clear" | "announce" | "audit" | "export" | "held" | "reports"),
+        ] => {
             let id = RoomId::parse(id)?;
             match *what {
                 "ban" => only(Post, Route::Ban(id), "POST"),
@@ -175,6 +190,7 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
                 "reports" => only(Get, Route::Reports(id), "GET"),
                 "announce" => only(Post, Route::Announce(id), "POST"),
                 "held" => only(Get, Route::Held(id), "GET"),
+                "export" => only(Get, Route::ExportRoom(id), "GET"),
                 _ => only(Get, Route::Audit(id), "GET"),
             }
         }
@@ -228,6 +244,13 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
             _ => Route::MethodNotAllowed("GET, PUT, DELETE"),
         },
         ["api", "me", "ws"] => only(Get, Route::Inbox, "GET"),
+        ["api", "holds"] => match method {
+            Some(Get) => Route::Holds,
+            Some(Post) => Route::PlaceHold,
+            _ => Route::MethodNotAllowed("GET, POST"),
+        },
+        ["api", "holds", hold] => only(Delete, Route::LiftHold((*hold).to_owned()), "DELETE"),
+        ["api", "users", user, "export"] => only(Get, Route::ExportUser((*user).to_owned()), "GET"),
         ["api", "reports"] => only(Get, Route::DirectReports, "GET"),
         ["api", "me", "devices"] => only(Get, Route::OwnDevices, "GET"),
         ["api", "devices", device] => match method {

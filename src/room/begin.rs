@@ -27,6 +27,7 @@ impl Room {
         let mut shut = BTreeMap::new();
         let (mut bans, mut pinned) = (BTreeMap::new(), Vec::new());
         let (mut bridged, mut hooked) = (Bridged::default(), Hooked::default());
+        let mut kept = super::retention::Kept::default();
         let (mut terms, mut held) = (Terms::default(), held::Queue::default());
         for (key, value) in log.state()? {
             match key.as_str() {
@@ -35,6 +36,7 @@ impl Room {
                 KEY_DRAINED => drained = value.parse().map_err(|_| fault(&key))?,
                 KEY_BRIDGED => bridged = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 KEY_HOOKED => hooked = serde_json::from_str(&value).map_err(|_| fault(&key))?,
+                super::retention::KEY_KEPT => kept = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 KEY_TERMS => terms = serde_json::from_str(&value).map_err(|_| fault(&key))?,
                 _ if edits.load(&key, &value) || reports.load(&key, &value) => {}
                 _ if held.load(&key, &value)? => {}
@@ -61,6 +63,7 @@ impl Room {
         room.bans = bans;
         room.shut = shut;
         room.pinned = pinned;
+        room.kept = kept;
         room.held = held;
         room.terms = terms;
         room.refilter();
@@ -91,6 +94,7 @@ impl Room {
             hooked: Hooked::default(),
             bans: BTreeMap::new(),
             pinned: Vec::new(),
+            kept: super::retention::Kept::default(),
             rates: Rates::default(),
             said: Window::default(),
             reacted: Rates::default(),
@@ -127,8 +131,13 @@ impl Room {
         now: u64,
         entropy: &[u8; 32],
     ) -> (Self, Step) {
-        let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, last_no, epoch } = remembered;
+        let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, first_no, last_no, epoch } =
+            remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
+        if first_no > 1 {
+            room.kept = super::retention::Kept::from(first_no);
+            step.write.state.push((super::retention::KEY_KEPT.into(), Some(json(&room.kept))));
+        }
         for ban in bans {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(json(&ban))));
             room.bans.insert(ban.user_id.clone(), ban);

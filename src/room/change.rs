@@ -123,6 +123,9 @@ impl Room {
             if let Some((event, Body::NewMessage(message))) = held.map(|event| (event, &event.body))
                 && message.message_id == id
             {
+                if message.no < self.first_no() {
+                    return Ok(Err(not_found()));
+                }
                 let (at, visible_at, audience) = (event.at, event.visible_at, event.audience.clone());
                 let message = (**message).clone();
                 return Ok(Ok(Found { row, at, visible_at, audience, message }));
@@ -171,7 +174,7 @@ impl Room {
                 (Some(found), author, at, system, shared)
             }
             (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld => {
-                if known.deleted {
+                if known.deleted || known.no < self.first_no() {
                     return Err(not_found().into());
                 }
                 (None, known.user_id, known.at, known.system, known.audience == Audience::All)
@@ -269,7 +272,8 @@ impl Room {
                 };
                 (Some(found), author)
             }
-            (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld => (None, known),
+            (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld && known.no >= self.first_no() => (None, known),
+            (Err(e), Some(_)) if e.code == ErrorCode::MessageTooOld => return Err(not_found().into()),
             (Err(error), _) => return Err(error.into()),
         };
         policy::may_delete(sender.role, author.user_id == who.user_id, &author.roles)?;

@@ -23,6 +23,11 @@ impl Edits {
         self.0.get(&id).copied()
     }
 
+    /// The messages of which an edit is all that the log holds.
+    pub(super) fn all(&self) -> Vec<MessageId> {
+        self.0.keys().copied().collect()
+    }
+
     /// Remembers the last edit of a message, or that there is none any more.
     pub(super) fn set(&mut self, id: MessageId, seq: Option<u64>, step: &mut Step) {
         let before = match seq {

@@ -29,6 +29,7 @@ mod recent;
 mod replica;
 mod reports;
 mod resume;
+mod retention;
 mod shape;
 pub(crate) mod view;
 mod webhook;
@@ -131,6 +132,7 @@ pub struct Room {
     hooked: Hooked,
     bans: BTreeMap<UserId, Ban>,
     pinned: Vec<MessageId>,
+    kept: retention::Kept,
     rates: Rates,
     /// What all members said together.
     said: Window,
@@ -232,9 +234,9 @@ impl Room {
         self.drained
     }
 
-    /// How many messages were published, tombstones included.
+    /// How many messages there are, tombstones included; those whose time is over are not.
     pub fn message_count(&self) -> u64 {
-        self.last_no
+        (self.last_no + 1).saturating_sub(self.kept.first_no)
     }
 
     /// The last message's number.

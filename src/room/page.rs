@@ -6,7 +6,7 @@ use crate::protocol::call::{Page, PageQuery};
 use std::collections::BTreeMap;
 
 /// Numbers of the first and last message of a page, both inclusive; none where the page is empty.
-fn range(query: PageQuery, last_no: u64) -> Option<(u64, u64)> {
+fn range(query: PageQuery, (first_no, last_no): (u64, u64)) -> Option<(u64, u64)> {
     let (low, high) = match query {
         PageQuery::Page { page, limit } => {
             let skipped = page.saturating_sub(1).saturating_mul(limit);
@@ -17,8 +17,12 @@ fn range(query: PageQuery, last_no: u64) -> Option<(u64, u64)> {
             let high = last_no.min(no.saturating_sub(1));
             (high.saturating_sub(limit) + 1, high)
         }
-        PageQuery::After { no, limit } => (no.saturating_add(1), last_no.min(no.saturating_add(limit))),
+        PageQuery::After { no, limit } => {
+            let before = no.max(first_no.saturating_sub(1));
+            (before.saturating_add(1), last_no.min(before.saturating_add(limit)))
+        }
     };
+    let low = low.max(first_no);
     (low <= high && high > 0).then_some((low, high))
 }
 
@@ -44,7 +48,7 @@ impl Room {
         let newest_first = !matches!(query, PageQuery::After { .. });
         let mut page = Page {
             epoch: self.epoch,
-            total: self.last_no,
+            total: self.message_count(),
             has_more: false,
             newest_first,
             held: Vec::new(),
@@ -54,8 +58,8 @@ impl Room {
             user_id: viewer.user_id.map(str::to_owned),
             blocks: viewer.blocks.clone(),
         };
-        let Some((low, high)) = range(query, self.last_no) else { return Ok(page) };
-        page.has_more = if newest_first { low > 1 } else { high < self.last_no };
+        let Some((low, high)) = range(query, (self.first_no(), self.last_no)) else { return Ok(page) };
+        page.has_more = if newest_first { low > self.first_no() } else { high < self.last_no };
         let first_held = first_held_no(log)?;
         if low < first_held {
             page.missing = Some((low, high.min(first_held - 1)));
@@ -93,7 +97,7 @@ impl Room {
     }
 
     /// The end of the last row before the one in which the message `no` was published, found by halving.
-    fn seq_before(&self, log: &dyn Log, no: u64) -> Read<u64> {
+    pub(super) fn seq_before(&self, log: &dyn Log, no: u64) -> Read<u64> {
         let (mut low, mut high) = (log.row_with(0)?.map_or(0, |row| row.first()), self.last_seq);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -117,16 +121,24 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let page = |page, limit| range(PageQuery::Page { page, limit }, 120);
+        let page = |page, limit| range(PageQuery::Page { page, limit }, (1, 120));
         assert_eq!(page(1, 50), Some((71, 120)));
         assert_eq!(page(3, 50), Some((1, 20)));
         assert_eq!(page(4, 50), None);
         assert_eq!(page(u64::MAX, 100), None);
-        assert_eq!(range(PageQuery::Page { page: 1, limit: 50 }, 0), None);
-        assert_eq!(range(PageQuery::Before { no: 21, limit: 10 }, 120), Some((11, 20)));
-        assert_eq!(range(PageQuery::Before { no: 1, limit: 10 }, 120), None);
-        assert_eq!(range(PageQuery::Before { no: 999, limit: 10 }, 120), Some((111, 120)));
-        assert_eq!(range(PageQuery::After { no: 115, limit: 10 }, 120), Some((116, 120)));
-        assert_eq!(range(PageQuery::After { no: u64::MAX, limit: 10 }, 120), None);
+        assert_eq!(range(PageQuery::Page { page: 1, limit: 50 }, (1, 0)), None);
+        assert_eq!(range(PageQuery::Before { no: 21, limit: 10 }, (1, 120)), Some((11, 20)));
+        assert_eq!(range(PageQuery::Before { no: 1, limit: 10 }, (1, 120)), None);
+        assert_eq!(range(PageQuery::Before { no: 999, limit: 10 }, (1, 120)), Some((111, 120)));
+        assert_eq!(range(PageQuery::After { no: 115, limit: 10 }, (1, 120)), Some((116, 120)));
+        assert_eq!(range(PageQuery::After { no: u64::MAX, limit: 10 }, (1, 120)), None);
+        let kept = (101, 120);
+        assert_eq!(range(PageQuery::Page { page: 1, limit: 50 }, kept), Some((101, 120)));
+        assert_eq!(range(PageQuery::Page { page: 2, limit: 20 }, kept), None);
+        assert_eq!(range(PageQuery::Before { no: 103, limit: 10 }, kept), Some((101, 102)));
+        assert_eq!(range(PageQuery::Before { no: 101, limit: 10 }, kept), None);
+        assert_eq!(range(PageQuery::After { no: 0, limit: 10 }, kept), Some((101, 110)));
+        assert_eq!(range(PageQuery::After { no: 110, limit: 10 }, kept), Some((111, 120)));
+        assert_eq!(range(PageQuery::Page { page: 1, limit: 10 }, (121, 120)), None);
     }
 }

@@ -40,6 +40,8 @@ pub enum Action {
     ReadStats,
     /// See who did what to whom.
     ReadAudit,
+    /// Take all of the room out as a file.
+    Export,
     /// Tell moderators of a message.
     Report,
     /// See reports and decide them.
@@ -86,6 +88,7 @@ pub const TABLE: &[Rule] = &[
     rule(Action::DeleteRoom, "delete the room", OWNER, true),
     rule(Action::ReadStats, "read the counters", MODERATOR, true),
     rule(Action::ReadAudit, "read the audit", MODERATOR, true),
+    rule(Action::Export, "export the room", OWNER, true),
     rule(Action::Report, "report messages", MEMBER, true),
     rule(Action::ReviewReports, "see and decide reports", MODERATOR, true),
 ];

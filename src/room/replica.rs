@@ -2,6 +2,7 @@
 
 use super::page::messages_in;
 use super::reactions::key as reaction_key;
+use super::retention::KEY_KEPT;
 use super::{KEY_BAN, KEY_EPOCH, KEY_PINNED, KEY_ROLE, KEY_ROOM, Log, Read, Room, Row, Write};
 use crate::auth::Role;
 use crate::protocol::json_fault;
@@ -145,7 +146,7 @@ impl Tail {
 
 /// Whether a shard needs this piece of state.
 fn is_shipped(key: &str) -> bool {
-    matches!(key, KEY_ROOM | KEY_EPOCH | KEY_PINNED)
+    matches!(key, KEY_ROOM | KEY_EPOCH | KEY_PINNED | KEY_KEPT)
         || [KEY_BAN, KEY_ROLE, "react:"].iter().any(|prefix| key.starts_with(prefix))
 }
 
@@ -321,6 +322,10 @@ impl Room {
                 self.info = serde_json::from_str(text).map_err(|error| fault(key, error))?;
             } else if key == KEY_PINNED {
                 self.pinned = serde_json::from_str(text.unwrap_or("[]")).map_err(|error| fault(key, error))?;
+            } else if key == KEY_KEPT
+                && let Some(text) = text
+            {
+                self.kept = serde_json::from_str(text).map_err(|error| fault(key, error))?;
             } else if let Some(user) = key.strip_prefix(KEY_BAN) {
                 match text {
                     Some(text) => {

@@ -121,6 +121,23 @@ impl Reports {
         Some(oldest.time().saturating_add(QUOTED_FOR + SWEEP_EVERY))
     }
 
+    /// Closed reports that may quote a message with a number below this one.
+    pub(super) fn quoting(&self, before_no: u64) -> Vec<ReportId> {
+        let later = self.all.range(first_at(self.swept)..).map(|(_, report)| report);
+        let over =
+            later.filter(|report| report.status != ReportStatus::Open && report.no.is_some_and(|no| no < before_no));
+        over.map(|report| report.report_id).collect()
+    }
+
+    /// Takes away what a report quotes.
+    pub(super) fn forget_quote(&self, log: &dyn Log, id: ReportId, step: &mut Step) -> Read<()> {
+        let kept = texts(log, id)?;
+        if kept.quoted.is_some() {
+            set_texts(id, &Texts { quoted: None, ..kept }, step);
+        }
+        Ok(())
+    }
+
     /// Lets go of closed reports that quote nothing and whose message the log, which begins at `first`, has let go of.
     pub(super) fn let_go(&mut self, epoch: u64, first: u64, step: &mut Step) {
         let held = |message: &MessageId| message.time() >= epoch && message.seq() >= first;
@@ -207,7 +224,7 @@ impl Room {
                 (message.no, message.user.user_id, message.text.unwrap_or(message.content), sealed)
             }
             (Err(error), Some(known)) if error.code == ErrorCode::MessageTooOld => {
-                if known.deleted || !is_for(&known.audience, viewer) {
+                if known.deleted || known.no < self.first_no() || !is_for(&known.audience, viewer) {
                     return Err(no_message().into());
                 }
                 let sealed = known.franking.map(|tag| (tag, known.client_id.unwrap_or_default()));

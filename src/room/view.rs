@@ -111,6 +111,15 @@ pub(crate) struct DeletedMany<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MessagesExpired"))]
+pub(crate) struct Expired<'a> {
+    room_id: &'a str,
+    before_no: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<&'a [MessageId]>,
+}
+
+#[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserBanned"))]
 pub(crate) struct Banned<'a> {
     room_id: &'a str,
@@ -324,6 +333,10 @@ impl Seen<'_> {
                     resolved_by: by,
                 },
             ),
+            Body::MessagesExpired { before_no, pinned } => {
+                let data = Expired { room_id, before_no: *before_no, pinned: pinned.as_deref() };
+                wire::event(seq, "messages_expired", &data)
+            }
             Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown(_) => wire::event(seq, "nothing", &()),
         }
     }

@@ -126,10 +126,15 @@ select json_build_object('info', json_build_object('name', rooms.name, 'type', r
       select * from reports where room_id = rooms.id and (status = 'open' or quoted is not null)
       order by id desc limit 1000) r
     left join messages m on m.id = r.message_id),
-  'last_no', coalesce((select max(no) from messages where room_id = rooms.id), 0),
+  'first_no', rooms.first_no,
+  'last_no', greatest((select max(no) from messages where room_id = rooms.id), rooms.first_no - 1),
   'epoch', coalesce((select epoch from room_cursor where room_id = rooms.id), 0))::text
 from rooms where id = $1"
 );
+
+/// What of room `$1` from number `$2` on is over its time: said before `$3` (ms), or numbered below `$4`, each null where
+/// that does not count; at most `$5` messages.
+pub const EXPIRY: &str = "select chat_expiry($1, $2, $3, $4, $5)::text";
 
 #[derive(Deserialize)]
 struct Stored {
@@ -273,6 +278,8 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         held: Vec<Held>,
         #[serde(default)]
         reports: Vec<Report>,
+        #[serde(default)]
+        first_no: u64,
         last_no: u64,
         epoch: u64,
     }
@@ -287,6 +294,7 @@ pub fn read_room(answer: &str) -> Result<Remembered, String> {
         terms: found.terms.unwrap_or_default(),
         held: found.held,
         reports: found.reports,
+        first_no: found.first_no,
         last_no: found.last_no,
         epoch: found.epoch,
     })

@@ -1,7 +1,9 @@
 //! Followers that leave the room: what each is told of a log, what its answers mean, what is read back.
 
 mod audit;
+pub mod export;
 pub mod history;
+pub mod holds;
 mod postgres;
 mod presence;
 pub mod redis;

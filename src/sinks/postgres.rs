@@ -143,6 +143,9 @@ enum Kind<'a> {
     ForgetQuotes {
         before: u64,
     },
+    Expire {
+        before_no: u64,
+    },
     Audit(Audit<'a>),
     Role {
         user_id: &'a str,
@@ -215,6 +218,7 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         Body::ReportResolved { report_id, status, resolution, by, .. } => {
             Kind::ResolveReport { id: *report_id, status: *status, resolution: resolution.as_deref(), by, at }
         }
+        Body::MessagesExpired { before_no, .. } => Kind::Expire { before_no: *before_no },
         Body::QuotesForgotten { before } => Kind::ForgetQuotes { before: *before },
         Body::Reaction { message_id, user_id, reaction, remove, .. } => {
             Kind::Reaction { id: *message_id, user_id, reaction, remove: *remove, at }
@@ -250,6 +254,12 @@ fn original(event: &LogEvent) -> Option<Op<'_>> {
     Some(Op { seq: event.seq, kind: Kind::Original { id, original: original.as_deref(), reasons, held_id } })
 }
 
+/// What is pinned once some of that has expired.
+fn pins(event: &LogEvent) -> Option<Op<'_>> {
+    let Body::MessagesExpired { pinned: Some(pinned), .. } = &event.body else { return None };
+    Some(Op { seq: event.seq, kind: Kind::Pins { pinned } })
+}
+
 /// The tag of an encrypted message; an edit tells it anew.
 fn franking(event: &LogEvent) -> Option<Op<'_>> {
     let (id, franking) = match &event.body {
@@ -272,7 +282,9 @@ pub fn batch(room_id: &str, epoch: u64, start: u64, from: u64, rows: &[Row]) -> 
                 ops.extend(op);
             }
             let audit = audit(event).map(|audit| Op { seq: event.seq, kind: Kind::Audit(audit) });
-            for op in op(event).into_iter().chain(original(event)).chain(franking(event)).chain(audit) {
+            for op in
+                op(event).into_iter().chain(original(event)).chain(franking(event)).chain(pins(event)).chain(audit)
+            {
                 let op = to_raw_value(&op).unwrap_or_default();
                 bytes += op.get().len();
                 ops.push(op);

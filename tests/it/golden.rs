@@ -42,7 +42,7 @@ fn room() -> World {
     w
 }
 
-const ROOM_OBJECT: &str = r#"{"room_id":"video_123","name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":"2026-01-02T03:04:05.678Z","updated_at":"2026-01-02T03:04:05.678Z","#;
+const ROOM_OBJECT: &str = r#"{"room_id":"video_123","name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"retention_days":null,"retention_messages":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":"2026-01-02T03:04:05.678Z","updated_at":"2026-01-02T03:04:05.678Z","#;
 const HELLO: &str = r#""message_id":"ID2","no":1,"room_id":"video_123","user":{"user_id":"ada","username":"Ada","avatar":null,"roles":["member"]},"content":"a &lt; b","text":"a < b","type":"text","timestamp":"2026-01-02T03:04:05.678Z","#;
 
 #[test]
@@ -254,7 +254,7 @@ fn a_room_is_changed_and_deleted() {
     let patch = serde_json::from_value(json!({"settings": {"read_only": true}})).unwrap();
     w.now += 1_000;
     w.call("own", Ask::Patch(patch)).unwrap();
-    let settings = r#""settings":{"guests":true,"visibility":"public","read_only":true,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"sample_above":null,"expect_viewers":null}"#;
+    let settings = r#""settings":{"guests":true,"visibility":"public","read_only":true,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"retention_days":null,"retention_messages":null,"sample_above":null,"expect_viewers":null}"#;
     let updated = [
         r#"{"seq":2,"event":"room_updated","data":{"room_id":"video_123","name":"Lobby","#,
         settings,
@@ -292,7 +292,7 @@ fn the_batch_for_postgres_format_unchanged() {
     let batch = named(&w, &w.batches[1]).replace(&third, "ID6");
     let expected = [
         r#"{"v":1,"room_id":"video_123","epoch":1767323045678,"start":0,"from":0,"to":7,"ops":["#,
-        r#"{"seq":1,"op":"room","at":1767323045678,"name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":1767323045678,"updated_at":1767323045678},"#,
+        r#"{"seq":1,"op":"room","at":1767323045678,"name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"retention_days":null,"retention_messages":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":1767323045678,"updated_at":1767323045678},"#,
         r#"{"seq":2,"op":"message","no":1,"id":"ID2","user_id":"ada","username":"Ada","avatar":null,"roles":["member"],"content":"two","text":null,"type":"text","metadata":{"k":1},"mentions":[],"reply_to":null,"client_id":"c1","created_at":1767323045678,"edited_at":1767323045678,"deleted_at":null,"audience":"all","visible_at":1767323045678},"#,
         r#"{"seq":3,"op":"edit","id":"ID2","content":"two","text":null,"mentions":[],"edited_at":1767323045678},"#,
         r#"{"seq":3,"op":"original","id":"ID2","original":null,"reasons":[]},"#,
@@ -325,7 +325,7 @@ fn a_stored_row_format_unchanged() {
     assert_eq!(
         rows,
         [
-            r#"1 0 [{"seq":1,"at":1767323045678,"visible_at":1767323045678,"audience":"internal","event":"room","data":{"room":{"name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":1767323045678,"updated_at":1767323045678},"changed":[]}}]"#,
+            r#"1 0 [{"seq":1,"at":1767323045678,"visible_at":1767323045678,"audience":"internal","event":"room","data":{"room":{"name":"Lobby","type":"video","settings":{"guests":true,"visibility":"public","read_only":false,"slow_s":null,"emote_only":false,"followers_only_s":null,"subscribers_only":false,"subscribers_only_s":0,"no_repeats":false,"links":"on","delay_s":0,"profanity":null,"spam":null,"rate":null,"max_message_length":null,"edit_window_s":null,"history_limit":null,"retention_days":null,"retention_messages":null,"sample_above":null,"expect_viewers":null},"owner_id":"own","created_at":1767323045678,"updated_at":1767323045678},"changed":[]}}]"#,
             r#"2 1 [{"seq":2,"at":1767323045678,"visible_at":1767323045678,"event":"new_message","data":{"message_id":"ID2","no":1,"user":{"user_id":"ada","username":"Ada","avatar":null,"roles":["member"]},"content":"","type":"text","client_id":"c1","edited_at":1767323045678,"edit_seq":3,"deleted_at":1767323045678}}]"#,
             r#"3 1 [{"seq":3,"at":1767323045678,"visible_at":1767323045678,"event":"gone","data":{"user_id":"ada"}}]"#,
             r#"4 1 [{"seq":4,"at":1767323045678,"visible_at":1767323045678,"event":"reaction","data":{"message_id":"ID2","user_id":"ada","reaction":"👍","remove":false,"reactions":{"👍":1}}}]"#,

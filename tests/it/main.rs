@@ -36,6 +36,7 @@ mod rates;
 mod redis;
 mod refused;
 mod reports;
+mod retention;
 mod rules;
 mod shards;
 mod sim;

@@ -76,6 +76,7 @@ fn trial(action: Action, message: &str) -> (Option<(&'static str, Value)>, Optio
         Action::DeleteRoom => (None, Some(Ask::Delete(Nothing {}))),
         Action::ReadStats => (None, Some(Ask::Stats(Nothing {}))),
         Action::ReadAudit => (None, Some(Ask::MayReadAudit(Nothing {}))),
+        Action::Export => (None, Some(Ask::Export(Nothing {}))),
         Action::Report => {
             let body = ReportMessage { message_id: message.into(), ..ReportMessage::default() };
             let frame = json!({"message_id": message, "reason": "spam"});

@@ -1,5 +1,6 @@
 //! A PostgreSQL of one room: `chat_apply`'s rules written a second time, as plainly as they can be.
 
+use edge_chat::protocol::call::{Expiry, ExpiryAsk};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,12 @@ pub struct Postgres {
     pub blocks: BTreeMap<String, String>,
     /// Ids of messages, newest first.
     pub pinned: Vec<String>,
+    /// Below it everything has expired.
+    pub first_no: u64,
+    /// A legal hold is on the room.
+    pub on_hold: bool,
+    /// A legal hold is on these users.
+    pub held_users: BTreeSet<String>,
     /// (epoch, seq).
     pub cursor: Option<(u64, u64)>,
     pub flaw: Flaw,
@@ -89,6 +96,30 @@ impl Postgres {
         (epoch, to)
     }
 
+    /// `chat_expiry`.
+    pub fn expiry(&self, asked: &ExpiryAsk) -> Expiry {
+        if self.on_hold {
+            return Expiry { before_no: asked.first_no, held: true, ..Expiry::default() };
+        }
+        let mut rows: Vec<_> = self.messages.values().map(|row| (row["no"].as_u64().unwrap(), row)).collect();
+        rows.sort_by_key(|(no, _)| *no);
+        let rest: Vec<_> = rows.iter().filter(|(no, _)| *no >= asked.first_no).collect();
+        let most = usize::try_from(asked.most).unwrap();
+        let at = |row: &Value| row["created_at"].as_u64().unwrap();
+        let over = |no: u64, row: &Value| {
+            asked.before_ms.is_some_and(|ms| at(row) < ms) || asked.keep_from.is_some_and(|from| no < from)
+        };
+        let stays =
+            rest.iter().enumerate().find(|(n, (no, row))| *n == most || !over(*no, row)).map(|(_, stays)| stays);
+        let before_no = stays.map_or_else(|| rest.last().map_or(asked.first_no, |(no, _)| no + 1), |(no, _)| *no);
+        Expiry {
+            before_no,
+            oldest_at: stays.map(|(_, row)| at(row)),
+            more: stays.is_some_and(|(no, row)| over(*no, row)),
+            held: rows.iter().any(|(no, row)| *no < before_no && self.held_users.contains(text(row, "user_id"))),
+        }
+    }
+
     fn fold(&mut self, op: &Value, epoch: u64) {
         match text(op, "op") {
             "room" => self.room = Some(op.clone()),
@@ -138,6 +169,20 @@ impl Postgres {
                 Some(role) => drop(self.roles.insert(text(op, "user_id").to_owned(), role.to_owned())),
                 None => drop(self.roles.remove(text(op, "user_id"))),
             },
+            "expire" => {
+                let before = op["before_no"].as_u64().expect("before_no");
+                self.first_no = self.first_no.max(before);
+                let gone = |row: &Value| row["no"].as_u64() < Some(before);
+                let (held, messages) = (&self.held_users, &mut self.messages);
+                let reactions = &mut self.reactions;
+                messages.retain(|id, row| {
+                    let stays = !gone(row) || held.contains(text(row, "user_id"));
+                    if !stays {
+                        reactions.retain(|(message, _, _)| message != id);
+                    }
+                    stays
+                });
+            }
             "ban" => drop(self.bans.insert(text(op, "user_id").to_owned(), op.clone())),
             "unban" => drop(self.bans.remove(text(op, "user_id"))),
             "pins" => {
@@ -220,7 +265,9 @@ impl Postgres {
                 "reports": self.reports.values()
                     .filter(|report| report["status"] == "open" || !report["quoted"].is_null())
                     .collect::<Vec<_>>(),
-                "last_no": self.messages.values().map(|row| row["no"].as_u64().unwrap()).max().unwrap_or(0),
+                "first_no": self.first_no.max(1),
+                "last_no": self.messages.values().map(|row| row["no"].as_u64().unwrap()).max().unwrap_or(0)
+                    .max(self.first_no.saturating_sub(1)),
                 "epoch": self.cursor.map_or(0, |(epoch, _)| epoch),
             })
             .to_string(),

@@ -64,6 +64,8 @@ pub struct World {
     pub wakes: u32,
     /// What PostgreSQL was told of who is here.
     pub reports: Vec<String>,
+    /// How often PostgreSQL was asked what is over its time.
+    pub looks: u32,
     /// Every body that went to PostgreSQL.
     pub batches: Vec<String>,
     /// The objects of users who did something of their own.
@@ -149,6 +151,7 @@ impl World {
             rows: 0,
             wakes: 0,
             reports: Vec::new(),
+            looks: 0,
             batches: Vec::new(),
             users: BTreeMap::new(),
             users_away: false,
@@ -345,6 +348,7 @@ impl World {
                 self.armed = None;
                 self.tick();
                 self.drain();
+                self.expire();
                 self.bridge();
                 self.hook();
             }
@@ -370,6 +374,15 @@ impl World {
             if self.pg_down {
                 break;
             }
+        }
+    }
+
+    /// Asks PostgreSQL what is over its time, where that is due.
+    pub fn expire(&mut self) {
+        if let Some(asked) = self.step(|host, at| host.expiry_ask(at)) {
+            self.looks += 1;
+            let said = if self.pg_down { Err("no connection".into()) } else { Ok(self.pg.expiry(&asked)) };
+            self.step(|host, at| ((), host.expiry_said(at, said)));
         }
     }
 

@@ -186,6 +186,16 @@ export class RoomModel {
     },
     message_deleted: ({ message_id, deleted_at }) => this.#bury([message_id], deleted_at),
     messages_deleted: ({ message_ids, deleted_at }) => this.#bury(message_ids, deleted_at),
+    messages_expired: ({ before_no, pinned }) => {
+      const kept = this.messages.filter(({ no }) => no >= before_no);
+      if (kept.length < this.messages.length) {
+        for (const { message_id, no } of this.messages) if (no <= before_no) this.gaps.delete(message_id);
+        if (kept.length > 0) this.gaps.delete(kept[0].message_id);
+        this.messages = kept;
+      }
+      if (kept.length === 0 || kept[0].no <= before_no) this.hasMore = false;
+      if (pinned) this.#pinned(pinned);
+    },
     reaction_updated: ({ message_id, reactions }) => {
       this.#change(message_id, ({ mine }) => ({ reactions, mine: mine.filter((one) => reactions[one]) }));
     },

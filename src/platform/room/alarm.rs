@@ -26,7 +26,7 @@ impl Inner {
             self.raw.set_alarm(now() + 60_000);
             return;
         }
-        let written = self.drain(Sink::Postgres, batch).await;
+        let written = self.drain(Sink::Postgres, batch).await && self.expire().await;
         self.handling.set(false);
         match self.alarm.get() {
             _ if !written => self.raw.set_alarm(now() + 60_000),
@@ -40,6 +40,14 @@ impl Inner {
         let Ok(storage) = self.load() else { return Ok(None) };
         let at = Moment { now: now(), entropy: entropy(), log: storage.log() };
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
+    }
+
+    /// Asks PostgreSQL what is over its time, if that is due. False where the outcome could not be written.
+    async fn expire(self: &Rc<Self>) -> bool {
+        let Ok(asked) = self.step(|host, at| host.expiry_ask(at)) else { return false };
+        let Some(asked) = asked else { return true };
+        let said = drain_link::expiry(&self.env, &asked).await;
+        self.step(|host, at| ((), host.expiry_said(at, said))).is_ok()
     }
 
     /// What was counted, for the header beside a call to the drain.

@@ -3,6 +3,7 @@
 
 mod acts;
 mod bounds;
+mod keep;
 mod links;
 mod private;
 
@@ -24,6 +25,7 @@ use crate::room::{
     Allowed, BanData, Deleted, DeletedData, Edited, HeldData, HeldList, PinnedData, RoleData, Sent, Tried,
 };
 use crate::sinks::history::AuditPage;
+use crate::sinks::holds::{Hold, HoldPage, PlaceHold};
 use crate::user::{BlockList, SignedOut};
 use std::collections::BTreeMap;
 use utoipa::openapi::header::HeaderBuilder;
@@ -56,6 +58,10 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/rooms/{room_id}/terms", &[Method::Get, Method::Put]),
     ("/api/rooms/{room_id}/terms/test", &[Method::Post]),
     ("/api/rooms/{room_id}/audit", &[Method::Get]),
+    ("/api/rooms/{room_id}/export", &[Method::Get]),
+    ("/api/users/{user_id}/export", &[Method::Get]),
+    ("/api/holds", &[Method::Get, Method::Post]),
+    ("/api/holds/{hold_id}", &[Method::Delete]),
     ("/api/rooms/{room_id}/reports", &[Method::Get]),
     ("/api/rooms/{room_id}/reports/{report_id}", &[Method::Get, Method::Patch]),
     ("/api/messages/{message_id}/report", &[Method::Post]),
@@ -89,9 +95,9 @@ const PATHS: &[(&str, &[Method])] = &[
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
         ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial,
-        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>, Hold, HoldPage,
         KeptBackup, KeyBackup, Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>,
-        Opening, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys, Reasoned,
+        Opening, PatchRoom, PinnedData<'static>, PlaceHold, Problem<'static>, PublishKeys, PublishedKeys, Reasoned,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
         RoomData<'static>, RoomSettings, SendBody, Sent, SetTerms, SignedKey, SignedOut, Stats, Terms, TokenBody,
         TokenData<'static>, Tried, TryTerms
@@ -111,7 +117,8 @@ pub fn openapi_json() -> String {
                 .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
                 .replace("{device_id}", "x")
-                .replace("{held_id}", "x");
+                .replace("{held_id}", "x")
+                .replace("{hold_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
             }
@@ -431,6 +438,8 @@ fn describe(route: &Route) -> Option<Doc> {
             return acts::describe(route);
         }
         Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
+        Route::ExportRoom(_) | Route::ExportUser(_) => return keep::describe(route),
+        Route::Holds | Route::PlaceHold | Route::LiftHold(_) => return keep::describe(route),
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
             return private::describe(route);
         }

@@ -106,6 +106,7 @@ export class Talk {
         this.#change([message_id], { content, franking, body, unreadable, encrypted, edited_at })),
       direct.on("message_deleted", ({ message_id, deleted_at }) => this.#change([message_id], { deleted_at, body: null, unreadable: undefined })),
       direct.on("messages_deleted", ({ message_ids, deleted_at }) => this.#change(message_ids, { deleted_at, body: null, unreadable: undefined })),
+      direct.on("messages_expired", ({ before_no }) => this.#expire(before_no)),
       direct.on("unsent", ({ client_id, body, reply, at }) => this.#settle({ client_id, body, timestamp: at }, reply ?? Promise.reject({ code: "timeout" }))),
     );
   }
@@ -171,6 +172,12 @@ export class Talk {
 
   #change(ids, patch) {
     this.#messages = this.#messages.map((message) => (ids.includes(message.message_id) ? { ...message, ...patch } : message));
+    this.#render();
+  }
+
+  #expire(before_no) {
+    this.#messages = this.#messages.filter(({ no }) => no >= before_no);
+    if ((this.#messages[0]?.no ?? 0) <= before_no) this.#hasOlder = false;
     this.#render();
   }
 

@@ -1,0 +1,218 @@
+//! How long a room keeps what was said: its numbers below `first_no` are gone for good.
+//!
+//! PostgreSQL is asked first which messages are over their time and whether a legal hold forbids it, so that nothing
+//! expires that it does not have, or while it cannot be asked.
+
+use super::reactions;
+use super::{KEY_PINNED, Log, Read, Room, Row, SCAN, Step};
+use crate::protocol::call::{Expiry, ExpiryAsk};
+use crate::protocol::wire::json;
+use crate::protocol::{Audience, Body, MessageId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub(super) const KEY_KEPT: &str = "kept";
+/// A room looks no more often, ms, while less is over its time than it takes away at once.
+const EVERY: u64 = 3_600_000;
+/// Where a legal hold keeps something, ms.
+const EVERY_HELD: u64 = 6 * EVERY;
+/// More follows after so many ms.
+const APART: u64 = 1_000;
+/// Messages taken away at once: of the log, each a row that may be rewritten; and where it does not reach back to them.
+const MOST: u64 = 500;
+const MOST_STORED: u64 = 2_000;
+const DAY: u64 = 24 * 3_600_000;
+
+/// What a room keeps at most: so many days, so many messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Bounds {
+    days: Option<u32>,
+    messages: Option<u64>,
+}
+
+/// Where the room's memory of messages begins, and when it looked last; kept as state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    pub(super) first_no: u64,
+    bounds: Bounds,
+    /// When the oldest message that is left was said, ms, where PostgreSQL has said that.
+    oldest_at: Option<u64>,
+    looked_at: u64,
+    more: bool,
+    held: bool,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let bounds = Bounds::default();
+        Self { first_no: 1, bounds, oldest_at: None, looked_at: 0, more: false, held: false }
+    }
+}
+
+impl Kept {
+    /// What PostgreSQL remembers of a room whose storage was lost.
+    pub(super) fn from(first_no: u64) -> Self {
+        Self { first_no: first_no.max(1), ..Self::default() }
+    }
+}
+
+impl Room {
+    fn bounds(&self) -> Bounds {
+        let own = &self.info.settings;
+        Bounds { days: own.retention_days.or(self.settings.retention_days), messages: own.retention_messages }
+    }
+
+    /// The number of the oldest message that the room keeps, or that its next one has.
+    pub fn first_no(&self) -> u64 {
+        self.kept.first_no
+    }
+
+    /// When PostgreSQL is next to be asked what is over its time, ms: not before something can be.
+    pub fn expiry_due(&self) -> Option<u64> {
+        let Kept { first_no, bounds, oldest_at, looked_at, more, held } = self.kept;
+        let wanted = self.bounds();
+        if wanted == Bounds::default() && !held {
+            return None;
+        }
+        let some = self.message_count() > 0;
+        if more || (some && bounds != wanted) {
+            return Some(looked_at.saturating_add(APART));
+        }
+        let every = if held { EVERY_HELD } else { EVERY };
+        let next = looked_at.saturating_add(every);
+        let over = |most: u64| self.last_no.saturating_add(1).saturating_sub(first_no) > most;
+        let ends = |days: u32| oldest_at.map_or(0, |at| at.saturating_add(u64::from(days) * DAY));
+        let ends = wanted.days.filter(|_| some).map(|days| ends(days).saturating_add(1));
+        let over = wanted.messages.is_some_and(over).then_some(0);
+        let due = ends.into_iter().chain(over).chain(held.then_some(0)).min()?;
+        Some(due.max(next))
+    }
+
+    /// What PostgreSQL is to be asked.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn expiry_ask(&self, log: &dyn Log, now: u64) -> Read<ExpiryAsk> {
+        let Bounds { days, messages } = self.bounds();
+        let first_no = self.kept.first_no;
+        let stored = super::first_held_no(log)?.saturating_sub(first_no).min(MOST_STORED);
+        Ok(ExpiryAsk {
+            room_id: self.id.to_string(),
+            first_no,
+            before_ms: days.map(|days| now.saturating_sub(u64::from(days) * DAY)),
+            keep_from: messages.map(|most| (self.last_no + 1).saturating_sub(most)),
+            most: stored.max(MOST),
+        })
+    }
+
+    /// Takes away what PostgreSQL says is over its time: out of the log, and by an event for all who follow it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn expire(&mut self, log: &dyn Log, asked: &ExpiryAsk, said: &Expiry, now: u64) -> Read<Step> {
+        let first_no = self.kept.first_no;
+        let end = first_no.saturating_add(asked.most).min(self.last_no + 1);
+        // An answer that comes after another one's was taken names less.
+        let before_no = said.before_no.clamp(first_no, end.max(first_no));
+        let mut step = Step::default();
+        let mut pinned = None;
+        if before_no > first_no {
+            self.take_away(log, before_no, said.oldest_at, &mut step)?;
+            let mut stays = Vec::new();
+            for id in &self.pinned {
+                if !is_over(log, *id, before_no, said.oldest_at)? {
+                    stays.push(*id);
+                }
+            }
+            if stays != self.pinned {
+                step.write.state.push((KEY_PINNED.into(), Some(json(&stays))));
+                self.pinned.clone_from(&stays);
+                pinned = Some(stays);
+            }
+        }
+        self.kept = Kept {
+            first_no: before_no,
+            bounds: self.bounds(),
+            oldest_at: said.oldest_at,
+            looked_at: now,
+            more: said.more,
+            held: said.held,
+        };
+        step.write.state.push((KEY_KEPT.into(), Some(json(&self.kept))));
+        if before_no > first_no {
+            self.append(&mut step, now, Audience::All, Body::MessagesExpired { before_no, pinned });
+            self.seal(&mut step);
+        }
+        Ok(step)
+    }
+
+    /// Takes the messages below `before_no` out of the log, with what was edited, reacted and quoted of them.
+    fn take_away(&mut self, log: &dyn Log, before_no: u64, oldest_at: Option<u64>, step: &mut Step) -> Read<()> {
+        let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
+        let (mut edits, mut seqs) = (Vec::new(), Vec::new());
+        let held = super::first_held_no(log)?;
+        let first_no = self.kept.first_no.max(held);
+        let mut after = if first_no < before_no { self.seq_before(log, first_no)? } else { u64::MAX };
+        'read: while after < self.last_seq {
+            for mut row in log.rows_after(after, SCAN)? {
+                after = row.last;
+                let before = seqs.len();
+                for event in &mut row.events {
+                    let Body::NewMessage(message) = &mut event.body else { continue };
+                    if (first_no..before_no).contains(&message.no) {
+                        edits.extend(message.edit_seq);
+                        seqs.push(event.seq);
+                        message.expire(event.at);
+                        event.audience = Audience::Internal;
+                    }
+                }
+                let last = row.no + 1 >= before_no;
+                if seqs.len() > before {
+                    rows.insert(row.last, row);
+                }
+                if last {
+                    break 'read;
+                }
+            }
+        }
+        for id in self.edits.all() {
+            // The log has let go of the message, but not of its edit.
+            if id.is_of_a_room() && is_over(log, id, before_no, oldest_at)? {
+                edits.extend(self.edits.of(id));
+                self.edits.set(id, None, step);
+            }
+        }
+        for seq in edits {
+            let row = changed(&mut rows, log, seq)?;
+            let events = row.into_iter().flat_map(|row| &mut row.events);
+            events.filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
+        }
+        for id in self.reports.quoting(before_no) {
+            self.reports.forget_quote(log, id, step)?;
+            let row = changed(&mut rows, log, id.seq())?;
+            row.into_iter().flat_map(|row| &mut row.events).for_each(|event| event.body.forget_quote(id));
+        }
+        if let (Some(first), Some(last)) = (seqs.first(), seqs.last()) {
+            let reacted = log.reactions(*first, *last)?;
+            step.write.state.extend(reacted.into_iter().map(|(seq, _)| (reactions::key(seq), None)));
+        }
+        step.write.rewrite = rows.into_values().collect();
+        Ok(())
+    }
+}
+
+/// The row that holds `seq`, to be changed.
+fn changed<'r>(rows: &'r mut BTreeMap<u64, Row>, log: &dyn Log, seq: u64) -> Read<Option<&'r mut Row>> {
+    Ok(log.row_with(seq)?.map(|found| rows.entry(found.last).or_insert(found)))
+}
+
+/// Whether this message has a number below `before_no`: one that the log does not hold is told by its time.
+fn is_over(log: &dyn Log, id: MessageId, before_no: u64, oldest_at: Option<u64>) -> Read<bool> {
+    let row = log.row_with(id.seq())?;
+    let held = row.iter().flat_map(|row| &row.events).find_map(|event| match &event.body {
+        Body::NewMessage(message) if message.message_id == id => Some(message.no),
+        _ => None,
+    });
+    Ok(held.map_or_else(|| oldest_at.is_none_or(|at| id.time() < at), |no| no < before_no))
+}

@@ -1,0 +1,216 @@
+// What is kept and what is given out: retention, legal holds, and the export of a room and of a user.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { RoomModel } from "../client/web/sdk/room-model.js";
+import { chat, startServer, testDatabase, token, until } from "./harness/index.mjs";
+
+const SERVICE = { sub: "svc", username: "Svc", roles: ["service"] };
+
+let db, server, join, rest;
+before(async () => {
+  db = await testDatabase();
+  const vars = { RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_SERVICE_MESSAGES: "100000", AUTO_CREATE_ROOMS: "false" };
+  server = await startServer({ databaseUrl: db.url, vars });
+  ({ join, rest } = chat(server));
+});
+after(async () => {
+  await server?.stop();
+  await db?.drop();
+});
+
+async function done(method, path, options) {
+  const { status, body } = await rest(method, path, options);
+  assert.ok(status < 300, `${method} ${path}: ${status} ${JSON.stringify(body)}`);
+  return body;
+}
+
+/** A room of `owner`'s in which `count` messages were said, one after the other. */
+async function talked(room, owner, count) {
+  await done("POST", "/rooms", { as: owner, body: { room_id: room, name: "R", type: "video" } });
+  const socket = await join(room, owner);
+  for (let n = 1; n <= count; n += 50) {
+    const some = Array.from({ length: Math.min(50, count - n + 1) }, (_, i) => `word ${n + i}`);
+    await Promise.all(some.map((content) => socket.request("send_message", { content })));
+  }
+  await drained(room, count);
+  return socket;
+}
+
+const numbers = async (room) => (await db.query("select no from messages where room_id = $1 order by no", [room])).map(({ no }) => Number(no));
+const drained = async (room, count) => assert.ok(await until(15_000, async () => (await numbers(room)).length === count), "PostgreSQL has them");
+const patch = (room, as, settings) => rest("PATCH", `/rooms/${room}`, { as, body: { settings } });
+const from = (first, last) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+test("V4, V6: what a room keeps no longer is gone, live and on coming back, in history and in PostgreSQL", async () => {
+  const room = "keep_count";
+  const own = await talked(room, "own", 130);
+  const { epoch } = own.joined;
+  const pinned = own.lines.find(({ event, data }) => event === "new_message" && data.no === 3).data.message_id;
+  await done("PUT", `/rooms/${room}/pins/${pinned}`, { as: "own" });
+  await own.next("message_pinned");
+  const model = new RoomModel();
+  model.joined({ ...own.joined, room: { ...own.joined.room, pinned: [pinned] } });
+  for (const line of own.lines) if (line.event) model.apply(line, Date.now());
+  assert.equal(model.messages.length, 130);
+
+  assert.equal((await patch(room, "bob", { retention_messages: 100 })).body.code, "forbidden");
+  assert.equal((await patch(room, "own", { retention_messages: 99 })).body.code, "invalid_settings");
+  assert.equal((await patch(room, "own", { retention_messages: 100 })).status, 200);
+  const expired = await own.next("messages_expired", 20_000);
+  assert.deepEqual(expired.data, { room_id: room, before_no: 31, pinned: [] });
+  model.apply(expired, Date.now());
+  assert.deepEqual([model.messages.length, model.messages[0].no, model.room.pinned, model.hasMore], [100, 31, [], false]);
+  assert.ok(await until(15_000, async () => (await numbers(room)).length === 100));
+  assert.deepEqual(await numbers(room), from(31, 130));
+  assert.deepEqual(await db.query("select first_no, pinned from rooms where id = $1", [room]), [{ first_no: "31", pinned: [] }]);
+
+  const page = await done("GET", `/rooms/${room}/messages?limit=60&page=2`, { as: "own" });
+  assert.deepEqual([page.total, page.has_more, page.messages.length, page.messages.at(-1).no], [100, false, 40, 31]);
+  const fresh = await join(room, "bob");
+  assert.deepEqual([fresh.joined.messages.length, fresh.joined.room.message_count], [100, 100]);
+  // Who was away since the first of them: what is left of what was said, and that the others are gone.
+  const back = await join(room, "ada", { resume: { epoch, seq: own.joined.seq } });
+  assert.equal(back.joined.resumed, true);
+  const said = back.joined.events.filter(({ event }) => event === "new_message").map(({ data }) => data.no);
+  assert.deepEqual(said, from(31, 130));
+  assert.equal(back.joined.events.filter(({ event }) => event === "messages_expired").length, 1);
+  assert.ok(!JSON.stringify(back.joined.events).includes("word 30"));
+});
+
+test("days count from when it was said", async () => {
+  const room = "keep_days";
+  await talked(room, "own", 120);
+  await db.query("update messages set created_at = created_at - interval '3 days' where room_id = $1 and no <= 20", [room]);
+  assert.equal((await patch(room, SERVICE, { retention_days: 2 })).status, 200);
+  assert.ok(await until(15_000, async () => (await numbers(room)).length === 100));
+  assert.deepEqual((await numbers(room))[0], 21);
+  const { body } = await rest("GET", `/rooms/${room}/messages?after=0&limit=1`, { as: "own" });
+  assert.deepEqual([body.messages[0].no, body.total], [21, 100]);
+});
+
+test("a hold counts at once: nothing of the room expires, and lifted it does", async () => {
+  const room = "keep_hold";
+  const own = await talked(room, "own", 130);
+  const message_id = own.lines.find(({ event, data }) => event === "new_message" && data.no === 120).data.message_id;
+  const place = { as: SERVICE, body: { room_id: room, reason: "case 17" } };
+  assert.equal((await rest("POST", "/holds", { ...place, as: "own" })).body.code, "forbidden");
+  assert.equal((await rest("POST", "/holds", { as: SERVICE, body: { reason: "case 17" } })).body.code, "bad_request");
+  const hold = await done("POST", "/holds", place);
+  const user = await done("POST", "/holds", { as: SERVICE, body: { user_id: "own", reason: "case 18" } });
+  assert.deepEqual({ ...hold, hold_id: 0, placed_at: 0 }, {
+    hold_id: 0, room_id: room, user_id: null, reason: "case 17", placed_by: "svc", placed_at: 0, lifted_by: null, lifted_at: null,
+  });
+  const { holds } = await done("GET", "/holds?limit=1", { as: SERVICE });
+  assert.deepEqual(holds, [user]);
+  assert.deepEqual((await done("GET", `/holds?before=${user.hold_id}`, { as: SERVICE })).holds, [hold]);
+
+  const { seq } = (await done("GET", `/rooms/${room}/stats`, { as: "own" }));
+  await patch(room, "own", { retention_messages: 100 });
+  // The room asked and was told to leave it: nothing follows the change of its settings.
+  await until(15_000, async () => (await done("GET", `/rooms/${room}/stats`, { as: "own" })).counters.rows_written > 0);
+  await own.request("delete_message", { message_id });
+  assert.ok(await until(15_000, async () => (await db.query("select from hold_copies where message_id = $1", [message_id])).length === 1));
+  assert.deepEqual(await db.query("select content from hold_copies where message_id = $1", [message_id]), [{ content: "word 120" }]);
+  const stats = await done("GET", `/rooms/${room}/stats`, { as: "own" });
+  assert.deepEqual([stats.seq, stats.message_count, (await numbers(room)).length], [seq + 2, 130, 130]);
+
+  const lifted = await done("DELETE", `/holds/${hold.hold_id}`, { as: SERVICE });
+  assert.deepEqual([lifted.lifted_by, await done("DELETE", `/holds/${hold.hold_id}`, { as: SERVICE })], ["svc", lifted]);
+  assert.equal((await rest("DELETE", "/holds/01a209e5-b9b3-75fe-b369-e70000000006", { as: SERVICE })).body.code, "hold_not_found");
+  const audit = await db.query("select action, actor_id, target, room_id from audit where action like '%_hold' order by created_at, id");
+  assert.deepEqual(audit.map(({ action, target, room_id }) => [action, target, room_id]), [["place_hold", null, room], ["place_hold", "own", null], ["lift_hold", null, room]]);
+  // The user's own hold still stands: viewers see the messages no more, and PostgreSQL keeps them.
+  await patch(room, "own", { retention_messages: 110 });
+  await own.next("messages_expired", 20_000);
+  assert.ok(await until(15_000, async () => (await db.query("select first_no from rooms where id = $1", [room]))[0].first_no === "21"));
+  assert.equal((await numbers(room)).length, 130);
+  await done("DELETE", `/holds/${user.hold_id}`, { as: SERVICE });
+  await patch(room, "own", { retention_messages: 120 });
+  assert.ok(await until(15_000, async () => (await numbers(room)).length === 110));
+});
+
+/** The lines of an export; all of them, or those that came before it was cut. */
+async function lines(path, as, { most = Infinity, after } = {}) {
+  const bearer = await token(typeof as === "string" ? { sub: as, username: as } : as);
+  const url = `${server.url}/api${path}${after ? `?after=${encodeURIComponent(after)}` : ""}`;
+  const cut = new AbortController();
+  const response = await fetch(url, { headers: { authorization: `Bearer ${bearer}` }, signal: cut.signal });
+  assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/x-ndjson"]);
+  const all = [];
+  let rest_ = "";
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest_ + chunk).split("\n");
+    rest_ = parts.pop();
+    all.push(...parts.map((line) => JSON.parse(line)));
+    if (all.length >= most) {
+      cut.abort();
+      break;
+    }
+  }
+  return all;
+}
+
+const of = (all, kind) => all.filter((line) => line.kind === kind);
+
+test("an export of 3,000 messages that was cut is gone on with: whole, and nothing twice", async () => {
+  const room = "keep_export";
+  await done("POST", "/rooms", { as: "own", body: { room_id: room, name: "R", type: "video" } });
+  const own = await join(room, "own");
+  for (let n = 0; n < 3_000; n += 150) {
+    await Promise.all(Array.from({ length: 150 }, (_, i) => rest("POST", `/rooms/${room}/messages`, { as: SERVICE, body: { content: `word ${n + i}` } })));
+  }
+  const { message_id } = await own.request("send_message", { content: "the last one" });
+  const mod = { sub: "mod", username: "Mod", roles: ["moderator"] };
+  await done("PUT", `/rooms/${room}/pins/${message_id}`, { as: "own" });
+  await done("POST", `/messages/${message_id}/report`, { as: "bob", body: { room_id: room, reason: "spam" } });
+  await done("POST", `/rooms/${room}/ban`, { as: mod, body: { user_id: "zoe", reason: "rude", shadow: true } });
+  await done("PUT", `/rooms/${room}/roles/eve`, { as: "own", body: { role: "moderator" } });
+  await own.request("react", { message_id, reaction: "👍" });
+
+  assert.equal((await rest("GET", `/rooms/${room}/export`, { as: mod })).body.code, "forbidden");
+  assert.equal((await rest("GET", `/rooms/${room}/export?after=messages:x`, { as: "own" })).body.code, "invalid_parameter");
+  const first = await lines(`/rooms/${room}/export`, "own", { most: 1_200 });
+  assert.equal(of(first, "end").length, 0, "cut");
+  const second = await lines(`/rooms/${room}/export`, "own", { after: first.at(-1).cursor });
+  const all = [...first, ...second];
+  const [begin] = of(all, "export");
+  const end = all.at(-1);
+  assert.deepEqual([end.kind, end.room_id, end.up_to_seq], ["end", room, end.seq]);
+  assert.ok(begin.up_to_seq <= end.up_to_seq);
+  assert.deepEqual(of(all, "message").map(({ no }) => no), from(1, 3_001));
+  const cursors = all.map(({ cursor }) => cursor).filter(Boolean);
+  assert.equal(new Set(cursors).size, cursors.length);
+  assert.deepEqual(of(all, "message").at(-1).reactions, [{ user_id: "own", reaction: "👍" }]);
+  assert.deepEqual(of(all, "room").map(({ pinned, owner_id }) => [pinned, owner_id]), [[[message_id], "own"]]);
+  assert.deepEqual(of(all, "ban").map(({ user_id, shadow }) => [user_id, shadow]), [["zoe", true]]);
+  assert.deepEqual(of(all, "role").map(({ user_id, role }) => [user_id, role]), [["eve", "moderator"]]);
+  assert.deepEqual(of(all, "report").map(({ reporter_id, quoted }) => [reporter_id, quoted]), [["bob", "the last one"]]);
+  assert.ok(of(all, "audit").some(({ action }) => action === "ban_user"));
+});
+
+test("a user's export has what the user may see, and nothing of a shadow ban", async () => {
+  const room = "keep_user";
+  await done("POST", "/rooms", { as: "own", body: { room_id: room, name: "R", type: "video" } });
+  const [zed, own] = [await join(room, "zed"), await join(room, "own")];
+  const { message_id } = await zed.request("send_message", { content: "mine" });
+  await own.request("send_message", { content: "not zed's" });
+  await zed.request("react", { message_id, reaction: "👍" });
+  await done("PUT", "/users/own/block", { as: "zed" });
+  await done("POST", `/messages/${(await own.request("send_message", { content: "x" })).message_id}/report`, { as: "zed", body: { room_id: room, reason: "spam" } });
+  await done("POST", `/rooms/${room}/ban`, { as: "own", body: { user_id: "zed", shadow: true, reason: "secret" } });
+  await zed.request("send_message", { content: "seen by nobody" });
+  const bans = () => db.query("select from bans where room_id = $1", [room]);
+  assert.ok(await until(15_000, async () => (await bans()).length === 1 && (await numbers(room)).length === 4));
+  assert.ok(await until(15_000, async () => (await db.query("select from blocks where user_id = 'zed'")).length === 1));
+
+  assert.equal((await rest("GET", "/users/zed/export", { as: "own" })).body.code, "forbidden");
+  const mine = await lines("/users/zed/export", "zed");
+  assert.deepEqual(of(mine, "message").map(({ content, room_id }) => [content, room_id]), [["mine", room], ["seen by nobody", room]]);
+  assert.deepEqual([of(mine, "reaction").length, of(mine, "block")[0].user_id, of(mine, "report").length], [1, "own", 1]);
+  assert.ok(!JSON.stringify(mine).match(/secret|shadow"? ?: ?true|user:zed|not zed's/));
+  assert.deepEqual([of(mine, "ban"), mine.at(-1).kind, of(mine, "devices").length], [[], "end", 1]);
+  const [{ up_to_seq, room_id }] = of(mine, "room");
+  assert.ok(room_id === room && up_to_seq > 0);
+  const whole = await lines("/users/zed/export", SERVICE);
+  assert.deepEqual(of(whole, "ban").map(({ shadow, by }) => [shadow, by]), [[true, "own"]]);
+});
