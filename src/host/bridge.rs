@@ -18,7 +18,7 @@ pub(super) struct Bridging {
 }
 
 impl Host {
-    /// The next batch for Redis; where there is none, when to look again.
+    /// The next batch for Redis, and when the first event is shown that has to wait for that.
     pub(super) fn redis_batch(&mut self, at: &Moment<'_>) -> Read<(Option<Batch>, Option<u64>)> {
         let settings = self.settings.clone();
         let now = self.now;
@@ -61,7 +61,7 @@ impl Host {
                 if trims {
                     self.bridging.trim_at = now.saturating_add(TRIM);
                 }
-                return Ok((batch, None));
+                return Ok((batch, wait));
             }
             // What is for nobody there is done with, and kept as such with whatever is written next.
             self.state.extend(room.set_bridged(to).write.state);

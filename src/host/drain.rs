@@ -126,7 +126,7 @@ impl Host {
             draining.due = later;
         }
         draining.in_flight = batch.is_some();
-        self.batch_made(sink, batch.as_ref().map(|batch| batch.to));
+        self.batch_made(sink, batch.as_ref().map(|batch| batch.to), later);
         Ok(batch)
     }
 

@@ -49,7 +49,12 @@ impl Counted {
         self.follower(sink).since.get_or_insert(now);
     }
 
-    /// A batch is on its way.
+    /// It lacks nothing but what may not be shown before `shown_at`, ms.
+    pub(super) fn waits(&mut self, sink: Sink, shown_at: u64) {
+        self.follower(sink).since = Some(shown_at);
+    }
+
+    /// A batch is on its way, with all that may be shown by now, or not.
     pub(super) fn batch(&mut self, sink: Sink, now: u64, to_the_end: bool) {
         self.follower(sink).batch = Some((now, to_the_end));
     }
@@ -193,10 +198,13 @@ impl Host {
         self.counted.new.error(code);
     }
 
-    pub(super) fn batch_made(&mut self, sink: Sink, to: Option<u64>) {
+    /// A batch was made that reaches to `to`, or none; what is left after it may not be shown before `shown_at`, ms.
+    pub(super) fn batch_made(&mut self, sink: Sink, to: Option<u64>, shown_at: Option<u64>) {
         let last = self.room.as_ref().map_or(0, |room| room.position().seq);
-        if let Some(to) = to {
-            self.counted.batch(sink, self.now, to >= last);
+        match (to, shown_at) {
+            (Some(to), _) => self.counted.batch(sink, self.now, to >= last || shown_at.is_some()),
+            (None, Some(shown_at)) => self.counted.waits(sink, shown_at),
+            (None, None) => {}
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Hooking {
 }
 
 impl Host {
-    /// The next batch for the back end; where there is none, when to look again.
+    /// The next batch for the back end, and when the first event is shown that has to wait for that.
     pub(super) fn webhook_batch(&mut self, at: &Moment<'_>) -> Read<(Option<Batch>, Option<u64>)> {
         let settings = self.settings.clone();
         let now = self.now;
@@ -38,7 +38,7 @@ impl Host {
             let Planned { batch, to, wait } = plan(webhook, Plan { room_id, epoch, from, gap_to, now }, &rows);
             if batch.is_some() {
                 self.hooking.sent = to;
-                return Ok((batch, None));
+                return Ok((batch, wait));
             }
             // What is not for the back end is done with, and kept as such with whatever is written next.
             self.state.extend(room.set_hooked(to).write.state);

@@ -107,3 +107,24 @@ fn the_lag_is_that_of_the_oldest_event() {
         assert!(gauges.postgres.since.is_some_and(|since| w.now - since < 2_000), "{gauges:?}");
     }
 }
+
+#[test]
+fn what_may_not_be_shown_yet_is_no_lag() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "1000"), ("REDIS_URL", "redis://redis:6379")], 1);
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.ask(moderator, "set_modes", json!({"modes": {"delay_s": 6}})).unwrap();
+    w.advance(10_000);
+    for n in 0..100 {
+        w.say(ada, &n.to_string());
+        w.advance(300);
+        let redis = report(&mut w).1.gauges.redis.unwrap();
+        assert!(redis.since.is_none_or(|since| w.now.saturating_sub(since) < 2_000), "{redis:?} at {}", w.now);
+    }
+    w.redis.down = true;
+    for n in 0..100 {
+        w.say(ada, &n.to_string());
+        w.advance(300);
+    }
+    let redis = report(&mut w).1.gauges.redis.unwrap();
+    assert!(redis.since.is_some_and(|since| (20_000..32_000).contains(&(w.now - since))), "{redis:?} at {}", w.now);
+}
