@@ -241,14 +241,16 @@ impl Sim {
             !said(event.seq)
                 && self.truth.sees(&who, event, time) == Some(true)
                 && !self.is_edited_away(event)
-                && !self.is_refused(event.seq)
+                && !self.is_left_out(event)
         })
     }
 
-    /// Whether it was in a body that was refused: what is left out the next one that is taken says.
-    fn is_refused(&self, seq: u64) -> bool {
+    /// Whether it is too old, or was in a body that was refused, and the body that says so is yet to come.
+    fn is_left_out(&self, event: &LogEvent) -> bool {
+        let own = (self.truth.epoch, event.seq);
         let later = |place: &(u64, u64)| self.hook.told.range(*place..).next().is_some();
-        self.hook.refused.keys().any(|place| *place >= (self.truth.epoch, seq) && !later(place))
+        let mut refused = self.hook.refused.keys().filter(|place| **place >= own);
+        self.is_old(event) && !later(&own) || refused.any(|place| !later(place))
     }
 
     /// H1: nobody comes, and yet the back end is told all by the alarm alone.
