@@ -7,6 +7,8 @@ for (const [what, vars, named] of [
   ["without a key", { JWT_SECRET: null }, "JWT_SECRET"],
   ["with a short secret", { JWT_SECRET: "only-31-bytes-of-secret-sauce-x" }, "JWT_SECRET"],
   ["with a secret that stands in docs", { JWT_SECRET: "your-secret-key-your-secret-key-your-secret-key" }, "JWT_SECRET"],
+  ["with a webhook whose secret is none", { WEBHOOK_SECRET: "whsec_c2hvcnQ=", WEBHOOK_URL: "https://hooks.example.org/" }, "WEBHOOK_SECRET"],
+  ["with a webhook that goes over the internet in the clear", { WEBHOOK_URL: "http://hooks.example.org/", WEBHOOK_SECRET: `whsec_${"A".repeat(32)}` }, "WEBHOOK_URL"],
   ["with a number that is none", { RATE_LIMIT_WINDOW: "60s-0dd" }, "RATE_LIMIT_WINDOW"],
 ]) {
   test(what, async () => {

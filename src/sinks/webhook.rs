@@ -115,8 +115,7 @@ pub fn plan(webhook: &Webhook, plan: Plan<'_>, rows: &[Row]) -> Planned {
     let viewer = if webhook.moderation { Viewer::MODERATOR } else { Viewer::PLAIN };
     let from = plan.from;
     let mut to = Hooked { seq: from.seq, told: from.told, lost: from.lost, ..Hooked::default() };
-    let tells_gap = plan.gap_to > from.seq;
-    if tells_gap {
+    if plan.gap_to > from.seq {
         (to.seq, to.lost) = (plan.gap_to, plan.gap_to);
     }
     let start = to.seq;
@@ -149,7 +148,8 @@ pub fn plan(webhook: &Webhook, plan: Plan<'_>, rows: &[Row]) -> Planned {
         }
         to.seq = event.seq;
     }
-    let batch = (tells_gap || !events.is_empty()).then(|| {
+    // What is left out goes with the next events: to a back end that is away for ever a room that is quiet posts nothing.
+    let batch = (!events.is_empty()).then(|| {
         let first = from.told + 1;
         let left_out = (to.lost > from.told).then_some(LeftOut { from: first, to: to.lost });
         let Plan { room_id, epoch, .. } = plan;

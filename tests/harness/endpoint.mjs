@@ -22,7 +22,7 @@ export async function endpoint({ secret, answer = () => 204 }) {
     let text = "";
     for await (const chunk of request.setEncoding("utf8")) text += chunk;
     const body = webhook.verify(text, request.headers);
-    assert.deepEqual([request.method, request.headers["content-type"]], ["POST", "application/json"]);
+    assert.deepEqual([request.method, request.url, request.headers["content-type"]], ["POST", "/hooks", "application/json"]);
     const { room_id: room } = body;
     under_way.set(room, (under_way.get(room) ?? 0) + 1);
     it.most = Math.max(it.most, under_way.get(room));

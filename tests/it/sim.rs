@@ -15,6 +15,7 @@ mod event;
 mod faults;
 mod follow;
 mod heap;
+mod hooks;
 mod mutants;
 mod people;
 mod room;
@@ -33,6 +34,7 @@ use edge_chat::protocol::call::Caller;
 use edge_chat::settings::Settings;
 use event::{Conn, Event};
 use heap::Heap;
+use hooks::HookNode;
 use mutants::Mutant;
 use room::RoomNode;
 use shard::Worker;
@@ -81,6 +83,7 @@ struct Sim {
     clients: Vec<Client>,
     drain: DrainNode,
     bridge: BridgeNode,
+    hook: HookNode,
     users: BTreeMap<&'static str, UserNode>,
     truth: Truth,
     /// Acknowledged: (user, `client_id`) → (epoch, message).
@@ -136,7 +139,8 @@ impl Sim {
         let limits = [("RATE_LIMIT_MESSAGES", "6"), ("RATE_LIMIT_WINDOW", "3000")];
         let redis = bridge.on.then_some(("REDIS_HOST", "redis.example"));
         let moderation = bridge.moderation.then_some(("BRIDGE_MODERATION", "true"));
-        let set: Vec<_> = limits.into_iter().chain(redis).chain(moderation).collect();
+        let hook = HookNode::new(seed, mutant);
+        let set: Vec<_> = limits.into_iter().chain(redis).chain(moderation).chain(hook.settings()).collect();
         let mut settings = world::settings(&set);
         let splits = random(&mut rng).is_multiple_of(3);
         let few = 1 + (random(&mut rng) % 4) as usize;
@@ -172,6 +176,7 @@ impl Sim {
             clients,
             drain,
             bridge,
+            hook,
             users: USERS.into_iter().map(|user| (user, UserNode::default())).collect(),
             truth,
             acked: BTreeMap::new(),
@@ -238,6 +243,8 @@ impl Sim {
             Event::Drained(call, drained) => self.drained(call, drained)?,
             Event::Append(call, body, answered) => self.append(call, &body, answered)?,
             Event::Bridged(call, drained) => self.bridged(call, drained)?,
+            Event::Post(call, body, answered) => self.posted(call, &body, answered)?,
+            Event::Posted(call, drained) => self.hooked(call, drained)?,
             Event::LookUp(life, closes) => self.looked_up(life, closes),
             Event::EpochIs(life, known) => self.epoch_is(life, known)?,
             Event::Remembered(life, known) => self.remembered(life, known)?,
@@ -318,7 +325,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// V1–V7, V10, P1, P2, P4, B1, whatever the seed brings.
+/// V1–V7, V10, P1, P2, P4, B1, H1, whatever the seed brings.
 #[test]
 fn whatever_happens_the_promise_holds() {
     if let Some(seed) = number("SIM_SEED") {
@@ -389,6 +396,8 @@ noticed! {
     b1_a_redis_that_is_not_told_again_is_noticed: RedisIsNotToldAgain as "B1";
     b1_v7_a_delayed_message_that_goes_out_early_is_noticed: BridgeIsEarly as "B1";
     b1_an_entry_that_is_skipped_is_noticed: BridgeSkipsOne as "B1";
+    h1_a_room_that_believes_itself_is_noticed: HookBelievesItself as "H1";
+    h1_an_event_that_is_skipped_is_noticed: HookSkipsOne as "H1";
     v8_an_old_close_that_ends_a_new_socket_is_noticed: OldCloseEndsNew as "V8";
     v4_a_shard_that_takes_what_does_not_fit_is_noticed: ShardTakesAnything as "V4" | "V7" | "V10";
     v4_a_push_that_is_believed_is_noticed: PushIsBelieved as "V4" | "V7" | "V9" | "V10";

@@ -62,7 +62,7 @@ impl Sim {
         if life == self.room.life && self.room.timer == at {
             self.room.timer = 0;
             if self.room.index == 0 {
-                self.bridge()?;
+                self.others()?;
             }
             self.step(|host, at| ((), host.tick(at)))?;
         }
@@ -107,7 +107,7 @@ impl Sim {
             }
             return Ok(());
         }
-        self.bridge()?;
+        self.others()?;
         self.step(|host, at| ((), host.tick(at)))?;
         if life == self.room.life {
             self.hand_over(batch)?;

@@ -51,7 +51,7 @@ pub(super) struct BridgeNode {
 }
 
 impl Sim {
-    /// As the platform, beside everything else: what is due for Redis is handed on.
+    /// What is due for Redis is handed on.
     pub(super) fn bridge(&mut self) -> Checked {
         let batch = self.compute(|host, at| host.batch(at, Sink::Redis))?.transpose();
         if let Some(batch) = batch.map_err(|fault| fault.to_string())?.flatten() {
@@ -153,8 +153,8 @@ impl Sim {
     }
 
     /// Who sees what goes out.
-    fn outsider(&self) -> Looker<'_> {
-        let role = if self.bridge.moderation { Role::Moderator } else { Role::Guest };
+    pub(super) fn outsider(&self, moderation: bool) -> Looker<'_> {
+        let role = if moderation { Role::Moderator } else { Role::Guest };
         Looker { user: "", role, blocks: Some(&self.nobody) }
     }
 
@@ -173,7 +173,7 @@ impl Sim {
             }
             let Some(event) = self.truth.at(seq) else { return Err(format!("B1: {seq} goes out and was not written")) };
             ensure!(field("event") == name_of(&event.body), "B1: {seq} goes out as {}: {event:?}", field("event"));
-            let sees = self.truth.sees(&self.outsider(), event, self.room.now);
+            let sees = self.truth.sees(&self.outsider(self.bridge.moderation), event, self.room.now);
             ensure!(sees == Some(true), "B1, V7: {seq} is not for everyone now and goes out: {event:?}");
             if self.bridge.moderation {
                 let audience = match &event.audience {
@@ -185,7 +185,7 @@ impl Sim {
                 ensure!(says, "B1: {entry:?} is for {audience} from {} on", event.visible_at);
             }
             let data: Value = serde_json::from_str(field("data")).map_err(|e| format!("B1: {e}: {entry:?}"))?;
-            self.check_data(event, &data)?;
+            self.check_data("B1", event, &data, self.bridge.moderation)?;
             let told: Value = serde_json::from_str(&message).map_err(|e| format!("B1: {e}: {message}"))?;
             let same = entry.iter().all(|(name, text)| match &told[name] {
                 Value::String(word) => word == text,
@@ -205,12 +205,12 @@ impl Sim {
         Ok(())
     }
 
-    /// Whether the event is not owed to Redis any more.
-    fn is_old(&self, event: &LogEvent) -> bool {
+    /// Whether the event is not owed to anybody but PostgreSQL any more.
+    pub(super) fn is_old(&self, event: &LogEvent) -> bool {
         event.visible_at + DAY < self.heap.now + SKEW
     }
 
-    fn check_data(&self, event: &LogEvent, data: &Value) -> Checked {
+    pub(super) fn check_data(&self, clause: &str, event: &LogEvent, data: &Value, moderation: bool) -> Checked {
         let is = |field: &str, value: &dyn ToString| data[field].as_str() == Some(&value.to_string());
         let right = match &event.body {
             Body::NewMessage(message) => {
@@ -226,7 +226,7 @@ impl Sim {
             }
             Body::MessageDeleted { message_id, .. } => is("message_id", message_id),
             Body::MessagesDeleted { message_ids, unseen, .. } => {
-                let all = message_ids.iter().skip(if self.bridge.moderation { 0 } else { *unseen });
+                let all = message_ids.iter().skip(if moderation { 0 } else { *unseen });
                 data["message_ids"] == json!(all.collect::<Vec<_>>())
             }
             Body::Reaction { message_id, .. } => {
@@ -235,8 +235,7 @@ impl Sim {
                 is("message_id", message_id) && data["reactions"] == json!(then)
             }
             Body::Banned { ban, .. } => {
-                is("user_id", &ban.user_id)
-                    && (self.bridge.moderation || data["reason"].is_null() && data["by"].is_null())
+                is("user_id", &ban.user_id) && (moderation || data["reason"].is_null() && data["by"].is_null())
             }
             Body::Unbanned { user_id, .. } => is("user_id", user_id),
             Body::Role { user_id, role, .. } => is("user_id", user_id) && data["role"] == json!(role),
@@ -244,7 +243,7 @@ impl Sim {
             Body::Room { room, changed, .. } => is("name", &room.name) && data["changed"] == json!(changed),
             _ => true,
         };
-        ensure!(right, "B1: {} goes out as {data}: {event:?}", event.seq);
+        ensure!(right, "{clause}: {} goes out as {data}: {event:?}", event.seq);
         Ok(())
     }
 
@@ -286,7 +285,7 @@ impl Sim {
     }
 
     /// An edit that a later edit or the deletion made up for is told no more.
-    fn is_edited_away(&self, event: &LogEvent) -> bool {
+    pub(super) fn is_edited_away(&self, event: &LogEvent) -> bool {
         matches!(event.body, Body::MessageEdited { .. }) && self.truth.made_up(event.seq, self.truth.last())
     }
 
@@ -295,14 +294,14 @@ impl Sim {
         let event = entry["seq"].parse().ok().and_then(|seq| self.truth.at(seq));
         entry["epoch"] != self.truth.epoch.to_string()
             || event.is_none_or(|event| {
-                let sees = self.truth.sees(&self.outsider(), event, u64::MAX);
+                let sees = self.truth.sees(&self.outsider(self.bridge.moderation), event, u64::MAX);
                 sees != Some(true) || self.is_edited_away(event)
             })
     }
 
     /// The first event that everyone could see until `time` (ms) and that is not in the stream.
     pub(super) fn owed_to_redis(&self, time: u64) -> Option<&LogEvent> {
-        let who = self.outsider();
+        let who = self.outsider(self.bridge.moderation);
         let is_told = |event: &LogEvent| {
             let (epoch, seq) = (self.truth.epoch, event.seq);
             let said = |gap: &(u64, u64, u64)| gap.0 == epoch && (gap.1..=gap.2).contains(&seq);

@@ -14,6 +14,7 @@ impl Sim {
         let now = self.heap.now;
         (self.drain.down_until, self.drain.refuses_until) = (now, now);
         (self.bridge.down_until, self.bridge.refuses_until, self.bridge.slow_until) = (now, now, now);
+        self.hook_is_well();
         self.room.broken_until = if self.chance(50) { now + self.pick(90_000) } else { now };
         self.last_blow = self.chance(50);
         self.say(format_args!("calm"));
@@ -32,6 +33,7 @@ impl Sim {
         self.left_alone(self.truth.last())?;
         if !self.is_idle_for_good() {
             self.left_alone_with_redis()?;
+            self.left_alone_with_hook()?;
         }
         (self.nobody_comes, self.last_blow) = (false, false);
         self.everybody_is_back()?;
@@ -117,6 +119,7 @@ impl Sim {
         ensure!(self.is_drained(), "P2: PostgreSQL stays at {:?} of {last}", self.drain.pg.cursor);
         self.postgres_is_a_prefix()?;
         self.redis_has_all()?;
+        self.hook_has_all()?;
         if self.drain.whole {
             let waiting = self.truth.held.iter().filter(|(_, held)| held.2).map(|(id, _)| id.to_string());
             ensure!(self.drain.pg.held.keys().cloned().eq(waiting), "P1: PostgreSQL has others waiting in the end");

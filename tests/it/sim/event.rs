@@ -85,6 +85,9 @@ pub(super) enum Event {
     /// The same to and from Redis.
     Append(u64, Rc<str>, bool),
     Bridged(u64, Drained),
+    /// The same to and from the webhook's back end.
+    Post(u64, Rc<str>, bool),
+    Posted(u64, Drained),
     LookUp(u64, Option<u64>),
     EpochIs(u64, Option<Option<u64>>),
     Remembered(u64, Option<Option<String>>),
@@ -133,6 +136,8 @@ impl fmt::Debug for Event {
                 write!(f, "room → redis: call {call} {answered} {}", words.replace("\r\n", " "))
             }
             Self::Bridged(call, drained) => write!(f, "redis → room: call {call} {drained:?}"),
+            Self::Post(call, body, answered) => write!(f, "room → hook: call {call} {answered} {body}"),
+            Self::Posted(call, drained) => write!(f, "hook → room: call {call} {drained:?}"),
             Self::LookUp(life, None) => write!(f, "room → postgres: which epoch, life {life}"),
             Self::LookUp(life, Some(epoch)) => write!(f, "room → postgres: what is known, {epoch} closed, life {life}"),
             Self::EpochIs(life, epoch) => write!(f, "postgres → room: life {life} epoch {epoch:?}"),

@@ -30,6 +30,7 @@ impl Sim {
         let next = 100 + self.pick(3_000);
         self.heap.after(next, Event::Trouble);
         let now = self.heap.now;
+        self.hook_trouble();
         let redis = match self.mutant {
             Mutant::RedisIsNotToldAgain => 40,
             mutant => mutant.likely().map_or(12, |_| 0),
@@ -100,6 +101,7 @@ impl Sim {
         if self.chance(60) {
             self.bridge.down_until = self.heap.now + self.pick(60 * HOUR);
         }
+        self.hook_night();
         for _ in 0..3 + self.pick(6) {
             let wait = self.pick(12 * HOUR);
             self.run_for(wait)?;

@@ -55,6 +55,10 @@ pub(super) enum Mutant {
     BridgeIsEarly,
     /// A batch for Redis lacks its first entry.
     BridgeSkipsOne,
+    /// What was posted is believed to be taken, whatever is answered.
+    HookBelievesItself,
+    /// A body lacks its first event.
+    HookSkipsOne,
     /// The late end of an old socket ends the one that has its number now.
     OldCloseEndsNew,
     /// A shard says that it took a push that does not fit.

@@ -180,7 +180,10 @@ impl Sim {
     /// Writes and shows; false where the room dies before, in between, or because the write fails.
     pub(super) fn finish(&mut self, effects: Effects) -> Checked<bool> {
         ensure!(
-            effects.faults.iter().all(|fault| fault.starts_with("drain: ") || fault.starts_with("bridge: ")),
+            effects
+                .faults
+                .iter()
+                .all(|fault| ["drain: ", "bridge: ", "webhook: "].iter().any(|sink| fault.starts_with(sink))),
             "V8: a fault of the room's own: {:?}",
             effects.faults
         );
@@ -339,6 +342,7 @@ impl Sim {
         self.room.now = 0;
         if self.room.index == 0 {
             self.bridge.running = None;
+            self.hook.running = None;
         }
         self.room.knocking.clear();
         self.room.queue.clear();
