@@ -140,6 +140,9 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     const elsewhere = three.find((host) => host !== owner("video_0"));
     const wrong = await fetch(`http://${elsewhere}/messages`, { headers: { ...asks, authorization: "Bearer of the instances: 0123456789abcdef" } });
     assert.match(await wrong.text(), /does not have ROOM video_0/);
+    const second = await hosted({ data: folder("second"), databaseUrl: database.url, env: { INSTANCES: three.join(","), INSTANCE: three[0], INSTANCES_SECRET: "of the instances: 0123456789abcdef" } });
+    assert.deepEqual([second.answers.status, second.answers.body.detail], [503, `INSTANCE is ${three[0]}, and another process answers there.`]);
+    await second.end("SIGKILL");
     for (const path of ["/metrics", "/dashboard/"]) assert.equal((await fetch(front.url + path)).status, 404);
     for (const { url } of running) {
       const figures = await (await fetch(`${url}/metrics`, { headers: { authorization: "Bearer 0123456789abcdef" } })).text();
@@ -153,15 +156,15 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     await running[1].end("SIGKILL");
     const refused = await there.rest("GET", `/rooms/${its[0]}`);
     assert.deepEqual([refused.status, refused.body.code], [503, "unavailable"]);
-    for (const room of others) {
+    await Promise.all(others.map(async (room) => {
       const [ada, bob] = people[rooms.indexOf(room)];
       const { message_id } = await ada.send("still here");
       assert.ok(await bob.has(message_id), room);
-    }
+    }));
     running[1] = await begin(1, three);
     for (const room of its) {
       const [ada, bob, guest] = people[rooms.indexOf(room)];
-      for (const one of [ada, bob, guest]) assert.ok(await until(30_000, () => one.state === "online"), `${room} comes back`);
+      for (const one of [ada, bob, guest]) assert.ok(await until(90_000, () => one.state === "online"), `${room} comes back`);
       const { message_id } = await ada.send("here again");
       for (const one of [bob, guest]) assert.ok(await one.has(message_id), room);
     }
