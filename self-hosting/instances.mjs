@@ -5,6 +5,8 @@ export class Misconfigured extends Error {}
 
 /** Names the object that another instance asks for. */
 const OBJECT = "x-edge-chat-object";
+/** Or asks who is there. */
+const WHO = "who";
 /** Drains store nothing, so each instance has all of them. */
 const EVERYWHERE = "DRAIN";
 const KINDS = ["ROOM", "SHARD", "USER", "GATEWAY", EVERYWHERE];
@@ -69,8 +71,9 @@ class DurableObjectNamespace {
 
 /**
  * What INSTANCES, INSTANCE and INSTANCES_SECRET make of the objects' bindings in `env`. The result: `namespaces`, the
- * bindings to use instead; `owns(kind, name)`, whether an object belongs here; `answer(request)`, the answer to another
- * instance that calls an object of this one, null for other requests.
+ * bindings to use instead; `answer(request)`, the answer to another instance that calls an object of this one, null for
+ * other requests; `problem(again)`, a sentence where this process is not the one at INSTANCE's address, so that two would
+ * have the same objects: found out once, unless it is to be asked again.
  *
  * @throws Misconfigured
  */
@@ -79,16 +82,19 @@ export function instances(env) {
   const [self, secret] = [env.INSTANCE ?? "", env.INSTANCES_SECRET ?? ""];
   if (!all.length) {
     const namespaces = Object.fromEntries(KINDS.map((kind) => [kind, env[kind]]));
-    return { namespaces, owns: () => true, answer: () => null };
+    return { namespaces, answer: () => null, problem: () => null };
   }
-  const wrong = all.find((one) => !/^[a-z0-9.-]+:\d+$/i.test(one));
-  if (wrong) throw new Misconfigured(`INSTANCES holds "${wrong}"; each of them is host:port, as the proxy names it.`);
+  const bad = all.find((one) => !/^[a-z0-9.-]+:\d+$/i.test(one));
+  if (bad) throw new Misconfigured(`INSTANCES holds "${bad}"; each of them is host:port, as the proxy names it.`);
   if (new Set(all).size < all.length) throw new Misconfigured("INSTANCES names one twice.");
   if (!all.includes(self)) throw new Misconfigured(`INSTANCE is "${self}"; it has to be one of INSTANCES.`);
   if (secret.length < 32) throw new Misconfigured("INSTANCES_SECRET is to be at least 32 characters, the same for all: openssl rand -hex 32.");
 
   const { owner } = ring(all);
-  const bearer = text.encode(`Bearer ${secret}`);
+  const authorization = `Bearer ${secret}`;
+  const bearer = text.encode(authorization);
+  const myself = crypto.randomUUID();
+  let wrong = `INSTANCE is ${self}, and nobody answers there.`;
   const owns = (kind, name) => kind === EVERYWHERE || owner(name) === self;
 
   async function call(to, kind, name, input, init) {
@@ -96,7 +102,7 @@ export function instances(env) {
     const { pathname, search } = new URL(request.url);
     const headers = new Headers(request.headers);
     headers.set(OBJECT, `${kind}/${encodeURIComponent(name)}`);
-    headers.set("authorization", `Bearer ${secret}`);
+    headers.set("authorization", authorization);
     const response = await fetch(`http://${to}${pathname}${search}`, new Request(request, { headers, redirect: "manual" }));
     if (response.headers.has(OBJECT)) throw new Error(`instance ${to} ${await response.text()}`);
     return response;
@@ -109,12 +115,23 @@ export function instances(env) {
 
   return {
     namespaces: Object.fromEntries(KINDS.map((kind) => [kind, new DurableObjectNamespace(stub(kind))])),
-    owns,
+    async problem(again) {
+      if (wrong !== null || again) {
+        try {
+          const answer = await fetch(`http://${self}/`, { headers: { [OBJECT]: WHO, authorization }, signal: AbortSignal.timeout(2_000) });
+          wrong = (await answer.text()) === myself ? null : `INSTANCE is ${self}, and another process answers there.`;
+        } catch {
+          // What was heard before holds.
+        }
+      }
+      return wrong;
+    },
     answer(request) {
       const wanted = request.headers.get(OBJECT);
       if (wanted === null) return null;
       const given = text.encode(request.headers.get("authorization") ?? "");
       if (given.length !== bearer.length || !crypto.subtle.timingSafeEqual(given, bearer)) return refused("has another INSTANCES_SECRET");
+      if (wanted === WHO) return new Response(myself);
       const [kind, name] = wanted.split("/").map(decodeURIComponent);
       if (!KINDS.includes(kind) || !owns(kind, name)) return refused(`is ${self} and does not have ${kind} ${name}: it has another list of INSTANCES`);
       const { pathname, search } = new URL(request.url);

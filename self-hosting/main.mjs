@@ -18,20 +18,25 @@ function made(env) {
     return { all, env: { ...defaults, ...set, ...all.namespaces, DB: new Hyperdrive(env.DATABASE_URL) } };
   } catch (error) {
     if (!(error instanceof Misconfigured)) throw error;
-    console.error(JSON.stringify({ level: "error", msg: `misconfigured: ${error.message}` }));
     return { problem: error.message };
   }
 }
 
-const refusal = (detail) =>
-  Response.json({ type: "/problems/misconfigured", title: "misconfigured", status: 503, detail, code: "misconfigured" },
+function refusal(detail) {
+  console.error(JSON.stringify({ level: "error", msg: `misconfigured: ${detail}` }));
+  return Response.json({ type: "/problems/misconfigured", title: "misconfigured", status: 503, detail, code: "misconfigured" },
     { status: 503, headers: { "content-type": "application/problem+json", "cache-control": "no-store" } });
+}
 
 export default {
   async fetch(request, env, ctx) {
     const { problem, all, env: own } = around(env);
     if (problem) return refusal(problem);
-    return all.answer(request) ?? (await asset(request, own)) ?? new Chat(ctx, own).fetch(request);
+    const called = all.answer(request);
+    if (called) return called;
+    const wrong = await all.problem(new URL(request.url).pathname === "/healthz");
+    if (wrong) return refusal(wrong);
+    return (await asset(request, own)) ?? new Chat(ctx, own).fetch(request);
   },
 };
 
