@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { migrations, root } from "../scripts/lib/database.mjs";
@@ -39,8 +40,11 @@ const about = (url, more = {}) => {
   return service(new URL(url), { report, local: true, origins: [], token: METRICS_TOKEN, ...more }).then((answered) => ({ ...answered, lines }));
 };
 
-let database, link, server, store;
+let clone, database, link, server, store;
 before(async () => {
+  clone = mkdtempSync(join(tmpdir(), "edge-chat-doctor-"));
+  for (const path of ["scripts", "migrations", "docs/operations.md", "wrangler.toml", "package.json", "build"]) cpSync(join(root, path), join(clone, path), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(clone, "node_modules"));
   [database, store] = [await testDatabase(), await throwAwayRedis()];
   link = await relay(database.url);
   server = await startServer({ databaseUrl: link.url, vars: { METRICS_TOKEN, REDIS_URL: `redis://127.0.0.1:${store.port}`, ALLOWED_ORIGINS: "https://www.example.org" } });
@@ -50,12 +54,14 @@ after(async () => {
   await store?.stop();
   await link?.cut();
   await database?.drop();
+  rmSync(clone, { recursive: true, force: true });
 });
 
-/** The script itself: its status and lines. */
+/** The script itself, in a copy that has nobody's own settings: its status and lines. */
 const doctor = (words, env = {}) => new Promise((resolve) => {
-  const given = { ...process.env, METRICS_TOKEN, ...env };
-  const child = execFile(join(root, "scripts/doctor"), words, { env: given }, (error, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }));
+  const own = Object.entries(process.env).filter(([name]) => !known().has(name) && name !== "DATABASE_URL");
+  const given = { ...Object.fromEntries(own), METRICS_TOKEN, ...env };
+  const child = execFile(process.execPath, [join(clone, "scripts/lib/doctor.mjs"), ...words], { env: given }, (error, stdout, stderr) => resolve({ status: child.exitCode, stdout, stderr }));
 });
 
 test("of a deployment in which all is well nothing is wrong", async () => {
@@ -81,6 +87,42 @@ test("what is wrong ends it with status 1, without a secret in it; a wrong optio
   for (const [words, why] of [[["--fast"], /--fast/], [["--database-url", "mysql://x:hunter22@y"], /--database-url has to be .*postgres:/], [["--url", "chat.example.org"], /--url/]]) {
     const refused = await doctor(words);
     assert.deepEqual([refused.status, why.test(refused.stderr), /hunter22|    at /.test(refused.stderr)], [1, true, false], refused.stderr);
+  }
+});
+
+test("an environment of ./scripts/deploy is judged by its own file, and put right there", async () => {
+  const [file, at] = [join(clone, ".deploy.staging.vars"), ["--env", "staging", "--url", server.url]];
+  const vars = (more) => writeFileSync(file, `DATABASE_URL=${database.url}\nMETRICS_TOKEN=${METRICS_TOKEN}\nREDIS_URL=redis://127.0.0.1:${store.port}\n${more}`, { mode: 0o600 });
+  vars("DOMAIN=chat.example.org\n");
+  // Of another deployment, which is not asked about.
+  const shell = { METRICS_TOKEN: "another-token-of-operators", DATABASE_URL: "postgres://nobody:x@127.0.0.1:1/none" };
+  const well = await doctor(at, shell);
+  assert.deepEqual([well.status, /✗/.test(well.stdout)], [0, false], well.stdout + well.stderr);
+  for (const said of ["All 2 drains answer", "migrations are there", "Redis answers"]) assert.match(well.stdout, new RegExp(`^✓ .*${said}`, "m"));
+  vars("RATE_LIMT_MESSAGES=3\nJWT_SECRET=your-secret-key-your-secret-key-your-secret-key\n");
+  const ill = await doctor(["--env", "staging", "--url", `http://127.0.0.1:${await freePort()}`]);
+  assert.match(ill.stdout, /^! RATE_LIMT_MESSAGES in \.deploy\.staging\.vars is no setting/m);
+  assert.match(ill.stdout, /^✗ It would refuse to serve: JWT_SECRET .*\n +Put it right in \.deploy\.staging\.vars, and run \.\/scripts\/deploy --env staging\./m);
+  rmSync(file);
+  for (const [words, why] of [[["--env", "production"], /There is no \.deploy\.production\.vars here/], [["--env", "test"], /--env has to be one of/]]) assert.match((await doctor(words)).stderr, why);
+});
+
+test("doors: what is no answer of the chat's says nothing of them", async () => {
+  for (const [status, body, patterns] of [
+    [500, {}, [/^! Whether pages of https:\/\/www\.example\.org may use it is not known: it answered 500/]],
+    [400, { code: "bad_request" }, [/^✗ It gives a token with any role/, /^! Whether pages/]],
+  ]) {
+    const fake = createServer(({ url, headers }, answer) => {
+      const known = url === "/healthz" && !headers.origin;
+      answer.writeHead(known ? 200 : status).end(JSON.stringify(known ? { status: "ok" } : body));
+    });
+    await new Promise((resolve) => fake.listen(0, "127.0.0.1", resolve));
+    const { lines } = await about(`http://127.0.0.1:${fake.address().port}`, { local: false, origins: ["https://www.example.org"] });
+    const doors = lines.filter((line) => /Pages|pages|DEV_TOKENS/.test(line));
+    assert.equal(doors.length, patterns.length, doors.join("\n"));
+    for (const pattern of patterns) assert.ok(doors.some((line) => pattern.test(line)), doors.join("\n"));
+    fake.closeAllConnections();
+    await new Promise((resolve) => fake.close(resolve));
   }
 });
 
@@ -134,7 +176,6 @@ describe("the service", () => {
       assert.equal(status, 1);
       assert.match(stdout, /^✗ Clocks differ: the service's is 1[12]\d s ahead of this machine's\./m);
       assert.match(stdout, /^! It is not behind Cloudflare, and CLIENT_IP is/m);
-      assert.match(stdout, /^! wrangler.toml has no Hyperdrive configuration of yours/m);
     } finally {
       await far.stop();
       await open.stop();
@@ -300,7 +341,6 @@ describe("settings", () => {
   test("that there are none of, and secrets in wrangler.toml, are named", async () => {
     const settings = new Settings({ local: false });
     settings.vars = { ...settings.vars, RATE_LIMT_MESSAGES: "10", METRICS_TOKEN: "in-the-open-for-all", DEV_TOKENS: "true", ALLOWED_ORIGINS: "https://a.example, http://b.example" };
-    settings.hyperdrive = { id: "0f8c51b7e6a94d23b0c7f1d2e3a49586" };
     const lines = await found((report) => settings.check(report));
     assert.equal(lines.length, 4, lines.join("\n"));
     for (const pattern of [/^! RATE_LIMT_MESSAGES in wrangler\.toml .* Is RATE_LIMIT_MESSAGES meant\?/, /^✗ METRICS_TOKEN stands in wrangler\.toml/, /^✗ DEV_TOKENS is true/, /^! ALLOWED_ORIGINS has http:\/\/b\.example:/]) {

@@ -133,6 +133,7 @@ test("what only adds is told from what does not", () => {
     "alter table messages add column a text, add column b text not null default '';",
     "alter table audit alter column room_id drop not null; create index a on messages (user_id);",
     "create or replace function chat_a() returns void language plpgsql as $$ begin drop table old; end $$; -- drop table rooms",
+    "alter function chat_a(jsonb) rename to chat_a_before; create function chat_a(b jsonb) returns jsonb language sql as $$ select chat_a_before(b) $$;",
     "insert into rooms select * from a; update rooms set name = 'renamed';\n-- migrate:down\ndrop table a;",
   ]) assert.deepEqual(contractions(sql), [], sql);
   for (const sql of [

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { needed } from "./cluster.mjs";
+import { pythonWithVenv } from "./cluster.mjs";
 import { root } from "./database.mjs";
 import { Stop, run, say, step } from "./process.mjs";
 
@@ -15,7 +15,6 @@ const TOOLS = {
 };
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "edge-chat");
-const hasVenv = () => spawnSync("python3", ["-c", "import ensurepip, venv"], { stdio: "ignore" }).status === 0;
 
 /** The path of a tool, installed into the tools cache where it is not yet; null, and said so, where that cannot be. */
 export async function tool(name) {
@@ -25,9 +24,9 @@ export async function tool(name) {
   if (existsSync(program)) return program;
   const fresh = `${home}.${process.pid}`;
   try {
-    await needed(hasVenv, "Python with venv", "python3-venv");
+    const python = await pythonWithVenv();
     await step(`installing ${name} ${version} into the tools cache`, async () => {
-      await run("python3", ["-m", "venv", fresh]);
+      await run(python, ["-m", "venv", fresh]);
       await run(join(fresh, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", `${wheel}==${version}`]);
     });
     // Another run may have been quicker.

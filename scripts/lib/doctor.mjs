@@ -1,11 +1,12 @@
 // What is wrong with a deployment, in sentences.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { data, embeddedPort, embeddedUrl, portOf, root } from "./database.mjs";
 import { Stop, script } from "./process.mjs";
 
 const options = {
+  env: { type: "string" },
   url: { type: "string" },
   "database-url": { type: "string" },
   "redis-url": { type: "string" },
@@ -25,6 +26,17 @@ function address(text, shown, ...schemes) {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (!schemes.includes(url?.protocol)) throw new Stop(`${shown} has to be a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(" or ")}.`);
   return url;
+}
+
+/** What the file of an environment of ./scripts/deploy says of where it is. */
+async function deployment(env) {
+  const { ENVIRONMENTS, fileOf, read } = await import("./deploy/settings.mjs");
+  if (!ENVIRONMENTS.includes(env)) throw new Stop(`--env has to be one of ${ENVIRONMENTS.join(", ")}.`);
+  if (!existsSync(join(root, fileOf(env)))) throw new Stop(`There is no ${fileOf(env)} here: run this where ./scripts/deploy --env ${env} was run.`);
+  const { DOMAIN, ROUTE, DATABASE_URL } = read(env);
+  const known = join(data, "deploy", env, "url");
+  const host = DOMAIN ?? ROUTE?.slice(0, -2);
+  return { DATABASE_URL, url: host ? `https://${host}` : existsSync(known) ? readFileSync(known, "utf8") : undefined };
 }
 
 /** Prints findings as they come, and counts them. */
@@ -67,36 +79,38 @@ function clocks(offsets) {
 
 await script(async (args) => {
   const given = read(args);
-  const url = address(given.url ?? `http://localhost:${portOf("PORT", 3004)}`, "--url", "https:", "http:");
+  const { env } = given;
+  const deployed = env === undefined ? {} : await deployment(env);
+  const url = address(given.url ?? deployed.url ?? `http://localhost:${portOf("PORT", 3004)}`, "--url", "https:", "http:");
   for (const [option, ...schemes] of [["database-url", "postgres:", "postgresql:"], ["redis-url", "redis:", "rediss:"]]) {
     if (given[option]) address(given[option], `--${option}`, ...schemes);
   }
   // What they stand on takes a second to load: not for a sentence about an option.
   const [{ Settings, judged }, { service }, { postgres }, { redis }] = await Promise.all(["settings", "service", "postgres", "redis"].map((name) => import(`./doctor/${name}.mjs`)));
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
-  const settings = new Settings({ local });
+  const settings = new Settings({ local: local && !env, env });
 
   tools();
   settings.check(report);
-  const answered = await service(url, { report, local, origins: given.origin, token: settings.get("METRICS_TOKEN") });
-  if (!answered.serves && local && !answered.judged) await judged(settings, report);
+  const answered = await service(url, { report, local: settings.local, env, origins: given.origin, token: settings.get("METRICS_TOKEN") });
+  if (!answered.serves && (local || env) && !answered.judged) await judged(settings, report);
 
   if (answered.serves && !answered.edge && !local && (settings.get("CLIENT_IP") ?? "cf-connecting-ip") === "cf-connecting-ip") {
     report.look("It is not behind Cloudflare, and CLIENT_IP is cf-connecting-ip: a client may write that header itself, and so any address.", "docs/operations.md#rates: cf.clientIp, or x-forwarded-for behind a proxy of yours.");
   }
 
   const embedded = local && (await embeddedPort());
-  const databaseUrl = given["database-url"] ?? (process.env.DATABASE_URL || (embedded && embeddedUrl(embedded)));
+  const databaseUrl = given["database-url"] ?? (deployed.DATABASE_URL || process.env.DATABASE_URL || (embedded && embeddedUrl(embedded)));
   let offset;
   if (databaseUrl) offset = await postgres(address(databaseUrl, given["database-url"] ? "--database-url" : "DATABASE_URL", "postgres:", "postgresql:"), report);
-  else if (local) report.look(`No PostgreSQL was looked at: none of this clone runs (${data}).`, "Start ./scripts/dev, or give --database-url.");
-  else report.look("No PostgreSQL was looked at.", "Give --database-url, or DATABASE_URL in the environment: the URL that Hyperdrive has.");
+  else if (local) report.look(`No PostgreSQL was looked at: none of this clone runs (${data}).`, "Start ./scripts/dev, or set DATABASE_URL.");
+  else report.look("No PostgreSQL was looked at.", "Give --env, or set DATABASE_URL to the URL that Hyperdrive has.");
   clocks({ "the service": answered.offset, PostgreSQL: offset });
 
   const redisUrl = given["redis-url"];
   const target = redisUrl ? { url: address(redisUrl, "--redis-url", "redis:", "rediss:").href } : settings.redis();
   if (target) await redis({ ...target, prefix: settings.get("REDIS_PREFIX") ?? "chat:" }, report);
-  else if (answered.bridged) report.look("The service has a Redis bridge, and Redis was not looked at.", "Give --redis-url, or REDIS_URL in the environment.");
+  else if (answered.bridged) report.look("The service has a Redis bridge, and Redis was not looked at.", "Give --env, or set REDIS_URL.");
 
   const count = (n, what) => (n ? `${n} ${what}` : null);
   console.log([count(report.wrong, "wrong"), count(report.odd, "worth a look")].filter(Boolean).join(", ") || "All is well.");

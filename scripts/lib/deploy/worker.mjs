@@ -52,24 +52,20 @@ export function fingerprint(config, mark) {
 }
 
 /**
- * Asks the built Worker, on the local workerd, whether it would serve with these settings.
- *
- * @throws {Stop} It would not; the sentence is the service's own.
+ * Asks the built Worker, on the local workerd, whether it would serve with these settings: null, or in its own words why
+ * not. `main` is the path of its JavaScript.
  */
-export async function obeys(config, secrets) {
+export async function asked({ main, compatibilityDate, bindings }) {
   const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = createRequire(import.meta.resolve("wrangler"))("miniflare");
-  const folder = dirname(config.main);
+  const folder = dirname(main);
   const miniflare = new Miniflare(convertV4MiniflareOptions({
     modules: [
-      { type: "ESModule", path: config.main },
+      { type: "ESModule", path: main },
       { type: "CompiledWasm", path: join(folder, "index_bg.wasm") },
     ],
     modulesRoot: folder,
-    name: config.name,
-    compatibilityDate: config.compatibility_date,
-    bindings: { ...config.vars, ...secrets },
-    durableObjects: Object.fromEntries(config.durable_objects.bindings.map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }])),
-    hyperdrives: { DB: "postgres://nobody:nothing@127.0.0.1:1/none" },
+    compatibilityDate,
+    bindings,
     host: "127.0.0.1",
     // Miniflare would ask the internet for it.
     cf: { colo: "TST", country: "XX" },
@@ -78,10 +74,20 @@ export async function obeys(config, secrets) {
   }));
   try {
     const answer = await fetch(new URL("/healthz", await miniflare.ready));
-    if (answer.status === 200) return;
+    if (answer.status === 200) return null;
     const { detail } = await answer.json().catch(() => ({}));
-    throw new Stop(detail ?? `The built Worker answers /healthz by ${answer.status} with these settings.`);
+    return detail ?? `The built Worker answers /healthz by ${answer.status} with these settings.`;
   } finally {
     await miniflare.dispose();
   }
+}
+
+/**
+ * Has the built Worker say whether it would serve as `config` and these secrets have it.
+ *
+ * @throws {Stop} It would not; the sentence is the service's own.
+ */
+export async function obeys(config, secrets) {
+  const refused = await asked({ main: config.main, compatibilityDate: config.compatibility_date, bindings: { ...config.vars, ...secrets } });
+  if (refused !== null) throw new Stop(refused);
 }

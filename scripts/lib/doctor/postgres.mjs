@@ -18,7 +18,7 @@ function refusal(error, url) {
     case "ENOTFOUND":
     case "EAI_AGAIN": return [`PostgreSQL is not to be had: no host ${url.hostname} is known here.`, "Put the URL right."];
     case "28P01":
-    case "28000": return [`PostgreSQL at ${where} does not let ${user} in: ${error.message}.`, "Put the password right, here and in Hyperdrive: npx wrangler hyperdrive update <id> --connection-string 'postgres://…'"];
+    case "28000": return [`PostgreSQL at ${where} does not let ${user} in: ${error.message}.`, "Put the password right here, and for Hyperdrive in DATABASE_URL of .deploy.<env>.vars: ./scripts/deploy tells it."];
     case "3D000": return [`PostgreSQL at ${where} has no database ${url.pathname.slice(1)}.`, "Put the URL right, or make it: createdb."];
     case "53300": return [`PostgreSQL at ${where} has no connection left.`, "See who holds them (pg_stat_activity), or raise max_connections."];
     case "57P03": return [`PostgreSQL at ${where} is starting or ending.`, "Run this again in a moment."];
@@ -105,7 +105,7 @@ export async function postgres(url, report, within = 10_000) {
     const offset = Number(at) - (asked + Date.now()) / 2;
     report.well(`PostgreSQL ${Math.floor(version / 10_000)} answers at ${url.hostname}:${url.port || 5432}.`);
     if (version < OLDEST) report.bad(`PostgreSQL ${Math.floor(version / 10_000)} is too old.`, "It has to be 15 or later.");
-    if (standby) report.bad("This PostgreSQL is a standby: nothing can be written to it.", "Give the URL of the primary, here and in Hyperdrive.");
+    if (standby) report.bad("This PostgreSQL is a standby: nothing can be written to it.", "Give the URL of the primary, here and in DATABASE_URL of .deploy.<env>.vars.");
     else if (read_only) report.bad("This PostgreSQL is read only for this user (default_transaction_read_only).", "alter role … reset default_transaction_read_only; or make room where the disk is full.");
     if (await migrated(query, report)) {
       await rights(query, report);

@@ -18,7 +18,7 @@ const FORBIDDEN = /NOPERM|can't run this command/;
 /** What the first word of a refusal means, and what to do. */
 const WORDS = {
   NOAUTH: ["wants a password and was given none", "Put it into REDIS_URL: redis://:password@host."],
-  WRONGPASS: ["does not take this user and password", "Put them right: npx wrangler secret put REDIS_URL"],
+  WRONGPASS: ["does not take this user and password", "Put them right in .deploy.<env>.vars, and run ./scripts/deploy; locally in .dev.vars."],
   NOPERM: ["does not allow what the bridge does", "Its user needs EVAL, XADD, XINFO, XTRIM, EXPIRE and PUBLISH on keys and channels that begin with REDIS_PREFIX: ACL SETUSER."],
   READONLY: ["is a replica, which takes no writes", "Give the address of its master."],
   OOM: ["is full and takes no writes", "Raise maxmemory: the streams hold 24 hours of all rooms."],

@@ -1,5 +1,6 @@
 // The service behind its URL: whether it serves, whom, and how far PostgreSQL, Redis and the webhook are behind it.
 import { setTimeout as sleep } from "node:timers/promises";
+import { change } from "./settings.mjs";
 
 /** How long an answer may take, ms. */
 const WITHIN = 10_000;
@@ -33,7 +34,7 @@ async function ask(url, path, options = {}) {
 const reason = (error) => (error.name === "TimeoutError" ? `no answer in ${WITHIN / 1000} s` : WHY[error.cause?.code] ?? error.cause?.message ?? error.message);
 
 /** Whether it serves. Its clock, which an answer tells in whole seconds, is ahead of ours by `offset` ms. */
-async function serves(url, report, local) {
+async function serves(url, { report, local, env }) {
   const asked = Date.now();
   let answer;
   try {
@@ -45,7 +46,7 @@ async function serves(url, report, local) {
   const date = Date.parse(answer.headers.get("date") ?? "");
   const offset = date ? date + 500 - (asked + Date.now()) / 2 : undefined;
   if (answer.body?.code === "misconfigured") {
-    report.bad(`It refuses to serve: ${answer.body.detail}`, local ? "Put it right in .dev.vars or wrangler.toml, and start it again." : "Put it right in wrangler.toml or by npx wrangler secret put, and deploy.");
+    report.bad(`It refuses to serve: ${answer.body.detail}`, change("Put it right", { local, env }));
     return { serves: false, judged: true, offset };
   }
   if (answer.body?.status !== "ok") {
@@ -57,15 +58,16 @@ async function serves(url, report, local) {
   return { serves: true, edge: answer.headers.has("cf-ray"), offset };
 }
 
-async function doors(url, { report, local, origins }) {
+async function doors(url, { report, local, env, origins }) {
   for (const origin of origins) {
     const { status } = await ask(url, "/healthz", { headers: { origin } });
-    if (status === 403) report.bad(`Pages of ${origin} may not use it.`, `Put ${origin} into ALLOWED_ORIGINS, as a browser sends it: scheme and port, no path.`);
-    else report.well(`Pages of ${origin} may use it.`);
+    if (status === 403) report.bad(`Pages of ${origin} may not use it.`, change(`Put ${origin} into ALLOWED_ORIGINS, as a browser sends it (scheme and port, no path),`, { local, env }));
+    else if (status === 200) report.well(`Pages of ${origin} may use it.`);
+    else report.look(`Whether pages of ${origin} may use it is not known: it answered ${status}.`, "Run this again in a moment.");
   }
   // A body that is refused, where there is anything to refuse it: no token is made.
-  const { status } = await ask(url, "/dev/token", { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
-  if (!local && status !== 404) report.bad("It gives a token with any role to anybody who asks: DEV_TOKENS is true.", "Take DEV_TOKENS out and deploy; then change JWT_SECRET, since tokens last for hours.");
+  const { status, body } = await ask(url, "/dev/token", { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+  if (!local && status === 400 && body?.code === "bad_request") report.bad("It gives a token with any role to anybody who asks: DEV_TOKENS is true.", `${change("Take DEV_TOKENS out of wrangler.toml, put another JWT_SECRET, since tokens last for hours,", { env })}`);
 }
 
 /** A room that nobody made: its answer comes from PostgreSQL. Few names, since each is an object; none twice in a minute. */
@@ -80,11 +82,11 @@ async function history(url, report) {
 const lag = (sums, what, sink) => (sink < 2 ? sums?.[`lag_${what}`][sink] : sums?.[`webhook_lag_${what}`]) ?? 0;
 const slowest = (drains, sink) => Math.max(0, ...drains.map(({ sums }) => lag(sums, "ms", sink)));
 
-async function figures(url, { report, token, pause = 3_000 }) {
+async function figures(url, { report, local, env, token, pause = 3_000 }) {
   const read = () => ask(url, "/metrics?format=json", token ? { headers: { authorization: `Bearer ${token}` } } : {});
   const { status, body } = await read();
   if (status === 404) {
-    report.look("METRICS_TOKEN is not set there: no alert, no dashboard, and nothing is known of how far PostgreSQL is behind.", "Run: openssl rand -hex 32 | npx wrangler secret put METRICS_TOKEN (locally: into .dev.vars)");
+    report.look("METRICS_TOKEN is not set there: no alert, no dashboard, and nothing is known of how far PostgreSQL is behind.", change("Put METRICS_TOKEN, as openssl rand -hex 32 makes one,", { local, env }));
     return {};
   }
   if (status === 401 && !token) {
@@ -92,7 +94,7 @@ async function figures(url, { report, token, pause = 3_000 }) {
     return {};
   }
   if (status === 401) {
-    report.bad("METRICS_TOKEN here is not the service's, so Prometheus may have the wrong one too.", "Give the one that was put there, or put another: npx wrangler secret put METRICS_TOKEN");
+    report.bad("METRICS_TOKEN here is not the service's, so Prometheus may have the wrong one too.", `Give the one that was put there. Or another: ${change("put it", { local, env })}`);
     return {};
   }
   if (status !== 200) {
@@ -126,12 +128,12 @@ async function figures(url, { report, token, pause = 3_000 }) {
 }
 
 /**
- * Looks at the service: `about` has the `report`, whether the service is a `local` one, the `origins` of pages that should
+ * Looks at the service: `about` has the `report`, whether the service is a `local` one, which `env` of ./scripts/deploy it is, where that is known, the `origins` of pages that should
  * be let in, METRICS_TOKEN as `token`, and how long to wait, `pause` ms, before what is late is looked at again. Gives whether it `serves`, whether it has `judged` its settings, whether Cloudflare's `edge`
  * stands before it, its clock's `offset` to ours in ms, and whether it is `bridged` to Redis, as far as that is known.
  */
 export async function service(url, about) {
-  const health = await serves(url, about.report, about.local);
+  const health = await serves(url, about);
   if (!health.serves) return health;
   await doors(url, about);
   await history(url, about.report);

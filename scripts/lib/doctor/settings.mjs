@@ -1,13 +1,12 @@
 // The settings of a deployment as far as they are here, and what the service itself says of them.
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { root } from "../database.mjs";
+import { OWN, SECRETS, fileOf } from "../deploy/settings.mjs";
+import { asked } from "../deploy/worker.mjs";
 
-/** What is for nobody's eyes, so not for a file that is committed. */
-const SECRETS = ["JWT_SECRET", "JWT_SECRETS", "REDIS_URL", "REDIS_PASSWORD", "REDIS_SIGNING_KEY", "WEBHOOK_SECRET", "METRICS_TOKEN"];
 const REDIS = ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_TLS", "REDIS_DB"];
 
 /** The names of all settings, as the table in docs/operations.md has them. */
@@ -28,22 +27,32 @@ function distance(a, b) {
   return row[b.length];
 }
 
-/** wrangler.toml's, .dev.vars' where the service is a local one, and the environment's above both. */
+/** How a setting of the service is changed: `env` is the environment that ./scripts/deploy knows it by, where that is said. */
+export const change = (what, { local, env = "<env>" }) =>
+  local ? `${what} in .dev.vars or wrangler.toml, and start it again.` : `${what} in ${fileOf(env)}, and run ./scripts/deploy --env ${env}.`;
+
+/**
+ * wrangler.toml's, and above them the file's: .dev.vars where the service is a local one, .deploy.<env>.vars of the
+ * environment `env`. The shell's are above both, but for those of an environment that is deployed from its file.
+ */
 export class Settings {
-  constructor({ local }) {
-    const file = join(root, ".dev.vars");
+  constructor({ local, env }) {
+    const name = env ? fileOf(env) : ".dev.vars";
+    const file = join(root, name);
     const config = readConfig({ config: join(root, "wrangler.toml") }, { hideWarnings: true });
     this.local = local;
+    this.env = env;
     this.date = config.compatibility_date;
     this.vars = config.vars;
-    this.hyperdrive = config.hyperdrive.find(({ binding }) => binding === "DB");
-    this.file = local && existsSync(file) ? file : null;
+    this.name = name;
+    this.file = (local || env) && existsSync(file) ? file : null;
     this.own = this.file ? parseEnv(readFileSync(file, "utf8")) : {};
   }
 
   /** A setting, or undefined where it is blank. */
   get(name) {
-    return process.env[name]?.trim() || this.own[name]?.trim() || this.vars[name]?.trim() || undefined;
+    const [shell, file, toml] = [process.env[name], this.own[name], this.vars[name]].map((text) => text?.trim());
+    return (this.env ? file || toml || shell : shell || file || toml) || undefined;
   }
 
   /** Where the bridge writes, or null. */
@@ -57,8 +66,8 @@ export class Settings {
 
   check(report) {
     const names = known();
-    for (const [where, vars] of [["wrangler.toml", this.vars], [".dev.vars", this.own]]) {
-      const strange = Object.keys(vars).filter((name) => !names.has(name) && !/^(CLOUDFLARE|WRANGLER)_/.test(name));
+    for (const [where, vars] of [["wrangler.toml", this.vars], [this.name, this.own]]) {
+      const strange = Object.keys(vars).filter((name) => !names.has(name) && !(this.env && OWN.includes(name)) && !/^(CLOUDFLARE|WRANGLER)_/.test(name));
       for (const name of strange) {
         const [near] = [...names].sort((a, b) => distance(name, a) - distance(name, b));
         const meant = distance(name, near) <= 3 ? ` Is ${near} meant?` : "";
@@ -66,20 +75,17 @@ export class Settings {
       }
     }
     for (const name of SECRETS.filter((name) => this.vars[name]?.trim())) {
-      report.bad(`${name} stands in wrangler.toml, where everybody who has the code reads it.`, `Take it out, make another one, and: npx wrangler secret put ${name}`);
+      report.bad(`${name} stands in wrangler.toml, where everybody who has the code reads it.`, change("Take it out, and put another one", { ...this, local: false }));
     }
     if (this.vars.DEV_TOKENS === "true") {
       report.bad("DEV_TOKENS is true in wrangler.toml: once deployed, anybody is given any role.", "Take it out; for a local run it stands in .dev.vars.");
     }
     if (this.file && statSync(this.file).mode & 0o077) {
-      report.look("Other users of this machine may read .dev.vars.", "Run: chmod 600 .dev.vars");
+      report.look(`Other users of this machine may read ${this.name}.`, `Run: chmod 600 ${this.name}`);
     }
     const odd = (this.get("ALLOWED_ORIGINS") ?? "").split(",").map((origin) => origin.trim()).filter((origin) => /^http:|\blocalhost\b|\b127\./.test(origin));
     if (!this.local && odd.length) {
       report.look(`ALLOWED_ORIGINS has ${odd.join(", ")}: pages that anybody between may have changed, or of the visitor's own machine.`, "Keep what is served by https to the public.");
-    }
-    if (!this.local && /^0*$/.test(this.hyperdrive?.id ?? "")) {
-      report.look("wrangler.toml has no Hyperdrive configuration of yours: its id is the one that stands there at first.", "docs/operations.md#deploying, step 2");
     }
   }
 }
@@ -90,24 +96,8 @@ export async function judged(settings, report) {
   if (!existsSync(script) || !existsSync(wasm)) {
     return report.look("Whether the settings are good was not asked: nothing is built here.", "Run: ./scripts/build");
   }
-  const { Miniflare, Log, LogLevel, convertV4MiniflareOptions } = createRequire(import.meta.resolve("wrangler"))("miniflare");
   const bindings = Object.fromEntries([...known()].map((name) => [name, settings.get(name)]).filter(([, value]) => value !== undefined));
-  const miniflare = new Miniflare(convertV4MiniflareOptions({
-    modules: [{ type: "ESModule", path: script }, { type: "CompiledWasm", path: wasm }],
-    modulesRoot: join(root, "build"),
-    compatibilityDate: settings.date,
-    bindings,
-    host: "127.0.0.1",
-    cf: { colo: "TST" },
-    log: new Log(LogLevel.NONE),
-    handleStructuredLogs() {},
-  }));
-  try {
-    const answer = await fetch(new URL("/healthz", await miniflare.ready));
-    const { detail } = await answer.json();
-    if (answer.ok) report.well("The settings are good.");
-    else report.bad(`It would refuse to serve: ${detail}`, "Put it right in .dev.vars or wrangler.toml (docs/operations.md#settings).");
-  } finally {
-    await miniflare.dispose();
-  }
+  const refused = await asked({ main: script, compatibilityDate: settings.date, bindings });
+  if (refused === null) report.well("The settings are good.");
+  else report.bad(`It would refuse to serve: ${refused}`, change("Put it right", settings));
 }
