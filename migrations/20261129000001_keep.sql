@@ -136,14 +136,14 @@ select chat_with_expire(false);
 create index messages_by_user on messages (user_id, room_id, no);
 create index reactions_by_user on reactions (user_id, message_id, reaction);
 create index reports_by_reporter on reports (reporter_id, id);
-create index reports_by_id on reports (room_id, id);
-create index audit_by_id on audit (room_id, id);
+create index reports_in_order on reports (room_id, id);
+create index audit_in_order on audit (room_id, id);
 create index room_roles_by_user on room_roles (user_id, room_id);
 create index bans_by_user on bans (user_id, room_id);
 
 -- migrate:down
 
-drop index bans_by_user, room_roles_by_user, audit_by_id, reports_by_id, reports_by_reporter, reactions_by_user,
+drop index bans_by_user, room_roles_by_user, audit_in_order, reports_in_order, reports_by_reporter, reactions_by_user,
   messages_by_user;
 
 select chat_with_expire(true);

@@ -14,6 +14,7 @@ export interface RoomEvents {
   message_edited: MessageEdited;
   message_deleted: MessageDeleted;
   messages_deleted: MessagesDeleted;
+  messages_expired: MessagesExpired;
   user_banned: UserBanned;
   user_unbanned: UserUnbanned;
   message_pinned: MessagePinned;
@@ -260,7 +261,7 @@ export interface EditReply {
 }
 
 /** What went wrong, in the one word that a client may branch on. On the wire in snake case. */
-export type ErrorCode = "bad_frame" | "frame_too_large" | "bad_request" | "unknown_event" | "not_joined" | "wrong_room" | "too_many_sockets" | "token_required" | "token_invalid" | "token_expired" | "token_mismatch" | "forbidden" | "banned" | "blocked" | "room_not_found" | "room_deleted" | "room_exists" | "message_not_found" | "message_too_old" | "user_not_found" | "device_not_found" | "backup_not_found" | "device_keys_differ" | "device_removed" | "too_many_devices" | "report_not_found" | "invalid_room_id" | "invalid_parameter" | "invalid_settings" | "invalid_type" | "invalid_reaction" | "too_many_reactions" | "too_many_blocks" | "message_empty" | "message_too_long" | "metadata_too_large" | "rate_limited" | "slow_mode" | "room_mode" | "content_rejected" | "too_slow" | "overloaded" | "elsewhere" | "unavailable" | "storage_full" | "misconfigured" | "internal";
+export type ErrorCode = "bad_frame" | "frame_too_large" | "bad_request" | "unknown_event" | "not_joined" | "wrong_room" | "too_many_sockets" | "token_required" | "token_invalid" | "token_expired" | "token_mismatch" | "forbidden" | "banned" | "blocked" | "room_not_found" | "room_deleted" | "room_exists" | "message_not_found" | "message_too_old" | "user_not_found" | "device_not_found" | "backup_not_found" | "device_keys_differ" | "device_removed" | "too_many_devices" | "report_not_found" | "hold_not_found" | "on_hold" | "invalid_room_id" | "invalid_parameter" | "invalid_settings" | "invalid_type" | "invalid_reaction" | "too_many_reactions" | "too_many_blocks" | "message_empty" | "message_too_long" | "metadata_too_large" | "rate_limited" | "slow_mode" | "room_mode" | "content_rejected" | "too_slow" | "overloaded" | "elsewhere" | "unavailable" | "storage_full" | "misconfigured" | "internal";
 
 /** An error that may be shown to whoever asked: a code, a sentence, and what to do. `message` never holds an internal error's text, a token, or what somebody else wrote. */
 export interface ErrorData {
@@ -582,6 +583,12 @@ export interface MessagesDeleted {
   reason?: string;
   room_id: string;
   user_id?: string;
+}
+
+export interface MessagesExpired {
+  before_no: number;
+  pinned?: MessageId[];
+  room_id: string;
 }
 
 /** A setting of a room that moderators may change too. */
@@ -939,6 +946,10 @@ export interface RoomSettings {
   rate: Rate | null;
   /** Only moderators and above may send and react. */
   read_only: boolean;
+  /** For how many days messages are kept: 1–3,650; null: as RETENTION_DAYS says. */
+  retention_days: number | null;
+  /** How many messages are kept: 100–10,000,000; null: all. */
+  retention_messages: number | null;
   /** Messages a second above which viewers of a large room get a sample of them: 1–10,000; null: they get all. */
   sample_above: number | null;
   /** Seconds between two messages of a member: 1–21,600; null: off. */

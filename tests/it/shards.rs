@@ -234,6 +234,27 @@ fn v6_what_was_deleted_is_gone_from_a_shard_that_answers_a_join() {
 }
 
 #[test]
+fn v6_what_a_room_keeps_no_longer_is_gone_from_its_shards() {
+    let mut it = split(40);
+    say(&mut it, 3, "the old words");
+    for n in 0..110 {
+        say(&mut it, n % 40, &format!("word {n}"));
+        it.advance(20);
+    }
+    let settings = json!({"settings": {"retention_messages": 100}});
+    it.room.call("admin", Ask::Patch(serde_json::from_value(settings).unwrap())).unwrap();
+    it.pump();
+    it.advance(10_000);
+    assert_eq!(it.room.pg.first_no, 12);
+    for tab in 0..it.tabs.len() {
+        it.tabs[tab].at = Default::default();
+        let reply = it.arrive(tab).to_string();
+        assert!(reply.contains("word 109") && reply.contains("word 10\"") && !reply.contains("word 9\""), "{reply}");
+        assert!(reply.contains("\"message_count\":100") && !reply.contains("the old words"), "{reply}");
+    }
+}
+
+#[test]
 fn more_than_six_shards_are_told_through_relays() {
     let mut it = small();
     let expected = json!({"settings": {"expect_viewers": 200}});
