@@ -47,7 +47,8 @@ const MOST_ROUNDS = 10;
  *   - `message_reported` `{report_id, message_id, reason, details?, quoted, author, reporter_id}`,
  *     `report_resolved` `{report_id, status}`, `terms_updated`: to moderators
  *   - `user_banned` `{user_id, username, ends_at, reason?, by?, shadow?}`, `user_unbanned` `{user_id}`,
- *     `messages_deleted` `{message_ids, user_id?, deleted_at}`, `message_pinned` and `message_unpinned`
+ *     `messages_deleted` `{message_ids, user_id?, deleted_at}`, `user_erased`
+ *     `{message_ids, tombstones, mentioned_in, reactions, erased_at}`, `message_pinned` and `message_unpinned`
  *     `{message_id, pinned}`, `room_updated` `{name, settings, changed}`, `role_set` `{user_id, role}`:
  *     to everyone
  */

@@ -6,7 +6,7 @@ use super::util::{now, settings};
 use crate::host::Drained;
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_ERASE, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, Remembered,
 };
 use crate::protocol::{ChatError, ErrorCode};
 use crate::sinks::{Applied, Sink, drain_name, drain_of};
@@ -79,6 +79,28 @@ pub(super) async fn presence(env: &Env, room: &str, report: String, metrics: &st
         log::error(&[("room", room)], format_args!("room {room}: presence: {error}"));
     }
     told.is_ok()
+}
+
+/// One call of `chat_erase`, by the drain of this user's own acts.
+///
+/// # Errors
+/// `unavailable`.
+pub(super) async fn erase(
+    env: &Env,
+    user_id: &str,
+    call: &serde_json::Value,
+) -> std::result::Result<serde_json::Value, ChatError> {
+    let body = call.to_string();
+    let load = Load { body: Some(&body), metrics: None };
+    let why = match ask::<serde_json::Value>(env, user_id, DRAIN_ERASE, load, APPLY_WITHIN).await {
+        Ok(Answer::Ok(answer)) => return Ok(answer),
+        Ok(Answer::Error(error)) => return Err(error),
+        Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
+        Err(error) => error,
+    };
+    log::error(&[], format_args!("erasure: {why}"));
+    let message = "PostgreSQL cannot be reached now; try again in a moment.";
+    Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
 }
 
 /// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.

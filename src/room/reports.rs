@@ -3,6 +3,7 @@
 //! A room keeps open reports until they are decided, closed ones as long as its log holds their message or their quote
 //! is kept. What a report quotes stands beside it in the storage, not in memory.
 
+use super::erase::Eraser;
 use super::franking::{Bound, is_proved};
 use super::message::signed_in;
 use super::policy::{self, Action};
@@ -89,6 +90,24 @@ impl Reports {
     fn set(&mut self, report: Report, step: &mut Step) {
         step.write.state.push((format!("{KEY}{}", report.report_id), Some(json(&report))));
         self.all.insert(report.report_id, report);
+    }
+
+    /// How many of them name a user.
+    pub(super) fn naming(&self, eraser: &Eraser<'_>) -> usize {
+        self.all.values().filter(|report| eraser.report(&mut (*report).clone())).count()
+    }
+
+    /// Takes a user out of all of them.
+    pub(super) fn erase(&mut self, log: &dyn Log, eraser: &Eraser<'_>, step: &mut Step) -> Read<()> {
+        let mut changed = Vec::new();
+        for report in self.all.values() {
+            let mut report = whole(log, report)?;
+            if eraser.report(&mut report) {
+                changed.push(report);
+            }
+        }
+        changed.into_iter().for_each(|report| self.keep(report, step));
+        Ok(())
     }
 
     fn forget(&mut self, id: ReportId, step: &mut Step) {

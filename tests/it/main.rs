@@ -17,6 +17,7 @@ mod decoders;
 mod devices;
 mod direct;
 mod drain;
+mod erase;
 mod filters;
 mod frames;
 mod gateways;

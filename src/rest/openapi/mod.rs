@@ -15,6 +15,7 @@ use crate::protocol::device::{
     ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice,
     PublishKeys, PublishedKeys, SignedKey,
 };
+use crate::protocol::erasure::{ErasureBody, ErasureData};
 use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
@@ -61,6 +62,8 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
     ("/api/users/{user_id}/direct", &[Method::Put]),
+    ("/api/users/{user_id}/erasure", &[Method::Post]),
+    ("/api/erasures/{erasure_id}", &[Method::Get]),
     ("/api/users/{user_id}/devices", &[Method::Get]),
     ("/api/users/{user_id}/keys/claim", &[Method::Post]),
     ("/api/me/devices", &[Method::Get]),
@@ -86,7 +89,7 @@ const PATHS: &[(&str, &[Method])] = &[
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
         ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial,
-        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>,
+        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, ErasureBody, ErasureData, HeldData<'static>, HeldList, History<'static>,
         KeptBackup, KeyBackup, Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>,
         Opening, PatchRoom, PinnedData<'static>, Problem<'static>, PublishKeys, PublishedKeys, Reasoned,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
@@ -108,6 +111,7 @@ pub fn openapi_json() -> String {
                 .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
                 .replace("{device_id}", "x")
+                .replace("{erasure_id}", "x")
                 .replace("{held_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
                 api.paths.add_path_operation(*path, vec![http(*method)], doc.operation(path));
