@@ -223,6 +223,9 @@ begin
     delete from reactions r using messages m
     where m.id > lo and m.id <= hi and m.user_id = who and (tombstones or m.type = 'encrypted') and r.message_id = m.id;
     update messages set audience = 'moderators' where id > lo and id <= hi and audience = 'user:' || who;
+    update reports r set quoted = chat_unname(r.quoted, chat_name_in(m.mentions, who))
+    from messages m where m.id > lo and m.id <= hi and r.message_id = m.id and r.quoted is not null
+      and m.mentions <> '[]' and chat_name_in(m.mentions, who) is not null;
     update messages set content = chat_unname(content, chat_name_in(mentions, who)),
       text = chat_unname(text, chat_name_in(mentions, who)), original = chat_unname(original, chat_name_in(mentions, who)),
       mentions = chat_without(mentions, who)
@@ -336,7 +339,7 @@ begin
     return chat_erasure(e);
   when 'get' then
     select * into e from erasures where id = (call ->> 'erasure_id')::uuid;
-    return case when e.id is not null then chat_erasure(e) || jsonb_build_object('user_id', e.user_id) end;
+    return case when e.id is null then 'null' else chat_erasure(e) || jsonb_build_object('user_id', e.user_id) end;
   when 'places' then
     return chat_erase_places();
   when 'look' then

@@ -240,6 +240,8 @@ struct Changed {
     open: Vec<MessageId>,
     apart: Vec<MessageId>,
     mentioned_in: Vec<MessageId>,
+    /// Under which name.
+    names: BTreeMap<MessageId, String>,
     reactions: BTreeMap<MessageId, Counts>,
     entries: usize,
 }
@@ -264,6 +266,7 @@ impl Room {
         let mut rows: BTreeMap<u64, Row> =
             std::mem::take(&mut step.write.rewrite).into_iter().map(|row| (row.last, row)).collect();
         let next = self.erase_rows(cx.log, &eraser, erase.after, &mut rows, &mut step, &mut changed)?;
+        self.reports.unname(cx.log, &changed.names, &mut rows, &mut step)?;
         step.write.rewrite = rows.into_values().collect();
         if changed.messages() > 0 || !changed.mentioned_in.is_empty() {
             // They hold names and texts; what is needed of them is read again.
@@ -289,7 +292,7 @@ impl Room {
     /// Appends what followers have to hear: also where nobody is shown anything, since what was rewritten goes to them
     /// with an event.
     fn tell(&mut self, step: &mut Step, now: u64, tombstones: bool, changed: Changed) {
-        let Changed { open, apart, mentioned_in, reactions, entries } = changed;
+        let Changed { open, apart, mentioned_in, names: _, reactions, entries } = changed;
         if entries == 0 {
             return;
         }
@@ -335,6 +338,11 @@ impl Room {
                         Body::NewMessage(message) => Some((message.message_id, eraser.is(&message.user.user_id))),
                         _ => None,
                     };
+                    if let (Some((id, _)), Body::NewMessage(message)) = (message, &event.body)
+                        && let Some(mention) = message.mentions.iter().find(|mention| eraser.is(&mention.user_id))
+                    {
+                        changed.names.insert(id, mention.username.clone());
+                    }
                     let open = event.audience == Audience::All;
                     if eraser.event(event) {
                         row.1 = true;

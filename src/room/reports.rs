@@ -11,7 +11,7 @@ use super::rate::{Rates, Window};
 use super::view::is_for;
 use super::{Context, Failure, Log, Read, Room, Row, Sender, Step, StorageFault, Viewer};
 use crate::auth::{Identity, Role};
-use crate::content::scrub;
+use crate::content::{scrub, without_mention};
 use crate::protocol::act::{ReportMessage, ResolveReport};
 use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
 use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
@@ -107,6 +107,45 @@ impl Reports {
             }
         }
         changed.into_iter().for_each(|report| self.keep(report, step));
+        Ok(())
+    }
+
+    /// Takes a name out of what reports quote of these messages, which mentioned it.
+    pub(super) fn unname(
+        &mut self,
+        log: &dyn Log,
+        names: &BTreeMap<MessageId, String>,
+        rows: &mut BTreeMap<u64, Row>,
+        step: &mut Step,
+    ) -> Read<()> {
+        for (id, report) in &self.all {
+            let Some(name) = names.get(&report.message_id) else { continue };
+            // As an earlier part of the step has it.
+            let key = format!("{KEY_TEXTS}{id}");
+            let written = step.write.state.iter().rev().find(|(known, _)| *known == key);
+            let mut kept = match written {
+                Some((_, text)) => text.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+                None => texts(log, *id)?,
+            };
+            let Some(quoted) = &mut kept.quoted else { continue };
+            *quoted = without_mention(quoted, name);
+            set_texts(*id, &kept, step);
+            let held = rows.range(id.seq()..).next().filter(|(_, row)| row.first() <= id.seq()).map(|(last, _)| *last);
+            let row = match held {
+                Some(last) => rows.remove(&last),
+                None => log.row_with(id.seq())?,
+            };
+            let Some(mut row) = row else { continue };
+            for event in &mut row.events {
+                if let Body::Reported { report } = &mut event.body
+                    && report.report_id == *id
+                    && let Some(quoted) = &mut report.quoted
+                {
+                    *quoted = without_mention(quoted, name);
+                }
+            }
+            rows.insert(row.last, row);
+        }
         Ok(())
     }
 

@@ -360,7 +360,9 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Reports(_) | Route::Report(..) | Route::ResolveReport(..) | Route::ReportMessage(_) => {
             return acts::describe(route);
         }
-        Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
+        Route::Blocks | Route::Block(..) | Route::SignOut | Route::Erase(_) | Route::Erasure(_) => {
+            return acts::describe(route);
+        }
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {
             return private::describe(route);
         }
