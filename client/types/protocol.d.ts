@@ -15,6 +15,7 @@ export interface RoomEvents {
   message_deleted: MessageDeleted;
   messages_deleted: MessagesDeleted;
   messages_expired: MessagesExpired;
+  user_erased: UserErased;
   user_banned: UserBanned;
   user_unbanned: UserUnbanned;
   message_pinned: MessagePinned;
@@ -261,7 +262,7 @@ export interface EditReply {
 }
 
 /** What went wrong, in the one word that a client may branch on. On the wire in snake case. */
-export type ErrorCode = "bad_frame" | "frame_too_large" | "bad_request" | "unknown_event" | "not_joined" | "wrong_room" | "too_many_sockets" | "token_required" | "token_invalid" | "token_expired" | "token_mismatch" | "forbidden" | "banned" | "blocked" | "room_not_found" | "room_deleted" | "room_exists" | "message_not_found" | "message_too_old" | "user_not_found" | "device_not_found" | "backup_not_found" | "device_keys_differ" | "device_removed" | "too_many_devices" | "report_not_found" | "hold_not_found" | "on_hold" | "invalid_room_id" | "invalid_parameter" | "invalid_settings" | "invalid_type" | "invalid_reaction" | "too_many_reactions" | "too_many_blocks" | "message_empty" | "message_too_long" | "metadata_too_large" | "rate_limited" | "slow_mode" | "room_mode" | "content_rejected" | "too_slow" | "overloaded" | "elsewhere" | "unavailable" | "storage_full" | "misconfigured" | "internal";
+export type ErrorCode = "bad_frame" | "frame_too_large" | "bad_request" | "unknown_event" | "not_joined" | "wrong_room" | "too_many_sockets" | "token_required" | "token_invalid" | "token_expired" | "token_mismatch" | "forbidden" | "banned" | "blocked" | "room_not_found" | "room_deleted" | "room_exists" | "message_not_found" | "message_too_old" | "user_not_found" | "device_not_found" | "backup_not_found" | "device_keys_differ" | "device_removed" | "too_many_devices" | "erasure_not_found" | "on_hold" | "report_not_found" | "hold_not_found" | "invalid_room_id" | "invalid_parameter" | "invalid_settings" | "invalid_type" | "invalid_reaction" | "too_many_reactions" | "too_many_blocks" | "message_empty" | "message_too_long" | "metadata_too_large" | "rate_limited" | "slow_mode" | "room_mode" | "content_rejected" | "too_slow" | "overloaded" | "elsewhere" | "unavailable" | "storage_full" | "misconfigured" | "internal";
 
 /** An error that may be shown to whoever asked: a code, a sentence, and what to do. `message` never holds an internal error's text, a token, or what somebody else wrote. */
 export interface ErrorData {
@@ -1127,6 +1128,15 @@ export interface UserBanned {
   shadow?: boolean;
   user_id: string;
   username: string | null;
+}
+
+export interface UserErased {
+  erased_at: string;
+  mentioned_in: MessageId[];
+  message_ids: MessageId[];
+  reactions: Record<string, Record<string, number>>;
+  room_id: string;
+  tombstones: boolean;
 }
 
 /** A user, and why. */

@@ -48,7 +48,8 @@ const MOST_ROUNDS = 10;
  *     `report_resolved` `{report_id, status}`, `terms_updated`: to moderators
  *   - `user_banned` `{user_id, username, ends_at, reason?, by?, shadow?}`, `user_unbanned` `{user_id}`,
  *     `messages_deleted` `{message_ids, user_id?, deleted_at}`, `messages_expired` `{before_no, pinned?}`: those with a
- *     lower `no` are gone for good, `message_pinned` and `message_unpinned`
+ *     lower `no` are gone for good, `user_erased`
+ *     `{message_ids, tombstones, mentioned_in, reactions, erased_at}`, `message_pinned` and `message_unpinned`
  *     `{message_id, pinned}`, `room_updated` `{name, settings, changed}`, `role_set` `{user_id, role}`:
  *     to everyone
  */

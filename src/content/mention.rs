@@ -34,6 +34,37 @@ pub fn mention_names(text: &str) -> Vec<String> {
     names
 }
 
+/// A text with `@erased` in place of each `@name`, however that is written.
+pub fn without_mention(text: &str, name: &str) -> String {
+    let name = name.to_lowercase();
+    let mut parts = text.split('@');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push('@');
+        match after_name(part, &name).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')) {
+            Some(rest) => {
+                out.push_str("erased");
+                out.push_str(rest);
+            }
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
+/// What follows the name, which is in lower case, where the text begins with it.
+fn after_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut name = name;
+    for (index, c) in text.char_indices() {
+        if name.is_empty() {
+            return text.get(index..);
+        }
+        let lower: String = c.to_lowercase().collect();
+        name = name.strip_prefix(lower.as_str())?;
+    }
+    name.is_empty().then_some("")
+}
+
 fn is_name_part(cluster: &str) -> bool {
     cluster.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
@@ -41,6 +72,20 @@ fn is_name_part(cluster: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_taken_out_however_it_is_written() {
+        for (text, left) in [
+            ("hi @ada, @ADA: @Ada.", "hi @erased, @erased: @erased."),
+            ("@adam @ada_ @ada", "@adam @ada_ @erased"),
+            ("ada a@ada.org", "ada a@erased.org"),
+            ("@", "@"),
+            ("", ""),
+        ] {
+            assert_eq!(without_mention(text, "Ada"), left);
+        }
+        assert_eq!(without_mention("@ZOË and @李小龍", "Zoë"), "@erased and @李小龍");
+    }
 
     #[test]
     fn names_are_found() {

@@ -79,7 +79,19 @@ pub fn sealed(content: &str, is_member: impl Fn(&str) -> bool) -> Result<String,
             "`keys` are at most 20, of type 0 or 1, by `<user_id>/<device_id>` of the room's two members.",
         ));
     }
-    Ok(json(&sealed).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+    Ok(written(&sealed))
+}
+
+/// An encrypted message without the keys for this user's devices; none where it has none.
+pub fn sealed_without(content: &str, user: &str) -> Option<String> {
+    let mut sealed: Sealed = serde_json::from_str(content).ok()?;
+    let before = sealed.keys.len();
+    sealed.keys.retain(|name, _| name.rsplit_once('/').is_none_or(|(owner, _)| owner != user));
+    (sealed.keys.len() < before).then(|| written(&sealed))
+}
+
+fn written(sealed: &Sealed) -> String {
+    json(sealed).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// The tag beside an encrypted message.
@@ -110,6 +122,11 @@ mod tests {
         let good = json!({"v": 1, "alg": "megolm", "device_id": "D-1", "session_id": "c2Vzc2lvbg", "index": 7,
             "ciphertext": "AAEC", "keys": {format!("{USER}/D-2"): {"type": 0, "body": "AAEC"}}});
         let kept = code(&good).unwrap();
+        let mut without = good.clone();
+        without.as_object_mut().unwrap().remove("keys");
+        let left = sealed_without(&kept, USER).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&left).unwrap(), without);
+        assert_eq!((sealed_without(&kept, "ada"), sealed_without("hi", USER)), (None, None));
         assert!(!kept.contains(['<', '>', '&']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&kept).unwrap(), good);
         let many: serde_json::Map<_, _> =

@@ -4,6 +4,7 @@ use super::{Effects, Host, Moment, Stats, context};
 use crate::auth::{Identity, Role};
 use crate::protocol::act::Act;
 use crate::protocol::call::{Ask, Caller, Opened, RoomCall, Standing};
+use crate::protocol::erasure::{Erase, Erased, Named};
 use crate::protocol::wire::{Member, RoomData, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Position, RoomId, UserId, rfc3339};
 use crate::room::{
@@ -71,6 +72,8 @@ impl Host {
             }
             Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),
             Ask::Direct { two, standings, make } => self.direct(&caller, two, &standings, make, &mut effects),
+            Ask::Erase(erase) => self.erase(at, &erase, &mut effects),
+            Ask::Names(erase) => self.names(at, &erase),
             ask => self.ask(at, &caller, ask, &mut effects),
         };
         effects.broken |= answered.is_err() && self.is_ahead(before);
@@ -126,6 +129,21 @@ impl Host {
         Ok(answer(&Opened { made, room: self.room_data(room) }))
     }
 
+    /// Takes a user out of a part of the log, also of a deleted room's.
+    fn erase(&mut self, at: &Moment<'_>, erase: &Erase, effects: &mut Effects) -> Result<Box<RawValue>, Failure> {
+        let Some(room) = &mut self.room else { return Ok(answer(&Erased::default())) };
+        let cx = context(at, self.now, &self.audience);
+        // What was changed in memory before that is not in the log.
+        let (erased, step) = room.erase(&cx, erase).inspect_err(|_| effects.broken = true)?;
+        self.take(step, effects);
+        Ok(answer(&erased))
+    }
+
+    fn names(&self, at: &Moment<'_>, erase: &Erase) -> Result<Box<RawValue>, Failure> {
+        let Some(room) = &self.room else { return Ok(answer(&Named::default())) };
+        Ok(answer(&room.names(at.log, erase)?))
+    }
+
     fn room_data(&self, room: &Room) -> Box<RawValue> {
         answer(&self.described(room))
     }
@@ -152,7 +170,7 @@ impl Host {
         let sender = Sender { identity, role };
         let cx = context(at, self.now, &self.audience);
         let (reply, step): (Box<RawValue>, Step) = match ask {
-            Ask::Create(_) | Ask::Direct { .. } | Ask::Get(_) => {
+            Ask::Create(_) | Ask::Direct { .. } | Ask::Get(_) | Ask::Erase(_) | Ask::Names(_) => {
                 return Ok(self.room.as_ref().map(|room| self.room_data(room)).ok_or_else(no_room)?);
             }
             Ask::Messages(query) => {

@@ -13,15 +13,17 @@ use super::util::{entropy, now};
 use super::webhook::Poster;
 use crate::metrics::{Report, Totals};
 use crate::protocol::call::{
-    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM, DRAIN_WEBHOOK,
-    Expiry, ExpiryAsk, METRICS_HEADER, Remembered,
+    DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_ERASE, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM,
+    DRAIN_WEBHOOK, Expiry, ExpiryAsk, METRICS_HEADER, Remembered,
 };
+use crate::protocol::wire::raw;
 use crate::protocol::{ChatError, ErrorCode, json_fault};
 use crate::sinks::webhook::{Delivered, Delivery};
-use crate::sinks::{APPLY, Applied, Halving, Next, Sink, history, read_applied};
+use crate::sinks::{APPLY, Applied, ERASE, Halving, Next, Sink, history, read_applied};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, Shared};
+use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -291,6 +293,25 @@ impl Inner {
         self.looked_up(within(STATEMENT_WITHIN, read).await.flatten())
     }
 
+    /// One call of an erasure. What PostgreSQL says of a fault may repeat what stands in a row: its code is enough.
+    async fn erase(self: &Rc<Self>, call: String) -> std::result::Result<Box<RawValue>, ChatError> {
+        let asked = async {
+            let client = self.client(CONNECT_WITHIN).await?;
+            one(&client, ERASE, &[(&call, Type::TEXT)]).await
+        };
+        let answer = within(STATEMENT_WITHIN, asked).await.flatten();
+        if answer.is_err() {
+            self.client.borrow_mut().take();
+        }
+        self.release_when_idle();
+        answer.map(|answer| raw(answer.unwrap_or_else(|| "null".into()))).map_err(|error| {
+            let code: String = error.chars().take(5).collect();
+            log::error(&[("drain", &self.name())], format_args!("drain: erasure: {code}"));
+            let message = "PostgreSQL cannot be reached now; try again in a moment.";
+            ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000)
+        })
+    }
+
     fn looked_up<T>(self: &Rc<Self>, found: std::result::Result<T, String>) -> std::result::Result<T, ChatError> {
         if found.is_err() {
             self.client.borrow_mut().take();
@@ -364,6 +385,10 @@ impl DurableObject for Drain {
             DRAIN_EXPIRY => {
                 let asked = req.text().await?;
                 answered(self.inner.expiry(&asked).await)
+            }
+            DRAIN_ERASE => {
+                let call = req.text().await?;
+                answered(self.inner.erase(call).await)
             }
             DRAIN_EPOCH => answered(async { self.inner.epoch(&in_query::<String>(&req, "room")?).await }.await),
             DRAIN_ROOM => {

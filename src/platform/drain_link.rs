@@ -6,8 +6,8 @@ use super::util::{now, settings};
 use crate::host::{Batch, Drained};
 use crate::metrics::DrainState;
 use crate::protocol::call::{
-    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE, DRAIN_ROOM,
-    DRAIN_WEBHOOK, Expiry, ExpiryAsk, Remembered,
+    Answer, DRAIN_APPLY, DRAIN_BRIDGE, DRAIN_EPOCH, DRAIN_ERASE, DRAIN_EXPIRY, DRAIN_METRICS, DRAIN_PRESENCE,
+    DRAIN_ROOM, DRAIN_WEBHOOK, Expiry, ExpiryAsk, Remembered,
 };
 use crate::protocol::wire::json;
 use crate::protocol::{ChatError, ErrorCode};
@@ -107,6 +107,28 @@ pub(super) async fn expiry(env: &Env, asked: &ExpiryAsk) -> std::result::Result<
         Answer::Error(error) => Err(error.to_string()),
         Answer::Elsewhere(_) => Err("a drain is not split".into()),
     }
+}
+
+/// One call of `chat_erase`, by the drain of this user's own acts.
+///
+/// # Errors
+/// `unavailable`.
+pub(super) async fn erase(
+    env: &Env,
+    user_id: &str,
+    call: &serde_json::Value,
+) -> std::result::Result<serde_json::Value, ChatError> {
+    let body = call.to_string();
+    let load = Load { body: Some(&body), metrics: None };
+    let why = match ask::<serde_json::Value>(env, user_id, DRAIN_ERASE, load, APPLY_WITHIN).await {
+        Ok(Answer::Ok(answer)) => return Ok(answer),
+        Ok(Answer::Error(error)) => return Err(error),
+        Ok(Answer::Elsewhere(_)) => "a drain is not split".into(),
+        Err(error) => error,
+    };
+    log::error(&[], format_args!("erasure: {why}"));
+    let message = "PostgreSQL cannot be reached now; try again in a moment.";
+    Err(ChatError::new(ErrorCode::Unavailable, message).retry_after(3_000))
 }
 
 /// What a drain says of itself and its rooms; none, and a line in the log, where it does not answer in time.

@@ -7,6 +7,7 @@ mod bridge;
 mod direct;
 mod drain;
 mod drain_link;
+mod erasure;
 mod export;
 mod gateway;
 mod gateway_link;

@@ -3,7 +3,8 @@
 use super::reply::{Asked, json};
 use super::util::{entropy, now, settings};
 use super::{
-    body, direct, export, gateway_link, holds, messages, metrics, reports, room_link, shield, socket, user_link,
+    body, direct, erasure, export, gateway_link, holds, messages, metrics, reports, room_link, shield, socket,
+    user_link,
 };
 use crate::auth::{self, Bearer, Claims, Identity, Role};
 use crate::protocol::act::{
@@ -388,6 +389,15 @@ impl Request_<'_> {
                 let ClaimKeys { device_ids } = self.optional_body().await?;
                 self.ask_user(UserAsk::Claims(user_id.clone())).await?;
                 done(self.ask_other(&user_id, UserAsk::ClaimedBy { by, device_ids }).await?)
+            }
+            Route::Erase(user_id) => {
+                self.signed_in().await?;
+                let body = self.optional_body().await?;
+                Ok((202, erasure::ask(self.env, &self.required()?, &user_id, body).await?))
+            }
+            Route::Erasure(id) => {
+                self.signed_in().await?;
+                done(erasure::read(self.env, &self.required()?, &id).await?)
             }
             Route::SignOut => {
                 let signed_out = self.ask_user(UserAsk::SignOut(Nothing {})).await?;

@@ -135,7 +135,8 @@ impl Sqlite {
 
     fn write_all(&self, write: &Write, events: &str) -> worker::Result<()> {
         for row in &write.rewrite {
-            let events = serde_json::to_string(&row.events)?;
+            // Among those that are changed may be one that this build does not know.
+            let events = row.events_json()?;
             self.sql.exec("UPDATE log SET events = ? WHERE last_seq = ?", vec![events.into(), number(row.last)])?;
         }
         for (key, value) in &write.state {

@@ -34,6 +34,9 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, val
 const UPGRADES: &[Upgrade] = &[];
 const SET: &str = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
+const CLEAR: &str =
+    "DELETE FROM state WHERE key NOT IN ('about', 'out:last', 'devices') AND substr(key, 1, 6) <> 'erase:'";
+
 /// A user, in all rooms.
 #[durable_object]
 pub struct User {
@@ -43,17 +46,19 @@ pub struct User {
 pub(super) struct Inner {
     pub(super) state: State,
     raw: RawState,
-    env: Env,
+    pub(super) env: Env,
     pub(super) user: RefCell<Option<user::User>>,
     alarm: Cell<u64>,
     /// The alarm's handler runs: what is to be set meanwhile is set at its end.
     handling: Cell<bool>,
     /// The platform is about to end this object.
     ended: Cell<bool>,
+    /// An erasure is being gone on with.
+    pub(super) erasing: Cell<bool>,
 }
 
 impl Inner {
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         self.state.id().name().unwrap_or_default()
     }
 
@@ -133,12 +138,17 @@ impl Inner {
     async fn call(self: &Rc<Self>, req: &mut Request) -> std::result::Result<Box<RawValue>, ChatError> {
         let body = req.text().await.map_err(|e| broken("call", e))?;
         let call: UserCall = serde_json::from_str(&body).map_err(|e| broken("call", e))?;
-        let signs_out = matches!(call.ask, UserAsk::SignOut(_));
+        let erases = matches!(call.ask, UserAsk::Erase { .. });
+        let signs_out = erases || matches!(call.ask, UserAsk::SignOut(_));
         let answer = self.step(|user, now| user.call(call, now))?;
         if signs_out {
             self.review();
         }
         self.push();
+        if erases {
+            let inner = self.clone();
+            self.state.wait_until(async move { inner.erase().await });
+        }
         answer
     }
 
@@ -175,6 +185,7 @@ impl Inner {
         self.review();
         self.push();
         self.drain().await;
+        self.erase().await;
         self.handling.set(false);
         self.alarm.set(0);
         // Where the storage cannot be read now: a handler that forgets to come back is not called again.
@@ -211,6 +222,18 @@ impl Inner {
         Ok(raw_json(&()))
     }
 
+    /// Forgets what the user has stored here, but when they signed out, how far this object has counted, and the erasure.
+    pub(super) async fn clear(&self) -> Result<()> {
+        let storage = self.state.storage();
+        for key in [BACKUP, ROOMS_MADE, DIRECTS_OPENED] {
+            storage.delete(key).await?;
+        }
+        storage.sql().exec(CLEAR, None)?;
+        // What is in memory is read again.
+        self.user.borrow_mut().take();
+        Ok(())
+    }
+
     async fn makes_room(&self, key: &str, rate: Rate) -> Result<Response> {
         let stored: Option<String> = self.state.storage().get(key).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
@@ -239,6 +262,7 @@ impl DurableObject for User {
                 alarm: Cell::new(0),
                 handling: Cell::new(false),
                 ended: Cell::new(false),
+                erasing: Cell::new(false),
             }),
         }
     }

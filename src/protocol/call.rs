@@ -4,6 +4,7 @@
 
 use super::act::{Act, Ban, ReportMessage, Terms, TryTerms};
 use super::device::{KeyBackup, PublishKeys};
+use super::erasure::{Erase, Mode};
 use super::inbox::{DevicesChanged, MarkRead, Note};
 use super::report::{Report, ReportId, ReportStatus};
 use super::{
@@ -33,6 +34,8 @@ pub const DRAIN_BRIDGE: &str = "/bridge";
 pub const DRAIN_WEBHOOK: &str = "/webhook";
 /// Where a drain takes who is in a room, as JSON text: an [`Answer`] of nothing, before PostgreSQL has it.
 pub const DRAIN_PRESENCE: &str = "/presence";
+/// Where a drain takes one call of `chat_erase`, as JSON text, and answers what that does.
+pub const DRAIN_ERASE: &str = "/erase";
 /// Where a drain answers up to which epoch PostgreSQL has a room: `?room=<id>`, a number, or null for one it does not know.
 pub const DRAIN_EPOCH: &str = "/epoch";
 /// Where a drain closes that epoch and answers what PostgreSQL knows of the room: `?room=<id>&epoch=<n>`, a [`Remembered`].
@@ -229,6 +232,17 @@ pub enum UserAsk {
     DevicesChanged(DevicesChanged),
     /// Count that the user claims keys of this one.
     Claims(UserId),
+    /// Erase the user, everywhere. Whoever asks is not looked at.
+    Erase {
+        /// The erasure's id.
+        erasure_id: String,
+        /// How.
+        mode: Mode,
+    },
+    /// How far that has come: a [`super::erasure::Progress`], or null where nothing is going on.
+    Erasure(Nothing),
+    /// Forget somebody who is being erased: blocks of theirs, and what names them.
+    Forget(UserId),
     /// Hand out keys to somebody, whose own object let that pass: [`super::device::ClaimedKeys`].
     ClaimedBy {
         /// To whom.
@@ -360,6 +374,10 @@ pub enum Ask {
     Export(Nothing),
     /// The room's counters.
     Stats(Nothing),
+    /// Take a user out of the room, a part of its log at a time: a [`super::erasure::Erased`]. Whoever asks is not looked at.
+    Erase(Erase),
+    /// Where a user still stands in a part of the log: a [`super::erasure::Named`].
+    Names(Erase),
 }
 
 /// An empty body.

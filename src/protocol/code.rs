@@ -90,12 +90,14 @@ codes! {
     DeviceRemoved = "device_removed", 409, 4400;
     /// The user has as many devices as one may.
     TooManyDevices = "too_many_devices", 400, 4400;
+    /// No such erasure.
+    ErasureNotFound = "erasure_not_found", 404, 4400;
+    /// A legal hold keeps what this would change.
+    OnHold = "on_hold", 409, 4400;
     /// No such report.
     ReportNotFound = "report_not_found", 404, 4400;
     /// No such legal hold.
     HoldNotFound = "hold_not_found", 404, 4400;
-    /// A legal hold forbids it.
-    OnHold = "on_hold", 409, 4400;
     /// Not a room id: 1–200 bytes of `A-Z a-z 0-9 _ . : -`.
     InvalidRoomId = "invalid_room_id", 400, 4400;
     /// A query parameter is out of range or malformed.

@@ -258,6 +258,19 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by_role: Option<Role>,
     },
+    /// A user was erased: who that was is gone from the log, and stands here neither.
+    UserErased {
+        /// Messages that the user had said, as far as this event is about them.
+        message_ids: Vec<MessageId>,
+        /// They became tombstones; else their text stays, with nobody as its author.
+        tombstones: bool,
+        /// Messages of others that mentioned the user, and do not any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mentioned_in: Vec<MessageId>,
+        /// The counts of messages to which the user had reacted, without that.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        reactions: BTreeMap<MessageId, BTreeMap<String, u32>>,
+    },
     /// An edit whose text was replaced or taken away by a later event; that its author made it still counts.
     Gone {
         /// The author.
@@ -282,6 +295,13 @@ pub struct User {
     pub avatar: Option<String>,
     /// What the user was in this room at that time.
     pub roles: Vec<Role>,
+}
+
+impl User {
+    /// Who stands in the place of a user who was erased. No token can have this id.
+    pub fn erased() -> Self {
+        Self { user_id: UserId::new(), username: "erased".into(), avatar: None, roles: vec![Role::Member] }
+    }
 }
 
 /// Somebody mentioned.

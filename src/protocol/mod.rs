@@ -4,6 +4,7 @@ pub mod act;
 pub mod call;
 mod code;
 pub mod device;
+pub mod erasure;
 mod event;
 mod follower;
 mod frame;

@@ -93,6 +93,10 @@ pub enum Route {
     Block(String, bool),
     /// `PUT /api/users/{user}/direct`.
     Direct(String),
+    /// `POST /api/users/{user}/erasure`.
+    Erase(String),
+    /// `GET /api/erasures/{erasure}`.
+    Erasure(String),
     /// `PUT /api/devices/{device}/keys`.
     PublishKeys(String),
     /// `PATCH /api/devices/{device}`.
@@ -262,6 +266,8 @@ pub fn route(method: Option<Method>, path: &str) -> Result<Route, ChatError> {
         ["api", "users", user, "devices"] => only(Get, Route::Devices((*user).to_owned()), "GET"),
         ["api", "users", user, "keys", "claim"] => only(Post, Route::ClaimKeys((*user).to_owned()), "POST"),
         ["api", "users", user, "direct"] => only(Put, Route::Direct((*user).to_owned()), "PUT"),
+        ["api", "users", user, "erasure"] => only(Post, Route::Erase((*user).to_owned()), "POST"),
+        ["api", "erasures", id] => only(Get, Route::Erasure((*id).to_owned()), "GET"),
         ["dev", "token"] => only(Post, Route::DevToken, "POST"),
         ["metrics"] => only(Get, Route::Metrics, "GET"),
         ["healthz"] => only(Get, Route::Health, "GET"),

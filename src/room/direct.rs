@@ -90,7 +90,9 @@ impl Room {
     /// # Errors
     /// `blocked`.
     pub fn check_open(&self) -> Result<(), ChatError> {
-        if self.shut.values().any(|shut| shut.blocks) { Err(blocked()) } else { Ok(()) }
+        // One of the two was erased, where there are no two any more.
+        let alone = self.is_direct() && self.two().is_none();
+        if alone || self.shut.values().any(|shut| shut.blocks) { Err(blocked()) } else { Ok(()) }
     }
 
     /// What is kept of an encrypted message: its content and its tag.

@@ -1,5 +1,6 @@
 //! Messages that wait for a moderator: held, listed, allowed, denied, and over when nobody decides.
 
+use super::erase::Eraser;
 use super::filters::{Why, why};
 use super::log::{Read, StorageFault};
 use super::{Context, Failure, KEY_HELD, Log, Room, Row, Step};
@@ -234,7 +235,7 @@ impl Room {
         self.remember_author(&message.user);
         let said = Message { message_id, no: self.last_no, held_id: Some(held_id), ..message };
         // Nobody's message waits whom a ban does not bind: those are not filtered.
-        let banned = self.bans.get(&author).is_some_and(|ban| ban.holds(cx.now));
+        let banned = self.bans.get(&author).or_else(|| self.hidden_ban(&author)).is_some_and(|ban| ban.holds(cx.now));
         let audience = if banned { Audience::User(author.clone()) } else { Audience::All };
         let seq = self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(said)));
         let ended = Body::HeldEnded {
@@ -266,6 +267,19 @@ impl Room {
         Ok(step)
     }
 
+    /// What waits and was said by a user, or in the name of one.
+    pub(super) fn held_naming(&self, log: &dyn Log, eraser: &Eraser<'_>) -> Read<Vec<MessageId>> {
+        let mut naming = Vec::new();
+        for (seq, waiting) in &self.held.0 {
+            let row = if eraser.is(&waiting.user_id) { None } else { log.row_with(*seq)? };
+            let held = row.as_ref().and_then(|row| held_in(row, *seq));
+            if eraser.is(&waiting.user_id) || held.is_some_and(|(_, held)| eraser.is(&held.message.user.user_id)) {
+                naming.push(waiting.id);
+            }
+        }
+        Ok(naming)
+    }
+
     /// Refuses all that waits of a user who is banned now.
     pub(super) fn deny_all_of(&mut self, cx: &Context<'_>, step: &mut Step, by: (&str, Role), user: &str) -> Read<()> {
         for id in self.held.of(user) {
@@ -287,7 +301,7 @@ impl Room {
         Ok(step)
     }
 
-    fn refuse_held(
+    pub(super) fn refuse_held(
         &mut self,
         log: &dyn Log,
         step: &mut Step,

@@ -104,7 +104,8 @@ fn checked_reason(reason: Option<String>) -> Result<Option<String>, ChatError> {
 impl Room {
     /// The ban that keeps this user out, or unseen, at `now`.
     pub(super) fn ban_of(&self, who: &Identity, now: u64) -> Option<&Ban> {
-        self.bans.get(&who.user_id).filter(|ban| ban.holds(now) && ban.binds(who.role(None)))
+        let ban = self.bans.get(&who.user_id).or_else(|| self.hidden_ban(&who.user_id));
+        ban.filter(|ban| ban.holds(now) && ban.binds(who.role(None)))
     }
 
     /// Who sees what this user says: only the user, and moderators, under a shadow ban.
@@ -252,21 +253,18 @@ impl Room {
         body: UserRef,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let reason = checked_reason(body.reason)?;
-        let Some(ban) = self.bans.remove(&body.user_id) else {
+        let hidden = self.hidden_ban(&body.user_id).map(|ban| ban.user_id.clone());
+        let user_id = if self.bans.contains_key(&body.user_id) { body.user_id } else { hidden.unwrap_or(body.user_id) };
+        let Some(ban) = self.bans.remove(&user_id) else {
             return Err(ChatError::new(ErrorCode::UserNotFound, "This user is not banned here.")
                 .field("user_id")
                 .into());
         };
         let mut step = Step::default();
-        step.write.state.push((format!("{KEY_BAN}{}", body.user_id), None));
+        step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
         let audience = if ban.shadow { Audience::Moderators } else { Audience::All };
         let by = who.user_id.clone();
-        self.append(
-            &mut step,
-            cx.now,
-            audience,
-            Body::Unbanned { user_id: body.user_id, by, role: sender.role, reason },
-        );
+        self.append(&mut step, cx.now, audience, Body::Unbanned { user_id, by, role: sender.role, reason });
         self.seal(&mut step);
         Ok((raw("{}".into()), step))
     }

@@ -45,6 +45,17 @@ impl Reactions {
         self.0.iter().filter(|(_, users)| users.contains(user)).map(|(reaction, _)| reaction.as_str()).collect()
     }
 
+    /// Takes back whatever this user reacted with; whether that was anything.
+    pub(super) fn erase(&mut self, user: &str) -> bool {
+        let before = self.0.len();
+        let mut changed = false;
+        self.0.retain(|_, users| {
+            changed |= users.remove(user);
+            !users.is_empty()
+        });
+        changed || self.0.len() < before
+    }
+
     /// Adds or takes back; whether that changed anything.
     ///
     /// # Errors

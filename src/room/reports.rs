@@ -3,6 +3,7 @@
 //! A room keeps open reports until they are decided, closed ones as long as its log holds their message or their quote
 //! is kept. What a report quotes stands beside it in the storage, not in memory.
 
+use super::erase::Eraser;
 use super::franking::{Bound, is_proved};
 use super::message::signed_in;
 use super::policy::{self, Action};
@@ -10,7 +11,7 @@ use super::rate::{Rates, Window};
 use super::view::is_for;
 use super::{Context, Failure, Log, Read, Room, Row, Sender, Step, StorageFault, Viewer};
 use crate::auth::{Identity, Role};
-use crate::content::scrub;
+use crate::content::{scrub, without_mention};
 use crate::protocol::act::{ReportMessage, ResolveReport};
 use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
 use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
@@ -89,6 +90,63 @@ impl Reports {
     fn set(&mut self, report: Report, step: &mut Step) {
         step.write.state.push((format!("{KEY}{}", report.report_id), Some(json(&report))));
         self.all.insert(report.report_id, report);
+    }
+
+    /// How many of them name a user.
+    pub(super) fn naming(&self, eraser: &Eraser<'_>) -> usize {
+        self.all.values().filter(|report| eraser.report(&mut (*report).clone())).count()
+    }
+
+    /// Takes a user out of all of them.
+    pub(super) fn erase(&mut self, log: &dyn Log, eraser: &Eraser<'_>, step: &mut Step) -> Read<()> {
+        let mut changed = Vec::new();
+        for report in self.all.values() {
+            let mut report = whole(log, report)?;
+            if eraser.report(&mut report) {
+                changed.push(report);
+            }
+        }
+        changed.into_iter().for_each(|report| self.keep(report, step));
+        Ok(())
+    }
+
+    /// Takes a name out of what reports quote of these messages, which mentioned it.
+    pub(super) fn unname(
+        &mut self,
+        log: &dyn Log,
+        names: &BTreeMap<MessageId, String>,
+        rows: &mut BTreeMap<u64, Row>,
+        step: &mut Step,
+    ) -> Read<()> {
+        for (id, report) in &self.all {
+            let Some(name) = names.get(&report.message_id) else { continue };
+            // As an earlier part of the step has it.
+            let key = format!("{KEY_TEXTS}{id}");
+            let written = step.write.state.iter().rev().find(|(known, _)| *known == key);
+            let mut kept = match written {
+                Some((_, text)) => text.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+                None => texts(log, *id)?,
+            };
+            let Some(quoted) = &mut kept.quoted else { continue };
+            *quoted = without_mention(quoted, name);
+            set_texts(*id, &kept, step);
+            let held = rows.range(id.seq()..).next().filter(|(_, row)| row.first() <= id.seq()).map(|(last, _)| *last);
+            let row = match held {
+                Some(last) => rows.remove(&last),
+                None => log.row_with(id.seq())?,
+            };
+            let Some(mut row) = row else { continue };
+            for event in &mut row.events {
+                if let Body::Reported { report } = &mut event.body
+                    && report.report_id == *id
+                    && let Some(quoted) = &mut report.quoted
+                {
+                    *quoted = without_mention(quoted, name);
+                }
+            }
+            rows.insert(row.last, row);
+        }
+        Ok(())
     }
 
     fn forget(&mut self, id: ReportId, step: &mut Step) {

@@ -120,6 +120,17 @@ pub(crate) struct Expired<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct UserErased<'a> {
+    message_ids: &'a [MessageId],
+    room_id: &'a str,
+    tombstones: bool,
+    mentioned_in: &'a [MessageId],
+    reactions: &'a std::collections::BTreeMap<MessageId, Counts>,
+    erased_at: String,
+}
+
+#[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "UserBanned"))]
 pub(crate) struct Banned<'a> {
     room_id: &'a str,
@@ -337,6 +348,18 @@ impl Seen<'_> {
                 let data = Expired { room_id, before_no: *before_no, pinned: pinned.as_deref() };
                 wire::event(seq, "messages_expired", &data)
             }
+            Body::UserErased { message_ids, tombstones, mentioned_in, reactions } => wire::event(
+                seq,
+                "user_erased",
+                &UserErased {
+                    message_ids,
+                    room_id,
+                    tombstones: *tombstones,
+                    mentioned_in,
+                    reactions,
+                    erased_at: rfc3339(*at),
+                },
+            ),
             Body::Gone { .. } | Body::QuotesForgotten { .. } | Body::Unknown(_) => wire::event(seq, "nothing", &()),
         }
     }

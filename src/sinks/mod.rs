@@ -30,6 +30,9 @@ pub enum Sink {
 /// `chat_apply` with all batches at once: one statement, one row back.
 pub const APPLY: &str = "select chat_apply($1)::text";
 
+/// One call of an erasure, as JSON text.
+pub const ERASE: &str = "select chat_erase($1::text::jsonb)::text";
+
 /// The drain that a room's batches go to: highest hash wins, so that a changed number moves few rooms.
 pub fn drain_of(room_id: &str, drains: u32) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};

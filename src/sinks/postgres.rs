@@ -75,6 +75,11 @@ enum Kind<'a> {
         deleted_at: u64,
         by: &'a str,
     },
+    Erase {
+        ids: &'a [MessageId],
+        tombstones: bool,
+        at: u64,
+    },
     Reaction {
         id: MessageId,
         user_id: &'a str,
@@ -237,6 +242,10 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         },
         Body::HeldEnded { held_id, .. } => Kind::HeldEnd { id: *held_id },
         Body::TermsUpdated { terms, .. } => Kind::Terms { terms },
+        Body::UserErased { message_ids, .. } if message_ids.is_empty() => return None,
+        Body::UserErased { message_ids, tombstones, .. } => {
+            Kind::Erase { ids: message_ids, tombstones: *tombstones, at }
+        }
         Body::Gone { .. } | Body::Unknown(_) => return None,
     };
     Some(Op { seq: event.seq, kind })

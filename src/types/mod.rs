@@ -190,6 +190,7 @@ fn protocol() -> String {
         .event::<view::Deleted<'static>>("message_deleted")
         .event::<view::DeletedMany<'static>>("messages_deleted")
         .event::<view::Expired<'static>>("messages_expired")
+        .event::<view::UserErased<'static>>("user_erased")
         .event::<view::Banned<'static>>("user_banned")
         .event::<view::Unbanned<'static>>("user_unbanned")
         .event::<view::Pinned<'static>>("message_pinned")

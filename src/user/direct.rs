@@ -111,6 +111,20 @@ impl Directs {
         true
     }
 
+    /// Their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.rooms.keys()
+    }
+
+    /// The room with this user is not one of these any more.
+    pub(super) fn forget(&mut self, user_id: &str, step: &mut Step) {
+        self.rooms.retain(|room, direct| {
+            let stays = direct.with != user_id;
+            step.write.extend((!stays).then(|| (format!("{KEY}{room}"), None)));
+            stays
+        });
+    }
+
     /// The users of those that were opened last.
     pub(super) fn others(&self, most: usize) -> impl Iterator<Item = &UserId> {
         let mut rooms: Vec<_> = self.rooms.values().collect();

@@ -113,6 +113,20 @@ impl Places {
         Some(place.changed(room_id, InboxReason::Read))
     }
 
+    /// Their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    /// The rooms with this user are not among them any more.
+    pub(super) fn forget(&mut self, user_id: &str, step: &mut Step) {
+        self.0.retain(|room, place| {
+            let stays = place.with.as_deref() != Some(user_id);
+            step.write.extend((!stays).then(|| (format!("{KEY}{room}"), None)));
+            stays
+        });
+    }
+
     /// All of them, those that changed last first.
     pub(super) fn list(&self) -> Vec<InboxRoom<'_>> {
         let mut places: Vec<_> = self.0.iter().collect();

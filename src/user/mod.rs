@@ -6,6 +6,7 @@
 mod blocks;
 mod devices;
 mod direct;
+mod erasure;
 mod inbox;
 mod outbox;
 
@@ -13,13 +14,17 @@ pub use blocks::{Blocks, hash};
 
 use crate::host::{Batch, Drained};
 use crate::protocol::call::{Coming, Standing, UserAsk, UserCall};
+use crate::protocol::erasure::Mode;
 use crate::protocol::inbox::{DevicesChanged, Inbox, MarkRead};
+use crate::protocol::shard::{parse_gateway, parse_shard};
 use crate::protocol::wire::{Line, event, json, raw_json};
 use crate::protocol::{ChatError, ErrorCode, Rate, UserId, rfc3339};
 use crate::room::Window;
 use devices::Devices;
 pub use devices::check_backup;
 use direct::Directs;
+use erasure::Erasure;
+pub use erasure::{Done, Task};
 use inbox::Places;
 use outbox::{Act, Outbox};
 use serde::{Deserialize, Serialize};
@@ -155,6 +160,7 @@ pub struct User {
     directs: Directs,
     devices: Devices,
     places: Places,
+    erasure: Erasure,
     /// Keys of others that the user claimed.
     claims: Window,
     /// How often the user published keys; forgotten with the memory.
@@ -183,6 +189,7 @@ impl User {
             directs: Directs::default(),
             devices: Devices::default(),
             places: Places::default(),
+            erasure: Erasure::default(),
             claims: Window::default(),
             published: Window::default(),
             outbox,
@@ -202,6 +209,7 @@ impl User {
             } else if !user.directs.load(&key, &value).map_err(|()| fault(&key))?
                 && !user.devices.load(&key, &value).map_err(|()| fault(&key))?
                 && !user.places.load(&key, &value).map_err(|()| fault(&key))?
+                && !user.erasure.load(&key, &value).map_err(|()| fault(&key))?
             {
                 user.outbox.load(&key, &value, now).map_err(|()| fault(&key))?;
             }
@@ -252,6 +260,15 @@ impl User {
             }
             UserAsk::DevicesChanged(changed) => {
                 step.say.push(event(None, "devices_changed", &changed));
+                Ok(raw_json(&()))
+            }
+            UserAsk::Erase { erasure_id, mode } => {
+                self.erase(&erasure_id, mode, now, &mut step);
+                Ok(raw_json(&()))
+            }
+            UserAsk::Erasure(_) => Ok(raw_json(&self.erasure.progress())),
+            UserAsk::Forget(user_id) => {
+                self.forget_user(&user_id, now, &mut step);
                 Ok(raw_json(&()))
             }
             UserAsk::DevicesFor(_) => Ok(raw_json(&self.devices.list(&self.id, false))),
@@ -328,6 +345,9 @@ impl User {
             | UserAsk::Opens(_)
             | UserAsk::Opened { .. }
             | UserAsk::DevicesFor(_)
+            | UserAsk::Erase { .. }
+            | UserAsk::Erasure(_)
+            | UserAsk::Forget(_)
             | UserAsk::Note(_)
             | UserAsk::DevicesChanged(_)
             | UserAsk::ClaimedBy { .. } => {}
@@ -388,15 +408,61 @@ impl User {
         Ok(())
     }
 
+    /// The user is to be erased: signed out first, since whoever is here goes on writing.
+    fn erase(&mut self, id: &str, mode: Mode, now: u64, step: &mut Step) {
+        let seen = self.rooms.keys().filter(|name| parse_gateway(name).is_none());
+        let seen = seen.map(|name| parse_shard(name).map_or(name.as_str(), |(room, _)| room).to_owned());
+        let rooms = seen.chain(self.directs.ids().cloned()).chain(self.places.ids().cloned()).collect();
+        let others = self.directs.others(usize::MAX).cloned().collect();
+        if self.erasure.begin(id, mode, rooms, others, step) {
+            let at = self.about.signed_out_at.map_or(now, |before| now.max(before));
+            (self.about.signed_out_at, self.about.signed_out_in) = (Some(at), self.about.version + 1);
+            self.news(now, step);
+        }
+    }
+
+    /// What the erasure of this user does next. Do it, and tell [`User::task_done`].
+    pub fn task(&self, now: u64) -> Option<Task> {
+        self.erasure.next(&self.id, now)
+    }
+
+    /// What came of it.
+    pub fn task_done(&mut self, done: Done, now: u64) -> Step {
+        let mut step = Step::default();
+        self.erasure.done(done, now, &mut step);
+        self.finish(step, now)
+    }
+
+    /// Whether rooms have still to hear that the user is signed out; in the end nobody waits for those that do not answer.
+    pub fn waits_for_rooms(&self) -> bool {
+        self.erasure.is_patient() && self.rooms.values().any(|visited| visited.is_behind(&self.about))
+    }
+
+    /// Somebody else is being erased.
+    fn forget_user(&mut self, user_id: &str, now: u64, step: &mut Step) {
+        self.directs.forget(user_id, step);
+        self.places.forget(user_id, step);
+        self.outbox.forget(user_id, step);
+        if self.blocks.remove(user_id).is_some() {
+            step.write.push((format!("{KEY_BLOCK}{user_id}"), None));
+            self.news(now, step);
+        }
+    }
+
     /// Something that rooms and PostgreSQL have to hear of.
     fn changed(&mut self, act: Act, now: u64, step: &mut Step) {
+        self.news(now, step);
+        self.outbox.push(act, now, step);
+    }
+
+    /// Something that rooms have to hear of.
+    fn news(&mut self, now: u64, step: &mut Step) {
         self.pack();
         self.about.version += 1;
         for visited in self.rooms.values_mut() {
             (visited.tries, visited.retry_at) = (0, now);
         }
         step.write.push((KEY_ABOUT.into(), Some(json(&self.about))));
-        self.outbox.push(act, now, step);
     }
 
     /// A room has let the user in. What holds now is in the answer, but until the room was told and said so it does not
@@ -500,7 +566,7 @@ impl User {
         let pushes =
             behind.map(|visited| if visited.in_flight { later(LOST) } else { visited.retry_at.max(later(RETRY)) });
         let directs = self.directs.next(later(LOST), later(RETRY));
-        step.alarm = pushes.chain(directs).chain(self.outbox.due()).min();
+        step.alarm = pushes.chain(directs).chain(self.outbox.due()).chain(self.erasure.due(now)).min();
         step
     }
 }

@@ -83,6 +83,15 @@ impl Outbox {
         self.due.get_or_insert(now.saturating_add(GATHER));
     }
 
+    /// What was done to this user is told to nobody any more.
+    pub(super) fn forget(&mut self, user_id: &str, step: &mut Step) {
+        self.waiting.retain(|seq, entry| {
+            let stays = !matches!(&entry.act, Act::Block { target } | Act::Unblock { target } if target == user_id);
+            step.write.extend((!stays).then(|| (format!("{KEY}{seq}"), None)));
+            stays
+        });
+    }
+
     /// When to look for a batch, ms.
     pub(super) fn due(&self) -> Option<u64> {
         self.due.filter(|_| !self.in_flight)

@@ -18,6 +18,7 @@ mod devices;
 mod direct;
 mod drain;
 mod endpoint;
+mod erase;
 mod filters;
 mod frames;
 mod gateways;

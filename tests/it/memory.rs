@@ -52,7 +52,7 @@ impl MemoryLog {
             let (no, events) = tables.log.get_mut(&row.last).expect("a rewritten row is there");
             assert_eq!(*no, row.no);
             if self.flaw.get() != Flaw::KeepsOldText {
-                *events = serde_json::to_string(&row.events).unwrap();
+                *events = row.events_json().unwrap();
             }
         }
         for (key, value) in &write.state {

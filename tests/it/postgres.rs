@@ -157,6 +157,23 @@ impl Postgres {
                     }
                 }
             }
+            "erase" => {
+                for id in op["ids"].as_array().expect("ids") {
+                    let Some(row) = self.messages.get_mut(id.as_str().expect("an id")) else { continue };
+                    row["user_id"] = "".into();
+                    row["username"] = "erased".into();
+                    (row["avatar"], row["client_id"], row["original"]) = (Value::Null, Value::Null, Value::Null);
+                    (row["roles"], row["metadata"]) = (json!(["member"]), json!({}));
+                    if (op["tombstones"] == true || row["type"] == "encrypted") && row["deleted_at"].is_null() {
+                        (row["content"], row["mentions"]) = ("".into(), json!([]));
+                        (row["text"], row["franking"]) = (Value::Null, Value::Null);
+                        row["deleted_at"] = op["at"].clone();
+                    }
+                    if !row["deleted_at"].is_null() {
+                        self.reactions.retain(|(message, _, _)| Some(message.as_str()) != id.as_str());
+                    }
+                }
+            }
             "reaction" => {
                 let key = (text(op, "id").to_owned(), text(op, "user_id").to_owned(), text(op, "reaction").to_owned());
                 if op["remove"] == true {

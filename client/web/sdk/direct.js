@@ -105,7 +105,7 @@ export class Direct extends Emitter {
     if (event === "new_message") data = await this.#read(data);
     if (event === "message_edited") data = await this.#readEdit(data);
     // A fault here is no reason to tell nobody.
-    if (["message_edited", "message_deleted", "messages_deleted", "messages_expired"].includes(event)) await this.#private.gone(this.room).catch(() => {});
+    if (["message_edited", "message_deleted", "messages_deleted", "messages_expired", "user_erased"].includes(event)) await this.#private.gone(this.room).catch(() => {});
     this.emit("event", { ...envelope, data });
     this.emit(event, data, { ...envelope, data });
   }

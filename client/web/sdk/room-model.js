@@ -196,9 +196,12 @@ export class RoomModel {
       if (kept.length === 0 || kept[0].no <= before_no) this.hasMore = false;
       if (pinned) this.#pinned(pinned);
     },
-    reaction_updated: ({ message_id, reactions }) => {
-      this.#change(message_id, ({ mine }) => ({ reactions, mine: mine.filter((one) => reactions[one]) }));
+    user_erased: ({ message_ids, tombstones, reactions, erased_at }) => {
+      for (const id of message_ids) this.#change(id, () => ({ user: ERASED, client_id: undefined, metadata: {}, original: undefined }));
+      if (tombstones) this.#bury(message_ids.filter((id) => !this.find(id)?.deleted_at), erased_at);
+      for (const [message_id, counts] of Object.entries(reactions)) this.#count(message_id, counts);
     },
+    reaction_updated: ({ message_id, reactions }) => this.#count(message_id, reactions),
     user_joined: (user) => this.members?.set(user.user_id, user),
     user_left: ({ user_id }) => {
       this.members?.delete(user_id);
@@ -263,6 +266,10 @@ export class RoomModel {
     if (client_id && user.user_id === this.self?.user_id) this.pending.delete(client_id);
   }
 
+  #count(message_id, reactions) {
+    this.#change(message_id, ({ mine }) => ({ reactions, mine: mine.filter((one) => reactions[one]) }));
+  }
+
   #bury(ids, deleted_at) {
     for (const id of ids) {
       this.#change(id, () => ({ content: "", text: undefined, metadata: {}, mentions: [], reactions: {}, mine: [], deleted_at }));
@@ -276,5 +283,8 @@ export class RoomModel {
     this.messages = this.messages.toSpliced(index, 1, { ...message, ...patch(message) });
   }
 }
+
+/** Who stands in the place of a user who was erased, as the server has it. */
+const ERASED = { user_id: "", username: "erased", avatar: null, roles: ["member"] };
 
 const withMine = (message, my_reactions) => ({ ...message, mine: my_reactions[message.message_id] ?? [] });

@@ -6,6 +6,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::act::{
     Announcement, Appointed, BanUser, Denial, Reasoned, ReportBody, ResolveBody, SetTerms, Terms, TryTerms,
 };
+use crate::protocol::erasure::{ErasureBody, ErasureData};
 use crate::protocol::report::{OpenedReport, ReportData, ReportPage, ReportedData};
 use crate::rest::Route;
 use crate::room::{Allowed, BanData, DeletedData, HeldList, PinnedData, RoleData, Sent, Tried};
@@ -55,6 +56,20 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         Route::Pin(..) => doc("unpin", "Takes a pinned message down.")
             .answer(200, "What is pinned now.", json::<PinnedData<'static>>())
             .errors(&[ErrorCode::MessageNotFound]),
+        Route::Erase(_) => Doc::new(
+            "eraseUser",
+            "Erases a user everywhere, as a job that goes on by itself; for admins and services. While one runs for the \
+             same user, that one is answered. A body is optional.",
+            Who::Bearer,
+        )
+        .body::<ErasureBody>()
+        .answer(202, "The job.", json::<ErasureData>())
+        .errors(&[ErrorCode::BadRequest, ErrorCode::OnHold, ErrorCode::Unavailable]),
+        Route::Erasure(_) => {
+            Doc::new("getErasure", "How far an erasure is, and once it has ended what was found; for admins and services.", Who::Bearer)
+                .answer(200, "The job, with `progress` or `proof`.", json::<ErasureData>())
+                .errors(&[ErrorCode::ErasureNotFound, ErrorCode::Unavailable])
+        }
         Route::Role(_, _, false) => {
             doc("setRole", "Gives a user a role below one's own: `member` or `moderator`, by services `owner` too.")
                 .body::<Appointed>()

@@ -18,6 +18,7 @@ use crate::protocol::device::{
     ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys, DeviceData, DeviceList, KeptBackup, KeyBackup, NameDevice,
     PublishKeys, PublishedKeys, SignedKey,
 };
+use crate::protocol::erasure::{ErasureBody, ErasureData};
 use crate::protocol::report::{OpenedData, OpenedReport, Opening, ReportData, ReportPage, ReportedData};
 use crate::protocol::wire::{History, MessageData, RoomData};
 use crate::protocol::{CreateRoom, ErrorCode, PatchRoom, RoomSettings};
@@ -70,6 +71,8 @@ const PATHS: &[(&str, &[Method])] = &[
     ("/api/me/sign-out", &[Method::Post]),
     ("/api/users/{user_id}/block", &[Method::Put, Method::Delete]),
     ("/api/users/{user_id}/direct", &[Method::Put]),
+    ("/api/users/{user_id}/erasure", &[Method::Post]),
+    ("/api/erasures/{erasure_id}", &[Method::Get]),
     ("/api/users/{user_id}/devices", &[Method::Get]),
     ("/api/users/{user_id}/keys/claim", &[Method::Post]),
     ("/api/me/devices", &[Method::Get]),
@@ -95,7 +98,7 @@ const PATHS: &[(&str, &[Method])] = &[
     components(schemas(
         Allowed, Announcement, Appointed, AuditPage, BanData<'static>, BanUser, Bans<'static>, BlockList<'static>,
         ClaimKeys, ClaimedDevice, ClaimedKey, ClaimedKeys<'static>, CreateRoom, Deleted, DeletedData, Denial,
-        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, HeldData<'static>, HeldList, History<'static>, Hold, HoldPage,
+        DeviceData<'static>, DeviceList<'static>, EditBody, Edited, ErasureBody, ErasureData, HeldData<'static>, HeldList, History<'static>, Hold, HoldPage,
         KeptBackup, KeyBackup, Members, MessageData<'static>, NameDevice, OpenedData<'static>, OpenedReport<'static>,
         Opening, PatchRoom, PinnedData<'static>, PlaceHold, Problem<'static>, PublishKeys, PublishedKeys, Reasoned,
         ReportBody, ReportData<'static>, ReportPage<'static>, ReportedData<'static>, ResolveBody, RoleData<'static>,
@@ -117,6 +120,7 @@ pub fn openapi_json() -> String {
                 .replace("{report_id}", "x")
                 .replace("{user_id}", "x")
                 .replace("{device_id}", "x")
+                .replace("{erasure_id}", "x")
                 .replace("{held_id}", "x")
                 .replace("{hold_id}", "x");
             if let Some(doc) = route(Some(*method), &sample).ok().as_ref().and_then(describe) {
@@ -437,7 +441,9 @@ fn describe(route: &Route) -> Option<Doc> {
         Route::Reports(_) | Route::Report(..) | Route::ResolveReport(..) | Route::ReportMessage(_) => {
             return acts::describe(route);
         }
-        Route::Blocks | Route::Block(..) | Route::SignOut => return acts::describe(route),
+        Route::Blocks | Route::Block(..) | Route::SignOut | Route::Erase(_) | Route::Erasure(_) => {
+            return acts::describe(route);
+        }
         Route::ExportRoom(_) | Route::ExportUser(_) => return keep::describe(route),
         Route::Holds | Route::PlaceHold | Route::LiftHold(_) => return keep::describe(route),
         Route::Direct(_) | Route::PublishKeys(_) | Route::NameDevice(_) | Route::RemoveDevice(_) => {

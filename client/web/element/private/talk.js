@@ -107,6 +107,7 @@ export class Talk {
       direct.on("message_deleted", ({ message_id, deleted_at }) => this.#change([message_id], { deleted_at, body: null, unreadable: undefined })),
       direct.on("messages_deleted", ({ message_ids, deleted_at }) => this.#change(message_ids, { deleted_at, body: null, unreadable: undefined })),
       direct.on("messages_expired", ({ before_no }) => this.#expire(before_no)),
+      direct.on("user_erased", ({ message_ids, erased_at }) => this.#change(message_ids, { deleted_at: erased_at, body: null, unreadable: undefined })),
       direct.on("unsent", ({ client_id, body, reply, at }) => this.#settle({ client_id, body, timestamp: at }, reply ?? Promise.reject({ code: "timeout" }))),
     );
   }

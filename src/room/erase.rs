@@ -1,0 +1,472 @@
+//! A user is taken out of the log and the state: in place, a part of the log at a time, each part with an event that
+//! says to followers what has changed, and not who.
+
+use super::log::Read;
+use super::reactions::{self, Reactions};
+use super::{Context, KEY_BAN, KEY_BLOCKS, KEY_ROLE, KEY_SHUT, Log, Room, Row, SCAN, Step};
+use crate::auth::Role;
+use crate::content;
+use crate::protocol::act::Ban;
+use crate::protocol::erasure::{Erase, Erased, Mode, Named};
+use crate::protocol::report::Report;
+use crate::protocol::wire::{Counts, json};
+use crate::protocol::{Audience, Body, LogEvent, Message, MessageId, MessageType, Outcome, User, UserId};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Events that one step changes, about, and rows that it reads.
+const MOST_CHANGED: usize = 200;
+const MOST_ROWS: u32 = 2_000;
+/// What the id of a banned user begins with who was erased.
+const HIDDEN: &str = "erased:";
+
+/// Under which id a ban goes on to hold in `room` for a user who was erased: the same for the same user, and nobody
+/// reads the user's own id out of it.
+pub fn hidden_id(room: &str, user: &str) -> UserId {
+    let digest: [u8; 32] = Sha256::digest(format!("{room}\n{user}")).into();
+    digest.iter().fold(HIDDEN.to_owned(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
+}
+
+/// Takes one user out of what is stored.
+pub(super) struct Eraser<'a> {
+    user: &'a str,
+    hidden: UserId,
+    tombstones: bool,
+    /// When that is, ms.
+    at: u64,
+}
+
+/// What somebody was called, or wrote, as far as that is the user's.
+fn clear<T>(text: &mut Option<T>, theirs: bool) -> bool {
+    theirs && text.take().is_some()
+}
+
+impl<'a> Eraser<'a> {
+    pub(super) fn new(room: &str, erase: &'a Erase, at: u64) -> Self {
+        let Erase { user_id, mode, after: _ } = erase;
+        Self { user: user_id, hidden: hidden_id(room, user_id), tombstones: *mode == Mode::Tombstone, at }
+    }
+
+    pub(super) fn is(&self, id: &str) -> bool {
+        id == self.user
+    }
+
+    fn id(&self, id: &mut UserId) -> bool {
+        let theirs = self.is(id);
+        if theirs {
+            id.clear();
+        }
+        theirs
+    }
+
+    fn maybe(&self, id: &mut Option<UserId>) -> bool {
+        id.as_mut().is_some_and(|id| self.id(id))
+    }
+
+    /// The mentions of others stay; whether there was one of the user.
+    fn mentions(&self, mentions: &mut Vec<crate::protocol::Mention>, texts: [Option<&mut String>; 3]) -> bool {
+        let Some(name) = mentions.iter().find(|mention| self.is(&mention.user_id)).map(|m| m.username.clone()) else {
+            return false;
+        };
+        mentions.retain(|mention| !self.is(&mention.user_id));
+        for text in texts.into_iter().flatten() {
+            *text = content::without_mention(text, &name);
+        }
+        true
+    }
+
+    /// Takes the user out of a message; whether it was changed.
+    pub(super) fn message(&self, message: &mut Message) -> bool {
+        let sealed = message.kind == MessageType::Encrypted;
+        if self.is(&message.user.user_id) {
+            message.user = User::erased();
+            message.client_id = None;
+            message.answers = None;
+            message.metadata.clear();
+            message.original = None;
+            self.maybe(&mut message.sent_by);
+            if message.deleted_at.is_none() && (self.tombstones || sealed) {
+                message.redact(self.at);
+            }
+            let Message { content, text, mentions, .. } = message;
+            self.mentions(mentions, [Some(content), text.as_mut(), None]);
+            return true;
+        }
+        let answered = message.answers.as_deref().is_some_and(|id| self.is(id));
+        let mut changed = clear(&mut message.answers, answered) | self.maybe(&mut message.sent_by);
+        let Message { content, text, original, mentions, .. } = &mut *message;
+        changed |= self.mentions(mentions, [Some(content), text.as_mut(), original.as_mut()]);
+        if sealed && let Some(left) = content::sealed_without(&message.content, self.user) {
+            message.content = left;
+            changed = true;
+        }
+        changed
+    }
+
+    fn ban(&self, ban: &mut Ban) -> bool {
+        let theirs = self.is(&ban.user_id);
+        if theirs {
+            ban.user_id.clone_from(&self.hidden);
+            (ban.username, ban.reason) = (None, None);
+        }
+        let by = self.id(&mut ban.by);
+        clear(&mut ban.reason, by);
+        theirs | by
+    }
+
+    pub(super) fn report(&self, report: &mut Report) -> bool {
+        let author = self.id(&mut report.author);
+        clear(&mut report.quoted, author && self.tombstones);
+        let reporter = self.id(&mut report.reporter_id);
+        clear(&mut report.details, reporter);
+        let by = self.maybe(&mut report.resolved_by);
+        clear(&mut report.resolution, by | author);
+        author | reporter | by
+    }
+
+    /// Takes the user out of an event; whether it was changed. What it says of somebody else stays.
+    pub(super) fn event(&self, event: &mut LogEvent) -> bool {
+        let mut changed = matches!(&event.audience, Audience::User(user) if self.is(user));
+        if changed {
+            event.audience = Audience::Moderators;
+        }
+        changed |= match &mut event.body {
+            Body::NewMessage(message) => self.message(message),
+            Body::MessageEdited { content, text, mentions, user_id, original, franking, .. } => {
+                if self.is(user_id) {
+                    if self.tombstones || franking.is_some() {
+                        event.body = Body::Gone { user_id: UserId::new() };
+                    } else {
+                        user_id.clear();
+                        *original = None;
+                        self.mentions(mentions, [Some(content), text.as_mut(), None]);
+                    }
+                    true
+                } else {
+                    let sealed = content::sealed_without(content, self.user);
+                    let named = self.mentions(mentions, [Some(&mut *content), text.as_mut(), original.as_mut()]);
+                    let was_sealed = sealed.is_some();
+                    *content = sealed.unwrap_or_else(|| std::mem::take(content));
+                    named | was_sealed
+                }
+            }
+            Body::MessageHeld(held) => {
+                let theirs = self.is(&held.message.user.user_id);
+                if theirs {
+                    held.message.redact(self.at);
+                    held.reasons.clear();
+                }
+                self.message(&mut held.message)
+            }
+            Body::HeldEnded { author, by, reason, .. } => {
+                let theirs = self.id(author) | self.maybe(by);
+                clear(reason, theirs);
+                theirs
+            }
+            Body::TermsUpdated { by, .. } | Body::Pinned { by, .. } => self.id(by),
+            Body::MessageDeleted { by, author, .. } => self.id(by) | self.id(author),
+            Body::MessagesDeleted { user_id, by, reason, .. } => {
+                let theirs = self.maybe(user_id) | self.id(by);
+                clear(reason, theirs);
+                theirs
+            }
+            Body::Banned { ban, .. } => self.ban(ban),
+            Body::Unbanned { user_id, by, reason, .. } => {
+                let theirs = self.is(user_id);
+                if theirs {
+                    user_id.clone_from(&self.hidden);
+                }
+                let changed = theirs | self.id(by);
+                clear(reason, changed);
+                changed
+            }
+            Body::Reported { report } => self.report(report),
+            Body::ReportResolved { author, by, resolution, .. } => {
+                let theirs = self.id(author) | self.id(by);
+                clear(resolution, theirs);
+                theirs
+            }
+            Body::Reaction { user_id, .. } | Body::Role { user_id, .. } if self.is(user_id) => {
+                event.body = Body::Gone { user_id: UserId::new() };
+                true
+            }
+            Body::Role { by, .. } => self.maybe(by),
+            Body::Room { room, by, .. } => clear_owner(&mut room.owner_id, self.user) | self.maybe(by),
+            Body::Gone { user_id } => self.id(user_id),
+            Body::Unknown(raw) => self.unknown(raw),
+            Body::Reaction { .. }
+            | Body::QuotesForgotten { .. }
+            | Body::MessagesExpired { .. }
+            | Body::UserErased { .. } => false,
+        };
+        changed
+    }
+
+    /// An event that this build cannot read: wherever the user's id is a value of its own, it is taken out.
+    fn unknown(&self, raw: &mut Box<str>) -> bool {
+        fn walk(value: &mut serde_json::Value, user: &str) -> bool {
+            match value {
+                serde_json::Value::String(text) if text == user => {
+                    text.clear();
+                    true
+                }
+                serde_json::Value::Array(all) => all.iter_mut().fold(false, |found, value| walk(value, user) | found),
+                serde_json::Value::Object(all) => {
+                    let key = all.remove(user).map(|value| all.insert(String::new(), value));
+                    all.values_mut().fold(key.is_some(), |found, value| walk(value, user) | found)
+                }
+                _ => false,
+            }
+        }
+        let Ok(mut value) = serde_json::from_str(raw) else { return false };
+        let changed = walk(&mut value, self.user);
+        if changed {
+            *raw = value.to_string().into();
+        }
+        changed
+    }
+}
+
+fn clear_owner(owner: &mut Option<UserId>, user: &str) -> bool {
+    let theirs = owner.as_deref() == Some(user);
+    clear(owner, theirs)
+}
+
+/// What a step has changed of messages, for those who show them.
+#[derive(Default)]
+struct Changed {
+    /// Messages of the user: those that everybody sees, and the others.
+    open: Vec<MessageId>,
+    apart: Vec<MessageId>,
+    mentioned_in: Vec<MessageId>,
+    /// Under which name.
+    names: BTreeMap<MessageId, String>,
+    reactions: BTreeMap<MessageId, Counts>,
+    entries: usize,
+}
+
+impl Changed {
+    fn messages(&self) -> usize {
+        self.open.len() + self.apart.len()
+    }
+}
+
+impl Room {
+    /// Takes a user out of a part of the log; the first part takes them out of the state too. Again, it changes nothing.
+    ///
+    /// # Errors
+    /// The log cannot be read; nothing has happened then, as far as the storage goes.
+    pub fn erase(&mut self, cx: &Context<'_>, erase: &Erase) -> Read<(Erased, Step)> {
+        let eraser = Eraser::new(self.id.as_str(), erase, self.last_at.max(cx.now));
+        let (mut step, mut changed) = (Step::default(), Changed::default());
+        if erase.after == 0 {
+            self.erase_state(cx, &eraser, &mut step, &mut changed)?;
+        }
+        let mut rows: BTreeMap<u64, Row> =
+            std::mem::take(&mut step.write.rewrite).into_iter().map(|row| (row.last, row)).collect();
+        let next = self.erase_rows(cx.log, &eraser, erase.after, &mut rows, &mut step, &mut changed)?;
+        self.reports.unname(cx.log, &changed.names, &mut rows, &mut step)?;
+        step.write.rewrite = rows.into_values().collect();
+        if changed.messages() > 0 || !changed.mentioned_in.is_empty() {
+            // They hold names and texts; what is needed of them is read again.
+            (self.authors, self.spoken) = (None, None);
+        }
+        let messages = changed.messages();
+        if eraser.tombstones {
+            let gone: Vec<_> = changed.open.iter().chain(&changed.apart).copied().collect();
+            self.unpin_deleted(&mut step, cx.now, &gone, ("", Role::Service));
+        }
+        let entries = changed.entries;
+        self.tell(&mut step, cx.now, eraser.tombstones, changed);
+        for event in &mut step.events {
+            eraser.event(event);
+        }
+        self.seal(&mut step);
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let erased =
+            Erased { next, epoch: self.epoch, seq: self.last_seq, messages: count(messages), entries: count(entries) };
+        Ok((erased, step))
+    }
+
+    /// Appends what followers have to hear: also where nobody is shown anything, since what was rewritten goes to them
+    /// with an event.
+    fn tell(&mut self, step: &mut Step, now: u64, tombstones: bool, changed: Changed) {
+        let Changed { open, apart, mentioned_in, names: _, reactions, entries } = changed;
+        if entries == 0 {
+            return;
+        }
+        let shown = !open.is_empty() || !mentioned_in.is_empty() || !reactions.is_empty();
+        if !apart.is_empty() {
+            let (mentioned_in, reactions) = Default::default();
+            let body = Body::UserErased { message_ids: apart, tombstones, mentioned_in, reactions };
+            self.append(step, now, Audience::Moderators, body);
+        }
+        if shown || step.events.is_empty() {
+            let audience = if shown { Audience::All } else { Audience::Internal };
+            self.append(
+                step,
+                now,
+                audience,
+                Body::UserErased { message_ids: open, tombstones, mentioned_in, reactions },
+            );
+        }
+    }
+
+    fn erase_rows(
+        &mut self,
+        log: &dyn Log,
+        eraser: &Eraser<'_>,
+        after: u64,
+        rows: &mut BTreeMap<u64, Row>,
+        step: &mut Step,
+        changed: &mut Changed,
+    ) -> Read<Option<u64>> {
+        let (mut after, mut left) = (after, MOST_ROWS);
+        loop {
+            let batch = log.rows_after(after, SCAN.min(left))?;
+            let (Some(first), Some(last)) = (batch.first().map(Row::first), batch.last().map(|row| row.last)) else {
+                return Ok(None);
+            };
+            left = left.saturating_sub(SCAN);
+            let mut reactions: BTreeMap<u64, String> = log.reactions(first, last)?.into_iter().collect();
+            for row in batch {
+                // What an earlier part of this step changed is not changed back.
+                let mut row = rows.remove(&row.last).map_or((row, false), |changed| (changed, true));
+                for event in &mut row.0.events {
+                    let message = match &event.body {
+                        Body::NewMessage(message) => Some((message.message_id, eraser.is(&message.user.user_id))),
+                        _ => None,
+                    };
+                    if let (Some((id, _)), Body::NewMessage(message)) = (message, &event.body)
+                        && let Some(mention) = message.mentions.iter().find(|mention| eraser.is(&mention.user_id))
+                    {
+                        changed.names.insert(id, mention.username.clone());
+                    }
+                    let open = event.audience == Audience::All;
+                    if eraser.event(event) {
+                        row.1 = true;
+                        changed.entries += 1;
+                        match message {
+                            Some((id, true)) if open => changed.open.push(id),
+                            Some((id, true)) => changed.apart.push(id),
+                            Some((id, false)) => changed.mentioned_in.push(id),
+                            None => {}
+                        }
+                    }
+                    let (Some((id, own)), Some(text)) = (message, reactions.remove(&event.seq)) else { continue };
+                    let gone = matches!(&event.body, Body::NewMessage(message) if message.deleted_at.is_some());
+                    if own && gone {
+                        step.write.state.push((reactions::key(event.seq), None));
+                        continue;
+                    }
+                    let mut kept = Reactions::unpack(&text)?;
+                    if kept.erase(eraser.user) {
+                        changed.entries += 1;
+                        step.write.state.push((reactions::key(event.seq), kept.pack()));
+                        changed.reactions.insert(id, kept.counts());
+                    }
+                }
+                after = row.0.last;
+                if row.1 {
+                    rows.insert(row.0.last, row.0);
+                }
+                if changed.entries >= MOST_CHANGED {
+                    return Ok(Some(after));
+                }
+            }
+            if left == 0 {
+                return Ok(Some(after));
+            }
+        }
+    }
+
+    /// What the room keeps beside its log: roles, bans, blocks, what waits, reports.
+    fn erase_state(
+        &mut self,
+        cx: &Context<'_>,
+        eraser: &Eraser<'_>,
+        step: &mut Step,
+        changed: &mut Changed,
+    ) -> Read<()> {
+        for id in self.held_naming(cx.log, eraser)? {
+            self.refuse_held(cx.log, step, cx.now, id, (Outcome::Expired, None, None))?;
+            changed.entries += 1;
+        }
+        let before = step.write.state.len();
+        if self.roles.remove(eraser.user).is_some() {
+            step.write.state.push((format!("{KEY_ROLE}{}", eraser.user), None));
+        }
+        if self.shut.remove(eraser.user).is_some() {
+            step.write.state.push((format!("{KEY_SHUT}{}", eraser.user), None));
+        }
+        let blocks = format!("{KEY_BLOCKS}{}", eraser.user);
+        if cx.log.value(&blocks)?.is_some() {
+            step.write.state.push((blocks, None));
+        }
+        let bans: Vec<UserId> = self.bans.keys().cloned().collect();
+        for user_id in bans {
+            let Some(mut ban) = self.bans.get(&user_id).cloned() else { continue };
+            if !eraser.ban(&mut ban) {
+                continue;
+            }
+            self.bans.remove(&user_id);
+            if ban.user_id != user_id {
+                step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
+            }
+            step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(json(&ban))));
+            self.bans.insert(ban.user_id.clone(), ban);
+        }
+        self.reports.erase(cx.log, eraser, step)?;
+        if clear_owner(&mut self.info.owner_id, eraser.user) {
+            self.describe(step, Vec::new(), None, cx.now, Audience::Internal);
+        }
+        changed.entries += step.write.state.len() - before;
+        Ok(())
+    }
+
+    /// Where the user still stands, in a part of the log; with the first part, in the state too.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn names(&self, log: &dyn Log, erase: &Erase) -> Read<Named> {
+        let eraser = Eraser::new(self.id.as_str(), erase, self.last_at);
+        let mut entries = 0;
+        if erase.after == 0 {
+            let user = eraser.user;
+            let kept = [self.roles.contains_key(user), self.shut.contains_key(user)];
+            let blocks = log.value(&format!("{KEY_BLOCKS}{user}"))?.is_some();
+            let owner = self.info.owner_id.as_deref() == Some(user);
+            entries += kept.into_iter().chain([blocks, owner]).filter(|found| *found).count();
+            entries += self.bans.values().filter(|ban| eraser.ban(&mut (*ban).clone())).count();
+            entries += self.reports.naming(&eraser) + self.held_naming(log, &eraser)?.len();
+        }
+        let (mut after, mut left) = (erase.after, MOST_ROWS);
+        loop {
+            let batch = log.rows_after(after, SCAN.min(left))?;
+            let (Some(first), Some(last)) = (batch.first().map(Row::first), batch.last().map(|row| row.last)) else {
+                return Ok(Named { next: None, entries: u64::try_from(entries).unwrap_or(u64::MAX) });
+            };
+            for (_, text) in log.reactions(first, last)? {
+                entries += usize::from(Reactions::unpack(&text)?.erase(eraser.user));
+            }
+            for row in batch {
+                entries +=
+                    row.events.into_iter().filter_map(|mut event| eraser.event(&mut event).then_some(())).count();
+            }
+            (after, left) = (last, left.saturating_sub(SCAN));
+            if left == 0 {
+                return Ok(Named { next: Some(after), entries: u64::try_from(entries).unwrap_or(u64::MAX) });
+            }
+        }
+    }
+
+    /// The ban of a user who was erased, and comes back under the same id.
+    pub(super) fn hidden_ban(&self, user_id: &str) -> Option<&Ban> {
+        let any = self.bans.range(HIDDEN.to_owned()..).next().is_some_and(|(id, _)| id.starts_with(HIDDEN));
+        if any { self.bans.get(&hidden_id(self.id.as_str(), user_id)) } else { None }
+    }
+}

@@ -1,0 +1,406 @@
+//! A user is taken out of a room: what is left of them, what viewers are shown, what goes on to hold.
+
+use crate::world::{ROOM, START, World};
+use edge_chat::protocol::act::{Act, BanUser, ReportMessage, UserRef};
+use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, RoomCall, SendBody, UserAsk, UserCall, VERSION};
+use edge_chat::protocol::erasure::{Erase, Erased, Mode, Named};
+use edge_chat::protocol::report::ReportReason;
+use edge_chat::protocol::{Audience, Body, LogEvent};
+use edge_chat::room::{Log as _, Row, hidden_id};
+use edge_chat::user::{Done, Task, User};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const WHO: &str = "canary";
+
+fn id(reply: &Value) -> String {
+    reply["message_id"].as_str().unwrap().to_owned()
+}
+
+/// Asks as the erasing object does: in nobody's name.
+fn internal<T: serde::de::DeserializeOwned>(w: &mut World, ask: Ask) -> T {
+    let call = RoomCall { v: VERSION, caller: Caller::default(), ask };
+    let answer = w.step(|host, at| host.call(at, call)).unwrap();
+    serde_json::from_str(answer.get()).unwrap()
+}
+
+fn erase(w: &mut World, mode: Mode) -> (Erased, usize) {
+    let (mut after, mut steps, mut total) = (0, 0, Erased::default());
+    loop {
+        let erased: Erased = internal(w, Ask::Erase(Erase { user_id: WHO.into(), mode, after }));
+        steps += 1;
+        total =
+            Erased { messages: total.messages + erased.messages, entries: total.entries + erased.entries, ..erased };
+        match erased.next {
+            Some(next) => after = next,
+            None => return (total, steps),
+        }
+    }
+}
+
+fn named(w: &mut World) -> u64 {
+    let (mut after, mut entries) = (0, 0);
+    loop {
+        let named: Named = internal(w, Ask::Names(Erase { user_id: WHO.into(), mode: Mode::Tombstone, after }));
+        entries += named.entries;
+        match named.next {
+            Some(next) => after = next,
+            None => return entries,
+        }
+    }
+}
+
+/// Everything that a user leaves in a room, and others leave about them.
+fn lived() -> (World, [String; 2]) {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "1000")], 1);
+    let (canary, bob, moderator) = (w.join(WHO), w.join("bob"), w.join("mod"));
+    let metadata = json!({"k": "canary-metadata"});
+    let sent =
+        w.ask(canary, "send_message", json!({"content": "canary-text", "client_id": "canary-1", "metadata": metadata}));
+    let own = id(&sent.unwrap());
+    w.ask(canary, "edit_message", json!({"message_id": own, "content": "canary-edited @bob"})).unwrap();
+    w.take(bob);
+    let others = w.ask(bob, "send_message", json!({"content": "hi @CANARY, <b>", "reply_to": own, "mentions": [WHO]}));
+    let others = id(&others.unwrap());
+    w.ask(canary, "react", json!({"message_id": others, "reaction": "👍"})).unwrap();
+    w.ask(bob, "react", json!({"message_id": others, "reaction": "👍"})).unwrap();
+    w.ask(bob, "react", json!({"message_id": own, "reaction": "🎉"})).unwrap();
+    for (socket, message) in [(canary, &others), (bob, &own)] {
+        let body = ReportMessage {
+            message_id: message.clone(),
+            reason: ReportReason::Abuse,
+            details: Some("details".into()),
+            opened: None,
+            room_id: None,
+        };
+        w.ask(socket, "report_message", serde_json::to_value(body).unwrap()).unwrap();
+    }
+    w.ask(moderator, "pin_message", json!({"message_id": own})).unwrap();
+    w.call(
+        "admin",
+        Ask::Act(Act::SetRole(serde_json::from_value(json!({"user_id": WHO, "role": "moderator"})).unwrap())),
+    )
+    .unwrap();
+    w.call("admin", Ask::Act(Act::SetRole(serde_json::from_value(json!({"user_id": WHO, "role": null})).unwrap())))
+        .unwrap();
+    let ban = json!({"user_id": WHO, "reason": "canary-reason"});
+    w.call("mod", Ask::Act(Act::Ban(serde_json::from_value::<BanUser>(ban).unwrap()))).unwrap();
+    w.take(bob);
+    (w, [own, others])
+}
+
+#[test]
+fn v11_a_tombstone_leaves_nothing_of_the_user_and_says_so_to_those_who_look() {
+    let (mut w, [own, others]) = lived();
+    let bob = w.join("bob");
+    w.take(bob);
+    assert!(named(&mut w) > 8);
+    let (erased, _) = erase(&mut w, Mode::Tombstone);
+    assert_eq!(erased.messages, 1);
+    assert!(!w.log.holds("canary"), "{:?}", w.log.stored());
+    assert_eq!(named(&mut w), 0);
+    let told = w.events(bob, "user_erased");
+    assert_eq!(
+        (&told[0]["message_ids"], &told[0]["mentioned_in"], &told[0]["tombstones"], &told[0]["reactions"][&others]),
+        (&json!([own]), &json!([others]), &json!(true), &json!({"👍": 1}))
+    );
+    let page = w.page("bob", PageQuery::Page { page: 1, limit: 9 });
+    let text = page.to_string();
+    assert!(!text.contains("canary") && text.contains("hi @erased,"), "{text}");
+    let of_them = page["held"].as_array().unwrap().iter().find(|m| m["message_id"] == own.as_str()).unwrap();
+    assert_eq!((&of_them["user"]["user_id"], &of_them["content"]), (&json!(""), &json!("")));
+    assert_eq!(w.get("bob")["pinned"], json!([]));
+    // PostgreSQL, as far as the log tells it; and once more, which changes nothing.
+    w.advance(5_000);
+    assert_eq!((&w.pg.messages[&own]["user_id"], &w.pg.messages[&own]["content"]), (&json!(""), &json!("")));
+    assert!(!w.pg.messages[&own]["deleted_at"].is_null());
+    let before = w.log.stored();
+    assert_eq!(erase(&mut w, Mode::Tombstone).0.entries, 0);
+    assert_eq!(w.log.stored(), before);
+    w.evict();
+    assert_eq!(named(&mut w), 0);
+}
+
+#[test]
+fn anonymised_text_stays_and_nobody_said_it() {
+    let (mut w, [own, _]) = lived();
+    erase(&mut w, Mode::Anonymise);
+    let page = w.page("mod", PageQuery::Page { page: 1, limit: 9 });
+    let message = page["held"].as_array().unwrap().iter().find(|m| m["message_id"] == own.as_str()).unwrap();
+    assert_eq!(message["content"], "canary-edited @bob");
+    assert_eq!(message["user"], json!({"user_id": "", "username": "erased", "avatar": null, "roles": ["member"]}));
+    assert_eq!((&message["metadata"], message.get("client_id")), (&json!({}), None));
+    let stored = w.log.stored().join("").replace("canary-edited", "");
+    assert!(
+        !stored.contains("canary")
+            && !w
+                .log
+                .copy()
+                .state
+                .iter()
+                .any(|(k, v)| k.contains("canary") || v.replace("canary-edited", "").contains("canary"))
+    );
+    w.advance(5_000);
+    assert_eq!(
+        (&w.pg.messages[&own]["user_id"], &w.pg.messages[&own]["content"]),
+        (&json!(""), &json!("canary-edited @bob"))
+    );
+    // Nobody's is nobody's: not even of one who would call themselves so.
+    let erased = w.join("erased");
+    assert_eq!(w.code(erased, "edit_message", json!({"message_id": own, "content": "x"})), "forbidden");
+}
+
+#[test]
+fn a_ban_holds_on_under_another_id_and_can_be_taken_back() {
+    let (mut w, _) = lived();
+    erase(&mut w, Mode::Tombstone);
+    let refused = |w: &mut World| w.call(WHO, Ask::Send(SendBody { content: "x".into(), ..SendBody::default() }));
+    assert_eq!(refused(&mut w).unwrap_err().code.as_str(), "banned");
+    w.evict();
+    assert_eq!(refused(&mut w).unwrap_err().code.as_str(), "banned");
+    let bans = w.call("mod", Ask::Bans(Nothing {})).unwrap();
+    assert_eq!(bans["bans"][0]["user_id"], hidden_id(ROOM, WHO));
+    assert_eq!((&bans["bans"][0]["reason"], &bans["bans"][0]["username"]), (&Value::Null, &Value::Null));
+    w.advance(5_000);
+    assert_eq!(w.pg.bans.keys().filter(|id| id.starts_with("erased:")).count(), 1);
+    // By either id.
+    w.call("mod", Ask::Act(Act::Unban(UserRef { user_id: WHO.into(), reason: None, room_id: None }))).unwrap();
+    assert!(refused(&mut w).is_ok() && !w.log.holds("\"canary-reason\""));
+}
+
+#[test]
+fn a_long_log_is_done_in_steps_that_followers_can_follow() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "1000"), ("RATE_LIMIT_ROOM_MESSAGES", "1000")], 1);
+    let (canary, bob) = (w.join(WHO), w.join("bob"));
+    for n in 0..450 {
+        w.say(if n % 3 == 0 { bob } else { canary }, &format!("canary {n}"));
+    }
+    w.take(bob);
+    let (erased, steps) = erase(&mut w, Mode::Tombstone);
+    assert_eq!((erased.messages, steps), (300, 2));
+    let told = w.events(bob, "user_erased");
+    let ids: usize = told.iter().map(|event| event["message_ids"].as_array().unwrap().len()).sum();
+    assert_eq!((ids, named(&mut w)), (300, 0));
+    // Who comes back from before has it too.
+    w.advance(5_000);
+    assert_eq!(w.pg.messages.values().filter(|row| row["user_id"] == "").count(), 300);
+    assert_eq!(
+        w.pg.messages.values().filter(|row| row["user_id"] == "bob" && row["deleted_at"].is_null()).count(),
+        150
+    );
+}
+
+#[test]
+fn what_waits_for_a_moderator_is_let_go_of() {
+    let mut w = World::with(&[("ENABLE_SPAM_DETECTION", "true")], 1);
+    let canary = w.join(WHO);
+    let spam = "buy now at https://a.example https://b.example https://c.example https://d.example cheap cheap cheap";
+    let sent = w.ask(canary, "send_message", json!({"content": spam})).unwrap();
+    assert_eq!(sent["held"], true, "{sent}");
+    erase(&mut w, Mode::Anonymise);
+    assert_eq!(w.call("mod", Ask::Held(Nothing {})).unwrap()["held"], json!([]));
+    assert!(!w.log.holds(WHO) && !w.log.holds("cheap"));
+    w.advance(5_000);
+    assert!(w.pg.held.is_empty());
+}
+
+#[test]
+fn an_event_of_another_build_loses_the_id_too() {
+    let mut w = World::new();
+    w.join("bob");
+    let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
+    let (seq, at) = (last.last + 1, w.now);
+    let raw = format!(
+        r#"{{"seq":{seq},"at":{at},"visible_at":{at},"event":"of_tomorrow","data":{{"who":"canary","n":[{{"canary":1}}]}}}}"#
+    );
+    let event = LogEvent { seq, at, visible_at: at, audience: Audience::Internal, body: Body::Unknown(raw.into()) };
+    let mut tables = w.log.copy();
+    let row = Row { last: seq, no: last.no, events: vec![event] };
+    tables.log.insert(seq, (row.no, row.events_json().unwrap()));
+    w.log.put(tables);
+    w.evict();
+    assert_eq!(named(&mut w), 1);
+    erase(&mut w, Mode::Tombstone);
+    assert!(!w.log.holds(WHO) && w.log.holds("of_tomorrow"));
+}
+
+#[test]
+fn a_room_that_is_not_there_or_was_deleted_is_no_obstacle() {
+    let mut w = World::new();
+    let nothing: Erased = internal(&mut w, Ask::Erase(Erase { user_id: WHO.into(), mode: Mode::Tombstone, after: 0 }));
+    assert_eq!(nothing, Erased::default());
+    let canary = w.join(WHO);
+    w.say(canary, "canary");
+    w.call("admin", Ask::Delete(Nothing {})).unwrap();
+    erase(&mut w, Mode::Tombstone);
+    assert!(!w.log.holds(WHO) && named(&mut w) == 0);
+}
+
+/// The user's object, with PostgreSQL, rooms and others as they are told to answer.
+struct Job {
+    user: User,
+    state: BTreeMap<String, String>,
+    now: u64,
+    /// So often something is still found.
+    dirty: u32,
+    asked: Vec<String>,
+}
+
+impl Job {
+    fn keep(&mut self, step: edge_chat::user::Step) {
+        for (key, value) in step.write {
+            match value {
+                Some(value) => drop(self.state.insert(key, value)),
+                None => drop(self.state.remove(&key)),
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: UserAsk) {
+        let (answer, step) = self.user.call(UserCall { v: VERSION, iat_ms: Some(u64::MAX), ask }, self.now);
+        answer.unwrap();
+        self.keep(step);
+    }
+
+    fn evict(&mut self) {
+        self.user = User::load(WHO.into(), self.state.clone().into_iter().collect(), self.now).unwrap();
+    }
+
+    fn answer(&mut self, task: &Task) -> Done {
+        match task {
+            Task::Sql(call) => {
+                let op = call["op"].as_str().unwrap();
+                self.asked.push(op.to_owned());
+                Done::Sql(match op {
+                    "places" => json!(["bans", "messages"]),
+                    "look" => {
+                        let found = u32::from(self.dirty > 0);
+                        let next = call["after"].is_null().then_some("half");
+                        json!({"next": next, "found": {"bans.user_id": found}, "rooms": ["one", "two"], "users": ["bob"]})
+                    }
+                    "wipe" => json!({"next": null}),
+                    "passed" => call["rooms"].as_object().unwrap().keys().cloned().collect(),
+                    "done" => {
+                        self.asked.push(call["status"].as_str().unwrap().to_owned());
+                        json!({})
+                    }
+                    other => panic!("{other}"),
+                })
+            }
+            Task::Erase(room, erase) => {
+                self.asked.push(format!("erase {room} {}", erase.after));
+                let next = (room == "two" && erase.after == 0).then_some(40);
+                Done::Erased(Erased { next, epoch: 1, seq: 50, messages: 2, entries: 3 })
+            }
+            Task::Search(room, _) => {
+                self.asked.push(format!("search {room}"));
+                self.dirty = self.dirty.saturating_sub(u32::from(room == "two"));
+                Done::Named(Named { next: None, entries: 0 })
+            }
+            Task::Forget(other) => {
+                self.asked.push(format!("forget {other}"));
+                Done::Done
+            }
+            Task::Clear => {
+                self.asked.push("clear".into());
+                Done::Done
+            }
+        }
+    }
+
+    /// Until it is over, losing the memory before each step, and now and then what came of one.
+    fn run(&mut self, flaky: bool) {
+        for n in 0..1_000 {
+            self.now += 61_000;
+            self.evict();
+            let Some(task) = self.user.task(self.now) else { return };
+            let done = self.answer(&task);
+            let step = match (flaky && n % 3 == 0, flaky && n % 3 == 1) {
+                (true, _) => continue,
+                (_, true) => self.user.task_done(Done::Failed("a room"), self.now),
+                _ => self.user.task_done(done, self.now),
+            };
+            self.keep(step);
+        }
+        panic!("it does not end: {:?}", self.asked);
+    }
+}
+
+fn job(dirty: u32) -> Job {
+    let mut job = Job {
+        user: User::load(WHO.into(), vec![], START).unwrap(),
+        state: BTreeMap::new(),
+        now: START,
+        dirty,
+        asked: Vec::new(),
+    };
+    job.ask(UserAsk::Standing { room: Some("visited~s3".into()) });
+    job.ask(UserAsk::Erase { erasure_id: "e1".into(), mode: Mode::Tombstone });
+    job
+}
+
+#[test]
+fn v11_a_job_goes_through_everything_once_whatever_dies() {
+    let mut steady = job(0);
+    steady.run(false);
+    let expected = [
+        "places",
+        "look",
+        "look",
+        "look",
+        "look",
+        "erase one 0",
+        "erase two 0",
+        "erase two 40",
+        "erase visited 0",
+        "passed",
+        "forget bob",
+        "wipe",
+        "wipe",
+        "clear",
+        "look",
+        "look",
+        "look",
+        "look",
+        "search one",
+        "search two",
+        "search visited",
+        "done",
+        "done",
+    ];
+    assert_eq!(steady.asked, expected);
+    assert!(!steady.state.keys().any(|key| key.starts_with("erase:")), "{:?}", steady.state);
+    let about: Value = serde_json::from_str(&steady.state["about"]).unwrap();
+    assert!(about["signed_out_at"].as_u64().is_some());
+    let mut flaky = job(0);
+    flaky.run(true);
+    let mut once = flaky.asked.clone();
+    once.dedup();
+    let mut all = expected.to_vec();
+    all.dedup();
+    assert_eq!(once, all, "only repeated");
+}
+
+#[test]
+fn what_is_found_at_the_end_is_erased_by_going_again() {
+    let mut again = job(1);
+    again.run(false);
+    assert_eq!(again.asked.iter().filter(|asked| *asked == "clear").count(), 2);
+    assert_eq!(again.asked.last().unwrap(), "done");
+    let mut endless = job(99);
+    endless.run(false);
+    assert_eq!(endless.asked.iter().filter(|asked| *asked == "clear").count(), 5);
+    assert_eq!(endless.asked.last().unwrap(), "incomplete");
+}
+
+#[test]
+fn the_same_erasure_again_goes_on_and_others_forget() {
+    let mut job = job(0);
+    let before = job.state.clone();
+    job.ask(UserAsk::Erase { erasure_id: "e1".into(), mode: Mode::Anonymise });
+    assert_eq!(job.state, before);
+    job.ask(UserAsk::Block("bob".into()));
+    assert!(job.state.keys().any(|key| key.contains("bob")) && job.state.values().any(|value| value.contains("bob")));
+    job.ask(UserAsk::Forget("bob".into()));
+    assert!(!job.state.iter().any(|(key, value)| key.contains("bob") || value.contains("bob")), "{:?}", job.state);
+}
