@@ -102,8 +102,22 @@ test("every setting that the code reads is handed to it", () => {
   const documented = [...readFileSync(join(root, "docs/operations.md"), "utf8").split("At least one of")[0].matchAll(/^\| (`[A-Z].*?) \|/gm)].flatMap(([, names]) => names.match(/\w+/g));
   for (const name of new Set([...documented, ...rust.replaceAll('"', "").trim().split("\n")])) assert.ok(handed.includes(name), name);
   assert.deepEqual(handed.filter((name) => !documented.includes(name)), OWN);
-  const date = readFileSync(join(root, "wrangler.toml"), "utf8").match(/compatibility_date = "(.*)"/)[1];
-  assert.ok(readFileSync(join(root, "self-hosting/config.capnp"), "utf8").includes(`compatibilityDate = "${date}"`), "as deployed");
+});
+
+test("workerd is told of the Worker what Cloudflare is told", () => {
+  const [deployed, config, main, among] = ["wrangler.toml", "self-hosting/config.capnp", "self-hosting/main.mjs", "self-hosting/instances.mjs"]
+    .map((file) => readFileSync(join(root, file), "utf8"));
+  assert.ok(config.includes(`compatibilityDate = "${deployed.match(/compatibility_date = "(.*)"/)[1]}"`));
+  const objects = [...deployed.matchAll(/name = "(\w+)"\nclass_name = "(\w+)"/g)];
+  assert.ok(objects.length >= 5);
+  for (const [, name, Class] of objects) {
+    assert.ok(config.includes(`(name = "${name}", durableObjectNamespace = "${Class}")`), name);
+    assert.ok(config.includes(`(className = "${Class}", uniqueKey = "${Class}", enableSql = true)`), Class);
+    assert.ok(main.includes(`export const ${Class} =`), Class);
+    assert.ok(among.match(/const KINDS = .*/)[0].includes(`"${name}"`) || among.includes(`const EVERYWHERE = "${name}"`), name);
+  }
+  // What would have to be called by somebody else here.
+  assert.ok(!/^\[triggers\]|^\[\[queues|crons/m.test(deployed));
 });
 
 test("compose.yaml is what Compose takes, names settings that there are, and holds no secret", () => {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cluster, throwAwayRedis } from "./cluster.mjs";
 import { data, root } from "./database.mjs";
-import { Stop, end, freePort, run, say, script, start, step, until } from "./process.mjs";
+import { Stop, freePort, run, say, script, start, step, until } from "./process.mjs";
 
 const home = join(data, "image");
 const store = ["--root", join(home, "store"), "--runroot", join(home, "run"), "--storage-driver", "vfs"];
@@ -54,6 +54,16 @@ function token(secret) {
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
+/** Asks the image's first process to end, as a container's is asked, and waits for that. */
+async function stopped(child) {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" }).trim().split("\n");
+  const all = lines.map((line) => line.trim().match(/^(\d+) +(\d+) +(.*)$/).slice(1));
+  const below = (pid) => all.filter(([, parent]) => parent === pid).flatMap((one) => [one, ...below(one[0])]);
+  const [first] = below(String(child.pid)).find(([, , args]) => args.startsWith("/bin/sh /app/self-hosting/start"));
+  process.kill(Number(first), "SIGTERM");
+  assert.equal(await child.gone, "status 0", "it ends well");
+}
+
 /** Runs the image with its own user, entry point and folder. */
 async function tried() {
   const database = await cluster();
@@ -89,12 +99,12 @@ async function tried() {
   assert.equal((await post("", { room_id: "video_1", name: "One", type: "video" })).status, 201);
   assert.equal((await post("/video_1/messages", { content: "hello" })).status, 201);
   assert.deepEqual(await messages(), ["hello"]);
-  await end(child);
+  await stopped(child);
   // PostgreSQL is not asked for what the folder still has.
   await database.stop();
   child = await began();
   assert.deepEqual(await messages(), ["hello"], "after a restart");
-  await end(child);
+  await stopped(child);
   await redis.stop();
   await buildah("rm", container);
 }
