@@ -35,7 +35,9 @@ async function block(url, token, blocked) {
  */
 export async function giveBlocks(databaseUrl, url, settings, told = () => {}) {
   const client = new pg.Client(databaseUrl);
-  await client.connect();
+  await client.connect().catch((error) => {
+    throw new Stop(`PostgreSQL cannot be had: ${error.message}`);
+  });
   try {
     let [last, count, user, token] = [["", ""], 0];
     for (;;) {

@@ -29,7 +29,7 @@ function distance(a, b) {
 
 /** How a setting of the service is changed: `env` is the environment that ./scripts/deploy knows it by, where that is said. */
 export const change = (what, { local, env = "<env>" }) =>
-  local ? `${what} in .dev.vars or wrangler.toml, and start it again.` : `${what} in ${fileOf(env)}, and run ./scripts/deploy --env ${env}.`;
+  local ? `${what} in .dev.vars, and start it again.` : `${what} in ${fileOf(env)}, and run ./scripts/deploy --env ${env}.`;
 
 /**
  * wrangler.toml's, and above them the file's: .dev.vars where the service is a local one, .deploy.<env>.vars of the
