@@ -1,6 +1,6 @@
 // What docs/openapi.json says is asked of the service, by schemathesis with its checks: made-up requests that fit and
-// that do not, and what follows from one to the next. Some 300 here; with OPENAPI_EXAMPLES, so many of each operation, by
-// people of each kind and at each bound: OPENAPI_EXAMPLES=10 is some 10,000 in ten minutes. OPENAPI_SEED says which.
+// that do not, and what follows from one to the next. Some 400 here; with OPENAPI_EXAMPLES, so many of each operation, by
+// people of each kind and at each bound: OPENAPI_EXAMPLES=10 is some 9,000 in five minutes. OPENAPI_SEED says which.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

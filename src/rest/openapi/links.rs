@@ -2,16 +2,19 @@
 
 use utoipa::openapi::link::{Link, LinkBuilder};
 
-const ROOM: &[(&str, &str)] = &[("room_id", "$response.body#/room_id")];
-const SAME_ROOM: (&str, &str) = ("room_id", "$request.path.room_id");
-const MESSAGE: (&str, &str) = ("message_id", "$response.body#/message_id");
-const SAME_USER: (&str, &str) = ("user_id", "$request.path.user_id");
-const BODY_USER: (&str, &str) = ("user_id", "$response.body#/user_id");
-const DEVICE: &[(&str, &str)] = &[("device_id", "$request.path.device_id")];
-const REPORT: &[(&str, &str)] = &[("room_id", "$response.body#/room_id"), ("report_id", "$response.body#/report_id")];
+/// A parameter, and where its value stands.
+type Parameter = (&'static str, &'static str);
+
+const ROOM: &[Parameter] = &[("room_id", "$response.body#/room_id")];
+const SAME_ROOM: Parameter = ("room_id", "$request.path.room_id");
+const MESSAGE: Parameter = ("message_id", "$response.body#/message_id");
+const SAME_USER: Parameter = ("user_id", "$request.path.user_id");
+const BODY_USER: Parameter = ("user_id", "$response.body#/user_id");
+const DEVICE: &[Parameter] = &[("device_id", "$request.path.device_id")];
+const REPORT: &[Parameter] = &[("room_id", "$response.body#/room_id"), ("report_id", "$response.body#/report_id")];
 
 /// From which operation, to which, and the parameters that it takes along.
-const LINKS: &[(&str, &str, &[(&str, &str)])] = &[
+const LINKS: &[(&str, &str, &[Parameter])] = &[
     ("createRoom", "getRoom", ROOM),
     ("createRoom", "patchRoom", ROOM),
     ("createRoom", "postMessage", ROOM),
