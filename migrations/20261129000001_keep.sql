@@ -35,6 +35,7 @@ create table hold_copies (
   changed_at timestamptz not null default now()
 );
 create index hold_copies_by_message on hold_copies (message_id);
+create index hold_copies_by_user on hold_copies (user_id, room_id);
 
 create function chat_hold_copy() returns trigger
 language plpgsql as $$
@@ -48,6 +49,19 @@ end
 $$;
 create trigger hold_copy after update on messages for each row
 when (old.content <> '' and old.content is distinct from new.content) execute function chat_hold_copy();
+
+-- Once no hold is on it any more, a copy goes too.
+create function chat_hold_lifted() returns trigger
+language plpgsql as $$
+begin
+  delete from hold_copies
+  where (new.room_id is null or room_id = new.room_id) and (new.user_id is null or user_id = new.user_id)
+    and not chat_on_hold(room_id, user_id);
+  return null;
+end
+$$;
+create trigger hold_lifted after update of lifted_at on legal_holds for each row
+when (old.lifted_at is null and new.lifted_at is not null) execute function chat_hold_lifted();
 
 -- Deletes at most `most` messages of a room that are numbered below `before`, and what hangs on them: reactions, letters,
 -- and the copies in closed reports. What is on hold stays. How many they were.
@@ -151,6 +165,8 @@ drop function chat_with_expire(boolean);
 drop function chat_apply_expire(text, jsonb, bigint);
 drop function chat_expiry(text, bigint, bigint, bigint, bigint);
 drop function chat_forget(text, bigint, bigint);
+drop trigger hold_lifted on legal_holds;
+drop function chat_hold_lifted();
 drop trigger hold_copy on messages;
 drop function chat_hold_copy();
 drop table hold_copies;

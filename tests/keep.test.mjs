@@ -125,7 +125,10 @@ test("a hold counts at once: nothing of the room expires, and lifted it does", a
   await own.next("messages_expired", 20_000);
   assert.ok(await until(15_000, async () => (await db.query("select first_no from rooms where id = $1", [room]))[0].first_no === "21"));
   assert.equal((await numbers(room)).length, 130);
+  const copies = () => db.query("select from hold_copies where message_id = $1", [message_id]);
+  assert.equal((await copies()).length, 1);
   await done("DELETE", `/holds/${user.hold_id}`, { as: SERVICE });
+  assert.equal((await copies()).length, 0);
   await patch(room, "own", { retention_messages: 120 });
   assert.ok(await until(15_000, async () => (await numbers(room)).length === 110));
 });

@@ -213,6 +213,7 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual([await left(), await reactions(said[7].id)], [[3, 6, 7, 8], ["bob👍"]]);
       assert.deepEqual(await db.query("select content, user_id from hold_copies where message_id = $1", [said[2].id]), [{ content: "a &lt; b", user_id: "cleo" }]);
       await lift(cleo);
+      assert.deepEqual(await db.query("select from hold_copies where message_id = $1", [said[2].id]), []);
       assert.equal((await expiry(6, AT, null)).held, false);
       assert.deepEqual([await left(), (await db.query("select first_no from rooms where id = $1", [room]))[0].first_no], [[6, 7, 8], "6"]);
     });

@@ -155,6 +155,10 @@ test("all that crosses the wire is as it is declared", { timeout: 60_000 }, asyn
   asked.add("probe");
   recorded.push([`RoomCommands["probe"]["data"]`, data]);
   await ada.next(({ event, data }) => event === "user_left" && data.user_id === "cy", 15_000);
+  const { length } = await database.query("update messages set created_at = created_at - interval '3 days' where room_id = $1 and no <= 2 returning no", [ROOM]);
+  assert.equal(length, 2);
+  assert.equal((await rest("PATCH", `/rooms/${ROOM}`, { as: ROOT, body: { settings: { retention_days: 2 } } })).status, 200);
+  await ada.next("messages_expired", 20_000);
   assert.equal((await rest("PATCH", `/rooms/${ROOM}`, { as: ROOT, body: { name: "Other", settings: { guests: false } } })).status, 200);
   assert.equal((await rest("DELETE", `/rooms/${ROOM}`, { as: ROOT })).status, 204);
   await ada.next("room_deleted");

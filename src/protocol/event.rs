@@ -462,13 +462,12 @@ impl Message {
         self.sent_by.as_ref().unwrap_or(&self.user.user_id)
     }
 
-    /// Takes away what was said and how its author was called. Whose it is, its number and what its sender called it stay,
-    /// so that rates hold and a repeat is known.
+    /// Takes away what was said and how its author was called. Whose it is, as what it was said, its number and what its
+    /// sender called it stay, so that rates hold and a repeat is known.
     pub fn expire(&mut self, at: u64) {
         self.redact(self.deleted_at.unwrap_or(at));
         self.user.username.clear();
         self.user.avatar = None;
-        self.user.roles.clear();
         (self.reply_to, self.answers) = (None, None);
     }
 

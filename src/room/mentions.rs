@@ -21,7 +21,10 @@ impl Authors {
             let Some(oldest) = rows.last() else { break };
             before = oldest.first();
             for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
-                if let Body::NewMessage(message) = &event.body {
+                // One that has expired does not say any more how its author was called.
+                if let Body::NewMessage(message) = &event.body
+                    && !message.user.username.is_empty()
+                {
                     authors.0.push_front(Self::entry(&message.user));
                 }
             }

@@ -187,13 +187,14 @@ impl Reports {
         over.map(|report| report.report_id).collect()
     }
 
-    /// Takes away what a report quotes.
-    pub(super) fn forget_quote(&self, log: &dyn Log, id: ReportId, step: &mut Step) -> Read<()> {
+    /// Takes away what a report quotes; whether it quoted anything.
+    pub(super) fn forget_quote(&self, log: &dyn Log, id: ReportId, step: &mut Step) -> Read<bool> {
         let kept = texts(log, id)?;
-        if kept.quoted.is_some() {
+        let quotes = kept.quoted.is_some();
+        if quotes {
             set_texts(id, &Texts { quoted: None, ..kept }, step);
         }
-        Ok(())
+        Ok(quotes)
     }
 
     /// Lets go of closed reports that quote nothing and whose message the log, which begins at `first`, has let go of.

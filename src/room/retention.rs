@@ -118,13 +118,14 @@ impl Room {
         let mut step = Step::default();
         let mut pinned = None;
         if before_no > first_no {
-            self.take_away(log, before_no, said.oldest_at, &mut step)?;
+            // What can fail comes first.
             let mut stays = Vec::new();
             for id in &self.pinned {
                 if !is_over(log, *id, before_no, said.oldest_at)? {
                     stays.push(*id);
                 }
             }
+            self.take_away(log, before_no, said.oldest_at, &mut step)?;
             if stays != self.pinned {
                 step.write.state.push((KEY_PINNED.into(), Some(json(&stays))));
                 self.pinned.clone_from(&stays);
@@ -155,7 +156,11 @@ impl Room {
         let first_no = self.kept.first_no.max(held);
         let mut after = if first_no < before_no { self.seq_before(log, first_no)? } else { u64::MAX };
         'read: while after < self.last_seq {
-            for mut row in log.rows_after(after, SCAN)? {
+            let batch = log.rows_after(after, SCAN)?;
+            if batch.is_empty() {
+                break;
+            }
+            for mut row in batch {
                 after = row.last;
                 let before = seqs.len();
                 for event in &mut row.events {
@@ -176,11 +181,12 @@ impl Room {
                 }
             }
         }
+        let mut orphans = Vec::new();
         for id in self.edits.all() {
             // The log has let go of the message, but not of its edit.
             if id.is_of_a_room() && is_over(log, id, before_no, oldest_at)? {
                 edits.extend(self.edits.of(id));
-                self.edits.set(id, None, step);
+                orphans.push(id);
             }
         }
         for seq in edits {
@@ -189,7 +195,9 @@ impl Room {
             events.filter(|event| event.seq == seq).for_each(|event| event.body.forget_edit());
         }
         for id in self.reports.quoting(before_no) {
-            self.reports.forget_quote(log, id, step)?;
+            if !self.reports.forget_quote(log, id, step)? {
+                continue;
+            }
             let row = changed(&mut rows, log, id.seq())?;
             row.into_iter().flat_map(|row| &mut row.events).for_each(|event| event.body.forget_quote(id));
         }
@@ -197,6 +205,7 @@ impl Room {
             let reacted = log.reactions(*first, *last)?;
             step.write.state.extend(reacted.into_iter().map(|(seq, _)| (reactions::key(seq), None)));
         }
+        orphans.into_iter().for_each(|id| self.edits.set(id, None, step));
         step.write.rewrite = rows.into_values().collect();
         Ok(())
     }

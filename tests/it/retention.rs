@@ -3,7 +3,7 @@
 use crate::postgres::Postgres;
 use crate::world::{World, all};
 use edge_chat::protocol::ErrorCode;
-use edge_chat::protocol::call::{Ask, PageQuery, SendBody};
+use edge_chat::protocol::call::{Ask, KnownMessage, PageQuery, SendBody};
 use serde_json::{Value, json};
 
 const MINUTE: u64 = 60_000;
@@ -83,6 +83,38 @@ fn v6_what_is_older_than_the_room_keeps_is_gone_for_everybody() {
     }
     w.ask(ada, "react", json!({"message_id": new, "reaction": "👍"})).unwrap();
     assert_eq!(w.faults, Vec::<String>::new());
+}
+
+#[test]
+fn v6_an_edit_goes_too_whose_message_has_left_the_log() {
+    let mut w = World::with(&[("RATE_LIMIT_SERVICE_MESSAGES", "100000")], 1);
+    w.join("ada");
+    let old = w.post("svc", "old words").unwrap()["message_id"].clone();
+    w.advance(1);
+    let stays = w.post("svc", "newer words").unwrap()["message_id"].clone();
+    (0..10_100).for_each(|n| drop(w.post("svc", &format!("word {n}")).unwrap()));
+    w.advance(8 * DAY);
+    (0..10).for_each(|n| {
+        w.post("svc", &format!("late {n}")).unwrap();
+        w.advance(2_000);
+    });
+    assert!(!stored(&w, "old words") && !stored(&w, "newer words"), "the log has let go of it");
+    let at = |no: u64| w.pg.messages.values().find(|row| row["no"] == no).unwrap()["created_at"].as_u64().unwrap();
+    let known = |id: &Value, no: u64| Ask::Edit {
+        message_id: id.as_str().unwrap().into(),
+        content: format!("edited {no}"),
+        franking: None,
+        known: Some(KnownMessage { no, user_id: "svc".into(), at: at(no), ..KnownMessage::default() }),
+    };
+    let edits = [known(&old, 1), known(&stays, 2)];
+    edits.into_iter().for_each(|edit| drop(w.call("svc", edit).unwrap()));
+    w.advance(2_000);
+    assert!(stored(&w, "edited 1") && stored(&w, "edited 2"));
+    let last = newest(&mut w, "svc")["total"].as_u64().unwrap();
+    keep(&mut w, json!({"retention_messages": last - 1}));
+    w.advance(MINUTE);
+    assert_eq!(newest(&mut w, "svc")["total"], last - 1);
+    assert!(!stored(&w, "edited 1") && stored(&w, "edited 2"));
 }
 
 #[test]
