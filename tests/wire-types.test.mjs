@@ -155,6 +155,10 @@ test("all that crosses the wire is as it is declared", { timeout: 60_000 }, asyn
   asked.add("probe");
   recorded.push([`RoomCommands["probe"]["data"]`, data]);
   await ada.next(({ event, data }) => event === "user_left" && data.user_id === "cy", 15_000);
+  const said = await rest("POST", `/rooms/${ROOM}/messages`, { as: user("fay"), body: { content: "forget me" } });
+  await rest("PUT", `/rooms/${ROOM}/pins/${said.body.message_id}`, { as: MO });
+  assert.equal((await rest("POST", "/users/fay/erasure", { as: ROOT })).status, 202);
+  await ada.next("user_erased", 30_000);
   assert.equal((await rest("PATCH", `/rooms/${ROOM}`, { as: ROOT, body: { name: "Other", settings: { guests: false } } })).status, 200);
   assert.equal((await rest("DELETE", `/rooms/${ROOM}`, { as: ROOT })).status, 204);
   await ada.next("room_deleted");
