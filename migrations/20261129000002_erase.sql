@@ -162,7 +162,7 @@ begin
   end if;
   execute format('select %1$I::text from %2$I where %1$I > $1 order by %1$I offset $2 limit 1', key, tab)
     using coalesce(after, '00000000-0000-0000-0000-000000000000')::uuid, most into next;
-  condition := format('t.%I > %L::uuid and t.%1$I <= %L::uuid', key, coalesce(after, '00000000-0000-0000-0000-000000000000'),
+  condition := format('t.%1$I > %2$L::uuid and t.%1$I <= %3$L::uuid', key, coalesce(after, '00000000-0000-0000-0000-000000000000'),
     coalesce(next, 'ffffffff-ffff-ffff-ffff-ffffffffffff'));
 end
 $$;
