@@ -1,6 +1,13 @@
 -- migrate:up
 
-create table if not exists legal_holds (id uuid primary key, room_id text, user_id text, reason text not null, placed_by text not null, placed_at timestamptz not null, lifted_by text, lifted_at timestamptz, check (room_id is not null or user_id is not null));
+do $$
+begin
+  if to_regclass('legal_holds') is null then
+    create table if not exists legal_holds (id uuid primary key, room_id text, user_id text, reason text not null, placed_by text not null, placed_at timestamptz not null, lifted_by text, lifted_at timestamptz, check (room_id is not null or user_id is not null));
+    comment on table legal_holds is 'edge-chat: made with the erasures';
+  end if;
+end
+$$;
 
 -- Erasures of users. Whose it is stands here only as long as it runs.
 create table erasures (
@@ -155,7 +162,7 @@ begin
   end if;
   execute format('select %1$I::text from %2$I where %1$I > $1 order by %1$I offset $2 limit 1', key, tab)
     using coalesce(after, '00000000-0000-0000-0000-000000000000')::uuid, most into next;
-  condition := format('t.%I > %L::uuid and t.%1$I <= %L::uuid', key, coalesce(after, '00000000-0000-0000-0000-000000000000'),
+  condition := format('t.%1$I > %2$L::uuid and t.%1$I <= %3$L::uuid', key, coalesce(after, '00000000-0000-0000-0000-000000000000'),
     coalesce(next, 'ffffffff-ffff-ffff-ffff-ffffffffffff'));
 end
 $$;
@@ -388,3 +395,11 @@ drop function chat_apply_room(jsonb);
 alter function chat_apply_room_but_erase(jsonb) rename to chat_apply_room;
 drop function chat_apply_erase(text, jsonb, bigint);
 drop table erasures;
+do $$
+begin
+  -- Only what this migration made.
+  if obj_description(to_regclass('legal_holds'), 'pg_class') = 'edge-chat: made with the erasures' then
+    drop table legal_holds;
+  end if;
+end
+$$;

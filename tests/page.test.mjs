@@ -25,6 +25,27 @@ test("a name and a room are all it takes", async () => {
   assert.match(await page.locator("#snippet").textContent(), /<edge-chat room="video_form"/);
 });
 
+test("who is erased is gone from a page that shows them", async () => {
+  const [ada, grace] = [await enter("video_erased", "Ada"), await enter("video_erased", "Grace")];
+  await say(ada, "A line that will be gone");
+  await row(grace, "A line that will be gone").waitFor();
+  await say(grace, "and one that stays");
+  await row(ada, "and one that stays").waitFor();
+  await choose(ada, "and one that stays", "React");
+  await ada.getByRole("button", { name: "React with ❤️" }).click();
+  await row(grace, "and one that stays").getByRole("button", { name: "❤️, 1" }).waitFor();
+  const who = await ada.locator("edge-chat").evaluate((chat) => chat.model.self.user_id);
+  // Else it would come back: its server gives it another token.
+  await ada.close();
+  const response = await fetch(`${site.server.url}/api/users/${encodeURIComponent(who)}/erasure`, { method: "POST", headers: { authorization: `Bearer ${await token("root", "Root", { role: "admin" })}` } });
+  assert.equal(response.status, 202);
+  await row(grace, "This message was deleted.").waitFor({ timeout: 30_000 });
+  await eventually(async () => (await row(grace, "and one that stays").getByRole("button", { name: /❤️/ }).count()) === 0, "the reaction is gone");
+  const shown = await grace.locator("edge-chat").evaluate((chat) => chat.shadowRoot.querySelector(".message").textContent);
+  assert.ok(shown.includes("erased") && !shown.includes("Ada"), shown);
+  await shoot(grace, "erased");
+});
+
 test("two people talk: reply, mention, react, edit, delete", async () => {
   const ada = await enter("video_123", "Ada");
   const grace = await enter("video_123", "Grace");

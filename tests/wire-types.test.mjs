@@ -159,6 +159,10 @@ test("all that crosses the wire is as it is declared", { timeout: 60_000 }, asyn
   assert.equal(length, 2);
   assert.equal((await rest("PATCH", `/rooms/${ROOM}`, { as: ROOT, body: { settings: { retention_days: 2 } } })).status, 200);
   await ada.next("messages_expired", 20_000);
+  const said = await rest("POST", `/rooms/${ROOM}/messages`, { as: user("fay"), body: { content: "forget me" } });
+  await rest("PUT", `/rooms/${ROOM}/pins/${said.body.message_id}`, { as: MO });
+  assert.equal((await rest("POST", "/users/fay/erasure", { as: ROOT })).status, 202);
+  await ada.next("user_erased", 30_000);
   assert.equal((await rest("PATCH", `/rooms/${ROOM}`, { as: ROOT, body: { name: "Other", settings: { guests: false } } })).status, 200);
   assert.equal((await rest("DELETE", `/rooms/${ROOM}`, { as: ROOT })).status, 204);
   await ada.next("room_deleted");

@@ -1,6 +1,6 @@
 //! Messages that wait for a moderator: held, listed, allowed, denied, and over when nobody decides.
 
-use super::erase::Eraser;
+use super::eraser::Eraser;
 use super::filters::{Why, why};
 use super::log::{Read, StorageFault};
 use super::{Context, Failure, KEY_HELD, Log, Room, Row, Step};

@@ -3,7 +3,7 @@
 //! A room keeps open reports until they are decided, closed ones as long as its log holds their message or their quote
 //! is kept. What a report quotes stands beside it in the storage, not in memory.
 
-use super::erase::Eraser;
+use super::eraser::Eraser;
 use super::franking::{Bound, is_proved};
 use super::message::signed_in;
 use super::policy::{self, Action};

@@ -17,6 +17,9 @@ const MOST_PASSES: u32 = 5;
 /// Rooms of which is asked at once whether PostgreSQL has passed them, and of which progress tells.
 const AT_ONCE: usize = 200;
 const SHOWN: usize = 1_000;
+/// What the user said last, perhaps over REST and in rooms that nobody here knows of, is in PostgreSQL within 2 s as a
+/// rule: nobody looks there before this has passed since the sign-out, ms.
+const SETTLES: u64 = 5_000;
 /// The longest wait after what did not work, ms.
 const LONGEST: u64 = 60_000;
 
@@ -26,6 +29,8 @@ struct Job {
     mode: Mode,
     stage: Stage,
     pass: u32,
+    /// When it looks first, ms.
+    from: u64,
     /// Tables, once they are known; which of them it is at, and after which key.
     #[serde(default)]
     tables: Vec<String>,
@@ -119,13 +124,14 @@ impl Erasure {
         mode: Mode,
         rooms: BTreeSet<String>,
         others: BTreeSet<UserId>,
+        now: u64,
         step: &mut Step,
     ) -> bool {
         if self.job.as_ref().is_some_and(|job| job.id == id) {
             return false;
         }
         self.end(step);
-        self.job = Some(Job { id: id.to_owned(), mode, pass: 1, ..Job::default() });
+        self.job = Some(Job { id: id.to_owned(), mode, pass: 1, from: now.saturating_add(SETTLES), ..Job::default() });
         rooms.into_iter().for_each(|room| self.reset(room, step));
         others.into_iter().for_each(|other| self.other(other, step));
         self.keep(step);
@@ -134,7 +140,7 @@ impl Erasure {
 
     /// When there is something to do, ms.
     pub(super) fn due(&self, now: u64) -> Option<u64> {
-        self.job.as_ref().map(|_| self.retry_at.max(now.saturating_add(RETRY)))
+        self.job.as_ref().map(|job| self.retry_at.max(job.from).max(now.saturating_add(RETRY)))
     }
 
     /// Whether there is nothing to wait for any more before the own storage is cleared.
@@ -189,7 +195,7 @@ impl Erasure {
 
     /// What is to be done now; then tell [`Erasure::done`].
     pub(super) fn next(&self, user: &str, now: u64) -> Option<Task> {
-        let job = self.job.as_ref().filter(|_| self.retry_at <= now)?;
+        let job = self.job.as_ref().filter(|job| self.retry_at.max(job.from) <= now)?;
         let erase = |after| Erase { user_id: user.to_owned(), mode: job.mode, after };
         let part = |op: &str| match job.tables.get(job.table) {
             None => Task::Sql(json!({"op": "places"})),

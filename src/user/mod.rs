@@ -414,7 +414,7 @@ impl User {
         let seen = seen.map(|name| parse_shard(name).map_or(name.as_str(), |(room, _)| room).to_owned());
         let rooms = seen.chain(self.directs.ids().cloned()).chain(self.places.ids().cloned()).collect();
         let others = self.directs.others(usize::MAX).cloned().collect();
-        if self.erasure.begin(id, mode, rooms, others, step) {
+        if self.erasure.begin(id, mode, rooms, others, now, step) {
             let at = self.about.signed_out_at.map_or(now, |before| now.max(before));
             (self.about.signed_out_at, self.about.signed_out_in) = (Some(at), self.about.version + 1);
             self.news(now, step);
