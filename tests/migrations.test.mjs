@@ -345,6 +345,27 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual(answers, ids.map((_, i) => at(i + 1)));
     });
 
+    test("messages of who was erased lose their author, and their text where that goes too", async () => {
+      const room = newRoom();
+      const [one, two, sealed] = [message(1), message(5), message(3, { type: "encrypted", content: "{}", text: null })];
+      const erase = (seq, tombstones, ...ids) => ({ op: "erase", seq, ids, tombstones, at: AT + seq });
+      await apply(batch(room, 0, 4, [one, sealed, react(4, sealed.id, "bob", "👍")]));
+      const erased = batch(room, 4, 7, [two, erase(6, false, one.id, sealed.id), erase(7, true, two.id)]);
+      for (const _ of ["once", "again"]) {
+        assert.deepEqual(await apply(erased), [at(7)]);
+        for (const [{ id }, content, deleted] of [[one, one.content, null], [two, "", AT + 7], [sealed, "", AT + 6]]) {
+          const { user_id, username, avatar, client_id, metadata, content: now, deleted_at } = await row(id);
+          assert.deepEqual([user_id, username, avatar, client_id, metadata, now, deleted_at && deleted_at.getTime()], ["", "erased", null, null, {}, content, deleted]);
+        }
+        assert.deepEqual(await reactions(sealed.id), []);
+      }
+      // Somebody else's of the same room is not touched, nor a message of another one.
+      const other = newRoom();
+      const theirs = message(1);
+      await apply(batch(other, 0, 1, [theirs]), batch(room, 7, 8, [erase(8, true, theirs.id)]));
+      assert.equal((await row(theirs.id)).user_id, "ada");
+    });
+
     test("down takes everything back, and up brings it again", async () => {
       const other = await open({ empty: true });
       try {

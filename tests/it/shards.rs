@@ -4,10 +4,11 @@ use crate::memory::Flaw;
 use crate::split::Split;
 use crate::world::{ROOM, World};
 use edge_chat::metrics::Metrics;
-use edge_chat::protocol::call::{Ask, RoomCall, SendBody, VERSION};
+use edge_chat::protocol::call::{Ask, Caller, RoomCall, SendBody, VERSION};
+use edge_chat::protocol::erasure::{Erase, Mode};
 use edge_chat::protocol::shard::{Command, Crowd, Follower, Shape, Up};
 use edge_chat::protocol::{ErrorCode, LogEvent};
-use edge_chat::room::Log;
+use edge_chat::room::{Log, Row};
 use edge_chat::user::hash;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -252,6 +253,44 @@ fn v6_what_a_room_keeps_no_longer_is_gone_from_its_shards() {
         assert!(reply.contains("word 109") && reply.contains("word 10\"") && !reply.contains("word 9\""), "{reply}");
         assert!(reply.contains("\"message_count\":100") && !reply.contains("the old words"), "{reply}");
     }
+}
+
+#[test]
+fn v11_who_was_erased_is_gone_from_the_memory_of_every_shard() {
+    let mut it = split(40);
+    // Of nobody's name a part.
+    let said =
+        it.room.call("xanthippe", Ask::Send(SendBody { content: "the secret".into(), ..SendBody::default() })).unwrap();
+    it.ask(4, "react", json!({"message_id": said["message_id"], "reaction": "👍"})).unwrap();
+    say(&mut it, 4, "and more, @xanthippe");
+    it.advance(100);
+    let held = |it: &Split| {
+        let text = |row: Row| row.events_json().unwrap();
+        it.shards
+            .values()
+            .filter(|shard| {
+                shard.replica.rows_after(0, 999).unwrap().into_iter().any(|row| text(row).contains("anthippe"))
+            })
+            .count()
+    };
+    assert!(held(&it) >= 4);
+    let erase = Erase { user_id: "xanthippe".into(), mode: Mode::Tombstone, after: 0 };
+    let call = RoomCall { v: VERSION, caller: Caller::default(), ask: Ask::Erase(erase) };
+    it.room.step(|host, at| host.call(at, call)).unwrap();
+    it.advance(100);
+    assert_eq!(held(&it), 0);
+    for tab in 0..it.tabs.len() {
+        let begins_anew = std::mem::take(&mut it.tabs[tab].at);
+        let reply = it.arrive(tab).to_string();
+        assert!(
+            reply.contains("and more, @erased") && !reply.contains("the secret") && !reply.contains("anthippe"),
+            "{reply}"
+        );
+        it.tabs[tab].at = begins_anew;
+        assert!(!it.arrive(tab).to_string().contains("anthippe"));
+    }
+    assert!(!it.room.log.holds("anthippe"));
+    all_seen(&mut it);
 }
 
 #[test]
