@@ -107,7 +107,8 @@ const testFiles = () =>
     .map((file) => join("tests", file));
 
 /** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
-const TOGETHER = ["xss", "socketio-idle", "shards", "socketio-return", "inbox", "self-hosting", "doctor", "observe", "self-hosting-one", "socketio-dev", "socketio-others", "deploy"]
+const TOGETHER = ["xss", "openapi", "socketio-idle", "shards", "webhooks", "erase", "self-hosting", "socketio-return", "inbox", "doctor",
+  "observe", "keep", "backup", "upgrade", "docs-examples", "socketio-dev", "socketio-others", "deploy"]
   .map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
 /** A file that takes longer hangs, ms: the longest takes three minutes. */
