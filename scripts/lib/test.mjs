@@ -107,7 +107,7 @@ const testFiles = () =>
     .map((file) => join("tests", file));
 
 /** Files that mostly wait, or that no clock matters to, the longest first: side by side. */
-const TOGETHER = ["xss", "openapi", "socketio-idle", "shards", "webhooks", "erase", "self-hosting", "socketio-return", "inbox", "doctor",
+const TOGETHER = ["xss", "openapi", "socketio-idle", "shards", "webhooks", "erase", "self-hosting", "self-hosting-one", "socketio-return", "inbox", "doctor",
   "observe", "keep", "backup", "upgrade", "docs-examples", "socketio-dev", "socketio-others", "deploy"]
   .map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
