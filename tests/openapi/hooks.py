@@ -36,7 +36,6 @@ UNSAID = [
     ("bad_request", r"opened\.\w+", "the words and the key of one"),
     ("invalid_settings", r"settings\.visibility", "a direct room stays private"),
     ("too_many_(devices|blocks)", ".*", "what the user has by now"),
-    ("bad_request", "role", "a room's maker stays its owner"),
 ]
 
 
