@@ -12,6 +12,7 @@ use crate::rest::Route;
 use crate::room::{Allowed, BanData, DeletedData, HeldList, PinnedData, RoleData, Sent, Tried};
 use crate::sinks::history::AuditPage;
 use crate::user::{BlockList, SignedOut};
+use utoipa::openapi::schema::Object;
 
 /// What an act's route does; none for other routes.
 pub(super) fn describe(route: &Route) -> Option<Doc> {
@@ -89,7 +90,7 @@ pub(super) fn describe(route: &Route) -> Option<Doc> {
         Route::ReviewHeld(..) => {
             doc("denyHeld", "Refuses a message that waits; its author is told. A body is optional.")
                 .optional_body::<Denial>()
-                .answer(200, "Refused.", None)
+                .answer(200, "Refused.", Some(("application/json", Object::new().into())))
                 .errors(&[ErrorCode::MessageNotFound])
         }
         Route::Terms(_) => doc("getTerms", "The room's own words and phrases; for moderators and above.").answer(
