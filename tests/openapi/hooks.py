@@ -35,6 +35,7 @@ UNSAID = [
     ("bad_request", "content|franking|client_id|mentions", "what an encrypted message is made of, and has not"),
     ("bad_request", r"opened\.\w+", "the words and the key of one"),
     ("invalid_settings", r"settings\.visibility", "a direct room stays private"),
+    ("bad_request", "room_id", "a hold is on a room, on a user, or on both"),
     ("too_many_(devices|blocks)", ".*", "what the user has by now"),
 ]
 

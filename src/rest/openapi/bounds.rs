@@ -44,25 +44,22 @@ const TERM: Bound = Text(1, 64, Some(concat!("^[^", control!(), "]+$")));
 const DEVICE: Bound = Text(1, 64, Some("^[A-Za-z0-9_-]{1,64}$"));
 const ID: Bound = Text(36, 36, Some("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"));
 /// One line that is not blank.
-const NAME: Bound = Text(
-    1,
-    255,
-    Some(concat!(
-        "^[",
-        space!(),
-        "]*[^",
-        control!(),
-        space!(),
-        "]([^",
-        control!(),
-        "]*[^",
-        control!(),
-        space!(),
-        "])?[",
-        space!(),
-        "]*$"
-    )),
-);
+const LINE: Option<&str> = Some(concat!(
+    "^[",
+    space!(),
+    "]*[^",
+    control!(),
+    space!(),
+    "]([^",
+    control!(),
+    "]*[^",
+    control!(),
+    space!(),
+    "])?[",
+    space!(),
+    "]*$"
+));
+const NAME: Bound = Text(1, 255, LINE);
 /// One line.
 const REASON: Bound = Text(0, 500, Some(concat!("^[", space!(), "]*[^", control!(), "]*[", space!(), "]*$")));
 /// 32 bytes in unpadded base64.
@@ -89,6 +86,7 @@ const FIELDS: &[(&str, &str, Bound)] = &[
     ("Denial", "reason", REASON),
     ("EditBody", "content", Text(1, 32_768, None)),
     ("EditBody", "room_id", ROOM),
+    ("ErasureBody", "reason", Text(0, 500, Some(concat!("^[^", control!(), "]*$")))),
     (
         "KeyBackup",
         "data",
@@ -96,6 +94,9 @@ const FIELDS: &[(&str, &str, Bound)] = &[
     ),
     ("NameDevice", "name", Text(1, ANY, None)),
     ("PatchRoom", "name", NAME),
+    ("PlaceHold", "reason", Text(1, 500, LINE)),
+    ("PlaceHold", "room_id", ROOM),
+    ("PlaceHold", "user_id", USER),
     ("PublishKeys", "curve25519", KEY),
     ("PublishKeys", "ed25519", KEY),
     ("PublishKeys", "name", Text(1, ANY, None)),
@@ -112,6 +113,8 @@ const FIELDS: &[(&str, &str, Bound)] = &[
     ("RoomSettings", "followers_only_s", Whole(0, YEAR)),
     ("RoomSettings", "history_limit", Whole(1, 100)),
     ("RoomSettings", "max_message_length", Whole(1, 8_000)),
+    ("RoomSettings", "retention_days", Whole(1, 3_650)),
+    ("RoomSettings", "retention_messages", Whole(100, 10_000_000)),
     ("RoomSettings", "sample_above", Whole(1, 10_000)),
     ("RoomSettings", "slow_s", Whole(1, 21_600)),
     ("RoomSettings", "subscribers_only_s", Whole(0, YEAR)),
