@@ -56,7 +56,8 @@ fn stays(previous: Option<char>, c: char, next: Option<char>) -> bool {
         '\n' | '\t' | ' '..='~' => true,
         '\u{200C}' | '\u{200D}' | '\u{180E}' => previous.is_some_and(|before| {
             // Legacy Indic spelling ends words with virama and joiner.
-            is_mark(before) || (joins(before) && next.is_some_and(joins))
+            // A selector after it would have nothing to vary, and goes.
+            is_mark(before) || (joins(before) && next.is_some_and(|next| joins(next) && !is_selector(next)))
         }),
         _ if is_selector(c) => previous.is_some_and(|before| {
             let keycap = matches!(before, '0'..='9' | '#' | '*') && matches!(c, '\u{FE0E}' | '\u{FE0F}');
@@ -137,6 +138,7 @@ mod tests {
             ("f\u{200D}u\u{200B}n\u{2060}\u{FEFF}\u{AD}", "fun"),
             ("\u{200D}x\u{FE0F}", "x"),
             ("👍\u{200D}", "👍"),
+            ("🏴\u{200C}\u{FE0F}", "🏴\u{FE0F}"),
             ("👍\u{FE0F}\u{FE0F}", "👍\u{FE0F}"),
             ("א\u{200F}\u{200F}\u{200F}", "א\u{200F}"),
             ("🏴\u{E0068}\u{E0069}", "🏴"),
