@@ -17,6 +17,7 @@ UNSAID = [
     ("invalid_type", "type", "types of messages for direct rooms, of emoji"),
     ("metadata_too_large", "metadata", "bytes as JSON, and levels"),
     ("bad_request", "metadata", "no NUL"),
+    ("bad_request", "client_id", "a bad Idempotency-Key is refused only where the body has no client_id"),
     ("content_rejected", ".*", "the room's own terms"),
     ("bad_request", "role", "a room's maker stays its owner"),
 ]

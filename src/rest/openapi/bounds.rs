@@ -140,7 +140,6 @@ pub(super) fn parameter(name: &str) -> Option<Bound> {
         "status" => Some(Word(&["open", "resolved", "dismissed"])),
         "before" => Some(ID),
         "format" => Some(Word(&["json"])),
-        "Idempotency-Key" => Some(CLIENT_ID),
         _ => None,
     }
 }
