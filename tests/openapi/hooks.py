@@ -19,6 +19,7 @@ UNSAID = [
     ("bad_request", "metadata", "no NUL"),
     ("bad_request", "client_id", "a bad Idempotency-Key is refused only where the body has no client_id"),
     ("content_rejected", ".*", "the room's own terms"),
+    ("bad_request", "room_id", "a hold is on a room, on a user, or on both"),
     ("bad_request", "role", "a room's maker stays its owner"),
 ]
 

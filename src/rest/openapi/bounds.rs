@@ -44,25 +44,22 @@ const TERM: Bound = Text(1, 64, Some(concat!("^[^", control!(), "]+$")));
 const DEVICE: Bound = Text(1, 64, Some("^[A-Za-z0-9_-]{1,64}$"));
 const ID: Bound = Text(36, 36, Some("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"));
 /// One line that is not blank.
-const NAME: Bound = Text(
-    1,
-    255,
-    Some(concat!(
-        "^[",
-        space!(),
-        "]*[^",
-        control!(),
-        space!(),
-        "]([^",
-        control!(),
-        "]*[^",
-        control!(),
-        space!(),
-        "])?[",
-        space!(),
-        "]*$"
-    )),
+const LINE: &str = concat!(
+    "^[",
+    space!(),
+    "]*[^",
+    control!(),
+    space!(),
+    "]([^",
+    control!(),
+    "]*[^",
+    control!(),
+    space!(),
+    "])?[",
+    space!(),
+    "]*$"
 );
+const NAME: Bound = Text(1, 255, Some(LINE));
 /// One line.
 const REASON: Bound = Text(0, 500, Some(concat!("^[", space!(), "]*[^", control!(), "]*[", space!(), "]*$")));
 /// 32 bytes in unpadded base64.
@@ -96,6 +93,9 @@ const FIELDS: &[(&str, &str, Bound)] = &[
     ),
     ("NameDevice", "name", Text(1, ANY, None)),
     ("PatchRoom", "name", NAME),
+    ("PlaceHold", "reason", Text(1, 500, Some(LINE))),
+    ("PlaceHold", "room_id", ROOM),
+    ("PlaceHold", "user_id", USER),
     ("PublishKeys", "curve25519", KEY),
     ("PublishKeys", "ed25519", KEY),
     ("PublishKeys", "name", Text(1, ANY, None)),
