@@ -31,6 +31,7 @@ create table hold_copies (
   user_id text not null,
   content text not null,
   text text,
+  original text,
   metadata jsonb not null,
   changed_at timestamptz not null default now()
 );
@@ -40,15 +41,19 @@ create index hold_copies_by_user on hold_copies (user_id, room_id);
 create function chat_hold_copy() returns trigger
 language plpgsql as $$
 begin
-  if chat_on_hold(old.room_id, old.user_id) then
-    insert into hold_copies (message_id, room_id, user_id, content, text, metadata)
-    values (old.id, old.room_id, old.user_id, old.content, old.text, old.metadata);
+  -- What was typed changes in a statement of its own, after the content that it went with.
+  if chat_on_hold(old.room_id, old.user_id) and (old.content is distinct from new.content or not exists (
+    select from hold_copies where message_id = old.id and original = old.original))
+  then
+    insert into hold_copies (message_id, room_id, user_id, content, text, original, metadata)
+    values (old.id, old.room_id, old.user_id, old.content, old.text, old.original, old.metadata);
   end if;
   return null;
 end
 $$;
 create trigger hold_copy after update on messages for each row
-when (old.content <> '' and old.content is distinct from new.content) execute function chat_hold_copy();
+when (old.content <> '' and (old.content is distinct from new.content
+  or old.original is not null and old.original is distinct from new.original)) execute function chat_hold_copy();
 
 -- Once no hold is on it any more, a copy goes too.
 create function chat_hold_lifted() returns trigger

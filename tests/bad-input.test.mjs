@@ -248,7 +248,7 @@ test("over REST every error is a problem as RFC 9457 has it", async () => {
     ["POST", path, { as: "bad", body: `[${MARK.length}]` }, 400, "bad_request"],
     ["POST", path, { as: "bad", body: `["${MARK}"]` }, 400, "bad_request"],
     ["POST", path, { body: "" }, 401, "token_required"],
-    ["POST", path, { as: "bad", headers: { "idempotency-key": "x".repeat(65) }, body: { content: MARK, client_id: "x" } }, 400, "bad_request", "#/client_id"],
+    ["POST", path, { as: "bad", headers: { "idempotency-key": "x".repeat(65) }, body: { content: MARK } }, 400, "bad_request", "#/client_id"],
     ["POST", path, { as: "bad", body: { content: [MARK] } }, 400, "bad_request", "#/content"],
     ["POST", path, { as: "bad", body: `{"content":"x","metadata":${'{"a":'.repeat(40)}1${"}".repeat(40)}}` }, 400, "bad_request"],
     ["POST", path, { as: "bad", body: { content: "x".repeat(66_000) } }, 413, "frame_too_large"],

@@ -134,31 +134,40 @@ test("P3: bad rows in a room's log become tombstones and dead letters, and the r
   for (const socket of [reader, ada, mod]) socket.terminate();
 });
 
-test("P3: one bad row holds up the rest for less than a second", async () => {
-  // What else the machine does only adds to it, so the quickest of five rooms tells.
-  const times = [];
-  for (let i = 0; i < 5; i++) {
-    const room = `video_one_bad_${i}`;
-    const bot = await join(room, SERVICE);
-    const { seq, message_id } = await bot.request("send_message", { content: "good 1" });
-    assert.ok(await until(5_000, async () => (await stored(room)).length === 1));
-    await server.kill9();
-    const at = Date.now();
-    const user = { user_id: "ada", username: "Ada", avatar: null, roles: ["member"] };
-    for (let n = 1; n <= 100; n++) {
-      const data = { message_id: idOf(message_id, seq + n), no: 1 + n, user, content: n === 50 ? "bad \0" : "good", type: "text" };
-      const event = JSON.stringify({ seq: seq + n, at, visible_at: at, event: "new_message", data });
-      server.sql("Room", room, "INSERT INTO log VALUES (?, ?, ?, ?, NULL)", seq + n, 1 + n, at, `[${event}]`);
-    }
-    await server.restart();
-    const reader = await join(room, SERVICE);
-    const began = performance.now();
-    assert.ok(await until(10_000, async () => (await stored(room)).length === 101, 10));
-    times.push(performance.now() - began);
-    assert.equal((await letters()).filter((letter) => letter.room_id === room).length, 1);
-    for (const socket of [bot, reader]) socket.terminate();
+/** How long a log of a hundred messages takes to PostgreSQL, ms; `bad` is the content of one of them. */
+async function writing(room, bad) {
+  const bot = await join(room, SERVICE);
+  const { seq, message_id } = await bot.request("send_message", { content: "good 1" });
+  assert.ok(await until(5_000, async () => (await stored(room)).length === 1));
+  await server.kill9();
+  const at = Date.now();
+  const user = { user_id: "ada", username: "Ada", avatar: null, roles: ["member"] };
+  for (let n = 1; n <= 100; n++) {
+    const data = { message_id: idOf(message_id, seq + n), no: 1 + n, user, content: n === 50 ? bad : "good", type: "text" };
+    const event = JSON.stringify({ seq: seq + n, at, visible_at: at, event: "new_message", data });
+    server.sql("Room", room, "INSERT INTO log VALUES (?, ?, ?, ?, NULL)", seq + n, 1 + n, at, `[${event}]`);
   }
-  assert.ok(Math.min(...times) < 1_000, `${times.map(Math.round)} ms`);
+  await server.restart();
+  const reader = await join(room, SERVICE);
+  const began = performance.now();
+  assert.ok(await until(20_000, async () => (await stored(room)).length === 101, 10));
+  const took = performance.now() - began;
+  for (const socket of [bot, reader]) socket.terminate();
+  return took;
+}
+
+test("P3: one bad row holds up the rest for less than a second", async () => {
+  const [clean, bad] = [[], []];
+  const holdup = () => Math.min(...bad) - Math.min(...clean);
+  // What else the machine does only adds to it, so the quickest of up to ten rooms of each kind tell.
+  do {
+    const i = bad.length;
+    clean.push(await writing(`video_none_bad_${i}`, "good"));
+    const room = `video_one_bad_${i}`;
+    bad.push(await writing(room, "bad \0"));
+    assert.equal((await letters()).filter((letter) => letter.room_id === room).length, 1);
+  } while (holdup() >= 1_000 && bad.length < 10);
+  assert.ok(holdup() < 1_000, `${clean.map(Math.round)} ms without one, ${bad.map(Math.round)} ms with one`);
 });
 
 test("P3: history shows an unavailable message as a tombstone with its number", async () => {

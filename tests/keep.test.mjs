@@ -60,6 +60,9 @@ test("V4, V6: what a room keeps no longer is gone, live and on coming back, in h
   assert.deepEqual(expired.data, { room_id: room, before_no: 31, pinned: [] });
   model.apply(expired, Date.now());
   assert.deepEqual([model.messages.length, model.messages[0].no, model.room.pinned, model.hasMore], [100, 31, [], false]);
+  // A page that was asked for before them, and comes after.
+  model.prepend({ messages: [{ message_id: "late", no: 30 }], has_more: true });
+  assert.deepEqual([model.messages.length, model.hasMore], [100, false]);
   assert.ok(await until(15_000, async () => (await numbers(room)).length === 100));
   assert.deepEqual(await numbers(room), from(31, 130));
   assert.deepEqual(await db.query("select first_no, pinned from rooms where id = $1", [room]), [{ first_no: "31", pinned: [] }]);
@@ -118,8 +121,12 @@ test("a hold counts at once: nothing of the room expires, and lifted it does", a
   const lifted = await done("DELETE", `/holds/${hold.hold_id}`, { as: SERVICE });
   assert.deepEqual([lifted.lifted_by, await done("DELETE", `/holds/${hold.hold_id}`, { as: SERVICE })], ["svc", lifted]);
   assert.equal((await rest("DELETE", "/holds/01a209e5-b9b3-75fe-b369-e70000000006", { as: SERVICE })).body.code, "hold_not_found");
-  const audit = await db.query("select action, actor_id, target, room_id from audit where action like '%_hold' order by created_at, id");
-  assert.deepEqual(audit.map(({ action, target, room_id }) => [action, target, room_id]), [["place_hold", null, room], ["place_hold", "own", null], ["lift_hold", null, room]]);
+  const audit = await db.query("select action, target, room_id, details from audit where action like '%_hold' order by created_at, id");
+  assert.deepEqual(audit.map(({ action, target, room_id, details }) => [action, target, room_id, details.room_id]), [
+    ["place_hold", null, null, room], ["place_hold", "own", null, null], ["lift_hold", null, null, room],
+  ]);
+  // Those who are under it are not told.
+  assert.ok(!JSON.stringify(await done("GET", `/rooms/${room}/audit`, { as: "own" })).match(/_hold|case 17/));
   // The user's own hold still stands: viewers see the messages no more, and PostgreSQL keeps them.
   await patch(room, "own", { retention_messages: 110 });
   await own.next("messages_expired", 20_000);
@@ -193,6 +200,32 @@ test("an export of 3,000 messages that was cut is gone on with: whole, and nothi
   assert.ok(of(all, "audit").some(({ action }) => action === "ban_user"));
 });
 
+test("exports that nobody reads on hold no connection to PostgreSQL", async () => {
+  const room = "keep_slow";
+  await done("POST", "/rooms", { as: "own", body: { room_id: room, name: "R", type: "video" } });
+  const svc = await join(room, SERVICE);
+  await svc.request("send_message", { content: "x" });
+  await drained(room, 1);
+  // More than all buffers on the way to a client take in.
+  await db.query(`insert into messages (id, room_id, no, user_id, username, roles, content, type, visible_at, created_at, epoch, seq, audience)
+    select gen_random_uuid(), room_id, no + n, user_id, username, roles, repeat('x', 4000), type, visible_at, created_at, epoch, seq + n, audience
+    from messages, generate_series(1, 8000) n where room_id = $1`, [room]);
+  const bearer = await token({ sub: "own", username: "own" });
+  const cut = new AbortController();
+  const options = { headers: { authorization: `Bearer ${bearer}` }, signal: cut.signal };
+  const begun = await Promise.all(Array.from({ length: 5 }, () => fetch(`${server.url}/api/rooms/${room}/export`, options)));
+  const held = async () => Number((await db.query(`select count(*) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and query like '%json_build_object(''cursor''%'`))[0].count);
+  assert.ok(begun.every(({ status }) => status === 200));
+  assert.ok(await until(20_000, async () => (await held()) === 0), `${await held()} connections are held`);
+  // Nothing was lost by it.
+  const [slow] = begun;
+  const text = await slow.text();
+  const kinds = text.trim().split("\n").map((line) => JSON.parse(line).kind);
+  assert.deepEqual([kinds.filter((kind) => kind === "message").length, kinds.at(-1)], [8_001, "end"]);
+  cut.abort();
+});
+
 test("a user's export has what the user may see, and nothing of a shadow ban", async () => {
   const room = "keep_user";
   await done("POST", "/rooms", { as: "own", body: { room_id: room, name: "R", type: "video" } });
@@ -218,4 +251,24 @@ test("a user's export has what the user may see, and nothing of a shadow ban", a
   assert.ok(room_id === room && up_to_seq > 0);
   const whole = await lines("/users/zed/export", SERVICE);
   assert.deepEqual(of(whole, "ban").map(({ shadow, by }) => [shadow, by]), [[true, "own"]]);
+});
+
+test("the export of a user by a service says nothing of direct rooms, and the user's own does", async () => {
+  const { room_id: dm } = await done("PUT", "/users/yan/direct", { as: "xia" });
+  const letter = { content: JSON.stringify({ v: 1, alg: "megolm", device_id: "D1", session_id: "c2Vzc2lvbg", index: 0, ciphertext: "AACANARYAA" }), type: "encrypted", client_id: "c-1", franking: "A".repeat(43) };
+  const { message_id } = await done("POST", `/rooms/${dm}/messages`, { as: "yan", body: letter });
+  const xia = await join(dm, "xia");
+  const { message_id: own } = await xia.request("send_message", { ...letter, client_id: "c-2" });
+  await xia.request("react", { message_id, reaction: "👍" });
+  const opened = "said in private";
+  await rest("POST", `/messages/${message_id}/report`, { as: "xia", body: { room_id: dm, reason: "abuse", details: opened } });
+  await talked("keep_open", "xia", 1);
+  await drained(dm, 2);
+  await db.query("insert into presence values ('xia', $1, '1', now()) on conflict do nothing", [dm]);
+  assert.ok(await until(15_000, async () => (await db.query("select from reactions where message_id = $1", [message_id])).length === 1));
+  const whole = JSON.stringify(await lines("/users/xia/export", "xia"));
+  assert.ok([dm, message_id, own, "AACANARYAA"].every((text) => whole.includes(text)), whole);
+  const theirs = JSON.stringify(await lines("/users/xia/export", SERVICE));
+  assert.ok(theirs.includes("keep_open") && theirs.includes("word 1"));
+  assert.ok([dm, message_id, own, "AACANARYAA", opened].every((text) => !theirs.includes(text)), theirs);
 });

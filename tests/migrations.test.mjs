@@ -246,6 +246,21 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.deepEqual(await originals(), [null, null]);
     });
 
+    test("on hold, what was typed is copied beside what was seen of it", async () => {
+      const room = newRoom();
+      const [one, two, three] = [message(1), message(2), message(3)];
+      const masked = (seq, { id }, original) => ({ op: "original", seq, id, original, reasons: [{ code: "spam", because: "raid" }] });
+      await apply(batch(room, 0, 3, [one, masked(1, one, "typed"), two, masked(2, two, "typed too"), three]));
+      await db.query("insert into legal_holds values (gen_random_uuid(), $1, null, 'why', 'adm', now())", [room]);
+      const copies = async ({ id }) => (await db.query("select content, original from hold_copies where message_id = $1 order by id", [id])).map(({ content, original }) => [content, original]);
+      await apply(batch(room, 3, 5, [edit(4, one.id, "clean"), masked(4, one, "typed anew"), remove(5, two.id)]));
+      assert.deepEqual([await copies(one), await copies(two)], [[["a &lt; b", "typed"]], [["a &lt; b", "typed too"]]]);
+      // The same mask over other words.
+      await apply(batch(room, 5, 6, [edit(6, one.id, "clean"), masked(6, one, "typed again")]));
+      await apply(batch(room, 6, 7, [edit(7, three.id, "another")]));
+      assert.deepEqual([await copies(one), await copies(three)], [[["a &lt; b", "typed"], ["clean", "typed anew"]], [["a &lt; b", null]]]);
+    });
+
     test("a tag is kept with its message, anew with each edit, and goes with it; a report says whether it was proved", async () => {
       const [room, other] = [newRoom(), newRoom()];
       const [one, two] = [message(1), message(2)];

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import ar from "../client/web/element/words/ar.js";
 import { english, Words } from "../client/web/element/words.js";
-import { axe, enter, eventually, latin, PHONE, shoot, site } from "./page/person.mjs";
+import { axe, enter, eventually, latin, PHONE, shoot, site, visit } from "./page/person.mjs";
 
 const SECRET = /heron|at the pier/;
 
@@ -284,4 +284,32 @@ test("private messages are Arabic from right to left, follow the language while 
     document.adoptedStyleSheets = [sheet];
   });
   assert.deepEqual(await look(), { fontSize: "17.5px", textTransform: "uppercase", radius: "3px" });
+});
+
+test("a page of a talk's history that expired while it was on its way is not shown", async () => {
+  const page = await visit("/");
+  // Nothing but the talk is the page's own: retention in direct rooms counts days.
+  const shown = await page.evaluate(async () => {
+    const { Talk } = await import("/element/private/talk.js");
+    const { english } = await import("/element/words.js");
+    const heard = {};
+    const on = (event, listener) => ((heard[event] = listener), () => {});
+    const history = Promise.withResolvers();
+    const said = (no) => ({ message_id: `m${no}`, no, user: { user_id: "bob", username: "Bob" }, body: `word ${no}`, timestamp: "2026-11-26T12:00:00.000Z", encrypted: true });
+    const talk = new Talk({
+      host: { words: english, menu: {}, dialog: {}, model: { blocked: new Set() } },
+      person: (user_id) => ({ user_id, username: "Bob" }), learn() {}, inbox: {}, isOpen: false,
+      mine: { user_id: "ada", on, openDirect: async () => ({ on, history: () => history.promise }) },
+    }, "bob");
+    document.body.append(talk.element);
+    await talk.show();
+    heard.snapshot({ messages: [said(5), said(6)] });
+    talk.element.querySelector(".older").click();
+    heard.messages_expired({ before_no: 3 });
+    history.resolve({ messages: [said(4), said(3), said(2)], has_more: true });
+    await history.promise;
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    return [[...talk.element.querySelectorAll("li")].map(({ dataset }) => dataset.id), talk.element.querySelector(".older").hidden];
+  });
+  assert.deepEqual(shown, [["m3", "m4", "m5", "m6"], true]);
 });

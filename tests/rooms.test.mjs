@@ -153,6 +153,10 @@ describe("rooms over REST", { concurrency: true }, () => {
     const { data } = await ada.next("new_message");
     assert.deepEqual([data.message_id, data.type, data.user.user_id, data.user.roles, data.client_id], [posted.body.message_id, "system", "backend", ["service"], "k-1"]);
     assert.deepEqual((await rest("POST", path, { as: SERVICE, headers, body: { content: "again" } })).body, posted.body);
+    // The body's own wins, and the header says nothing then.
+    const unused = { "idempotency-key": "x".repeat(65) };
+    assert.deepEqual((await rest("POST", path, { as: SERVICE, headers: unused, body: { content: "again", client_id: "k-1" } })).body, posted.body);
+    assert.equal((await rest("POST", path, { as: SERVICE, headers: unused, body: { content: "again" } })).body.code, "bad_request");
     await ada.none("new_message");
 
     const as_user = { user_id: "u9", username: "<b>Nine</b>", avatar: "https://e.example/9.png" };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chat, endpoint, startServer, testDatabase, until } from "./harness/index.mjs";
 
 const secret = () => `whsec_${randomBytes(32).toString("base64")}`;
@@ -146,6 +147,25 @@ test("H1, V8: a back end that fails, hangs, asks to wait or redirects delays nob
   assert.equal(hooks.most, 1);
   await server.log(/webhook: the back end answered 500/);
   await server.log(/webhook: no answer within 10000 ms/);
+});
+
+test("H1: many rooms are posted at once, three of a drain, and the others in turn", async () => {
+  const rooms = Array.from({ length: 20 }, (_, i) => `hooks_turns_${i}`);
+  const drains = 2;
+  const before = hooks.answer;
+  let [now, most] = [0, 0];
+  hooks.answer = async (body, n) => {
+    if (!rooms.includes(body.room_id)) return before(body, n);
+    most = Math.max(most, ++now);
+    await sleep(200);
+    now--;
+    return 204;
+  };
+  const people = await Promise.all(rooms.map((room) => join(room, SERVICE)));
+  await Promise.all(people.map((who) => talk(who, "one")));
+  for (const room of rooms) await has(room, ["one"]);
+  assert.ok(most > 1 && most <= 3 * drains, `${most} at once`);
+  for (const who of people) who.terminate();
 });
 
 test("H1: what was under way when the process was killed is posted again, and can be told", async () => {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Delay, Env, Error, Response, Result};
 
 /// A page may take this long, ms.
@@ -25,15 +26,17 @@ const LOOK_EVERY: u64 = 200;
 
 type Asked<T> = std::result::Result<T, ChatError>;
 
-/// An export under way.
+/// An export under way. It has a connection for each page, and none while the client reads: who reads slowly, or stops,
+/// holds up nobody.
 struct Export {
-    client: Rc<Client>,
+    env: Env,
+    ctx: Context,
     sections: &'static [Section],
     whose: String,
-    /// Whether the asker keeps order.
-    whole: bool,
+    /// Whether somebody else asks, who keeps order.
+    other: bool,
     place: Place,
-    /// Lines before the first page, and the last one; taken when they are sent.
+    /// Lines up to the first page, and the last one; taken when they are sent.
     head: Option<String>,
     end: Option<String>,
 }
@@ -44,19 +47,38 @@ impl Export {
         if let Some(head) = self.head.take() {
             return Ok(Some(head.into_bytes()));
         }
-        while let Some(query) = self.place.query(self.sections) {
-            let arguments =
-                [(&self.whose as _, Type::TEXT), (&self.place.after as _, Type::TEXT), (&self.whole as _, Type::BOOL)];
-            let answer = within(PAGE_WITHIN, one(&self.client, query, &arguments)).await??;
-            let lines = self.place.read(&answer.unwrap_or_default())?;
-            if !lines.is_empty() {
-                return Ok(Some(lines.into_bytes()));
-            }
-        }
-        Ok(self.end.take().map(String::into_bytes))
+        let lines = self.page().await?;
+        Ok(lines.or_else(|| self.end.take()).map(String::into_bytes))
     }
 
-    fn response(self) -> Result<Response> {
+    /// The next lines out of PostgreSQL; none after the last ones.
+    async fn page(&mut self) -> std::result::Result<Option<String>, String> {
+        while let Some(query) = self.place.query(self.sections) {
+            let arguments =
+                [(&self.whose as _, Type::TEXT), (&self.place.after as _, Type::TEXT), (&self.other as _, Type::BOOL)];
+            let read = async {
+                let client = connect(&self.env, |driver| self.ctx.wait_until(driver)).await?;
+                one(&client, query, &arguments).await
+            };
+            let answer = within(PAGE_WITHIN, read).await??;
+            let lines = self.place.read(&answer.unwrap_or_default())?;
+            if !lines.is_empty() {
+                return Ok(Some(lines));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn response(mut self) -> Asked<Response> {
+        // Where PostgreSQL cannot be reached, that is the answer, rather than the beginning of one.
+        let first = self.page().await.map_err(unavailable)?;
+        if let (Some(head), Some(first)) = (&mut self.head, first) {
+            head.push_str(&first);
+        }
+        self.stream().map_err(unavailable)
+    }
+
+    fn stream(self) -> Result<Response> {
         let lines = stream::try_unfold(self, |mut export| async move {
             let next = export.next().await.map_err(|error| {
                 // The client sees that the end is missing.
@@ -74,6 +96,12 @@ impl Export {
 
 fn line(value: &Value) -> String {
     format!("{value}\n")
+}
+
+/// The request's own context, to be kept beyond the answer's head.
+fn kept(ctx: &Context) -> Context {
+    let context: &JsValue = ctx.as_ref().as_ref();
+    Context::new(context.clone().unchecked_into())
 }
 
 async fn open(env: &Env, ctx: &Context) -> Asked<Rc<Client>> {
@@ -106,9 +134,8 @@ pub(super) async fn room(
 ) -> Asked<Response> {
     let place = Place::parse(after, export::ROOM)?;
     let at: Position = room_link::ask(env, room, caller, Ask::Export(Nothing {})).await?;
-    let client = open(env, ctx).await?;
     let id = room.as_str();
-    let (epoch, seq) = up_to(&client, id, at).await?;
+    let (epoch, seq) = up_to(open(env, ctx).await?.as_ref(), id, at).await?;
     // An earlier incarnation's rows are all there is of it.
     let seq = if epoch == at.epoch { seq } else { 0 };
     let begun = rfc3339(now());
@@ -118,12 +145,13 @@ pub(super) async fn room(
         Some(line(&reach))
     };
     let (head, end) = (of("export"), of("end"));
-    let export = Export { client, sections: export::ROOM, whose: id.to_owned(), whole: true, place, head, end };
-    export.response().map_err(unavailable)
+    let (env, ctx) = (env.clone(), kept(ctx));
+    let export = Export { env, ctx, sections: export::ROOM, whose: id.to_owned(), other: true, place, head, end };
+    export.response().await
 }
 
-/// The export of a user; `whole` for who keeps order in all rooms.
-pub(super) async fn user(env: &Env, ctx: &Context, user_id: &str, whole: bool, after: Option<&str>) -> Asked<Response> {
+/// The export of a user, for themselves or for somebody `other`, who keeps order in all rooms.
+pub(super) async fn user(env: &Env, ctx: &Context, user_id: &str, other: bool, after: Option<&str>) -> Asked<Response> {
     let place = Place::parse(after, export::USER)?;
     let of = |kind: &str| line(&json!({"kind": kind, "user_id": user_id, "at": rfc3339(now())}));
     let mut head = of("export");
@@ -132,8 +160,8 @@ pub(super) async fn user(env: &Env, ctx: &Context, user_id: &str, whole: bool, a
         let devices: Box<RawValue> = user_link::ask(env, user_id, &call).await?;
         head.push_str(&format!("{{\"kind\":\"devices\",\"list\":{}}}\n", devices.get()));
     }
-    let client = open(env, ctx).await?;
     let (head, end) = (Some(head), Some(of("end")));
-    let export = Export { client, sections: export::USER, whose: user_id.to_owned(), whole, place, head, end };
-    export.response().map_err(unavailable)
+    let (env, ctx) = (env.clone(), kept(ctx));
+    let export = Export { env, ctx, sections: export::USER, whose: user_id.to_owned(), other, place, head, end };
+    export.response().await
 }

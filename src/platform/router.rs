@@ -292,8 +292,10 @@ impl Request_<'_> {
             Route::Post(room) => {
                 let mut body: SendBody = self.body().await?;
                 let key = self.header("idempotency-key");
-                key.as_deref().map(check_client_id).transpose()?;
-                body.client_id = body.client_id.or(key);
+                if body.client_id.is_none() {
+                    key.as_deref().map(check_client_id).transpose()?;
+                    body.client_id = key;
+                }
                 Ok((201, self.ask(&room, Ask::Send(body)).await?))
             }
             Route::Bans(room) => done(self.ask(&room, Ask::Bans(Nothing {})).await?),
@@ -478,12 +480,12 @@ impl Request_<'_> {
             Route::ExportUser(user_id) => {
                 let claims = self.member()?;
                 self.check_standing(&claims).await?;
-                let whole = is_back_end(&claims);
-                if claims.sub != user_id && !whole {
+                let other = claims.sub != user_id;
+                if other && !is_back_end(&claims) {
                     return Err(ChatError::new(ErrorCode::Forbidden, "Only services and admins export somebody else."));
                 }
                 check_user_id(&user_id)?;
-                export::user(self.env, self.ctx, &user_id, whole, after).await
+                export::user(self.env, self.ctx, &user_id, other, after).await
             }
             _ => Err(fault()),
         }

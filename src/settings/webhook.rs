@@ -11,7 +11,10 @@ const MOST_SECRETS: usize = 4;
 
 /// What one word in `WEBHOOK_EVENTS` stands for.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("messages", &["new_message", "message_edited", "message_deleted", "messages_deleted"]),
+    (
+        "messages",
+        &["new_message", "message_edited", "message_deleted", "messages_deleted", "messages_expired", "user_erased"],
+    ),
     ("reports", &["message_reported", "report_resolved"]),
     ("bans", &["user_banned", "user_unbanned"]),
 ];
@@ -134,6 +137,7 @@ fn events(list: &str, moderation: bool) -> Result<Vec<&'static str>, Misconfigur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
@@ -146,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn h1_every_event_of_a_log_can_be_named() {
+        let named: BTreeSet<_> = GROUPS.iter().flat_map(|(_, names)| names.iter()).chain(&OTHERS).copied().collect();
+        let types = include_str!("../../client/types/protocol.d.ts");
+        let events = types.split_once("export interface RoomEvents {").unwrap().1.split_once("\n}").unwrap().0;
+        let events = events.lines().filter_map(|line| Some(line.strip_prefix("  ")?.split_once(':')?.0));
+        let live = ["user_joined", "user_left", "user_typing", "room_stats", "probe", "error", "goodbye"];
+        assert_eq!(named, events.filter(|event| !live.contains(event)).collect());
+    }
+
+    #[test]
     fn h1_what_is_set_is_taken() {
         assert_eq!(webhook(&[]).unwrap(), None);
         let plain = at("https://hooks.example/chat?v=1").unwrap().unwrap();
@@ -155,6 +169,7 @@ mod tests {
         );
         assert_eq!(plain.keys[0].len(), 32);
         assert!(plain.wants("new_message") && plain.wants("user_banned") && plain.wants("message_reported"));
+        assert!(plain.wants("messages_expired") && plain.wants("user_erased"));
         assert!(!plain.wants("reaction_updated"));
         for url in [
             "http://localhost:9000/",

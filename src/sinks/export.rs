@@ -25,7 +25,8 @@ enum Key {
 }
 
 /// A part of an export. Its query takes whose it is (`$1`), the key after which to go on (`$2`, empty at first), and
-/// whether the asker keeps order (`$3`); it answers a JSON array of at most 200 lines, each with its `cursor`.
+/// whether somebody else asks who keeps order (`$3`); it answers a JSON array of at most 200 lines, each with its
+/// `cursor`.
 #[derive(Debug)]
 pub struct Section {
     name: &'static str,
@@ -114,7 +115,8 @@ pub const ROOM: &[Section] = &[
     },
 ];
 
-/// Of a user: what the user may see of themselves; who keeps order in all rooms sees shadow bans and who banned too.
+/// Of a user: what the user may see of themselves. Somebody else, who keeps order in all rooms, sees shadow bans and who
+/// banned too, and nothing of direct rooms: not even that they are there.
 pub const USER: &[Section] = &[
     Section {
         name: "rooms",
@@ -130,7 +132,7 @@ pub const USER: &[Section] = &[
             page!(
                 "'cursor', 'rooms:' || room_id, 'kind', 'room', 'room_id', room_id, 'epoch', epoch, 'up_to_seq', seq",
                 "select s.room_id, c.epoch, c.seq from spoken s left join room_cursor c using (room_id)
-                   where s.room_id is not null and $3::boolean is not null order by s.room_id"
+                   where s.room_id is not null and not ($3::boolean and s.room_id like 'dm:%') order by s.room_id"
             )
         ),
     },
@@ -145,7 +147,7 @@ pub const USER: &[Section] = &[
             "select m.* from messages m where user_id = $1 and (room_id, no) >
                (coalesce(nullif($2::text, '')::json ->> 0, ''), coalesce((nullif($2::text, '')::json ->> 1)::bigint, 0))
                and no >= coalesce((select first_no from rooms r where r.id = m.room_id), 1)
-               and $3::boolean is not null order by room_id, no"
+               and not ($3::boolean and room_id like 'dm:%') order by room_id, no"
         ),
     },
     Section {
@@ -157,7 +159,8 @@ pub const USER: &[Section] = &[
             "select * from reactions where user_id = $1 and (message_id, reaction) >
                (coalesce((nullif($2::text, '')::json ->> 0)::uuid, '00000000-0000-0000-0000-000000000000'),
                 coalesce(nullif($2::text, '')::json ->> 1, ''))
-               and $3::boolean is not null order by message_id, reaction"
+               and not ($3::boolean and exists (
+                 select from messages m where m.id = message_id and m.room_id like 'dm:%')) order by message_id, reaction"
         ),
     },
     Section {
@@ -168,7 +171,7 @@ pub const USER: &[Section] = &[
              'message_id', message_id, 'reason', reason, 'details', details, 'status', status, 'created_at', created_at",
             "select * from reports where reporter_id = $1
                and id > coalesce(nullif($2::text, '')::uuid, '00000000-0000-0000-0000-000000000000')
-               and $3::boolean is not null order by id"
+               and not ($3::boolean and room_id like 'dm:%') order by id"
         ),
     },
     Section {
@@ -184,7 +187,8 @@ pub const USER: &[Section] = &[
         key: Key::Name,
         query: page!(
             "'cursor', 'roles:' || room_id, 'kind', 'role', 'room_id', room_id, 'role', role, 'updated_at', updated_at",
-            "select * from room_roles where user_id = $1 and room_id > $2 and $3::boolean is not null order by room_id"
+            "select * from room_roles where user_id = $1 and room_id > $2 and not ($3::boolean and room_id like 'dm:%')
+               order by room_id"
         ),
     },
     Section {
@@ -194,7 +198,8 @@ pub const USER: &[Section] = &[
             "'cursor', 'bans:' || room_id, 'kind', 'ban', 'room_id', room_id, 'reason', reason,
              'shadow', shadow, 'by', case when $3::boolean then banned_by end, 'created_at', created_at,
              'ends_at', ends_at",
-            "select * from bans where user_id = $1 and room_id > $2 and ($3::boolean or not shadow) order by room_id"
+            "select * from bans where user_id = $1 and room_id > $2 and ($3::boolean or not shadow)
+               and not ($3::boolean and room_id like 'dm:%') order by room_id"
         ),
     },
     Section {
@@ -202,7 +207,8 @@ pub const USER: &[Section] = &[
         key: Key::Name,
         query: page!(
             "'cursor', 'presence:' || room_id, 'kind', 'presence', 'room_id', room_id, 'last_seen', last_seen",
-            "select * from presence where user_id = $1 and room_id > $2 and $3::boolean is not null order by room_id"
+            "select * from presence where user_id = $1 and room_id > $2 and not ($3::boolean and room_id like 'dm:%')
+               order by room_id"
         ),
     },
 ];
@@ -325,6 +331,14 @@ mod tests {
             assert!(section.query.contains(&format!("'cursor', '{}:", section.name)), "{}", section.name);
             let ordered = section.query.contains("order by") || section.key == Key::Once;
             assert!(ordered && section.query.contains(" limit 200)"), "{}", section.name);
+        }
+    }
+
+    #[test]
+    fn who_exports_another_user_sees_nothing_of_direct_rooms() {
+        for section in USER {
+            let bounded = section.query.contains("$3::boolean and") && section.query.contains("room_id like 'dm:%'");
+            assert!(bounded || section.name == "blocks", "{}", section.name);
         }
     }
 }

@@ -12,7 +12,8 @@ macro_rules! hold {
     };
 }
 
-/// Places hold `$1` (uuid as text) on room `$2`, user `$3`, or both, for reason `$4`; `$5` does it. One line of the audit.
+/// Places hold `$1` (uuid as text) on room `$2`, user `$3`, or both, for reason `$4`; `$5` does it. One line of the audit,
+/// which is no room's own: who keeps order in a room, or is under the hold, does not read of it there.
 pub const PLACE: &str = concat!(
     "
 with placed as (
@@ -20,7 +21,8 @@ with placed as (
   values ($1::text::uuid, $2, $3, $4, $5, now()) returning *
 ), audited as (
   insert into audit (id, room_id, actor_id, action, target, details, created_at)
-  select id, room_id, placed_by, 'place_hold', user_id, jsonb_build_object('hold_id', id, 'reason', reason), placed_at
+  select id, null, placed_by, 'place_hold', user_id,
+    jsonb_build_object('hold_id', id, 'room_id', room_id, 'reason', reason), placed_at
   from placed
 )
 select json_build_array(",
@@ -35,7 +37,9 @@ with lifted as (
   update legal_holds set lifted_by = $2, lifted_at = now() where id = $1::text::uuid and lifted_at is null returning *
 ), audited as (
   insert into audit (id, room_id, actor_id, action, target, details, created_at)
-  select $3::text::uuid, room_id, lifted_by, 'lift_hold', user_id, jsonb_build_object('hold_id', id), lifted_at from lifted
+  select $3::text::uuid, null, lifted_by, 'lift_hold', user_id, jsonb_build_object('hold_id', id, 'room_id', room_id),
+    lifted_at
+  from lifted
 )
 select json_build_array(",
     hold!(),

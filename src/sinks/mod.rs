@@ -9,6 +9,7 @@ mod presence;
 pub mod redis;
 mod refused;
 mod shown;
+pub mod turns;
 pub mod webhook;
 
 use postgres::audience;

@@ -31,12 +31,14 @@ UNSAID = [
     ("invalid_type", "type", "types of messages for direct rooms, of emoji"),
     ("metadata_too_large", "metadata", "bytes as JSON, and levels"),
     ("bad_request", "metadata", "no NUL"),
+    ("bad_request", "client_id", "a bad Idempotency-Key is refused only where the body has no client_id"),
     ("content_rejected", ".*", "the room's own terms"),
     ("bad_request", "content|franking|client_id|mentions", "what an encrypted message is made of, and has not"),
     ("bad_request", r"opened\.\w+", "the words and the key of one"),
     ("invalid_settings", r"settings\.visibility", "a direct room stays private"),
     ("bad_request", "room_id", "a hold is on a room, on a user, or on both"),
     ("too_many_(devices|blocks)", ".*", "what the user has by now"),
+    ("bad_request", "role", "a room's maker stays its owner"),
 ]
 
 

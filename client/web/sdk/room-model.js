@@ -37,6 +37,8 @@ export class RoomModel {
   hasMore = false;
   /** message_id → how many messages before that one were forgotten by `shed`. */
   gaps = new Map();
+  /** What has a lower number has expired. */
+  #firstNo = 0;
   #typing = new Map();
   #decided = new Set();
 
@@ -79,11 +81,12 @@ export class RoomModel {
   prepend({ messages, has_more, my_reactions = {} }, before = this.messages[0]?.no) {
     if (before !== this.messages[0]?.no) return null;
     const known = new Set(this.messages.map(({ message_id }) => message_id));
+    // Some may have expired since they were asked for.
     const older = messages
-      .filter(({ message_id }) => !known.has(message_id))
+      .filter(({ message_id, no }) => no >= this.#firstNo && !known.has(message_id))
       .map((message) => withMine(message, my_reactions));
     this.messages = [...older, ...this.messages].sort((a, b) => a.no - b.no);
-    this.hasMore = has_more;
+    this.hasMore = has_more && messages.every(({ no }) => no > this.#firstNo);
     return older.length;
   }
 
@@ -187,6 +190,7 @@ export class RoomModel {
     message_deleted: ({ message_id, deleted_at }) => this.#bury([message_id], deleted_at),
     messages_deleted: ({ message_ids, deleted_at }) => this.#bury(message_ids, deleted_at),
     messages_expired: ({ before_no, pinned }) => {
+      this.#firstNo = before_no;
       const kept = this.messages.filter(({ no }) => no >= before_no);
       if (kept.length < this.messages.length) {
         for (const { message_id, no } of this.messages) if (no <= before_no) this.gaps.delete(message_id);

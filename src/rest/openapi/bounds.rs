@@ -44,7 +44,7 @@ const TERM: Bound = Text(1, 64, Some(concat!("^[^", control!(), "]+$")));
 const DEVICE: Bound = Text(1, 64, Some("^[A-Za-z0-9_-]{1,64}$"));
 const ID: Bound = Text(36, 36, Some("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"));
 /// One line that is not blank.
-const LINE: Option<&str> = Some(concat!(
+const LINE: &str = concat!(
     "^[",
     space!(),
     "]*[^",
@@ -58,8 +58,8 @@ const LINE: Option<&str> = Some(concat!(
     "])?[",
     space!(),
     "]*$"
-));
-const NAME: Bound = Text(1, 255, LINE);
+);
+const NAME: Bound = Text(1, 255, Some(LINE));
 /// One line.
 const REASON: Bound = Text(0, 500, Some(concat!("^[", space!(), "]*[^", control!(), "]*[", space!(), "]*$")));
 /// 32 bytes in unpadded base64.
@@ -94,7 +94,7 @@ const FIELDS: &[(&str, &str, Bound)] = &[
     ),
     ("NameDevice", "name", Text(1, ANY, None)),
     ("PatchRoom", "name", NAME),
-    ("PlaceHold", "reason", Text(1, 500, LINE)),
+    ("PlaceHold", "reason", Text(1, 500, Some(LINE))),
     ("PlaceHold", "room_id", ROOM),
     ("PlaceHold", "user_id", USER),
     ("PublishKeys", "curve25519", KEY),
@@ -143,7 +143,6 @@ pub(super) fn parameter(name: &str) -> Option<Bound> {
         "status" => Some(Word(&["open", "resolved", "dismissed"])),
         "before" => Some(ID),
         "format" => Some(Word(&["json"])),
-        "Idempotency-Key" => Some(CLIENT_ID),
         _ => None,
     }
 }

@@ -211,7 +211,7 @@ fn describe(route: &Route) -> Option<Doc> {
             Bearer,
         )
         .room()
-        .header("Idempotency-Key", "Stands for `client_id`, which wins where both are given.")
+        .header("Idempotency-Key", "Stands for `client_id`, and is bound as that is; where both are given it says nothing.")
         .body::<SendBody>()
         .answer(201, "Stored; or the first message under the same `client_id`.", json::<Sent>())
         .errors(&say)

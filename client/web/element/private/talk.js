@@ -26,6 +26,8 @@ export class Talk {
   #readTo = 0;
   #messages = [];
   #pending = new Map();
+  /** What has a lower number has expired. */
+  #firstNo = 0;
   #hasOlder = false;
   #loaded = false;
   #offs = [];
@@ -177,6 +179,7 @@ export class Talk {
   }
 
   #expire(before_no) {
+    this.#firstNo = before_no;
     this.#messages = this.#messages.filter(({ no }) => no >= before_no);
     if ((this.#messages[0]?.no ?? 0) <= before_no) this.#hasOlder = false;
     this.#render();
@@ -186,8 +189,10 @@ export class Talk {
     try {
       const { messages, has_more } = await this.#direct.history({ before: this.#messages[0]?.no, limit: PAGE });
       const known = new Set(this.#messages.map(({ message_id }) => message_id));
-      this.#messages = [...messages.filter(({ message_id }) => !known.has(message_id)), ...this.#messages].sort((a, b) => a.no - b.no);
-      this.#hasOlder = has_more;
+      // Some may have expired since they were asked for.
+      const older = messages.filter(({ message_id, no }) => no >= this.#firstNo && !known.has(message_id));
+      this.#messages = [...older, ...this.#messages].sort((a, b) => a.no - b.no);
+      this.#hasOlder = has_more && messages.every(({ no }) => no > this.#firstNo);
     } catch (error) {
       this.#pen.fail(error);
     }
