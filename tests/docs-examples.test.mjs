@@ -181,6 +181,13 @@ describe("settings of others", () => {
     assert.match(await ran(promtool, ["check", "config", path(folder, "prometheus.yml")]), /SUCCESS: 1 rule files found[\s\S]*SUCCESS: .* valid/);
   });
 
+  const strategy = take("docs/deploy.md", "code_update_strategy");
+  test("wrangler takes that all objects change over at once", () => {
+    const config = path(folder, "wrangler.toml");
+    writeFileSync(config, `${readFileSync(path(root, "wrangler.toml"), "utf8")}\n${strategy}`);
+    assert.equal(readConfig({ config }, { hideWarnings: true }).durable_objects.code_update_strategy.mode, "immediate");
+  });
+
   const dataSet = take("docs/operations.md", "[[analytics_engine_datasets]]");
   test("wrangler takes the data set", () => {
     const config = path(folder, "wrangler.toml");
