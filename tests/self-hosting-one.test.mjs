@@ -152,6 +152,8 @@ test("compose.yaml is what Compose takes, names settings that there are, and hol
     assert.equal(volume, `${name}:/data`);
     assert.ok(name in volumes);
     assert.deepEqual(Object.keys(depends_on), ["migrate"]);
+    // What Compose sets beats .env.
+    assert.deepEqual(Object.keys(environment).filter((setting) => !/^(DATABASE_URL|CLIENT_IP|INSTANCES?)$/.test(setting)), []);
     if (environment.INSTANCES) assert.equal(environment.INSTANCE, `${name}:8080`);
   }
   const servers = [...readFileSync(join(root, "self-hosting/nginx.conf"), "utf8").matchAll(/^ *server (\S+:\d+) resolve;/gm)].map(([, server]) => server);
