@@ -1,5 +1,4 @@
-# The chat under workerd: docs/self-hosting.md. Without network access but to the package registries, ./scripts/image-check
-# does what stands here.
+# The chat under workerd: docs/self-hosting.md. ./scripts/image-check does what stands here without a registry of images.
 FROM docker.io/library/rust:1.95-slim-trixie AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates g++ libssl-dev nodejs npm pkg-config \

@@ -2,7 +2,8 @@
 //
 // Moves objects to where another list of INSTANCES has them. Name each instance of the new list with its folder, and with
 // --from the folders of those that are no more. All have to be stopped; where it was interrupted, run it again. Node 22.
-import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chownSync, closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { ring } from "./instances.mjs";
@@ -16,6 +17,23 @@ const NOTE = "instances";
 function stop(sentence) {
   process.stderr.write(`✗ ${sentence}\n`);
   process.exit(1);
+}
+
+/** Takes what ./start holds while it serves, until this process ends. */
+function lock(folder) {
+  const file = openSync(join(folder, "lock"), "a");
+  owned(join(folder, "lock"), folder);
+  // The lock is of the open file, which is still open here when that process has ended.
+  const { error, status } = spawnSync("flock", ["-n", "3"], { stdio: ["ignore", "ignore", "inherit", file] });
+  if (error) stop(`flock, of util-linux, is needed: ${error.message}`);
+  if (status) stop(`${folder} is in use: stop all instances first.`);
+}
+
+/** What is written under this path stays, whatever happens to the machine. */
+function onDisk(path) {
+  const file = openSync(path, "r");
+  fsyncSync(file);
+  closeSync(file);
 }
 
 /** Opens a database, and takes in what its process had not written into the file itself. */
@@ -41,6 +59,12 @@ function nameOf(path) {
   } finally {
     db.close();
   }
+}
+
+function note(folder, text) {
+  writeFileSync(join(folder, NOTE), text);
+  owned(join(folder, NOTE), folder);
+  onDisk(join(folder, NOTE));
 }
 
 /** Alarms are in a database of their own: the object's goes along. */
@@ -69,7 +93,9 @@ function move(id, from, to) {
   if (!existsSync(target)) {
     copyFileSync(source, `${target}.moving`);
     owned(`${target}.moving`, to);
+    onDisk(`${target}.moving`);
     renameSync(`${target}.moving`, target);
+    onDisk(to);
   } else if (!readFileSync(source).equals(readFileSync(target))) {
     stop(`${source} and ${target} are one object, and differ. Nothing more is moved.`);
   }
@@ -85,10 +111,17 @@ if (!folders.size || [...folders].some(([server, folder]) => !/:\d+$/.test(serve
   stop("usage: node self-hosting/move.mjs host:port=folder … [--from folder …]");
 }
 
+const list = [...folders.keys()].join(",");
+const all = [...folders.values(), ...gone];
+if (new Set(all).size < all.length) stop("A folder is named twice.");
+for (const folder of all) if (!existsSync(folder)) stop(`${folder} is not there.`);
+for (const folder of all) lock(folder);
+// No instance starts at one of them before all are done, and never where the objects were taken away.
+for (const folder of all) note(folder, `moved to ${list}`);
+
 const { owner } = ring([...folders.keys()]);
 let [moved, kept] = [0, 0];
-for (const folder of [...folders.values(), ...gone]) {
-  if (!existsSync(folder)) stop(`${folder} is not there.`);
+for (const folder of all) {
   for (const kind of KINDS) {
     const from = join(folder, kind);
     for (const file of existsSync(from) ? readdirSync(from) : []) {
@@ -108,9 +141,5 @@ for (const folder of [...folders.values(), ...gone]) {
     }
   }
 }
-const list = [...folders.keys()].join(",");
-for (const [server, folder] of folders) {
-  writeFileSync(join(folder, NOTE), `${server} of ${list}`);
-  owned(join(folder, NOTE), folder);
-}
+for (const [server, folder] of folders) note(folder, `${server} of ${list}`);
 process.stdout.write(`${moved} objects moved, ${kept} stay. INSTANCES=${list}\n`);

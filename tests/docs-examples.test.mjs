@@ -157,6 +157,15 @@ describe("frames", () => {
   });
 });
 
+test("the body of a webhook has the fields of the code", () => {
+  const { events: [event], ...body } = JSON.parse(take("docs/webhooks.md", "\"from\": 7"));
+  const code = readFileSync(path(root, "src/sinks/webhook.rs"), "utf8");
+  const fields = (name) => code.match(new RegExp(`struct ${name}(?:<'a>)? \\{([\\s\\S]*?)\\n\\}`))[1]
+    .replaceAll(/#\[serde\(skip_serializing_if.*\n.*|\/\/\/.*/g, "").match(/\w+(?=:(?!:))/g).sort();
+  assert.deepEqual([[...Object.keys(body), "events"].sort(), Object.keys(event).sort()], [fields("Body"), fields("Event")]);
+  assert.ok(body.from <= event.seq && event.seq <= body.to);
+});
+
 describe("settings of others", () => {
   const [scrape, rules] = ["scrape_configs", "rule_files"].map((words) => take("docs/operations.md", words));
   test("Prometheus takes them", async (t) => {
@@ -170,6 +179,13 @@ describe("settings of others", () => {
     cpSync(path(root, "ops"), path(folder, "ops"), { recursive: true });
     writeFileSync(path(folder, "prometheus.yml"), `${scrape}${rules}`);
     assert.match(await ran(promtool, ["check", "config", path(folder, "prometheus.yml")]), /SUCCESS: 1 rule files found[\s\S]*SUCCESS: .* valid/);
+  });
+
+  const strategy = take("docs/deploy.md", "code_update_strategy");
+  test("wrangler takes that all objects change over at once", () => {
+    const config = path(folder, "wrangler.toml");
+    writeFileSync(config, `${readFileSync(path(root, "wrangler.toml"), "utf8")}\n${strategy}`);
+    assert.equal(readConfig({ config }, { hideWarnings: true }).durable_objects.code_update_strategy.mode, "immediate");
   });
 
   const dataSet = take("docs/operations.md", "[[analytics_engine_datasets]]");

@@ -1,7 +1,7 @@
 // The chat without Cloudflare: one instance, its settings, and compose.yaml.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -92,6 +92,24 @@ test("what is not set as it has to be is refused with a sentence", async () => {
     assert.match(one.answers.body.detail, sentence);
     await one.end("SIGKILL");
   }));
+  // A list that was wrong from the first is put right.
+  const data = folder("mended");
+  const port = await freePort();
+  const place = { INSTANCE: `127.0.0.1:${port}`, INSTANCES_SECRET: all.INSTANCES_SECRET };
+  for (const [INSTANCES, status] of [[`127.0.0.1,127.0.0.1:${port}`, 503], [`127.0.0.1:${port}, 127.0.0.1:1`, 200], [`127.0.0.1:${port},127.0.0.1:1`, 200]]) {
+    const one = await hosted({ data, port, databaseUrl: database.url, env: { ...place, INSTANCES } });
+    assert.equal(one.answers.status, status, one.log());
+    await one.end("SIGKILL");
+  }
+});
+
+test("migrations take the address that what serves takes", () => {
+  const bin = folder("bin");
+  writeFileSync(join(bin, "dbmate"), "#!/bin/sh\necho \"$DATABASE_URL\"\n", { mode: 0o755 });
+  const given = (DATABASE_URL) => execFileSync(join(root, "self-hosting/start"), ["migrate"], { encoding: "utf8", env: { PATH: `${bin}:${process.env.PATH}`, DATABASE_URL } }).trim();
+  for (const [url, became] of [["postgres://a/b", "postgres://a/b?sslmode=disable"], ["postgres://a/b?x=1", "postgres://a/b?x=1&sslmode=disable"], ["postgres://a/b?sslmode=prefer", "postgres://a/b?sslmode=prefer"]]) {
+    assert.equal(given(url), became);
+  }
 });
 
 const handed = [...readFileSync(join(root, "self-hosting/config.capnp"), "utf8").matchAll(/fromEnvironment = "(\w+)"/g)].map(([, name]) => name);
@@ -134,10 +152,13 @@ test("compose.yaml is what Compose takes, names settings that there are, and hol
     assert.equal(volume, `${name}:/data`);
     assert.ok(name in volumes);
     assert.deepEqual(Object.keys(depends_on), ["migrate"]);
+    // What Compose sets beats .env.
+    assert.deepEqual(Object.keys(environment).filter((setting) => !/^(DATABASE_URL|CLIENT_IP|INSTANCES?)$/.test(setting)), []);
     if (environment.INSTANCES) assert.equal(environment.INSTANCE, `${name}:8080`);
   }
-  const servers = [...readFileSync(join(root, "self-hosting/nginx.conf"), "utf8").matchAll(/^ *server (\S+:\d+);/gm)].map(([, server]) => server);
+  const servers = [...readFileSync(join(root, "self-hosting/nginx.conf"), "utf8").matchAll(/^ *server (\S+:\d+) resolve;/gm)].map(([, server]) => server);
   assert.deepEqual([servers.slice(0, 3).join(), servers.slice(3).join()], Array(2).fill(services["chat-1"].environment.INSTANCES));
+  assert.equal(services.migrate.environment.DATABASE_URL.slice(0, 16), "${DATABASE_URL:-", "that of .env, if there is one");
   for (const { image } of Object.values(services)) assert.match(image, /:[\w.-]+$/);
 
   // A clone's own .env, and what it holds.

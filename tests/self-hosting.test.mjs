@@ -95,6 +95,9 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
       }
       socket.disconnect();
     }
+    // Who has a session's id needs no token.
+    assert.ok(await until(10_000, () => /GET \/socket\.io\/" 101 /.test(front.logged())));
+    assert.doesNotMatch(front.logged(), /sid=|\?/);
   });
 
   await t.test("an inbox hears of a direct room of another instance", async () => {
@@ -177,14 +180,14 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     hangUp();
     const logs = async () => Object.fromEntries(await Promise.all(rooms.map(async (room) => [room, (await there.rest("GET", `/rooms/${room}/messages`)).body])));
     const before = await logs();
+    const move = (servers, ...gone) => execFileSync(process.execPath, [join(root, "self-hosting/move.mjs"), ...servers.map((n) => `${hosts[n]}=${folder(`i${n}`)}`), ...gone], { encoding: "utf8", stdio: "pipe" });
+    assert.throws(() => move([3, 2]), /i2 is in use: stop all instances first/);
     assert.deepEqual(new Set(await Promise.all(running.map((instance) => instance.end()))), new Set(["status 0"]));
     await front.stop();
 
     const early = await begin(0, hosts);
     assert.equal(early.answers.ended, "status 1");
     assert.match(early.log(), /Move them first/);
-    folder("i3");
-    const move = (servers, ...gone) => execFileSync(process.execPath, [join(root, "self-hosting/move.mjs"), ...servers.map((n) => `${hosts[n]}=${folder(`i${n}`)}`), ...gone], { encoding: "utf8" });
     assert.match(move([0, 1, 2, 3]), /^[1-9]\d* objects moved, [1-9]\d* stay\./);
     assert.match(move([0, 1, 2, 3]), /^0 objects moved/);
     assert.ok(objects("Room")[3].length > 0);
@@ -203,6 +206,8 @@ test("several instances behind nginx", { skip: nginx }, async (t) => {
     await front.stop();
     move([0, 1], "--from", folder("i2"), folder("i3"));
     assert.deepEqual(objects("Room").map((list) => list.length > 0), [true, true, false, false]);
+    const emptied = await begin(2, hosts);
+    assert.deepEqual([emptied.answers.ended, /The objects that were in .* were moved/.test(emptied.log())], ["status 1", true]);
     running = await Promise.all([0, 1].map((n) => begin(n, hosts.slice(0, 2))));
     front = await proxy(hosts.slice(0, 2));
     there = chat(front);

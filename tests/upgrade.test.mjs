@@ -153,13 +153,14 @@ test("V2, V4: an object of a newer shape goes on where that only adds, and is le
   const ROOM = "video_newer";
   const objects = [["Room", ROOM, "state", "log"], ["User", "ada", "state", "state"], ["Gateway", "~g0", "about", "session"]];
   /** What the objects say of themselves, as a later build would have left it. */
-  const say = async (shape) => {
+  const say = async (shape, change = []) => {
     hangUp();
     await server.kill9();
     for (const [kind, name, keys] of objects) {
       server.sql(kind, name, `DELETE FROM ${keys} WHERE key = 'shape'`);
       if (shape) server.sql(kind, name, `INSERT INTO ${keys} (key, value) VALUES ('shape', ?)`, JSON.stringify(shape));
     }
+    for (const [kind, name, statement] of change) server.sql(kind, name, statement);
     await server.restart();
   };
   try {
@@ -181,16 +182,22 @@ test("V2, V4: an object of a newer shape goes on where that only adds, and is le
     const old = await member(server, ROOM, "bob");
     assert.equal((await old.ask("send_message", { content: "by Socket.IO", room_id: ROOM })).error, undefined);
 
-    await say({ is: 3, needs: 3 });
+    const renamed = [["Room", ROOM, "log"], ["Gateway", "~g0", "session"]];
+    await say({ is: 3, needs: 3 }, renamed.map(([kind, name, table]) => [kind, name, `ALTER TABLE ${table} RENAME TO ${table}_later`]));
     await assert.rejects(join(ROOM, "ada"), /the socket closed: 4429 .*"retry":true/);
+    assert.equal((await rest("POST", "/rooms", { as: "ada", body: { room_id: "video_none", name: "None", type: "video" } })).status, 500);
     for (const what of [`/rooms/${ROOM}`, "/me/blocks"]) assert.equal((await rest("GET", what, { as: "ada" })).status, 500, what);
     await assert.rejects(member(server, ROOM, "bob"));
     for (const what of ["storage", "user", "load"]) await server.log(new RegExp(`^error \\w+: ${what}: .*a newer version wrote this storage: it is of shape 3, which takes a build that knows 3; this one knows 1`));
-    const rows = () => server.copied("Room", ROOM, "SELECT last_seq FROM log");
-    const kept = rows();
+    for (const [kind, name, table] of renamed) {
+      const made = server.copied(kind, name, `SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '${table}%'`);
+      assert.deepEqual(made.map((row) => row.name), [`${table}_later`], "nothing is written to it");
+    }
+    const rows = (table) => server.copied("Room", ROOM, `SELECT last_seq FROM ${table}`);
+    const kept = rows("log_later");
 
-    await say(null);
-    assert.deepEqual(rows(), kept);
+    await say(null, renamed.map(([kind, name, table]) => [kind, name, `ALTER TABLE ${table}_later RENAME TO ${table}`]));
+    assert.deepEqual(rows("log"), kept);
     const back = await join(ROOM, "ada", { resume: { epoch: joined.epoch, seq: first.seq } });
     assert.equal(back.joined.resumed, true);
     assert.ok(back.joined.events.some(({ data }) => data.message_id === second.message_id));

@@ -62,11 +62,16 @@ fn fault(error: impl std::fmt::Display) -> StorageFault {
 
 impl Sqlite {
     /// Opens the storage, making the tables where it is empty, and brings it to this build's shape.
+    ///
+    /// Nothing is written to that of a newer version, so the tables are made only where there are none to read.
     pub(super) fn open(sql: SqlStorage, raw: &RawState) -> Read<Self> {
-        sql.exec(SCHEMA, None).map_err(fault)?;
         let (size, ends, begins) = (Cell::default(), RefCell::default(), RefCell::new(Some(None)));
         let own = Self { sql, raw: raw.storage().sql(), size, ends, begins };
-        let found = own.state()?.into_iter().find(|(key, _)| key == KEY_SHAPE).map(|(_, value)| value);
+        let state = own.state().or_else(|_| {
+            own.sql.exec(SCHEMA, None).map_err(fault)?;
+            own.state()
+        });
+        let found = state?.into_iter().find(|(key, _)| key == KEY_SHAPE).map(|(_, value)| value);
         if upgrade((&own.sql, raw), found.as_deref(), UPGRADES, SET)? {
             *own.begins.borrow_mut() = Some(None);
         }

@@ -77,7 +77,9 @@ impl Inner {
         }
         let sql = self.state.storage().sql();
         let read = || sql.exec("SELECT key, value FROM state", None).and_then(|rows| rows.to_array());
-        let mut rows: Vec<Pair> = sql.exec(TABLE, None).and_then(|_| read()).map_err(|e| broken("user", e))?;
+        // Nothing is written to what a newer version stored, so the table is made only where there is none to read.
+        let made = || sql.exec(TABLE, None).and_then(|_| read());
+        let mut rows: Vec<Pair> = read().or_else(|_| made()).map_err(|e| broken("user", e))?;
         let found = rows.iter().find(|pair| pair.key == KEY_SHAPE).map(|pair| pair.value.clone());
         if upgrade((&sql, &self.raw), found.as_deref(), UPGRADES, SET).map_err(|e| broken("user", e))? {
             rows = read().map_err(|e| broken("user", e))?;
@@ -235,6 +237,9 @@ impl Inner {
     }
 
     async fn makes_room(&self, key: &str, rate: Rate) -> Result<Response> {
+        if let Err(error) = self.load() {
+            return answered(Err::<(), _>(error));
+        }
         let stored: Option<String> = self.state.storage().get(key).await?;
         let mut made: Window = stored.and_then(|made| serde_json::from_str(&made).ok()).unwrap_or_default();
         let allowed = made.check(rate, now());

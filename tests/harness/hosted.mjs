@@ -1,5 +1,5 @@
 // The chat as one runs it without Cloudflare: self-hosting/start with workerd, and nginx before several of them.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -66,28 +66,24 @@ export async function hosted({ data, port, databaseUrl, env = {} }) {
 
 /**
  * nginx as self-hosting/nginx.conf has it, before `instances` (host:port each). `url` and `socketUrl(room)` as a server's;
- * `served()`: `{to, path}` of each request that has ended, `to` all that were tried with commas between; `stop()`.
+ * `served()`: `{to, path}` of each request that has ended, `to` all that were tried with commas between; `logged()`, what its
+ * own configuration logs; `stop()`.
  */
 export async function proxy(instances) {
   const program = await nginxProgram();
   const home = mkdtempSync(join(tmpdir(), "edge-chat-nginx-"));
   const port = await freePort();
-  const lines = (text) => text.replaceAll(/( *server )chat-1:8080;\n(?: *server chat-\d:8080;\n)*/g, (_, server) => instances.map((one) => `${server}${one};\n`).join(""));
-  const own = lines(readFileSync(join(root, "self-hosting/nginx.conf"), "utf8")).replace("listen 80;", `listen 127.0.0.1:${port};`);
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((what) => `${what}_temp_path ${home}/${what};`).join("\n  ");
-  mkdirSync(join(home, "conf.d"));
-  writeFileSync(join(home, "conf.d/default.conf"), own);
-  writeFileSync(join(home, "nginx.conf"), `daemon off;
-master_process off;
-pid ${home}/pid;
-events {}
-http {
-  ${temporary}
-  log_format served '$upstream_addr|$request_uri';
-  access_log ${home}/served.log served;
-  include ${home}/conf.d/*.conf;
-}
-`);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((what) => `${what}_temp_path ${home}/${what};`).join(" ");
+  const servers = (_, server) => instances.map((one) => `${server}${one};\n`).join("");
+  // Debian's may be too old for `resolve`, and may have fewer files than so many connections are.
+  const own = readFileSync(join(root, "self-hosting/nginx.conf"), "utf8")
+    .replaceAll(/( *server )chat-1:8080 resolve;\n(?: *server chat-\d:8080 resolve;\n)*/g, servers)
+    .replace(/^worker_(processes|rlimit).*$/gm, "")
+    .replaceAll("/var/log/nginx", home)
+    .replace(/^pid .*$/m, `pid ${home}/pid; daemon off; master_process off;`)
+    .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    .replace(/^http \{$/m, `$& ${temporary} log_format served '$upstream_addr|$uri'; access_log ${home}/served.log served;`);
+  writeFileSync(join(home, "nginx.conf"), own);
   const child = start(program, ["-p", home, "-e", join(home, "error.log"), "-c", join(home, "nginx.conf")]);
   running.add(child);
   child.gone.then(() => running.delete(child));
@@ -96,6 +92,7 @@ http {
     url: `http://127.0.0.1:${port}`,
     socketUrl: (room) => `ws://127.0.0.1:${port}/api/rooms/${encodeURIComponent(room)}/ws`,
     served: () => readFileSync(join(home, "served.log"), "utf8").trim().split("\n").map((line) => line.split("|")).map(([to, path]) => ({ to, path })),
+    logged: () => readFileSync(join(home, "access.log"), "utf8"),
     async stop() {
       await end(child, "SIGTERM");
       rmSync(home, { recursive: true, force: true });

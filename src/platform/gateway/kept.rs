@@ -102,8 +102,12 @@ impl Kept {
 
     /// Makes the tables where the storage is empty, and brings it to this build's shape.
     pub(super) fn open(&self, raw: &RawState) -> Read<()> {
-        SCHEMA.iter().try_for_each(|table| self.run(table, Vec::new()))?;
-        upgrade((&self.0, raw), self.get(KEY_SHAPE)?.as_deref(), UPGRADES, SET).map(|_| ())
+        // Nothing is written to what a newer version stored, so the tables are made only where there are none to read.
+        let found = self.get(KEY_SHAPE).or_else(|_| {
+            SCHEMA.iter().try_for_each(|table| self.run(table, Vec::new()))?;
+            self.get(KEY_SHAPE)
+        })?;
+        upgrade((&self.0, raw), found.as_deref(), UPGRADES, SET).map(|_| ())
     }
 
     fn get(&self, key: &str) -> Read<Option<String>> {
