@@ -68,27 +68,50 @@ $$;
 create trigger hold_lifted after update of lifted_at on legal_holds for each row
 when (old.lifted_at is null and new.lifted_at is not null) execute function chat_hold_lifted();
 
--- Deletes at most `most` messages of a room that are numbered below `before`, and what hangs on them: reactions, letters,
--- and the copies in closed reports. What is on hold stays. How many they were.
-create function chat_forget(room text, before bigint, most bigint) returns bigint
-language plpgsql as $$
+-- Deletes messages of a room, numbered from `start` on and below `before`, and what hangs on them: reactions, letters, and
+-- the copies in closed reports. At most `most` of them, and fewer where they have many reactions. What is on hold stays.
+-- Whether there may be more; null, and nothing is deleted, where it cannot be told what is on hold.
+create function chat_forget(room text, start bigint, before bigint, most bigint) returns boolean
+-- The lock is waited for by every other room of the statement.
+language plpgsql set lock_timeout = '100ms' as $$
 declare
+  kept text[];
   gone uuid[];
+  at bigint := start - 1;
+  left_to bigint := most;
+  hung bigint := 0;
+  n bigint;
 begin
-  -- One that is being placed now is waited for, or waits.
-  lock table legal_holds in share mode;
-  select array_agg(id) into gone from (
-    select id from messages where room_id = room and no < before and not chat_on_hold(room, user_id) order by no limit most
-  ) old;
-  if gone is null then
-    return 0;
+  -- A hold that is being placed now is waited for, or waits.
+  begin
+    lock table legal_holds in share mode;
+  exception when lock_not_available then
+    return null;
+  end;
+  if exists (select from legal_holds where lifted_at is null and room_id = room and user_id is null) then
+    return false;
   end if;
-  delete from reactions where message_id = any (gone);
-  delete from dead_letters where message_id = any (gone) and room_id = room;
-  update reports set quoted = null
-  where message_id = any (gone) and room_id = room and status <> 'open' and quoted is not null;
-  delete from messages where id = any (gone);
-  return cardinality(gone);
+  kept := array(
+    select distinct user_id from legal_holds where lifted_at is null and user_id is not null and (room_id is null or room_id = room)
+  );
+  while left_to > 0 and hung < 20000 loop
+    select array_agg(id), max(no) into gone, at from (
+      select id, no from messages where room_id = room and no > at and no < before and user_id <> all (kept)
+      order by no limit least(left_to, 200)
+    ) old;
+    if gone is null then
+      return false;
+    end if;
+    delete from reactions where message_id = any (gone);
+    get diagnostics n = row_count;
+    hung := hung + n;
+    delete from dead_letters where message_id = any (gone) and room_id = room;
+    update reports set quoted = null
+    where message_id = any (gone) and room_id = room and status <> 'open' and quoted is not null;
+    delete from messages where id = any (gone);
+    left_to := left_to - cardinality(gone);
+  end loop;
+  return true;
 end
 $$;
 
@@ -99,41 +122,44 @@ create function chat_expiry(room text, first bigint, before_ms bigint, keep_from
 language plpgsql as $$
 declare
   stays record;
+  ends bigint;
   held boolean;
-  left_over bigint;
+  left_over boolean;
 begin
   if exists (select from legal_holds where lifted_at is null and room_id = room and user_id is null) then
     return jsonb_build_object('before_no', first, 'held', true);
   end if;
-  left_over := chat_forget(room, first, 2000);
-  select no, at, over into stays from (
+  left_over := chat_forget(room, 0, first, 2000);
+  -- One look: what comes between two of them would be taken for over.
+  with next as materialized (
     select no, (extract(epoch from created_at) * 1000)::bigint as at,
       coalesce(created_at < to_timestamp(before_ms::float8 / 1000), false) or coalesce(no < keep_from, false) as over,
       row_number() over (order by no) > most as last
     from messages where room_id = room and no >= first order by no limit most + 1
-  ) next
-  where not over or last order by no limit 1;
+  )
+  select s.no, s.at, s.over, (select max(n.no) + 1 from next n) as after into stays
+  from (values (true)) one left join (select * from next n where not n.over or n.last order by n.no limit 1) s on true;
+  ends := coalesce(stays.no, stays.after, first);
   select exists (
     select from legal_holds h where lifted_at is null and user_id is not null and (room_id is null or room_id = room)
-      and exists (select from messages m where m.room_id = room and m.no < coalesce(stays.no, 9223372036854775807)
-        and m.user_id = h.user_id)
+      and exists (select from messages m where m.room_id = room and m.no < ends and m.user_id = h.user_id)
   ) into held;
-  return jsonb_build_object(
-    'before_no', coalesce(stays.no, (select max(no) + 1 from messages where room_id = room and no >= first), first),
-    'oldest_at', stays.at, 'more', coalesce(stays.over, false) or left_over >= 2000, 'held', held);
+  return jsonb_build_object('before_no', ends, 'oldest_at', stays.at,
+    'more', coalesce(stays.over, false) or coalesce(left_over, false), 'held', held or left_over is null);
 end
 $$;
 
--- The expiries after `since`, of which the last says it all. What is more than one statement should delete goes when the
--- room asks next.
+-- The expiries after `since`, of which the last says it all. What is more than one statement should delete, or was there
+-- before, goes when the room asks next.
 create function chat_apply_expire(room text, ops jsonb, since bigint) returns void
 language plpgsql as $$
 declare
+  start bigint := (select first_no from rooms where id = room);
   before bigint;
 begin
   select max((o ->> 'before_no')::bigint) into before from chat_ops(ops, 'expire', since);
   update rooms set first_no = greatest(first_no, before) where id = room;
-  perform chat_forget(room, before, 4000);
+  perform chat_forget(room, coalesce(start, 0), before, 4000);
 end
 $$;
 
@@ -169,7 +195,7 @@ select chat_with_expire(true);
 drop function chat_with_expire(boolean);
 drop function chat_apply_expire(text, jsonb, bigint);
 drop function chat_expiry(text, bigint, bigint, bigint, bigint);
-drop function chat_forget(text, bigint, bigint);
+drop function chat_forget(text, bigint, bigint, bigint);
 drop trigger hold_lifted on legal_holds;
 drop function chat_hold_lifted();
 drop trigger hold_copy on messages;

@@ -1,6 +1,7 @@
 // What is kept and what is given out: retention, legal holds, and the export of a room and of a user.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import pg from "pg";
 import { RoomModel } from "../client/web/sdk/room-model.js";
 import { chat, startServer, testDatabase, token, until } from "./harness/index.mjs";
 
@@ -138,6 +139,33 @@ test("a hold counts at once: nothing of the room expires, and lifted it does", a
   assert.equal((await copies()).length, 0);
   await patch(room, "own", { retention_messages: 120 });
   assert.ok(await until(15_000, async () => (await numbers(room)).length === 110));
+});
+
+test("what is deleted at once has a bound in reactions too, and waits for no hold that is being written", async () => {
+  const room = "keep_sql";
+  await db.query(`insert into messages (id, room_id, no, user_id, username, content, type, visible_at, created_at, epoch, seq)
+    select gen_random_uuid(), $1, n, case when n % 2 = 0 then 'ada' else 'bob' end, 'A', 'a', 'text', now(), now(), 1, n from generate_series(1, 600) n`, [room]);
+  await db.query(`insert into reactions select id, 'u' || n, 'x', now() from messages, generate_series(1, 120) n where room_id = $1`, [room]);
+  const expiry = async () => (await db.query("select chat_expiry($1, 601, null, null, 500) as answer", [room]))[0].answer;
+  const other = new pg.Client({ connectionString: db.url });
+  await other.connect();
+  try {
+    await other.query("begin");
+    await other.query("insert into legal_holds values (gen_random_uuid(), $1, 'ada', 'case 19', 'adm', now())", [room]);
+    const begun = Date.now();
+    assert.deepEqual(await expiry(), { before_no: 601, oldest_at: null, more: false, held: true });
+    assert.ok(Date.now() - begun < 5_000, "it does not wait");
+    assert.equal((await numbers(room)).length, 600);
+    await other.query("commit");
+  } finally {
+    await other.end();
+  }
+  assert.deepEqual(await expiry(), { before_no: 601, oldest_at: null, more: true, held: true });
+  assert.equal((await numbers(room)).length, 400);
+  assert.deepEqual(await expiry(), { before_no: 601, oldest_at: null, more: false, held: true });
+  assert.deepEqual(await numbers(room), Array.from({ length: 300 }, (_, i) => 2 * i + 2));
+  const [{ count }] = await db.query("select count(*) from reactions r join messages m on m.id = r.message_id where m.room_id = $1", [room]);
+  assert.equal(Number(count), 300 * 120);
 });
 
 /** The lines of an export; all of them, or those that came before it was cut. */

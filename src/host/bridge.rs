@@ -1,7 +1,7 @@
 //! What of the log the Redis bridge is owed: the newest 24 hours, and word of what is left out.
 
-use super::drain::{CAP_ASLEEP, EVENTS};
-use super::{Batch, Effects, Host, Moment};
+use super::drain::{CAP_ASLEEP, EVENTS, Next, READS};
+use super::{Effects, Host, Moment};
 use crate::room::{BRIDGE_AGE, Bridged, Read, rows_with};
 use crate::sinks::redis::{Plan, Planned, plan};
 
@@ -18,16 +18,16 @@ pub(super) struct Bridging {
 }
 
 impl Host {
-    /// The next batch for Redis, and when the first event is shown that has to wait for that.
-    pub(super) fn redis_batch(&mut self, at: &Moment<'_>) -> Read<(Option<Batch>, Option<u64>)> {
+    /// The next batch for Redis.
+    pub(super) fn redis_batch(&mut self, at: &Moment<'_>) -> Read<Next> {
         let settings = self.settings.clone();
         let now = self.now;
-        let (Some(room), Some(bridge)) = (&mut self.room, &settings.bridge) else { return Ok((None, None)) };
+        let (Some(room), Some(bridge)) = (&mut self.room, &settings.bridge) else { return Ok(Next::default()) };
         let too_old = now.saturating_sub(BRIDGE_AGE);
-        loop {
+        for _ in 0..READS {
             let from = room.bridged();
             let mut rows = rows_with(at.log, from.seq, EVENTS)?;
-            let Some(first) = rows.first() else { return Ok((None, None)) };
+            let Some(first) = rows.first() else { return Ok(Next::default()) };
             let mut gap_to = first.first().saturating_sub(1);
             if first.events.last().is_some_and(|event| event.visible_at < too_old) {
                 gap_to = room.last_before(at.log, too_old)?;
@@ -61,14 +61,15 @@ impl Host {
                 if trims {
                     self.bridging.trim_at = now.saturating_add(TRIM);
                 }
-                return Ok((batch, wait));
+                return Ok(Next { batch, later: wait, goes_on: false });
             }
             // What is for nobody there is done with, and kept as such with whatever is written next.
             self.state.extend(room.set_bridged(to).write.state);
             if wait.is_some() || to == from {
-                return Ok((None, wait));
+                return Ok(Next::later(wait));
             }
         }
+        Ok(Next { goes_on: true, ..Next::default() })
     }
 
     /// Takes over where Redis stands; the wait in ms where it says something that cannot be followed.

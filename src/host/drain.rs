@@ -17,8 +17,10 @@ const CAP_WEBHOOK: u64 = 60_000;
 pub(super) const CAP_ASLEEP: u64 = 300_000;
 /// So many events are read for a batch: what a drain takes in one statement beside other rooms' batches.
 pub(super) const EVENTS: usize = 500;
+/// So often before what was read is written down as done with.
+pub(super) const READS: usize = 10;
 
-/// After this time without an outcome a batch for Redis or the webhook is taken for lost with the object, ms.
+/// After this time without an outcome a batch for Redis or the webhook, or a question, is taken for lost with the object, ms.
 const LOST: u64 = 60_000;
 
 /// One batch, ready for the drain.
@@ -30,6 +32,22 @@ pub struct Batch {
     pub epoch: u64,
     /// The last event in it.
     pub to: u64,
+}
+
+/// What there is for Redis or the webhook.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    pub(super) batch: Option<Batch>,
+    /// When the first event is shown that has to wait for that, ms.
+    pub(super) later: Option<u64>,
+    /// Much was read that is not for it, and there is more of the log.
+    pub(super) goes_on: bool,
+}
+
+impl Next {
+    pub(super) fn later(later: Option<u64>) -> Self {
+        Self { later, ..Self::default() }
+    }
 }
 
 /// What became of a batch.
@@ -97,6 +115,20 @@ impl Draining {
     pub(super) fn due(&self) -> Option<u64> {
         self.due.filter(|_| !self.in_flight)
     }
+
+    pub(super) fn at_once(&mut self, now: u64) {
+        self.due = Some(now);
+    }
+
+    /// A batch is due some time, or under way.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.in_flight || self.due.is_some()
+    }
+
+    /// PostgreSQL said where it is since the object was built, and the log can follow that.
+    pub(super) fn is_of_one_mind(&self) -> bool {
+        self.asked
+    }
 }
 
 impl Host {
@@ -107,13 +139,16 @@ impl Host {
     pub fn batch(&mut self, at: &Moment<'_>, sink: Sink) -> Read<Option<Batch>> {
         self.begin(at);
         let now = self.now;
+        if sink == Sink::Postgres {
+            self.expiry_wants_cursor();
+        }
         if self.draining(sink).due().is_none_or(|due| due > now) {
             return Ok(None);
         }
-        let (batch, later) = match sink {
+        let Next { batch, later, goes_on } = match sink {
             Sink::Postgres => {
                 self.draining.read_at = now;
-                (self.postgres_batch(at)?, None)
+                Next { batch: self.postgres_batch(at)?, ..Next::default() }
             }
             Sink::Redis => self.redis_batch(at)?,
             Sink::Webhook => {
@@ -123,7 +158,7 @@ impl Host {
         };
         let draining = self.draining(sink);
         if batch.is_none() {
-            draining.due = later;
+            draining.due = if goes_on { Some(now.saturating_add(APART)) } else { later };
         }
         draining.in_flight = batch.is_some();
         self.batch_made(sink, batch.as_ref().map(|batch| batch.to), later);
@@ -174,8 +209,9 @@ impl Host {
 
     /// When an alarm is due for a drain, ms.
     pub(super) fn drains_due(&self) -> impl Iterator<Item = u64> {
-        // An alarm waits for PostgreSQL alone; should the object die meanwhile, another is to come.
-        let lost = (self.bridge.in_flight || self.webhook.in_flight).then(|| self.now.saturating_add(LOST));
+        // An alarm waits for PostgreSQL's batch alone; should the object die meanwhile, another is to come.
+        let lost = (self.bridge.in_flight || self.webhook.in_flight || self.is_asking())
+            .then(|| self.now.saturating_add(LOST));
         [self.draining.due(), self.bridge.due(), self.webhook.due(), lost].into_iter().flatten()
     }
 
@@ -283,6 +319,7 @@ impl Host {
         let own = room.position().epoch;
         if epoch > own {
             effects.faults.push(format!("drain: PostgreSQL is at epoch {epoch}, this room's log at {own}"));
+            self.draining.asked = false;
             return Some(CAP_ASLEEP);
         }
         let before = room.drained();

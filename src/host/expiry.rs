@@ -2,13 +2,13 @@
 
 use super::{Effects, Host, Moment, RETRY};
 use crate::protocol::call::{Expiry, ExpiryAsk};
+use crate::room::Bounds;
 
 /// Where the question stands.
 #[derive(Debug, Default)]
 pub(super) struct Expiring {
-    /// What was asked, while there is no answer: no alarm is due for the next one then. Should the object die meanwhile,
-    /// the platform calls the unfinished alarm again.
-    asked: Option<ExpiryAsk>,
+    /// What was asked, while there is no answer.
+    asked: Option<(ExpiryAsk, Bounds)>,
     /// After a question that was not answered, ms.
     retry_at: u64,
 }
@@ -18,6 +18,7 @@ impl Host {
     pub fn expiry_ask(&mut self, at: &Moment<'_>) -> (Option<ExpiryAsk>, Effects) {
         let mut effects = self.begin(at);
         if self.expiry_due().is_some_and(|due| due <= self.now)
+            && self.draining.is_of_one_mind()
             && let Some(room) = &self.room
         {
             match room.expiry_ask(at.log, self.now) {
@@ -27,7 +28,7 @@ impl Host {
                     self.expiring.retry_at = self.now.saturating_add(RETRY);
                 }
             }
-            let asked = self.expiring.asked.clone();
+            let asked = self.expiring.asked.as_ref().map(|(ask, _)| ask.clone());
             return (asked, self.finish(effects));
         }
         (None, self.finish(effects))
@@ -62,9 +63,23 @@ impl Host {
         self.finish(effects)
     }
 
-    /// When an alarm is due for the question, ms.
+    /// When an alarm is due for the question, ms; none while it is not known yet whether PostgreSQL and the log are of
+    /// one mind: the numbers of one may stand for other messages in the other.
     pub(super) fn expiry_due(&self) -> Option<u64> {
-        let room = self.room.as_ref().filter(|_| self.following.is_none() && self.expiring.asked.is_none())?;
-        room.expiry_due().map(|due| due.max(self.expiring.retry_at))
+        let room = self.room.as_ref().filter(|_| self.following.is_none() && !self.is_asking())?;
+        let due = room.expiry_due().map(|due| due.max(self.expiring.retry_at));
+        due.filter(|_| self.draining.is_of_one_mind() || !self.draining.is_wanted())
+    }
+
+    /// The drain asks PostgreSQL first where it has not done so since the object was built.
+    pub(super) fn expiry_wants_cursor(&mut self) {
+        if !self.draining.is_of_one_mind() && self.expiry_due().is_some_and(|due| due <= self.now) {
+            self.draining.at_once(self.now);
+        }
+    }
+
+    /// Whether an answer is to come.
+    pub(super) fn is_asking(&self) -> bool {
+        self.expiring.asked.is_some()
     }
 }

@@ -1,7 +1,7 @@
 //! What of the log the webhook's back end is owed, and what becomes of what it does not take.
 
-use super::drain::EVENTS;
-use super::{Batch, Effects, Host, Moment};
+use super::drain::{EVENTS, Next, READS};
+use super::{Effects, Host, Moment};
 use crate::room::{BRIDGE_AGE, Hooked, Read, rows_with};
 use crate::sinks::webhook::{Plan, Planned, plan};
 
@@ -19,16 +19,16 @@ pub(super) struct Hooking {
 }
 
 impl Host {
-    /// The next batch for the back end, and when the first event is shown that has to wait for that.
-    pub(super) fn webhook_batch(&mut self, at: &Moment<'_>) -> Read<(Option<Batch>, Option<u64>)> {
+    /// The next batch for the back end.
+    pub(super) fn webhook_batch(&mut self, at: &Moment<'_>) -> Read<Next> {
         let settings = self.settings.clone();
         let now = self.now;
-        let (Some(room), Some(webhook)) = (&mut self.room, &settings.webhook) else { return Ok((None, None)) };
+        let (Some(room), Some(webhook)) = (&mut self.room, &settings.webhook) else { return Ok(Next::default()) };
         let too_old = now.saturating_sub(BRIDGE_AGE);
-        loop {
+        for _ in 0..READS {
             let from = room.hooked();
             let mut rows = rows_with(at.log, from.seq, EVENTS)?;
-            let Some(first) = rows.first() else { return Ok((None, None)) };
+            let Some(first) = rows.first() else { return Ok(Next::default()) };
             let mut gap_to = first.first().saturating_sub(1);
             if first.events.last().is_some_and(|event| event.visible_at < too_old) {
                 gap_to = room.last_before(at.log, too_old)?;
@@ -38,14 +38,15 @@ impl Host {
             let Planned { batch, to, wait } = plan(webhook, Plan { room_id, epoch, from, gap_to, now }, &rows);
             if batch.is_some() {
                 self.hooking.sent = to;
-                return Ok((batch, wait));
+                return Ok(Next { batch, later: wait, goes_on: false });
             }
             // What is not for the back end is done with, and kept as such with whatever is written next.
             self.state.extend(room.set_hooked(to).write.state);
             if wait.is_some() || to.seq == from.seq {
-                return Ok((None, wait));
+                return Ok(Next::later(wait));
             }
         }
+        Ok(Next { goes_on: true, ..Next::default() })
     }
 
     /// The back end has taken what was sent; the wait in ms where that is something else.

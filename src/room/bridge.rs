@@ -49,6 +49,15 @@ impl Room {
         (redis || webhook) && young(row) && log.bytes() <= BRIDGE_BYTES
     }
 
+    /// The first event that the log keeps for the sake of Redis or the webhook; beyond its end where there is none.
+    pub(super) fn owed_from(&self, log: &dyn Log, now: u64) -> Read<u64> {
+        let redis = self.settings.bridge.as_ref().map(|_| self.bridged.seq);
+        let webhook = self.settings.webhook.as_ref().map(|_| self.hooked.seq);
+        let done = redis.into_iter().chain(webhook).min().filter(|_| log.bytes() <= BRIDGE_BYTES);
+        let Some(done) = done.filter(|done| *done < self.last_seq) else { return Ok(u64::MAX) };
+        Ok(done.max(self.last_before(log, now.saturating_sub(BRIDGE_AGE))?).saturating_add(1))
+    }
+
     /// The last event that everyone could see before `time` (ms), by the rows that hold them; 0 where there is none.
     ///
     /// # Errors

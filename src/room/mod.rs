@@ -56,6 +56,7 @@ pub use rate::{Rates, Window};
 pub use reactions::key as reaction_key;
 pub use replica::{Replica, Tail};
 pub use resume::{Resumed, Snapshot};
+pub use retention::Bounds;
 pub use shape::{KEY_SHAPE, Upgrade, due};
 pub use view::{Seen, Viewer, view};
 pub use webhook::Hooked;

@@ -21,11 +21,13 @@ const APART: u64 = 1_000;
 /// Messages taken away at once: of the log, each a row that may be rewritten; and where it does not reach back to them.
 const MOST: u64 = 500;
 const MOST_STORED: u64 = 2_000;
+/// Rows of the log that are read for it at once, the last batch apart: reactions lie between the messages.
+const MOST_ROWS: usize = 5_000;
 const DAY: u64 = 24 * 3_600_000;
 
-/// What a room keeps at most: so many days, so many messages.
+/// What a room keeps at most: so many days, so many messages. An answer holds for those that were asked about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Bounds {
+pub struct Bounds {
     days: Option<u32>,
     messages: Option<u64>,
 }
@@ -41,6 +43,17 @@ pub(super) struct Kept {
     looked_at: u64,
     more: bool,
     held: bool,
+}
+
+/// What is over its time and can go.
+#[derive(Default)]
+struct Over {
+    before_no: u64,
+    /// The log's rows without it, by their last event.
+    rows: BTreeMap<u64, Row>,
+    /// The events that said it, and those of its edits.
+    seqs: Vec<u64>,
+    edits: Vec<u64>,
 }
 
 impl Default for Kept {
@@ -72,7 +85,7 @@ impl Room {
     pub fn expiry_due(&self) -> Option<u64> {
         let Kept { first_no, bounds, oldest_at, looked_at, more, held } = self.kept;
         let wanted = self.bounds();
-        if wanted == Bounds::default() && !held {
+        if wanted == Bounds::default() && !held && !more {
             return None;
         }
         let some = self.message_count() > 0;
@@ -93,39 +106,49 @@ impl Room {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn expiry_ask(&self, log: &dyn Log, now: u64) -> Read<ExpiryAsk> {
-        let Bounds { days, messages } = self.bounds();
+    pub fn expiry_ask(&self, log: &dyn Log, now: u64) -> Read<(ExpiryAsk, Bounds)> {
+        let bounds @ Bounds { days, messages } = self.bounds();
         let first_no = self.kept.first_no;
         let stored = super::first_held_no(log)?.saturating_sub(first_no).min(MOST_STORED);
-        Ok(ExpiryAsk {
+        let ask = ExpiryAsk {
             room_id: self.id.to_string(),
             first_no,
             before_ms: days.map(|days| now.saturating_sub(u64::from(days) * DAY)),
             keep_from: messages.map(|most| (self.last_no + 1).saturating_sub(most)),
             most: stored.max(MOST),
-        })
+        };
+        Ok((ask, bounds))
     }
 
-    /// Takes away what PostgreSQL says is over its time: out of the log, and by an event for all who follow it.
+    /// Takes away what PostgreSQL says is over its time: out of the log, and by an event for all who follow it. It ends
+    /// before what Redis or the webhook is still owed, and asks once more after that, so that PostgreSQL's rows go too.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn expire(&mut self, log: &dyn Log, asked: &ExpiryAsk, said: &Expiry, now: u64) -> Read<Step> {
+    pub fn expire(&mut self, log: &dyn Log, asked: &(ExpiryAsk, Bounds), said: &Expiry, now: u64) -> Read<Step> {
         let first_no = self.kept.first_no;
+        let (asked, bounds) = asked;
+        let mut step = Step::default();
+        if *bounds != self.bounds() {
+            self.kept.looked_at = now;
+            step.write.state.push((KEY_KEPT.into(), Some(json(&self.kept))));
+            return Ok(step);
+        }
         let end = first_no.saturating_add(asked.most).min(self.last_no + 1);
         // An answer that comes after another one's was taken names less.
-        let before_no = said.before_no.clamp(first_no, end.max(first_no));
-        let mut step = Step::default();
+        let wanted_no = said.before_no.clamp(first_no, end.max(first_no));
         let mut pinned = None;
+        // What can fail comes first.
+        let over = self.over(log, wanted_no, now)?;
+        let before_no = over.before_no;
         if before_no > first_no {
-            // What can fail comes first.
             let mut stays = Vec::new();
             for id in &self.pinned {
                 if !is_over(log, *id, before_no, said.oldest_at)? {
                     stays.push(*id);
                 }
             }
-            self.take_away(log, before_no, said.oldest_at, &mut step)?;
+            self.take_away(log, over, said.oldest_at, &mut step)?;
             if stays != self.pinned {
                 step.write.state.push((KEY_PINNED.into(), Some(json(&stays))));
                 self.pinned.clone_from(&stays);
@@ -134,10 +157,11 @@ impl Room {
         }
         self.kept = Kept {
             first_no: before_no,
-            bounds: self.bounds(),
-            oldest_at: said.oldest_at,
+            bounds: *bounds,
+            oldest_at: said.oldest_at.filter(|_| before_no == said.before_no),
             looked_at: now,
-            more: said.more,
+            // Without a step forward it is what an earlier one left in PostgreSQL.
+            more: before_no > first_no || (said.more && said.before_no == first_no),
             held: said.held,
         };
         step.write.state.push((KEY_KEPT.into(), Some(json(&self.kept))));
@@ -148,43 +172,63 @@ impl Room {
         Ok(step)
     }
 
-    /// Takes the messages below `before_no` out of the log, with what was edited, reacted and quoted of them.
-    fn take_away(&mut self, log: &dyn Log, before_no: u64, oldest_at: Option<u64>, step: &mut Step) -> Read<()> {
-        let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
-        let (mut edits, mut seqs) = (Vec::new(), Vec::new());
-        let held = super::first_held_no(log)?;
-        let first_no = self.kept.first_no.max(held);
-        let mut after = if first_no < before_no { self.seq_before(log, first_no)? } else { u64::MAX };
-        'read: while after < self.last_seq {
+    /// What of the messages below `before_no` can go now.
+    fn over(&self, log: &dyn Log, before_no: u64, now: u64) -> Read<Over> {
+        let mut over = Over { before_no, ..Over::default() };
+        let first_no = self.kept.first_no.max(super::first_held_no(log)?);
+        if first_no >= before_no {
+            return Ok(over);
+        }
+        let owed = self.owed_from(log, now)?;
+        let (mut after, mut read, mut next_no) = (self.seq_before(log, first_no)?, 0, first_no);
+        while after < self.last_seq {
             let batch = log.rows_after(after, SCAN)?;
             if batch.is_empty() {
                 break;
             }
+            read += batch.len();
             for mut row in batch {
                 after = row.last;
-                let before = seqs.len();
+                let (last, before) = (row.no + 1 >= before_no, over.seqs.len());
                 for event in &mut row.events {
                     let Body::NewMessage(message) = &mut event.body else { continue };
-                    if (first_no..before_no).contains(&message.no) {
-                        edits.extend(message.edit_seq);
-                        seqs.push(event.seq);
-                        message.expire(event.at);
-                        event.audience = Audience::Internal;
+                    if !(first_no..before_no).contains(&message.no) {
+                        continue;
                     }
+                    if after >= owed || message.edit_seq.is_some_and(|seq| seq >= owed) {
+                        over.before_no = message.no;
+                        break;
+                    }
+                    over.edits.extend(message.edit_seq);
+                    over.seqs.push(event.seq);
+                    message.expire(event.at);
+                    event.audience = Audience::Internal;
                 }
-                let last = row.no + 1 >= before_no;
-                if seqs.len() > before {
-                    rows.insert(row.last, row);
+                next_no = row.no + 1;
+                if over.seqs.len() > before {
+                    over.rows.insert(after, row);
                 }
-                if last {
-                    break 'read;
+                if last || over.before_no < before_no {
+                    return Ok(over);
                 }
             }
+            // The first row that is read has a message of those: each step goes forward.
+            if read >= MOST_ROWS {
+                over.before_no = next_no;
+                break;
+            }
         }
+        Ok(over)
+    }
+
+    /// Takes those messages out of the log, with what was edited, reacted and quoted of them.
+    fn take_away(&mut self, log: &dyn Log, over: Over, oldest_at: Option<u64>, step: &mut Step) -> Read<()> {
+        let Over { before_no, mut rows, mut edits, seqs } = over;
         let mut orphans = Vec::new();
         for id in self.edits.all() {
             // The log has let go of the message, but not of its edit.
-            if id.is_of_a_room() && is_over(log, id, before_no, oldest_at)? {
+            let old = oldest_at.is_none_or(|at| id.time() < at);
+            if old && id.is_of_a_room() && is_over(log, id, before_no, oldest_at)? {
                 edits.extend(self.edits.of(id));
                 orphans.push(id);
             }

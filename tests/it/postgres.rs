@@ -97,10 +97,11 @@ impl Postgres {
     }
 
     /// `chat_expiry`.
-    pub fn expiry(&self, asked: &ExpiryAsk) -> Expiry {
+    pub fn expiry(&mut self, asked: &ExpiryAsk) -> Expiry {
         if self.on_hold {
             return Expiry { before_no: asked.first_no, held: true, ..Expiry::default() };
         }
+        let left_over = self.forget(0, asked.first_no, 2_000);
         let mut rows: Vec<_> = self.messages.values().map(|row| (row["no"].as_u64().unwrap(), row)).collect();
         rows.sort_by_key(|(no, _)| *no);
         let rest: Vec<_> = rows.iter().filter(|(no, _)| *no >= asked.first_no).collect();
@@ -115,9 +116,27 @@ impl Postgres {
         Expiry {
             before_no,
             oldest_at: stays.map(|(_, row)| at(row)),
-            more: stays.is_some_and(|(no, row)| over(*no, row)),
+            more: stays.is_some_and(|(no, row)| over(*no, row)) || left_over,
             held: rows.iter().any(|(no, row)| *no < before_no && self.held_users.contains(text(row, "user_id"))),
         }
+    }
+
+    /// `chat_forget`: whether there may be more.
+    fn forget(&mut self, from: u64, before: u64, most: usize) -> bool {
+        if self.on_hold {
+            return false;
+        }
+        let gone = |row: &Value| (from..before).contains(&row["no"].as_u64().unwrap());
+        let rows = self.messages.iter().filter(|(_, row)| gone(row) && !self.held_users.contains(text(row, "user_id")));
+        let mut rows: Vec<_> = rows.map(|(id, row)| (row["no"].as_u64(), id.clone())).collect();
+        rows.sort_unstable();
+        let more = rows.len() >= most;
+        rows.truncate(most);
+        for (_, id) in rows {
+            self.messages.remove(&id);
+            self.reactions.retain(|(message, _, _)| *message != id);
+        }
+        more
     }
 
     fn fold(&mut self, op: &Value, epoch: u64) {
@@ -188,17 +207,9 @@ impl Postgres {
             },
             "expire" => {
                 let before = op["before_no"].as_u64().expect("before_no");
-                self.first_no = self.first_no.max(before);
-                let gone = |row: &Value| row["no"].as_u64() < Some(before);
-                let (held, messages) = (&self.held_users, &mut self.messages);
-                let reactions = &mut self.reactions;
-                messages.retain(|id, row| {
-                    let stays = !gone(row) || held.contains(text(row, "user_id"));
-                    if !stays {
-                        reactions.retain(|(message, _, _)| message != id);
-                    }
-                    stays
-                });
+                let from = self.first_no;
+                self.first_no = from.max(before);
+                self.forget(from, before, 4_000);
             }
             "ban" => drop(self.bans.insert(text(op, "user_id").to_owned(), op.clone())),
             "unban" => drop(self.bans.remove(text(op, "user_id"))),

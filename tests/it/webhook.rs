@@ -4,6 +4,7 @@ use crate::endpoint::Answer;
 use crate::world::{ROOM, World};
 use edge_chat::protocol::{Audience, Body, LogEvent};
 use edge_chat::room::{Hooked, Log, Row};
+use edge_chat::sinks::Sink;
 use serde_json::json;
 
 const DAY: u64 = 24 * 3_600_000;
@@ -339,4 +340,25 @@ fn h1_a_room_that_lost_its_storage_begins_at_one_in_a_newer_epoch() {
     w.advance(5_000);
     assert!(w.endpoint.place.0 > before);
     assert_eq!((w.endpoint.said(), &w.endpoint.missed[..]), (vec!["one", "two"], &[][..]));
+}
+
+#[test]
+fn h1_a_log_with_nothing_for_the_back_end_is_read_in_steps_that_are_kept() {
+    let mut w = hooked(&[("WEBHOOK_EVENTS", "bans"), ("RATE_LIMIT_SERVICE_MESSAGES", "100000")]);
+    w.join("ada");
+    for n in 0..6_000 {
+        post(&mut w, "svc", &format!("word {n}"));
+    }
+    let moderator = w.join("mod");
+    w.ask(moderator, "ban_user", json!({"user_id": "eve"})).unwrap();
+    w.now += 2_000;
+    let next = w.compute(|host, at| host.batch(at, Sink::Webhook).unwrap());
+    assert_eq!(next, None);
+    w.tick();
+    let read = stored(&w).seq;
+    assert!((5_000..6_000).contains(&read), "{read}");
+    w.evict();
+    w.advance(10_000);
+    assert_eq!(w.endpoint.told().iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["user_banned"]);
+    whole(&w);
 }

@@ -26,7 +26,7 @@ impl Inner {
             self.raw.set_alarm(now() + 60_000);
             return;
         }
-        let written = self.drain(Sink::Postgres, batch).await && self.expire().await;
+        let written = self.drain(Sink::Postgres, batch).await && self.expire();
         self.handling.set(false);
         match self.alarm.get() {
             _ if !written => self.raw.set_alarm(now() + 60_000),
@@ -42,12 +42,17 @@ impl Inner {
         self.host.borrow_mut().as_mut().map_or(Ok(None), |host| host.batch(&at, sink))
     }
 
-    /// Asks PostgreSQL what is over its time, if that is due. False where the outcome could not be written.
-    async fn expire(self: &Rc<Self>) -> bool {
+    /// Asks PostgreSQL what is over its time, if that is due, beside everything else. False where what is asked could
+    /// not be told.
+    fn expire(self: &Rc<Self>) -> bool {
         let Ok(asked) = self.step(|host, at| host.expiry_ask(at)) else { return false };
         let Some(asked) = asked else { return true };
-        let said = drain_link::expiry(&self.env, &asked).await;
-        self.step(|host, at| ((), host.expiry_said(at, said))).is_ok()
+        let inner = self.clone();
+        self.state.wait_until(async move {
+            let said = drain_link::expiry(&inner.env, &asked).await;
+            let _ = inner.step(|host, at| ((), host.expiry_said(at, said)));
+        });
+        true
     }
 
     /// What was counted, for the header beside a call to the drain.
