@@ -124,11 +124,12 @@ begin
 end
 $$;
 
--- A text with @erased in place of each @name, where that is all of a name and not a part of an address.
+-- A text with @erased in place of each @name; longer names that begin with it, and addresses, stay. What follows the name
+-- must not go on with it: marks and joiners belong to the letter before them, dots and dashes only to what follows.
 create function chat_unname(t text, name text) returns text
 language sql immutable parallel safe as $$
   select regexp_replace(t, '(?<![A-Za-z0-9._+-])@' || regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g')
-    || '(?![.-]*[[:alnum:]_])', '@erased', 'gi')
+    || '(?![\u0300-\u036f\u200c\u200d]|[.-]*[[:alnum:]_])', '@erased', 'gi')
 $$;
 
 -- An encrypted message without the keys for this user's devices; as it is where it has none.
@@ -447,6 +448,7 @@ declare
   fresh boolean;
   ours boolean := exists (select from chat_naming_columns() where tab = call ->> 'table');
   e erasures;
+  h legal_holds;
 begin
   -- One that was placed meanwhile is waited for: nothing is changed before it is lifted.
   if call ->> 'op' in ('look', 'search', 'wipe', 'done') and chat_on_hold(who) then
@@ -489,6 +491,13 @@ begin
     return (select coalesce(jsonb_agg(r.key), '[]') from jsonb_each(call -> 'rooms') r join room_cursor c on c.room_id = r.key
       where (c.epoch, c.seq) >= ((r.value ->> 0)::bigint, (r.value ->> 1)::bigint));
   when 'done' then
+    -- Lines of holds that came and went after the audit was searched.
+    for h in select * from legal_holds where lifted_at is not null and who in (user_id, placed_by, lifted_by) loop
+      update audit set actor_id = case actor_id when who then '' else actor_id end,
+        target = case target when who then '' else target end, details = details - 'reason'
+      where who in (actor_id, target) and (id = h.id
+        or room_id = h.room_id and created_at = h.lifted_at or h.room_id is null and room_id is null and created_at = h.lifted_at);
+    end loop;
     update legal_holds set user_id = case user_id when who then '' else user_id end,
       placed_by = case placed_by when who then '' else placed_by end,
       lifted_by = case lifted_by when who then '' else lifted_by end

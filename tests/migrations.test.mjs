@@ -461,6 +461,14 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
         assert.deepEqual(await copies(), ["yes"]);
         await through("wipe", "uma");
         await through("wipe", "no");
+        const erasure = await call("begin", { user_id: "uma", erasure_id: randomUUID(), mode: "tombstone", by: "root", role: "admin", reason: null });
+        const [{ id, lifted_at }] = await db.query("select id, lifted_at from legal_holds where user_id = 'uma'");
+        for (const [line, action] of [[id, "place_hold"], [randomUUID(), "lift_hold"]]) {
+          await db.query("insert into audit values ($1, null, 'root', $2, 'uma', '{}', (select lifted_at from legal_holds where id = $3))", [line, action, id]);
+        }
+        assert.ok(lifted_at);
+        await call("done", { user_id: "uma", erasure_id: erasure.erasure_id, status: "done", proof: {} });
+        assert.equal((await db.query("select from legal_holds where user_id = 'uma'")).length, 0);
         assert.deepEqual([await left("uma"), await copies()], [{}, ["yes"]]);
         await liftOther();
         assert.deepEqual(await copies(), []);
