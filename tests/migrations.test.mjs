@@ -381,6 +381,147 @@ for (const [server, open] of [["PostgreSQL", testDatabase], ["PGlite", embeddedD
       assert.equal((await row(theirs.id)).user_id, "ada");
     });
 
+    describe("an erasure in SQL", () => {
+      const call = async (op, more = {}) => (await db.query("select chat_erase($1::jsonb) as answer", [{ op, ...more }]))[0].answer;
+      /** Goes through all places; what the steps answer, put together. */
+      const through = async (op, user_id, mode = "tombstone") => {
+        const all = { found: {}, rooms: [], elsewhere: {}, unread: {} };
+        for (const table of await call("places")) {
+          for (let after = null; after !== undefined; ) {
+            const step = await call(op, { user_id, mode, table, after });
+            if (step.on_hold) return step;
+            for (const [column, n] of Object.entries(step.found ?? {})) if (n) all.found[column] = (all.found[column] ?? 0) + n;
+            all.rooms.push(...(step.rooms ?? []));
+            Object.assign(all.elsewhere, step.elsewhere);
+            Object.assign(all.unread, step.unread);
+            after = step.next ?? undefined;
+          }
+        }
+        all.rooms = [...new Set(all.rooms)].sort();
+        return all;
+      };
+      const left = async (user) => (await through("search", user)).found;
+      const hold = async (room_id, user_id) => {
+        const id = randomUUID();
+        await db.query("insert into legal_holds values ($1, $2, $3, 'case 7', 'root', now())", [id, room_id, user_id]);
+        return () => db.query("update legal_holds set lifted_at = now(), lifted_by = 'root' where id = $1", [id]);
+      };
+
+      test("tables that are not ours are searched, and nothing in them is changed", async () => {
+        await db.query("create table users (id text primary key, name char(8), tags text[] not null default '{}', upper text generated always as (upper(id)) stored)");
+        await db.query("create table orders (user_id text references users, token uuid)");
+        await db.query("insert into users values ('zoe', 'zoe', '{a,zoe}'), ('', 'nobody', '{}')");
+        await db.query("insert into orders values ('zoe'), ('zoe')");
+        const room = newRoom();
+        await apply(batch(room, 0, 1, [message(1, { user_id: "zoe" })]));
+        const looked = await through("look", "zoe");
+        assert.deepEqual([looked.rooms, looked.found, looked.elsewhere], [[room], { "messages.user_id": 1 }, {}]);
+        await through("wipe", "zoe");
+        const searched = await through("search", "zoe");
+        assert.deepEqual([searched.found, searched.elsewhere, searched.unread],
+          [{}, { "users.id": 1, "users.name": 1, "users.tags": 1, "orders.user_id": 2 }, {}]);
+        assert.deepEqual((await db.query("select id, name, tags from users order by id desc")).map((r) => ({ ...r })), [
+          { id: "zoe", name: "zoe     ", tags: ["a", "zoe"] }, { id: "", name: "nobody  ", tags: [] },
+        ]);
+        assert.equal((await db.query("select from orders where user_id = 'zoe'")).length, 2);
+        // One that may not be read is named, and keeps nothing up.
+        const reader = `reader_${randomUUID().slice(0, 8)}`;
+        await db.query(`create role ${reader}`);
+        try {
+          await db.query(`create function as_reader(t text) returns jsonb language plpgsql as $$ begin
+            set local role ${reader}; return chat_erase_elsewhere('zoe', t, null); end $$`);
+          await db.query(`grant select on users to ${reader}`);
+          const [orders, users] = [await db.query("select as_reader('orders') as a"), await db.query("select as_reader('users') as a")].map(([{ a }]) => a);
+          assert.deepEqual([orders, users.elsewhere["users.id"]], [{ next: null, unread: { orders: "42501" } }, 1]);
+        } finally {
+          await db.query("drop function as_reader(text)");
+          await db.query(`drop owned by ${reader}`);
+          await db.query(`drop role ${reader}`);
+        }
+      });
+
+      test("what only looks like the user is left alone", async () => {
+        const room = newRoom();
+        const [theirs, whisper] = [message(1, { user_id: "user:pat" }), message(2, { user_id: "kim", audience: "user:pat", metadata: { user_id: "pat" } })];
+        const odd = message(3, { user_id: "kim", content: "me@pat.example @pat.x @Pat, @pat.", text: null, mentions: [{ user_id: "pat", username: "Pat" }] });
+        await apply(batch(room, 0, 3, [theirs, whisper, odd, role(3, "moderators", "member")]));
+        const letter = (seq, body) => db.query("insert into dead_letters (room_id, epoch, seq, sqlstate, error, body) values ($1, 1, $2, 'x', 'x', $3)", [room, seq, body]);
+        await letter(1, JSON.stringify([{ op: "message", user_id: "kim", content: "pat", metadata: { user_id: "pat" } }]));
+        await letter(2, String.raw`[{"op": "message", "user_id": "pat", "content": "a\u0000b \\u0000 \ud800"}]`);
+        await letter(3, 'no JSON at all "user_id": "pat"');
+        await letter(4, JSON.stringify([{ op: "message", user_id: "kim", mentions: [{ user_id: "pat" }], content: "" }]));
+        assert.deepEqual((await through("look", "pat")).found, { "dead_letters.body": 3, "messages.mentions": 1, "messages.audience": 1 });
+        for (const user of ["message", "op", "member", "text", "all", room]) await through("wipe", user);
+        assert.equal((await db.query("select from dead_letters where room_id = $1", [room])).length, 4);
+        await through("wipe", "pat");
+        assert.deepEqual([await left("pat"), (await row(theirs.id)).user_id, (await row(whisper.id)).audience], [{}, "user:pat", "moderators"]);
+        assert.equal((await row(odd.id)).content, "me@pat.example @pat.x @erased, @erased.");
+        assert.deepEqual((await db.query("select seq from dead_letters where room_id = $1", [room])).map(({ seq }) => seq), ["1"]);
+        await through("wipe", "moderators");
+        assert.equal((await row(whisper.id)).audience, "moderators");
+      });
+
+      test("it waits for a hold, and what that kept goes once it is lifted", async () => {
+        const room = newRoom();
+        const [m, other] = [message(1, { user_id: "uma", content: "evidence" }), message(2, { user_id: "yes", content: "yes" })];
+        await apply(batch(room, 0, 2, [m, other]));
+        const [lift, liftOther] = [await hold(null, "uma"), await hold(null, "yes")];
+        for (const op of ["look", "wipe", "search"]) assert.deepEqual(await through(op, "uma"), { on_hold: true });
+        assert.deepEqual(await call("done", { user_id: "uma", erasure_id: randomUUID(), status: "done" }), { on_hold: true });
+        await apply(batch(room, 2, 4, [edit(3, other.id, "no"), { op: "erase", seq: 4, ids: [m.id], tombstones: true, at: AT }]));
+        const copies = () => db.query("select content from hold_copies where room_id = $1 order by content", [room]).then((rows) => rows.map((r) => r.content));
+        assert.deepEqual(await copies(), ["evidence", "yes"]);
+        assert.deepEqual(await through("wipe", "uma"), { on_hold: true });
+        await lift();
+        assert.deepEqual(await copies(), ["yes"]);
+        await through("wipe", "uma");
+        await through("wipe", "no");
+        const erasure = await call("begin", { user_id: "uma", erasure_id: randomUUID(), mode: "tombstone", by: "root", role: "admin", reason: null });
+        const [{ id, lifted_at }] = await db.query("select id, lifted_at from legal_holds where user_id = 'uma'");
+        for (const [line, action] of [[id, "place_hold"], [randomUUID(), "lift_hold"]]) {
+          await db.query("insert into audit values ($1, null, 'root', $2, 'uma', '{}', (select lifted_at from legal_holds where id = $3))", [line, action, id]);
+        }
+        assert.ok(lifted_at);
+        await call("done", { user_id: "uma", erasure_id: erasure.erasure_id, status: "done", proof: {} });
+        assert.equal((await db.query("select from legal_holds where user_id = 'uma'")).length, 0);
+        assert.deepEqual([await left("uma"), await copies()], [{}, ["yes"]]);
+        await liftOther();
+        assert.deepEqual(await copies(), []);
+      });
+
+      test("rooms are known in which nothing of the user stands any more", async () => {
+        const [expired, undone, decided] = [newRoom(), newRoom(), newRoom()];
+        const [m, theirs, waits] = [message(1, { user_id: "vic" }), message(1, { user_id: "kim" }), randomUUID()];
+        await apply(batch(expired, 0, 1, [m]), batch(undone, 0, 2, [theirs, react(2, theirs.id, "vic", "👍")]),
+          batch(decided, 0, 1, [{ op: "held", seq: 1, id: waits, user_id: "vic", message: { content: "x" }, reasons: [], created_at: AT, expires_at: AT + 9 }]));
+        await apply(batch(expired, 1, 2, [{ op: "expire", seq: 2, before_no: 9 }]), batch(undone, 2, 3, [react(3, theirs.id, "vic", "👍", true)]),
+          batch(decided, 1, 2, [{ op: "held_end", seq: 2, id: waits }]));
+        const looked = await through("look", "vic");
+        assert.deepEqual([looked.rooms, looked.found], [[expired, undone, decided].sort(), { "room_users.user_id": 3 }]);
+        await through("wipe", "vic");
+        assert.deepEqual(await left("vic"), {});
+      });
+
+      test("of two bans of a user the later end holds, and an unban ends both", async () => {
+        const hidden = async (room, who) => (await db.query("select chat_hidden($1, $2) as id", [room, who]))[0].id;
+        const ban = (seq, user_id, ends_at) => ({ op: "ban", seq, user_id, username: "Wim", reason: "r", shadow: false, by: "mod", created_at: AT, ends_at });
+        const bans = (room) => db.query("select user_id, ends_at from bans where room_id = $1", [room]).then((rows) => rows.map((r) => [r.user_id, r.ends_at?.getTime() ?? null]));
+        for (const [plain, before, end] of [[AT + 5, AT + 9, AT + 9], [AT + 9, AT + 5, AT + 9], [null, AT + 5, null], [AT + 5, null, null]]) {
+          const room = newRoom();
+          const id = await hidden(room, "wim");
+          await apply(batch(room, 0, 2, [ban(1, "wim", plain), ban(2, id, before)]));
+          await through("wipe", "wim");
+          assert.deepEqual(await bans(room), [[id, end]]);
+          await apply(batch(room, 2, 3, [ban(3, "wim", AT)]), batch(room, 3, 4, [{ op: "unban", seq: 4, user_id: id }]));
+          assert.deepEqual(await bans(room), []);
+          await apply(batch(room, 4, 6, [ban(5, id, AT), { op: "unban", seq: 6, user_id: "wim" }]));
+          assert.deepEqual(await bans(room), []);
+          await apply(batch(room, 6, 8, [{ op: "unban", seq: 7, user_id: id }, ban(8, "wim", AT)]));
+          assert.deepEqual(await bans(room), [["wim", AT]]);
+        }
+      });
+    });
+
     test("down takes everything back, and up brings it again", async () => {
       const other = await open({ empty: true });
       try {

@@ -141,6 +141,13 @@ pub struct Progress {
 pub struct Proof {
     /// By table and column of PostgreSQL, how many rows name the user.
     pub tables: BTreeMap<String, u64>,
+    /// By table and column, how many rows of tables that are not the chat's hold the id. They are not changed, and do not
+    /// count for `status`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, u64>,
+    /// Tables among these that could not be searched, with PostgreSQL's code of the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, String>,
     /// How many rooms were asked.
     pub rooms: u64,
     /// How many events and pieces of state of theirs name the user.

@@ -204,7 +204,8 @@ impl Erasure {
             }
         };
         Some(match job.stage {
-            Stage::Look | Stage::Search => part("look"),
+            Stage::Look => part("look"),
+            Stage::Search => part("search"),
             Stage::Tables => part("wipe"),
             Stage::Rooms => {
                 let (room, place) = self.rooms.iter().find(|(_, place)| place.state == RoomState::Waits)?;
@@ -299,6 +300,12 @@ impl Erasure {
             for (column, rows) in answer.get("found").and_then(Value::as_object).into_iter().flatten() {
                 *job.proof.tables.entry(column.clone()).or_default() += rows.as_u64().unwrap_or_default();
             }
+            for (column, rows) in answer.get("elsewhere").and_then(Value::as_object).into_iter().flatten() {
+                *job.proof.elsewhere.entry(column.clone()).or_default() += rows.as_u64().unwrap_or_default();
+            }
+            for (table, code) in answer.get("unread").and_then(Value::as_object).into_iter().flatten() {
+                job.proof.unread.insert(table.clone(), code.as_str().unwrap_or_default().to_owned());
+            }
         }
         job.after = answer.get("next").and_then(Value::as_str).map(str::to_owned);
         if job.after.is_none() {
@@ -384,6 +391,8 @@ impl Erasure {
             job.pass += 1;
             (job.stage, job.proof.entries) = (Stage::Look, 0);
             job.proof.tables.clear();
+            job.proof.elsewhere.clear();
+            job.proof.unread.clear();
             step.write.push((KEY_JOB.into(), Some(json(job))));
         }
     }
