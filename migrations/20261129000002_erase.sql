@@ -81,10 +81,12 @@ language sql immutable parallel safe as $$
   select 'erased:' || encode(sha256(convert_to(room || E'\n' || who, 'UTF8')), 'hex')
 $$;
 
--- A text with @erased in place of each @name.
+-- A text with @erased in place of each @name; longer names that begin with it, and addresses, stay. What follows the name
+-- must not go on with it: marks and joiners belong to the letter before them, dots and dashes only to what follows.
 create function chat_unname(t text, name text) returns text
 language sql immutable parallel safe as $$
-  select regexp_replace(t, '@' || regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![[:alnum:]_])', '@erased', 'gi')
+  select regexp_replace(t, '(?<![A-Za-z0-9._+-])@' || regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g')
+    || '(?![\u0300-\u036f\u200c\u200d]|[.-]*[[:alnum:]_])', '@erased', 'gi')
 $$;
 
 -- An encrypted message without the keys for this user's devices; as it is where it has none.
