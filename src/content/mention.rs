@@ -16,13 +16,12 @@ pub fn mention_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut before = "";
     for (index, after) in text.split('@').enumerate() {
-        let in_address = before.ends_with(|c: char| c.is_ascii_alphanumeric() || "._+-".contains(c));
+        let in_address = ends_in_address(before);
         before = after;
         if index == 0 || in_address {
             continue;
         }
-        let run: String = after.graphemes(true).take_while(|cluster| is_name_part(cluster)).collect();
-        let name = run.trim_end_matches(['.', '-']).to_lowercase();
+        let name = run(after).to_lowercase();
         let fits = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
         if fits && !names.contains(&name) {
             names.push(name);
@@ -34,14 +33,29 @@ pub fn mention_names(text: &str) -> Vec<String> {
     names
 }
 
-/// A text with `@erased` in place of each `@name`, however that is written.
+/// The longest beginning that may be a name.
+fn run(text: &str) -> &str {
+    let mut clusters = text.grapheme_indices(true);
+    let end = clusters.find(|(_, cluster)| !is_name_part(cluster)).map_or(text.len(), |(index, _)| index);
+    text.get(..end).unwrap_or_default().trim_end_matches(['.', '-'])
+}
+
+fn ends_in_address(before: &str) -> bool {
+    before.ends_with(|c: char| c.is_ascii_alphanumeric() || "._+-".contains(c))
+}
+
+/// A text with `@erased` in place of each `@name`, however that is written; names that begin with it, and addresses,
+/// stay.
 pub fn without_mention(text: &str, name: &str) -> String {
     let name = name.to_lowercase();
     let mut parts = text.split('@');
-    let mut out = parts.next().unwrap_or_default().to_owned();
+    let mut before = parts.next().unwrap_or_default();
+    let mut out = before.to_owned();
     for part in parts {
         out.push('@');
-        match after_name(part, &name).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')) {
+        let in_address = ends_in_address(before);
+        before = part;
+        match after_name(part, &name).filter(|_| !in_address) {
             Some(rest) => {
                 out.push_str("erased");
                 out.push_str(rest);
@@ -52,17 +66,26 @@ pub fn without_mention(text: &str, name: &str) -> String {
     out
 }
 
-/// What follows the name, which is in lower case, where the text begins with it.
+/// What follows the name, which is in lower case, where the text begins with it and with no longer one. A name can hold
+/// what no `@name` does, as blanks.
 fn after_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut name = name;
-    for (index, c) in text.char_indices() {
-        if name.is_empty() {
-            return text.get(index..);
+    let written = run(text);
+    if !written.is_empty() && written.to_lowercase() == name {
+        return text.get(written.len()..);
+    }
+    let mut left = name;
+    let mut end = 0;
+    for c in text.chars() {
+        if left.is_empty() {
+            break;
         }
         let lower: String = c.to_lowercase().collect();
-        name = name.strip_prefix(lower.as_str())?;
+        left = left.strip_prefix(lower.as_str())?;
+        end += c.len_utf8();
     }
-    name.is_empty().then_some("")
+    let rest = text.get(end..).filter(|_| left.is_empty() && !name.is_empty())?;
+    let whole = rest.is_empty() || text.grapheme_indices(true).any(|(index, _)| index == end);
+    (whole && run(rest).is_empty()).then_some(rest)
 }
 
 fn is_name_part(cluster: &str) -> bool {
@@ -78,13 +101,22 @@ mod tests {
         for (text, left) in [
             ("hi @ada, @ADA: @Ada.", "hi @erased, @erased: @erased."),
             ("@adam @ada_ @ada", "@adam @ada_ @erased"),
-            ("ada a@ada.org", "ada a@erased.org"),
+            ("ada a@ada.org, @ada.", "ada a@ada.org, @erased."),
+            ("@ada and @ada.b, @ada-c, @ada..", "@erased and @ada.b, @ada-c, @erased.."),
+            ("@ada@bob", "@erased@bob"),
+            ("@ada\u{301} @ada", "@ada\u{301} @erased"),
             ("@", "@"),
             ("", ""),
         ] {
             assert_eq!(without_mention(text, "Ada"), left);
         }
         assert_eq!(without_mention("@ZOË and @李小龍", "Zoë"), "@erased and @李小龍");
+        assert_eq!(without_mention("@ΟΔΟΣ @οδος", "Οδος"), "@erased @erased");
+        assert_eq!(
+            without_mention("@Ada Lovelace! @ada lovelaces @Ada", "Ada Lovelace"),
+            "@erased! @ada lovelaces @Ada"
+        );
+        assert_eq!(without_mention("@ada. x", "ada."), "@erased x");
     }
 
     #[test]

@@ -68,8 +68,7 @@ pub(super) async fn ask(
         return Err(ChatError::new(ErrorCode::OnHold, message));
     }
     let data: ErasureData = serde_json::from_value(answer).map_err(|_| broken())?;
-    let ask = UserAsk::Erase { erasure_id: data.erasure_id.clone(), mode: data.mode };
-    user_link::ask::<()>(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask }).await?;
+    begin(env, user_id, &data).await?;
     Ok(raw_json(&data))
 }
 
@@ -81,16 +80,40 @@ pub(super) async fn read(env: &Env, claims: &Claims, id: &str) -> Result<Box<Raw
     check_role(claims)?;
     let none = || ChatError::new(ErrorCode::ErasureNotFound, "There is no such erasure.");
     let id = MessageId::parse(id).ok_or_else(none)?.to_string();
-    let answer = drain_link::erase(env, &id, &json!({"op": "get", "erasure_id": id})).await?;
-    if answer.is_null() {
-        return Err(none());
-    }
-    let Kept { user_id, mut data } = serde_json::from_value(answer).map_err(|_| broken())?;
-    if let Some(user_id) = user_id.filter(|_| data.status == ErasureStatus::Running) {
-        let call = UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Erasure(Nothing {}) };
-        data.progress = user_link::ask::<Option<Progress>>(env, &user_id, &call).await.ok().flatten();
+    let (user_id, mut data) = kept(env, &id).await?.ok_or_else(none)?;
+    let Some(user_id) = user_id else { return Ok(raw_json(&data)) };
+    match progress(env, &user_id).await {
+        // Nobody has this job, unless it ended just now: the object was not reached when it began.
+        Ok(None) => {
+            (_, data) = kept(env, &id).await?.ok_or_else(none)?;
+            if data.status == ErasureStatus::Running {
+                begin(env, &user_id, &data).await?;
+                data.progress = progress(env, &user_id).await.ok().flatten();
+            }
+        }
+        found => data.progress = found.ok().flatten(),
     }
     Ok(raw_json(&data))
+}
+
+/// An erasure as PostgreSQL has it, and whose it is while it runs.
+async fn kept(env: &Env, id: &str) -> Result<Option<(Option<String>, ErasureData)>, ChatError> {
+    let answer = drain_link::erase(env, id, &json!({"op": "get", "erasure_id": id})).await?;
+    if answer.is_null() {
+        return Ok(None);
+    }
+    let Kept { user_id, data } = serde_json::from_value(answer).map_err(|_| broken())?;
+    Ok(Some((user_id.filter(|_| data.status == ErasureStatus::Running), data)))
+}
+
+async fn progress(env: &Env, user_id: &str) -> Result<Option<Progress>, ChatError> {
+    user_link::ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask: UserAsk::Erasure(Nothing {}) }).await
+}
+
+/// Gives the job to the user's object; again, it changes nothing.
+async fn begin(env: &Env, user_id: &str, data: &ErasureData) -> Result<(), ChatError> {
+    let ask = UserAsk::Erase { erasure_id: data.erasure_id.clone(), mode: data.mode };
+    user_link::ask(env, user_id, &UserCall { v: VERSION, iat_ms: None, ask }).await
 }
 
 impl Inner {

@@ -35,7 +35,7 @@ const UPGRADES: &[Upgrade] = &[];
 const SET: &str = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 const CLEAR: &str =
-    "DELETE FROM state WHERE key NOT IN ('about', 'out:last', 'devices') AND substr(key, 1, 6) <> 'erase:'";
+    "DELETE FROM state WHERE key NOT IN ('about', 'out:last', 'devices', 'shape') AND substr(key, 1, 6) <> 'erase:'";
 
 /// A user, in all rooms.
 #[durable_object]

@@ -155,7 +155,7 @@ impl Room {
             step.write.state.push(room.shuts_again(user_id));
         }
         for report in reports {
-            room.reports.keep(report, &mut step);
+            room.reports.keep(report, Vec::new(), &mut step);
         }
         room.hold_again(&mut step, now, held, entropy);
         room.seal(&mut step);

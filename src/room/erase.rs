@@ -9,7 +9,7 @@ use crate::auth::Role;
 use crate::protocol::act::Ban;
 use crate::protocol::erasure::{Erase, Erased, Named};
 use crate::protocol::wire::{Counts, json};
-use crate::protocol::{Audience, Body, MessageId, Outcome, UserId};
+use crate::protocol::{Audience, Body, LogEvent, MessageId, Outcome, UserId};
 use std::collections::BTreeMap;
 
 /// Events that one step changes, about, and rows that it reads.
@@ -18,20 +18,39 @@ const MOST_ROWS: u32 = 2_000;
 
 /// What a step has changed of messages, for those who show them.
 #[derive(Default)]
-struct Changed {
-    /// Messages of the user: those that everybody sees, and the others.
-    open: Vec<MessageId>,
-    apart: Vec<MessageId>,
+struct Shown {
+    /// Messages of the user.
+    own: Vec<MessageId>,
     mentioned_in: Vec<MessageId>,
-    /// Under which name.
-    names: BTreeMap<MessageId, String>,
     reactions: BTreeMap<MessageId, Counts>,
+}
+
+impl Shown {
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.mentioned_in.is_empty() && self.reactions.is_empty()
+    }
+
+    fn body(self, tombstones: bool) -> Body {
+        let Self { own, mentioned_in, reactions } = self;
+        Body::UserErased { message_ids: own, tombstones, mentioned_in, reactions }
+    }
+}
+
+#[derive(Default)]
+struct Changed {
+    /// Of messages that everybody sees, and of the others.
+    open: Shown,
+    apart: Shown,
+    /// Messages of the user that the log does not hold any more, and reports quote.
+    quoted: Vec<MessageId>,
+    /// Under which name messages, or what is quoted of them, mentioned the user.
+    names: BTreeMap<MessageId, String>,
     entries: usize,
 }
 
 impl Changed {
     fn messages(&self) -> usize {
-        self.open.len() + self.apart.len()
+        self.open.own.len() + self.apart.own.len()
     }
 }
 
@@ -48,16 +67,16 @@ impl Room {
         }
         let mut rows: BTreeMap<u64, Row> =
             std::mem::take(&mut step.write.rewrite).into_iter().map(|row| (row.last, row)).collect();
-        let next = self.erase_rows(cx.log, &eraser, erase.after, &mut rows, &mut step, &mut changed)?;
+        let next = self.erase_rows(cx, &eraser, erase.after, &mut rows, &mut step, &mut changed)?;
         self.reports.unname(cx.log, &changed.names, &mut rows, &mut step)?;
         step.write.rewrite = rows.into_values().collect();
-        if changed.messages() > 0 || !changed.mentioned_in.is_empty() {
+        if !changed.open.is_empty() || !changed.apart.is_empty() {
             // They hold names and texts; what is needed of them is read again.
             (self.authors, self.spoken) = (None, None);
         }
         let messages = changed.messages();
         if eraser.tombstones {
-            let gone: Vec<_> = changed.open.iter().chain(&changed.apart).copied().collect();
+            let gone: Vec<_> = changed.open.own.iter().chain(&changed.apart.own).copied().collect();
             self.unpin_deleted(&mut step, cx.now, &gone, ("", Role::Service));
         }
         let entries = changed.entries;
@@ -75,37 +94,30 @@ impl Room {
     /// Appends what followers have to hear: also where nobody is shown anything, since what was rewritten goes to them
     /// with an event.
     fn tell(&mut self, step: &mut Step, now: u64, tombstones: bool, changed: Changed) {
-        let Changed { open, apart, mentioned_in, names: _, reactions, entries } = changed;
+        let Changed { open, mut apart, quoted, names: _, entries } = changed;
         if entries == 0 {
             return;
         }
-        let shown = !open.is_empty() || !mentioned_in.is_empty() || !reactions.is_empty();
+        apart.own.extend(quoted);
         if !apart.is_empty() {
-            let (mentioned_in, reactions) = Default::default();
-            let body = Body::UserErased { message_ids: apart, tombstones, mentioned_in, reactions };
-            self.append(step, now, Audience::Moderators, body);
+            self.append(step, now, Audience::Moderators, apart.body(tombstones));
         }
-        if shown || step.events.is_empty() {
-            let audience = if shown { Audience::All } else { Audience::Internal };
-            self.append(
-                step,
-                now,
-                audience,
-                Body::UserErased { message_ids: open, tombstones, mentioned_in, reactions },
-            );
+        if !open.is_empty() || step.events.is_empty() {
+            let audience = if open.is_empty() { Audience::Internal } else { Audience::All };
+            self.append(step, now, audience, open.body(tombstones));
         }
     }
 
     fn erase_rows(
         &mut self,
-        log: &dyn Log,
+        cx: &Context<'_>,
         eraser: &Eraser<'_>,
         after: u64,
         rows: &mut BTreeMap<u64, Row>,
         step: &mut Step,
         changed: &mut Changed,
     ) -> Read<Option<u64>> {
-        let (mut after, mut left) = (after, MOST_ROWS);
+        let (log, mut after, mut left) = (cx.log, after, MOST_ROWS);
         loop {
             let batch = log.rows_after(after, SCAN.min(left))?;
             let (Some(first), Some(last)) = (batch.first().map(Row::first), batch.last().map(|row| row.last)) else {
@@ -122,18 +134,17 @@ impl Room {
                         _ => None,
                     };
                     if let (Some((id, _)), Body::NewMessage(message)) = (message, &event.body)
-                        && let Some(mention) = message.mentions.iter().find(|mention| eraser.is(&mention.user_id))
+                        && let Some(mention) = eraser.named(&message.mentions)
                     {
                         changed.names.insert(id, mention.username.clone());
                     }
-                    let open = event.audience == Audience::All;
+                    let shown = if is_open(event, cx) { &mut changed.open } else { &mut changed.apart };
                     if eraser.event(event) {
                         row.1 = true;
                         changed.entries += 1;
                         match message {
-                            Some((id, true)) if open => changed.open.push(id),
-                            Some((id, true)) => changed.apart.push(id),
-                            Some((id, false)) => changed.mentioned_in.push(id),
+                            Some((id, true)) => shown.own.push(id),
+                            Some((id, false)) => shown.mentioned_in.push(id),
                             None => {}
                         }
                     }
@@ -147,7 +158,7 @@ impl Room {
                     if kept.erase(eraser.user) {
                         changed.entries += 1;
                         step.write.state.push((reactions::key(event.seq), kept.pack()));
-                        changed.reactions.insert(id, kept.counts());
+                        shown.reactions.insert(id, kept.counts());
                     }
                 }
                 after = row.0.last;
@@ -194,13 +205,21 @@ impl Room {
                 continue;
             }
             self.bans.remove(&user_id);
+            // Of an erasure before this one: the one holds on that ends later.
+            if let Some(other) = self.bans.get(&ban.user_id)
+                && other.ends_at.is_none_or(|end| ban.ends_at.is_some_and(|ends_at| ends_at < end))
+            {
+                ban = other.clone();
+            }
             if ban.user_id != user_id {
                 step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
             }
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(json(&ban))));
             self.bans.insert(ban.user_id.clone(), ban);
         }
-        self.reports.erase(cx.log, eraser, step)?;
+        let theirs = self.reports.erase(cx.log, eraser, step, &mut changed.names)?;
+        let (epoch, first) = (self.epoch, cx.log.row_with(0)?.map_or(u64::MAX, |row| row.first()));
+        changed.quoted = theirs.into_iter().filter(|id| id.time() < epoch || id.seq() < first).collect();
         if clear_owner(&mut self.info.owner_id, eraser.user) {
             self.describe(step, Vec::new(), None, cx.now, Audience::Internal);
         }
@@ -222,7 +241,7 @@ impl Room {
             let owner = self.info.owner_id.as_deref() == Some(user);
             entries += kept.into_iter().chain([blocks, owner]).filter(|found| *found).count();
             entries += self.bans.values().filter(|ban| eraser.ban(&mut (*ban).clone())).count();
-            entries += self.reports.naming(&eraser) + self.held_naming(log, &eraser)?.len();
+            entries += self.reports.naming(log, &eraser)? + self.held_naming(log, &eraser)?.len();
         }
         let (mut after, mut left) = (erase.after, MOST_ROWS);
         loop {
@@ -244,9 +263,19 @@ impl Room {
         }
     }
 
-    /// The ban of a user who was erased, and comes back under the same id.
-    pub(super) fn hidden_ban(&self, user_id: &str) -> Option<&Ban> {
+    /// The bans of a user: also that of one who was erased, and comes back under the same id.
+    pub(super) fn bans_of(&self, user_id: &str) -> impl Iterator<Item = &Ban> {
         let any = self.bans.range(HIDDEN.to_owned()..).next().is_some_and(|(id, _)| id.starts_with(HIDDEN));
-        if any { self.bans.get(&hidden_id(self.id.as_str(), user_id)) } else { None }
+        let hidden = any.then(|| self.bans.get(&hidden_id(self.id.as_str(), user_id))).flatten();
+        self.bans.get(user_id).into_iter().chain(hidden)
     }
+}
+
+/// Whether everybody has seen this message; what was deleted before its time nobody has. Shards show it by their own
+/// clocks.
+fn is_open(event: &LogEvent, cx: &Context<'_>) -> bool {
+    let Body::NewMessage(message) = &event.body else { return false };
+    event.audience == Audience::All
+        && (event.visible_at <= cx.now || cx.present.is_split())
+        && message.deleted_at.is_none_or(|at| at >= event.visible_at)
 }

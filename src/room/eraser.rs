@@ -57,11 +57,14 @@ impl<'a> Eraser<'a> {
         id.as_mut().is_some_and(|id| self.id(id))
     }
 
+    /// The user among these.
+    pub(super) fn named<'m>(&self, mentions: &'m [Mention]) -> Option<&'m Mention> {
+        mentions.iter().find(|mention| self.is(&mention.user_id))
+    }
+
     /// The mentions of others stay; whether there was one of the user.
     fn mentions(&self, mentions: &mut Vec<Mention>, texts: [Option<&mut String>; 3]) -> bool {
-        let Some(name) = mentions.iter().find(|mention| self.is(&mention.user_id)).map(|m| m.username.clone()) else {
-            return false;
-        };
+        let Some(name) = self.named(mentions).map(|mention| mention.username.clone()) else { return false };
         mentions.retain(|mention| !self.is(&mention.user_id));
         for text in texts.into_iter().flatten() {
             *text = content::without_mention(text, &name);
@@ -110,7 +113,8 @@ impl<'a> Eraser<'a> {
 
     pub(super) fn report(&self, report: &mut Report) -> bool {
         let author = self.id(&mut report.author);
-        clear(&mut report.quoted, author && self.tombstones);
+        // What was encrypted becomes a tombstone in either mode, and its text goes with it.
+        clear(&mut report.quoted, author && (self.tombstones || report.proved.is_some()));
         let reporter = self.id(&mut report.reporter_id);
         clear(&mut report.details, reporter);
         let by = self.maybe(&mut report.resolved_by);
@@ -196,7 +200,8 @@ impl<'a> Eraser<'a> {
         changed
     }
 
-    /// An event that this build cannot read: wherever the user's id is a value of its own, it is taken out.
+    /// An event that this build cannot read: wherever in its data the user's id is a value or a key of its own, it is
+    /// taken out. What every event has stays as it is, or the row could not be read any more.
     fn unknown(&self, raw: &mut Box<str>) -> bool {
         fn walk(value: &mut serde_json::Value, user: &str) -> bool {
             match value {
@@ -212,8 +217,14 @@ impl<'a> Eraser<'a> {
                 _ => false,
             }
         }
-        let Ok(mut value) = serde_json::from_str(raw) else { return false };
-        let changed = walk(&mut value, self.user);
+        let Ok(mut value) = serde_json::from_str::<serde_json::Value>(raw) else { return false };
+        let mut changed = value.get_mut("data").is_some_and(|data| walk(data, self.user));
+        if let Some(audience) = value.get_mut("audience")
+            && audience.get("user").and_then(serde_json::Value::as_str) == Some(self.user)
+        {
+            *audience = "moderators".into();
+            changed = true;
+        }
         if changed {
             *raw = value.to_string().into();
         }

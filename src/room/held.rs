@@ -235,7 +235,7 @@ impl Room {
         self.remember_author(&message.user);
         let said = Message { message_id, no: self.last_no, held_id: Some(held_id), ..message };
         // Nobody's message waits whom a ban does not bind: those are not filtered.
-        let banned = self.bans.get(&author).or_else(|| self.hidden_ban(&author)).is_some_and(|ban| ban.holds(cx.now));
+        let banned = self.bans_of(&author).any(|ban| ban.holds(cx.now));
         let audience = if banned { Audience::User(author.clone()) } else { Audience::All };
         let seq = self.append(&mut step, cx.now, audience, Body::NewMessage(Box::new(said)));
         let ended = Body::HeldEnded {

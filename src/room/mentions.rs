@@ -21,9 +21,11 @@ impl Authors {
             let Some(oldest) = rows.last() else { break };
             before = oldest.first();
             for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
-                // One that has expired does not say any more how its author was called.
+                // One that has expired does not say any more how its author was called; of who was erased there is no
+                // id, and nobody to mention.
                 if let Body::NewMessage(message) = &event.body
                     && !message.user.username.is_empty()
+                    && !message.user.user_id.is_empty()
                 {
                     authors.0.push_front(Self::entry(&message.user));
                 }

@@ -104,8 +104,7 @@ fn checked_reason(reason: Option<String>) -> Result<Option<String>, ChatError> {
 impl Room {
     /// The ban that keeps this user out, or unseen, at `now`.
     pub(super) fn ban_of(&self, who: &Identity, now: u64) -> Option<&Ban> {
-        let ban = self.bans.get(&who.user_id).or_else(|| self.hidden_ban(&who.user_id));
-        ban.filter(|ban| ban.holds(now) && ban.binds(who.role(None)))
+        self.bans_of(&who.user_id).find(|ban| ban.holds(now) && ban.binds(who.role(None)))
     }
 
     /// Who sees what this user says: only the user, and moderators, under a shadow ban.
@@ -253,18 +252,20 @@ impl Room {
         body: UserRef,
     ) -> Result<(Box<RawValue>, Step), Failure> {
         let reason = checked_reason(body.reason)?;
-        let hidden = self.hidden_ban(&body.user_id).map(|ban| ban.user_id.clone());
-        let user_id = if self.bans.contains_key(&body.user_id) { body.user_id } else { hidden.unwrap_or(body.user_id) };
-        let Some(ban) = self.bans.remove(&user_id) else {
+        let found: Vec<_> = self.bans_of(&body.user_id).map(|ban| (ban.user_id.clone(), ban.shadow)).collect();
+        if found.is_empty() {
             return Err(ChatError::new(ErrorCode::UserNotFound, "This user is not banned here.")
                 .field("user_id")
                 .into());
-        };
+        }
         let mut step = Step::default();
-        step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
-        let audience = if ban.shadow { Audience::Moderators } else { Audience::All };
-        let by = who.user_id.clone();
-        self.append(&mut step, cx.now, audience, Body::Unbanned { user_id, by, role: sender.role, reason });
+        for (user_id, shadow) in found {
+            self.bans.remove(&user_id);
+            step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
+            let audience = if shadow { Audience::Moderators } else { Audience::All };
+            let (by, reason) = (who.user_id.clone(), reason.clone());
+            self.append(&mut step, cx.now, audience, Body::Unbanned { user_id, by, role: sender.role, reason });
+        }
         self.seal(&mut step);
         Ok((raw("{}".into()), step))
     }

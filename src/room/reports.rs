@@ -16,7 +16,7 @@ use crate::protocol::act::{ReportMessage, ResolveReport};
 use crate::protocol::call::{KnownMessage, ReportQuery, Reported};
 use crate::protocol::report::{Report, ReportData, ReportId, ReportStatus, ReportedData};
 use crate::protocol::wire::{json, raw_json};
-use crate::protocol::{Audience, Body, ChatError, ErrorCode, MessageId, Rate};
+use crate::protocol::{Audience, Body, ChatError, ErrorCode, Mention, MessageId, Rate};
 use crate::user::Blocks;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -39,6 +39,9 @@ const KEY_SWEPT: &str = "quotes";
 struct Texts {
     details: Option<String>,
     quoted: Option<String>,
+    /// Whom the quote mentions: the message may be a tombstone when one of them is erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<Mention>,
 }
 
 /// A room's reports without their texts, by id, which is by time.
@@ -56,7 +59,7 @@ fn texts(log: &dyn Log, id: ReportId) -> Read<Texts> {
 }
 
 fn whole(log: &dyn Log, report: &Report) -> Read<Report> {
-    let Texts { details, quoted } = texts(log, report.report_id)?;
+    let Texts { details, quoted, .. } = texts(log, report.report_id)?;
     Ok(Report { details, quoted, ..report.clone() })
 }
 
@@ -79,12 +82,12 @@ impl Reports {
         true
     }
 
-    /// Keeps a report, its texts beside it.
-    pub(super) fn keep(&mut self, mut report: Report, step: &mut Step) {
+    /// Keeps a report, its texts beside it, and whom its quote mentions.
+    pub(super) fn keep(&mut self, mut report: Report, mentions: Vec<Mention>, step: &mut Step) {
         let id = report.report_id;
-        let texts = Texts { details: report.details.take(), quoted: report.quoted.take() };
+        let texts = Texts { details: report.details.take(), quoted: report.quoted.take(), mentions };
         self.set(report, step);
-        set_texts(id, &texts, step);
+        set_texts(id, texts, step);
     }
 
     fn set(&mut self, report: Report, step: &mut Step) {
@@ -93,21 +96,41 @@ impl Reports {
     }
 
     /// How many of them name a user.
-    pub(super) fn naming(&self, eraser: &Eraser<'_>) -> usize {
-        self.all.values().filter(|report| eraser.report(&mut (*report).clone())).count()
+    pub(super) fn naming(&self, log: &dyn Log, eraser: &Eraser<'_>) -> Read<usize> {
+        let mut naming = 0;
+        for report in self.all.values() {
+            let names = || texts(log, report.report_id).map(|kept| eraser.named(&kept.mentions).is_some());
+            naming += usize::from(eraser.report(&mut report.clone()) || names()?);
+        }
+        Ok(naming)
     }
 
-    /// Takes a user out of all of them.
-    pub(super) fn erase(&mut self, log: &dyn Log, eraser: &Eraser<'_>, step: &mut Step) -> Read<()> {
-        let mut changed = Vec::new();
+    /// Takes a user out of all of them, but not yet the name out of what they quote: it is put into `names`, for
+    /// [`Reports::unname`]. Which messages of the user they are about.
+    pub(super) fn erase(
+        &mut self,
+        log: &dyn Log,
+        eraser: &Eraser<'_>,
+        step: &mut Step,
+        names: &mut BTreeMap<MessageId, String>,
+    ) -> Read<Vec<MessageId>> {
+        let (mut changed, mut theirs) = (Vec::new(), Vec::new());
         for report in self.all.values() {
-            let mut report = whole(log, report)?;
-            if eraser.report(&mut report) {
-                changed.push(report);
+            let Texts { details, quoted, mut mentions } = texts(log, report.report_id)?;
+            let mut report = Report { details, quoted, ..report.clone() };
+            if eraser.is(&report.author) {
+                theirs.push(report.message_id);
+            }
+            let named = eraser.named(&mentions).cloned();
+            mentions.retain(|mention| !eraser.is(&mention.user_id));
+            let is_changed = eraser.report(&mut report) | named.is_some();
+            names.extend(named.map(|mention| (report.message_id, mention.username)));
+            if is_changed {
+                changed.push((report, mentions));
             }
         }
-        changed.into_iter().for_each(|report| self.keep(report, step));
-        Ok(())
+        changed.into_iter().for_each(|(report, mentions)| self.keep(report, mentions, step));
+        Ok(theirs)
     }
 
     /// Takes a name out of what reports quote of these messages, which mentioned it.
@@ -129,7 +152,7 @@ impl Reports {
             };
             let Some(quoted) = &mut kept.quoted else { continue };
             *quoted = without_mention(quoted, name);
-            set_texts(*id, &kept, step);
+            set_texts(*id, kept, step);
             let held = rows.range(id.seq()..).next().filter(|(_, row)| row.first() <= id.seq()).map(|(last, _)| *last);
             let row = match held {
                 Some(last) => rows.remove(&last),
@@ -192,7 +215,7 @@ impl Reports {
         let kept = texts(log, id)?;
         let quotes = kept.quoted.is_some();
         if quotes {
-            set_texts(id, &Texts { quoted: None, ..kept }, step);
+            set_texts(id, Texts { quoted: None, ..kept }, step);
         }
         Ok(quotes)
     }
@@ -207,9 +230,12 @@ impl Reports {
     }
 }
 
-fn set_texts(id: ReportId, texts: &Texts, step: &mut Step) {
+fn set_texts(id: ReportId, mut texts: Texts, step: &mut Step) {
+    if texts.quoted.is_none() {
+        texts.mentions.clear();
+    }
     let some = texts.details.is_some() || texts.quoted.is_some();
-    step.write.state.push((format!("{KEY_TEXTS}{id}"), some.then(|| json(texts))));
+    step.write.state.push((format!("{KEY_TEXTS}{id}"), some.then(|| json(&texts))));
 }
 
 /// The rows of these reports' events, without what they quote.
@@ -273,21 +299,22 @@ impl Room {
         }
         // Whom somebody blocks they can still report: they may have seen it before.
         let viewer = Viewer { user_id: Some(&who.user_id), role: sender.role, blocks: Blocks::NONE };
-        let (no, author, text, sealed) = match (self.find(cx, &body.message_id)?, known) {
+        let (no, author, text, sealed, mentions) = match (self.find(cx, &body.message_id)?, known) {
             (Ok(found), _) => {
                 if !found.is_seen(viewer, cx.now) {
                     return Err(no_message().into());
                 }
                 let message = found.message;
                 let sealed = message.franking.map(|tag| (tag, message.client_id.unwrap_or_default()));
-                (message.no, message.user.user_id, message.text.unwrap_or(message.content), sealed)
+                let text = message.text.unwrap_or(message.content);
+                (message.no, message.user.user_id, text, sealed, message.mentions)
             }
             (Err(error), Some(known)) if error.code == ErrorCode::MessageTooOld => {
                 if known.deleted || known.no < self.first_no() || !is_for(&known.audience, viewer) {
                     return Err(no_message().into());
                 }
                 let sealed = known.franking.map(|tag| (tag, known.client_id.unwrap_or_default()));
-                (known.no, known.user_id, known.text, sealed)
+                (known.no, known.user_id, known.text, sealed, Vec::new())
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -324,7 +351,7 @@ impl Room {
         let mut step = Step::default();
         self.make_place(cx.log, &mut step)?;
         self.append(&mut step, cx.now, Audience::Moderators, Body::Reported { report: Box::new(report.clone()) });
-        self.reports.keep(report, &mut step);
+        self.reports.keep(report, mentions, &mut step);
         self.seal(&mut step);
         Ok((Reported { made: true, report: reply }, step))
     }
@@ -362,7 +389,7 @@ impl Room {
         let id = MessageId::parse(&body.report_id).ok_or_else(not_found)?;
         let mut report = self.reports.all.get(&id).cloned().ok_or_else(not_found)?;
         // Before anything changes: what cannot be read is a fault, and nothing has happened then.
-        let Texts { details, quoted } = texts(cx.log, id)?;
+        let Texts { details, quoted, .. } = texts(cx.log, id)?;
         let mut step = Step::default();
         if report.status != body.status {
             report.status = body.status;
@@ -425,7 +452,7 @@ impl Room {
         let old: Vec<_> = self.reports.all.range(old).map(|(id, _)| *id).collect();
         for id in &old {
             let kept = texts(log, *id)?;
-            set_texts(*id, &Texts { quoted: None, ..kept }, &mut step);
+            set_texts(*id, Texts { quoted: None, ..kept }, &mut step);
         }
         step.write.rewrite = rows_without_quotes(log, &old)?;
         let first = log.row_with(0)?.map_or(u64::MAX, |row| row.first());

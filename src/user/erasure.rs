@@ -238,6 +238,7 @@ impl Erasure {
         let stage = job.stage;
         let went_on = match done {
             Done::Failed(who) => Err(who),
+            Done::Sql(answer) if answer.get("on_hold").is_some() => Err(HOLD),
             Done::Sql(answer) if stage == Stage::Prove => {
                 drop(answer);
                 self.job = Some(job);
@@ -268,6 +269,8 @@ impl Erasure {
                 self.retry_at = now.saturating_add((RETRY << self.tries.min(16)).min(LONGEST));
                 if who == DRAINS {
                     self.retry_at = now.saturating_add(RETRY);
+                } else if who == HOLD {
+                    self.retry_at = now.saturating_add(LONGEST);
                 }
                 self.tries = self.tries.saturating_add(1);
                 self.waits_for = Some(who);
@@ -400,6 +403,8 @@ impl Erasure {
 
 const POSTGRES: &str = "PostgreSQL";
 const DRAINS: &str = "rooms to drain";
+/// One that was placed once the job ran.
+const HOLD: &str = "a legal hold";
 
 impl Job {
     /// Whether the search of this pass found nothing.

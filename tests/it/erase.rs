@@ -205,23 +205,28 @@ fn what_waits_for_a_moderator_is_let_go_of() {
 }
 
 #[test]
-fn an_event_of_another_build_loses_the_id_too() {
-    let mut w = World::new();
-    w.join("bob");
-    let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
-    let (seq, at) = (last.last + 1, w.now);
-    let raw = format!(
-        r#"{{"seq":{seq},"at":{at},"visible_at":{at},"event":"of_tomorrow","data":{{"who":"canary","n":[{{"canary":1}}]}}}}"#
-    );
-    let event = LogEvent { seq, at, visible_at: at, audience: Audience::Internal, body: Body::Unknown(raw.into()) };
-    let mut tables = w.log.copy();
-    let row = Row { last: seq, no: last.no, events: vec![event] };
-    tables.log.insert(seq, (row.no, row.events_json().unwrap()));
-    w.log.put(tables);
-    w.evict();
-    assert_eq!(named(&mut w), 1);
-    erase(&mut w, Mode::Tombstone);
-    assert!(!w.log.holds(WHO) && w.log.holds("of_tomorrow"));
+fn an_event_of_another_build_loses_the_id_too_and_can_still_be_read() {
+    for (who, audience) in [(WHO, r#"{"user":"canary"}"#), ("seq", r#""internal""#), ("user", r#"{"user":"user"}"#)] {
+        let mut w = World::new();
+        w.join("bob");
+        let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
+        let (seq, at) = (last.last + 1, w.now);
+        let raw = format!(
+            r#"{{"seq":{seq},"at":{at},"visible_at":{at},"audience":{audience},"event":"of_tomorrow","data":{{"who":"{who}","n":[{{"{who}":1}}]}}}}"#
+        );
+        let event = LogEvent { seq, at, visible_at: at, audience: Audience::Internal, body: Body::Unknown(raw.into()) };
+        let mut tables = w.log.copy();
+        let row = Row { last: seq, no: last.no, events: vec![event] };
+        tables.log.insert(seq, (row.no, row.events_json().unwrap()));
+        w.log.put(tables);
+        w.evict();
+        let erase = Erase { user_id: who.into(), mode: Mode::Tombstone, after: 0 };
+        assert_eq!(internal::<Named>(&mut w, Ask::Names(erase.clone())).entries, 1);
+        internal::<Erased>(&mut w, Ask::Erase(erase.clone()));
+        assert_eq!(internal::<Named>(&mut w, Ask::Names(erase)).entries, 0);
+        let row = w.log.row_with(seq).unwrap().unwrap().events_json().unwrap();
+        assert!(row.contains(r#""data":{"n":[{"":1}],"who":""}"#) && row.contains("of_tomorrow"), "{row}");
+    }
 }
 
 #[test]
@@ -234,6 +239,132 @@ fn a_room_that_is_not_there_or_was_deleted_is_no_obstacle() {
     w.call("admin", Ask::Delete(Nothing {})).unwrap();
     erase(&mut w, Mode::Tombstone);
     assert!(!w.log.holds(WHO) && named(&mut w) == 0);
+}
+
+fn ban(w: &mut World, body: Value) {
+    w.call("mod", Ask::Act(Act::Ban(serde_json::from_value::<BanUser>(body).unwrap()))).unwrap();
+}
+
+fn report(w: &mut World, who: &str, message: &str) -> String {
+    let body = json!({"message_id": message, "reason": "abuse"});
+    let socket = w.join(who);
+    w.ask(socket, "report_message", body).unwrap()["report_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn v7_of_what_others_did_not_see_they_are_told_nothing() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "1000")], 1);
+    let (canary, bob, eve, moderator) = (w.join(WHO), w.join("bob"), w.join("eve"), w.join("mod"));
+    ban(&mut w, json!({"user_id": "eve", "shadow": true}));
+    let unseen = id(&w.ask(eve, "send_message", json!({"content": "hi", "mentions": [WHO]})).unwrap());
+    w.ask(canary, "react", json!({"message_id": unseen, "reaction": "👍"})).unwrap();
+    w.ask(moderator, "set_modes", json!({"modes": {"delay_s": 6}})).unwrap();
+    let seen_later = id(&w.say(canary, "later"));
+    let of_bob = id(&w.ask(bob, "send_message", json!({"content": "hi", "mentions": [WHO]})).unwrap());
+    w.take(bob);
+    w.take(moderator);
+    erase(&mut w, Mode::Tombstone);
+    w.advance(10_000);
+    let told = w.events(bob, "user_erased").iter().map(Value::to_string).collect::<String>();
+    assert!(![&unseen, &seen_later, &of_bob].iter().any(|id| told.contains(*id)), "{told}");
+    let told = w.events(moderator, "user_erased").iter().map(Value::to_string).collect::<String>();
+    assert!([&unseen, &seen_later, &of_bob].iter().all(|id| told.contains(*id)), "{told}");
+}
+
+#[test]
+fn a_newer_ban_does_not_shorten_the_one_that_holds_on_under_another_id() {
+    let mut w = World::with(&[], 1);
+    w.join("bob");
+    let refused =
+        |w: &mut World| w.call(WHO, Ask::Send(SendBody { content: "x".into(), ..SendBody::default() })).is_err();
+    ban(&mut w, json!({"user_id": WHO}));
+    erase(&mut w, Mode::Tombstone);
+    ban(&mut w, json!({"user_id": WHO, "duration_s": 60}));
+    w.advance(61_000);
+    assert!(refused(&mut w));
+    // Erased once more, it is the longer one that is left.
+    ban(&mut w, json!({"user_id": WHO, "duration_s": 60}));
+    erase(&mut w, Mode::Tombstone);
+    w.advance(61_000);
+    w.evict();
+    assert!(refused(&mut w));
+    // And both are taken back at once.
+    ban(&mut w, json!({"user_id": WHO, "duration_s": 60}));
+    w.call("mod", Ask::Act(Act::Unban(UserRef { user_id: WHO.into(), reason: None, room_id: None }))).unwrap();
+    assert!(!refused(&mut w));
+    w.evict();
+    assert!(!refused(&mut w));
+    assert_eq!(w.call("mod", Ask::Bans(Nothing {})).unwrap()["bans"], json!([]));
+    w.advance(5_000);
+    assert!(!w.pg.bans.keys().any(|id| id.starts_with("erased:")), "{:?}", w.pg.bans);
+}
+
+#[test]
+fn what_a_report_quotes_loses_the_name_also_where_its_message_is_a_tombstone() {
+    let mut w = World::with(&[], 1);
+    w.join(WHO);
+    let (bob, moderator) = (w.join("bob"), w.join("mod"));
+    let message = id(&w.say(bob, "@canary is a bird, @mod"));
+    let report_id = report(&mut w, "carl", &message);
+    w.ask(moderator, "delete_message", json!({"message_id": message})).unwrap();
+    assert!(named(&mut w) > 0);
+    erase(&mut w, Mode::Tombstone);
+    assert!(!w.log.holds("canary"), "{:?}", w.log.stored());
+    assert!(!w.log.copy().state.values().any(|value| value.contains("canary")));
+    let opened = w.call("mod", Ask::OpenReport { report_id }).unwrap();
+    assert_eq!(opened["quoted"], "@erased is a bird, @mod");
+    assert_eq!(named(&mut w), 0);
+}
+
+#[test]
+fn what_was_proved_of_an_encrypted_message_goes_with_it_in_either_mode() {
+    let mut w = World::with(&[], 1);
+    let canary = w.join(WHO);
+    let message = id(&w.say(canary, "opened"));
+    let report_id = report(&mut w, "bob", &message);
+    let mut tables = w.log.copy();
+    let proved = |text: &str| text.replace(r#""status":"open""#, r#""proved":true,"status":"open""#);
+    tables.state.values_mut().for_each(|value| *value = proved(value));
+    tables.log.values_mut().for_each(|(_, text)| *text = proved(text));
+    w.log.put(tables);
+    w.evict();
+    erase(&mut w, Mode::Anonymise);
+    let opened = w.call("mod", Ask::OpenReport { report_id }).unwrap();
+    assert_eq!((&opened["proved"], &opened["quoted"], &opened["author"]), (&json!(true), &Value::Null, &json!("")));
+    let reports = w.log.stored().into_iter().filter(|row| row.contains("reported")).collect::<String>();
+    assert!(!reports.contains("\"quoted\""), "{reports}");
+}
+
+#[test]
+fn nobody_is_mentioned_as_erased() {
+    let mut w = World::with(&[], 1);
+    let canary = w.join(WHO);
+    w.say(canary, "x");
+    erase(&mut w, Mode::Anonymise);
+    w.evict();
+    let (bob, eve) = (w.join("bob"), w.join("eve"));
+    w.ask(bob, "send_message", json!({"content": "hi @erased", "mentions": [""]})).unwrap();
+    assert_eq!(w.events(eve, "new_message")[0]["mentions"], json!([]));
+}
+
+#[test]
+fn a_hold_that_came_meanwhile_is_waited_for() {
+    let mut job = job(0);
+    job.now += 61_000;
+    let first = job.user.task(job.now).unwrap();
+    let step = job.user.task_done(Done::Sql(json!(["bans"])), job.now);
+    job.keep(step);
+    let look = job.user.task(job.now).unwrap();
+    assert_ne!(first, look);
+    let step = job.user.task_done(Done::Sql(json!({"on_hold": true})), job.now);
+    job.keep(step);
+    let (progress, _) =
+        job.user.call(UserCall { v: VERSION, iat_ms: Some(u64::MAX), ask: UserAsk::Erasure(Nothing {}) }, job.now);
+    let progress: Value = serde_json::from_str(progress.unwrap().get()).unwrap();
+    assert_eq!((&progress["waits_for"], &progress["step"]), (&json!("a legal hold"), &json!("look")));
+    assert_eq!((job.user.task(job.now + 59_000), job.user.task(job.now + 60_000)), (None, Some(look)));
+    job.run(false);
+    assert_eq!(job.asked.last().unwrap(), "done");
 }
 
 /// The user's object, with PostgreSQL, rooms and others as they are told to answer.
