@@ -267,7 +267,8 @@ declare
     when tab = 'reactions' then '(select m.room_id from messages m where m.id = t.message_id)'
     when tab in ('blocks', 'device_keys', 'user_cursor') then 'null::text' else 't.room_id' end;
 begin
-  part := chat_erase_range(tab, after, 20000);
+  -- Letters are long.
+  part := chat_erase_range(tab, after, case tab when 'dead_letters' then 1000 else 20000 end);
   select string_agg(format('%L, count(*) filter (where %s)', c.tab || '.' || c.col, c.is_named), ', '),
     string_agg('(' || c.is_named || ')', ' or ')
   into counts, any_of from chat_naming_columns() c where c.tab = chat_erase_look.tab;
@@ -289,7 +290,7 @@ $$;
 create function chat_erase_elsewhere(who text, tab text, after text) returns jsonb
 language plpgsql as $$
 declare
-  place regclass := to_regclass(format('%I.%I', (select relnamespace::regnamespace::text from pg_class where oid = 'messages'::regclass), tab));
+  place regclass := to_regclass(format('%I.%I', (select nspname from pg_class c join pg_namespace n on n.oid = relnamespace where c.oid = 'messages'::regclass), tab));
   from_block bigint := coalesce(after::bigint, 0);
   most constant bigint := 5000;
   counts text;
@@ -329,7 +330,7 @@ declare
   hi uuid;
   tombstones boolean := mode = 'tombstone';
 begin
-  part := chat_erase_range(tab, after, 2000);
+  part := chat_erase_range(tab, after, case tab when 'dead_letters' then 1000 else 2000 end);
   if tab in ('messages', 'reactions', 'audit', 'reports', 'held') then
     lo := coalesce(after, '00000000-0000-0000-0000-000000000000');
     hi := coalesce(part.next, 'ffffffff-ffff-ffff-ffff-ffffffffffff');

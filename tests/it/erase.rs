@@ -404,7 +404,7 @@ impl Job {
                 self.asked.push(op.to_owned());
                 Done::Sql(match op {
                     "places" => json!(["bans", "messages"]),
-                    "look" => {
+                    "look" | "search" => {
                         let found = u32::from(self.dirty > 0);
                         let next = call["after"].is_null().then_some("half");
                         json!({"next": next, "found": {"bans.user_id": found}, "rooms": ["one", "two"], "users": ["bob"]})
@@ -489,10 +489,10 @@ fn v11_a_job_goes_through_everything_once_whatever_dies() {
         "wipe",
         "wipe",
         "clear",
-        "look",
-        "look",
-        "look",
-        "look",
+        "search",
+        "search",
+        "search",
+        "search",
         "search one",
         "search two",
         "search visited",
