@@ -70,6 +70,11 @@ begin
   -- Only where this batch is what moved the cursor.
   if (cursor_now ->> 'epoch')::bigint = (b ->> 'epoch')::bigint and (cursor_now ->> 'seq')::bigint > since then
     perform chat_apply_erase(room, b -> 'ops', since);
+    -- Under which name a tombstone had mentioned the user nobody knows here any more: its quotes go as a whole.
+    update reports r set quoted = null
+    from chat_ops(b -> 'ops', 'erase', since) x, jsonb_array_elements_text(x.o -> 'quotes') q(id)
+    where r.id = q.id::uuid and r.room_id is not distinct from room
+      and not exists (select from messages m where m.id = r.message_id and m.deleted_at is null);
   end if;
   return cursor_now;
 end
@@ -81,8 +86,9 @@ language sql immutable parallel safe as $$
   select 'erased:' || encode(sha256(convert_to(room || E'\n' || who, 'UTF8')), 'hex')
 $$;
 
--- A text with @erased in place of each @name; longer names that begin with it, and addresses, stay. What follows the name
--- must not go on with it: marks and joiners belong to the letter before them, dots and dashes only to what follows.
+-- A text with @erased in place of each @name.
+-- Longer names that begin with it, and addresses, stay. What follows the name must not go on with it: marks and joiners
+-- belong to the letter before them, dots and dashes only to what follows.
 create function chat_unname(t text, name text) returns text
 language sql immutable parallel safe as $$
   select regexp_replace(t, '(?<![A-Za-z0-9._+-])@' || regexp_replace(name, '([^[:alnum:]_])', '\\\1', 'g')
