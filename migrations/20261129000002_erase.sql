@@ -119,6 +119,11 @@ begin
   if (cursor_now ->> 'epoch')::bigint = (b ->> 'epoch')::bigint and (cursor_now ->> 'seq')::bigint > since then
     perform chat_apply_unban(room, b -> 'ops', since);
     perform chat_apply_erase(room, b -> 'ops', since);
+    -- Under which name a tombstone had mentioned the user nobody knows here any more: its quotes go as a whole.
+    update reports r set quoted = null
+    from chat_ops(b -> 'ops', 'erase', since) x, jsonb_array_elements_text(x.o -> 'quotes') q(id)
+    where r.id = q.id::uuid and r.room_id is not distinct from room
+      and not exists (select from messages m where m.id = r.message_id and m.deleted_at is null);
   end if;
   return cursor_now;
 end

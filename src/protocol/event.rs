@@ -270,6 +270,9 @@ pub enum Body {
         /// The counts of messages to which the user had reacted, without that.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         reactions: BTreeMap<MessageId, BTreeMap<String, u32>>,
+        /// Reports whose quotes mentioned the user, for PostgreSQL: of a tombstone it does not know that any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        quotes: Vec<MessageId>,
     },
     /// An edit whose text was replaced or taken away by a later event; that its author made it still counts.
     Gone {

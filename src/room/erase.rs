@@ -4,6 +4,7 @@
 use super::eraser::{Eraser, HIDDEN, clear_owner, hidden_id};
 use super::log::Read;
 use super::reactions::{self, Reactions};
+use super::reports::Traces;
 use super::{Context, KEY_BAN, KEY_BLOCKS, KEY_ROLE, KEY_SHUT, Log, Room, Row, SCAN, Step};
 use crate::auth::Role;
 use crate::protocol::act::Ban;
@@ -30,9 +31,9 @@ impl Shown {
         self.own.is_empty() && self.mentioned_in.is_empty() && self.reactions.is_empty()
     }
 
-    fn body(self, tombstones: bool) -> Body {
-        let Self { own, mentioned_in, reactions } = self;
-        Body::UserErased { message_ids: own, tombstones, mentioned_in, reactions }
+    fn body(self, tombstones: bool, quotes: &mut Vec<MessageId>) -> Body {
+        let (Self { own, mentioned_in, reactions }, quotes) = (self, std::mem::take(quotes));
+        Body::UserErased { message_ids: own, tombstones, mentioned_in, reactions, quotes }
     }
 }
 
@@ -43,6 +44,8 @@ struct Changed {
     apart: Shown,
     /// Messages of the user that the log does not hold any more, and reports quote.
     quoted: Vec<MessageId>,
+    /// Reports whose quotes mention the user.
+    quotes: Vec<MessageId>,
     /// Under which name messages, or what is quoted of them, mentioned the user.
     names: BTreeMap<MessageId, String>,
     entries: usize,
@@ -94,17 +97,17 @@ impl Room {
     /// Appends what followers have to hear: also where nobody is shown anything, since what was rewritten goes to them
     /// with an event.
     fn tell(&mut self, step: &mut Step, now: u64, tombstones: bool, changed: Changed) {
-        let Changed { open, mut apart, quoted, names: _, entries } = changed;
+        let Changed { open, mut apart, quoted, mut quotes, names: _, entries } = changed;
         if entries == 0 {
             return;
         }
         apart.own.extend(quoted);
         if !apart.is_empty() {
-            self.append(step, now, Audience::Moderators, apart.body(tombstones));
+            self.append(step, now, Audience::Moderators, apart.body(tombstones, &mut quotes));
         }
-        if !open.is_empty() || step.events.is_empty() {
+        if !open.is_empty() || !quotes.is_empty() || step.events.is_empty() {
             let audience = if open.is_empty() { Audience::Internal } else { Audience::All };
-            self.append(step, now, audience, open.body(tombstones));
+            self.append(step, now, audience, open.body(tombstones, &mut quotes));
         }
     }
 
@@ -217,7 +220,8 @@ impl Room {
             step.write.state.push((format!("{KEY_BAN}{}", ban.user_id), Some(json(&ban))));
             self.bans.insert(ban.user_id.clone(), ban);
         }
-        let theirs = self.reports.erase(cx.log, eraser, step, &mut changed.names)?;
+        let Traces { theirs, quotes } = self.reports.erase(cx.log, eraser, step, &mut changed.names)?;
+        changed.quotes = quotes;
         let (epoch, first) = (self.epoch, cx.log.row_with(0)?.map_or(u64::MAX, |row| row.first()));
         changed.quoted = theirs.into_iter().filter(|id| id.time() < epoch || id.seq() < first).collect();
         if clear_owner(&mut self.info.owner_id, eraser.user) {

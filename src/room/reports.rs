@@ -44,6 +44,14 @@ struct Texts {
     mentions: Vec<Mention>,
 }
 
+/// What the reports knew of somebody who was erased.
+pub(super) struct Traces {
+    /// Messages of the user.
+    pub(super) theirs: Vec<MessageId>,
+    /// Reports whose quotes mention the user.
+    pub(super) quotes: Vec<ReportId>,
+}
+
 /// A room's reports without their texts, by id, which is by time.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
@@ -106,15 +114,15 @@ impl Reports {
     }
 
     /// Takes a user out of all of them, but not yet the name out of what they quote: it is put into `names`, for
-    /// [`Reports::unname`]. Which messages of the user they are about.
+    /// [`Reports::unname`].
     pub(super) fn erase(
         &mut self,
         log: &dyn Log,
         eraser: &Eraser<'_>,
         step: &mut Step,
         names: &mut BTreeMap<MessageId, String>,
-    ) -> Read<Vec<MessageId>> {
-        let (mut changed, mut theirs) = (Vec::new(), Vec::new());
+    ) -> Read<Traces> {
+        let (mut changed, mut theirs, mut quotes) = (Vec::new(), Vec::new(), Vec::new());
         for report in self.all.values() {
             let Texts { details, quoted, mut mentions } = texts(log, report.report_id)?;
             let mut report = Report { details, quoted, ..report.clone() };
@@ -124,13 +132,16 @@ impl Reports {
             let named = eraser.named(&mentions).cloned();
             mentions.retain(|mention| !eraser.is(&mention.user_id));
             let is_changed = eraser.report(&mut report) | named.is_some();
-            names.extend(named.map(|mention| (report.message_id, mention.username)));
+            if let Some(mention) = named {
+                quotes.push(report.report_id);
+                names.insert(report.message_id, mention.username);
+            }
             if is_changed {
                 changed.push((report, mentions));
             }
         }
         changed.into_iter().for_each(|(report, mentions)| self.keep(report, mentions, step));
-        Ok(theirs)
+        Ok(Traces { theirs, quotes })
     }
 
     /// Takes a name out of what reports quote of these messages, which mentioned it.

@@ -348,7 +348,7 @@ impl Seen<'_> {
                 let data = Expired { room_id, before_no: *before_no, pinned: pinned.as_deref() };
                 wire::event(seq, "messages_expired", &data)
             }
-            Body::UserErased { message_ids, tombstones, mentioned_in, reactions } => wire::event(
+            Body::UserErased { message_ids, tombstones, mentioned_in, reactions, quotes: _ } => wire::event(
                 seq,
                 "user_erased",
                 &UserErased {

@@ -79,6 +79,8 @@ enum Kind<'a> {
         ids: &'a [MessageId],
         tombstones: bool,
         at: u64,
+        #[serde(skip_serializing_if = "<[MessageId]>::is_empty")]
+        quotes: &'a [MessageId],
     },
     Reaction {
         id: MessageId,
@@ -242,9 +244,9 @@ fn op(event: &LogEvent) -> Option<Op<'_>> {
         },
         Body::HeldEnded { held_id, .. } => Kind::HeldEnd { id: *held_id },
         Body::TermsUpdated { terms, .. } => Kind::Terms { terms },
-        Body::UserErased { message_ids, .. } if message_ids.is_empty() => return None,
-        Body::UserErased { message_ids, tombstones, .. } => {
-            Kind::Erase { ids: message_ids, tombstones: *tombstones, at }
+        Body::UserErased { message_ids, quotes, .. } if message_ids.is_empty() && quotes.is_empty() => return None,
+        Body::UserErased { message_ids, tombstones, quotes, .. } => {
+            Kind::Erase { ids: message_ids, tombstones: *tombstones, at, quotes }
         }
         Body::Gone { .. } | Body::Unknown(_) => return None,
     };

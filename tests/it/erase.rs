@@ -311,9 +311,48 @@ fn what_a_report_quotes_loses_the_name_also_where_its_message_is_a_tombstone() {
     erase(&mut w, Mode::Tombstone);
     assert!(!w.log.holds("canary"), "{:?}", w.log.stored());
     assert!(!w.log.copy().state.values().any(|value| value.contains("canary")));
-    let opened = w.call("mod", Ask::OpenReport { report_id }).unwrap();
+    let opened = w.call("mod", Ask::OpenReport { report_id: report_id.clone() }).unwrap();
     assert_eq!(opened["quoted"], "@erased is a bird, @mod");
     assert_eq!(named(&mut w), 0);
+    // PostgreSQL, which only knows a tombstone, is told which quotes.
+    w.advance(5_000);
+    assert!(w.batches.iter().any(|batch| batch.contains(&format!(r#""quotes":["{report_id}"]"#))));
+}
+
+#[test]
+fn reports_of_what_the_log_does_not_hold_any_more_are_told_of() {
+    let mut w = World::with(&[], 1);
+    let (canary, bob) = (w.join(WHO), w.join("bob"));
+    let message = id(&w.say(canary, "x"));
+    report(&mut w, "carl", &message);
+    w.advance(5_000);
+    let mut tables = w.log.copy();
+    let rows = w.log.rows_after(0, 100).unwrap();
+    let of_it = rows.iter().position(|row| row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_))));
+    rows.iter().take(of_it.unwrap() + 1).for_each(|row| drop(tables.log.remove(&row.last)));
+    w.log.put(tables);
+    w.evict();
+    let moderator = w.join("mod");
+    erase(&mut w, Mode::Tombstone);
+    assert_eq!(w.events(moderator, "user_erased")[0]["message_ids"], json!([message]));
+    assert!(w.events(bob, "user_erased").is_empty());
+    w.advance(5_000);
+    assert!(w.batches.iter().any(|batch| batch.contains(&format!(r#""op":"erase","ids":["{message}"]"#))));
+}
+
+#[test]
+fn an_unban_that_postgresql_has_not_heard_of_yet_names_the_other_id() {
+    let mut w = World::with(&[], 1);
+    w.join("bob");
+    ban(&mut w, json!({"user_id": WHO}));
+    w.advance(5_000);
+    w.pg_down = true;
+    w.call("mod", Ask::Act(Act::Unban(UserRef { user_id: WHO.into(), reason: None, room_id: None }))).unwrap();
+    erase(&mut w, Mode::Tombstone);
+    w.pg_down = false;
+    w.advance(60_000);
+    let op = format!(r#""op":"unban","user_id":"{}""#, hidden_id(ROOM, WHO));
+    assert!(w.batches.iter().any(|batch| batch.contains(&op)), "{:?}", w.batches);
 }
 
 #[test]
