@@ -59,10 +59,11 @@ const TRIALS = {
     { rest: ["GET", "/reports"] },
   ],
   "read the counters and the audit": () => [{ rest: ["GET", "/stats"] }, { rest: ["GET", "/audit"] }],
-  "change name and settings, give and take roles, delete the room": () => [
+  "change name and settings, give and take roles, export and delete the room": () => [
     { rest: ["PATCH", "", { name: "Other" }] },
     { frame: ["set_role", { user_id: "someone", role: "member" }], rest: ["PUT", "/roles/someone", { role: "member" }] },
     { rest: ["DELETE", "/roles/someone"] },
+    { rest: ["GET", "/export"] },
     { rest: ["DELETE", ""] },
   ],
 };

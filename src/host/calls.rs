@@ -136,6 +136,8 @@ impl Host {
         // What was changed in memory before that is not in the log.
         let (erased, step) = room.erase(&cx, erase).inspect_err(|_| effects.broken = true)?;
         self.take(step, effects);
+        // Whoever is back with a new token has the role no more.
+        self.review(effects);
         Ok(answer(&erased))
     }
 

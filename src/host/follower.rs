@@ -305,7 +305,9 @@ impl Host {
         }
         self.now = self.now.max(self.room.as_ref().map_or(0, Room::last_at));
         let Some(row) = &write.append else { return };
-        let about_people = |body: &Body| matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. });
+        let about_people = |body: &Body| {
+            matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. } | Body::UserErased { .. })
+        };
         let said = row.events.iter().any(|event| matches!(event.body, Body::NewMessage(_)));
         if said {
             self.audience.count_changed();

@@ -574,3 +574,15 @@ fn the_same_erasure_again_goes_on_and_others_forget() {
     job.ask(UserAsk::Forget("bob".into()));
     assert!(!job.state.iter().any(|(key, value)| key.contains("bob") || value.contains("bob")), "{:?}", job.state);
 }
+
+#[test]
+fn a_socket_that_is_open_meanwhile_loses_the_role_with_the_room() {
+    let mut w = World::new();
+    let admin = w.join("admin");
+    w.ask(admin, "set_role", json!({"user_id": WHO, "role": "moderator"})).unwrap();
+    // Back with a new token while the job goes on.
+    let canary = w.join(WHO);
+    w.ask(canary, "ban_user", json!({"user_id": "eve"})).unwrap();
+    erase(&mut w, Mode::Tombstone);
+    assert_eq!(w.ask(canary, "ban_user", json!({"user_id": "bob"})).unwrap_err()["code"], "forbidden");
+}

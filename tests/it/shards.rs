@@ -3,7 +3,9 @@
 use crate::memory::Flaw;
 use crate::split::Split;
 use crate::world::{ROOM, World};
+use edge_chat::auth::Role;
 use edge_chat::metrics::Metrics;
+use edge_chat::protocol::act::{Act, SetRole};
 use edge_chat::protocol::call::{Ask, Caller, RoomCall, SendBody, VERSION};
 use edge_chat::protocol::erasure::{Erase, Mode};
 use edge_chat::protocol::shard::{Command, Crowd, Follower, Shape, Up};
@@ -291,6 +293,21 @@ fn v11_who_was_erased_is_gone_from_the_memory_of_every_shard() {
     }
     assert!(!it.room.log.holds("anthippe"));
     all_seen(&mut it);
+}
+
+#[test]
+fn v11_a_socket_at_a_shard_loses_the_role_of_who_is_erased() {
+    let mut it = split(40);
+    let role = SetRole { user_id: "xanthippe".into(), role: Some(Role::Moderator), room_id: None };
+    it.room.call("admin", Ask::Act(Act::SetRole(role))).unwrap();
+    let tab = it.join("xanthippe");
+    it.advance(1_000);
+    it.ask(tab, "ban_user", json!({"user_id": "eve"})).unwrap();
+    let erase = Erase { user_id: "xanthippe".into(), mode: Mode::Tombstone, after: 0 };
+    let call = RoomCall { v: VERSION, caller: Caller::default(), ask: Ask::Erase(erase) };
+    it.room.step(|host, at| host.call(at, call)).unwrap();
+    it.advance(1_000);
+    assert_eq!(it.ask(tab, "ban_user", json!({"user_id": "bob"})).unwrap_err()["code"], "forbidden");
 }
 
 #[test]
