@@ -29,7 +29,9 @@ export function chat(server) {
       const sent = typeof body === "string" || body === undefined ? body : JSON.stringify(body);
       const response = await fetch(`${server.url}/api${path}`, { method, headers, body: sent });
       const text = await response.text();
-      return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : null };
+      const lines = /ndjson/.test(response.headers.get("content-type"));
+      const read = lines ? text.trim().split("\n").map((line) => JSON.parse(line)) : text ? JSON.parse(text) : null;
+      return { status: response.status, headers: response.headers, body: read };
     },
   };
 }
