@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as path } from "node:path";
 import { after, before, test } from "node:test";
@@ -65,8 +65,12 @@ async function survives(program, file, room) {
       all.push(content);
     };
     const hears = async () => assert.ok(await until(30_000, () => said().length === all.length && all.every((content, i) => said()[i] === content)), `${JSON.stringify(out)} ${errors}`);
-    await say("one 👍");
+    const { seq } = await ada.request("send_message", { content: "one 👍" });
+    all.push("one 👍");
     await hears();
+    // What it has done with and not noted yet it would do again, as whatever is told at least once.
+    const places = path(folder, `${room}.json`);
+    assert.ok(await until(5_000, () => existsSync(places) && JSON.parse(readFileSync(places, "utf8"))[room]?.to >= seq));
     await kill();
     await say("two");
     await say("three");
