@@ -103,6 +103,7 @@ test("an environment of ./scripts/deploy is judged by its own file, and put righ
   const ill = await doctor(["--env", "staging", "--url", `http://127.0.0.1:${await freePort()}`]);
   assert.match(ill.stdout, /^! RATE_LIMT_MESSAGES in \.deploy\.staging\.vars is no setting/m);
   assert.match(ill.stdout, /^✗ It would refuse to serve: JWT_SECRET .*\n +Put it right in \.deploy\.staging\.vars, and run \.\/scripts\/deploy --env staging\./m);
+  assert.match(ill.stdout, /npx wrangler deployments list --name edge-chat-staging$/m);
   rmSync(file);
   for (const [words, why] of [[["--env", "production"], /There is no \.deploy\.production\.vars here/], [["--env", "test"], /--env has to be one of/]]) assert.match((await doctor(words)).stderr, why);
 });

@@ -1,6 +1,7 @@
 // The replaced service's snippet against ./scripts/dev itself, as somebody starts it: in Node, and in a browser.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -17,10 +18,11 @@ import { until } from "./harness/index.mjs";
 const script = (name) => join(root, "scripts", name);
 const bundle = readFileSync(createRequire(import.meta.url).resolve("socket.io-client/dist/socket.io.js"), "utf8");
 
-let data, dev, url, browser;
+let data, dev, port, url, browser;
 before(async () => {
   data = mkdtempSync(join(tmpdir(), "edge-chat-dev-"));
-  const [port, database] = [await freePort(), await freePort()];
+  const database = await freePort();
+  port = await freePort();
   url = `http://localhost:${port}`;
   const { DATABASE_URL: _, ...env } = process.env;
   Object.assign(env, { PORT: String(port), PGLITE_PORT: String(database), HOST: "localhost", DATA: data });
@@ -97,4 +99,25 @@ test("the snippet works in Node and in Chromium, with nothing changed but host, 
   } finally {
     ada.socket.disconnect();
   }
+});
+
+test("a second run on the same data is refused, on any port", async () => {
+  const second = promisify(execFile)(script("dev"), [], { env: { ...process.env, PORT: String(await freePort()), DATA: data }, timeout: 60_000 });
+  const { code, stderr } = await second.then(() => assert.fail("it ran"), (error) => error);
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, new RegExp(`runs already, on port ${port}\\.\n.*PGLITE_PORT=\\d+ DATA=`));
+});
+
+test("a run that was killed keeps nobody out", async () => {
+  const env = { ...process.env, DATA: join(data, "killed") };
+  const run = (after) => ["bash", ["-c", `. scripts/lib/env.sh; . scripts/lib/only-run.sh; only_run_on_data; ${after}`]];
+  const options = { cwd: root, env };
+  const first = start(...run("echo held; exec sleep 600"), { ...options, stdio: ["ignore", "pipe", 2] });
+  try {
+    await Promise.race([once(first.stdout, "data"), first.gone.then(assert.fail)]);
+    await assert.rejects(promisify(execFile)(...run("true"), options), /runs already/);
+  } finally {
+    await end(first, "SIGKILL");
+  }
+  await promisify(execFile)(...run("true"), options);
 });

@@ -7,6 +7,9 @@ import { root } from "../database.mjs";
 import { Stop } from "../process.mjs";
 import { base } from "./settings.mjs";
 
+/** The name of an environment's Worker. */
+export const nameOf = (env, { name } = base()) => (env === "production" ? name : `${name}-${env}`);
+
 /** No object's name has it; wrangler checks its shape. */
 const NO_ID = "0".repeat(32);
 
@@ -20,7 +23,7 @@ export function configOf(env, { at, vars, own }, hyperdriveId = own.HYPERDRIVE_I
   const first = new Set([...rest.assets.run_worker_first, path, `${path}/*`]);
   return {
     ...rest,
-    name: env === "production" ? rest.name : `${rest.name}-${env}`,
+    name: nameOf(env, rest),
     main: join(root, rest.main),
     assets: { ...rest.assets, directory: join(root, rest.assets.directory), run_worker_first: [...first] },
     workers_dev: !at.routes,

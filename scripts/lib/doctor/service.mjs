@@ -1,5 +1,6 @@
 // The service behind its URL: whether it serves, whom, and how far PostgreSQL, Redis and the webhook are behind it.
 import { setTimeout as sleep } from "node:timers/promises";
+import { nameOf } from "../deploy/worker.mjs";
 import { change } from "./settings.mjs";
 
 /** How long an answer may take, ms. */
@@ -9,7 +10,9 @@ const BEHIND = [10_000, 10_000, 60_000];
 const FULL = 12 << 20;
 const SINKS = ["PostgreSQL", "Redis", "the webhook"];
 const FAILED = ["drain_failed", "bridge_failed", "hook_failed"];
-const DELIVERY = "Look for lines `drain: …`, `bridge: …` and `webhook: …` in its log (npx wrangler tail), and docs/runbook.md.";
+/** The Worker by its name, since wrangler without one reads production's. */
+const named = (env = "production") => nameOf(env);
+const delivery = (env) => `Look for lines \`drain: …\`, \`bridge: …\` and \`webhook: …\` in its log (npx wrangler tail ${named(env)}), and docs/runbook.md.`;
 
 const WHY = {
   ECONNREFUSED: "nothing listens there",
@@ -40,7 +43,7 @@ async function serves(url, { report, local, env }) {
   try {
     answer = await ask(url, "/healthz");
   } catch (error) {
-    report.bad(`${url.origin} does not answer: ${reason(error)}.`, local ? "Start it: ./scripts/dev" : "Is the address right, and was it deployed? npx wrangler deployments list");
+    report.bad(`${url.origin} does not answer: ${reason(error)}.`, local ? "Start it: ./scripts/dev" : `Is the address right, and was it deployed? npx wrangler deployments list --name ${named(env)}`);
     return { serves: false };
   }
   const date = Date.parse(answer.headers.get("date") ?? "");
@@ -71,11 +74,11 @@ async function doors(url, { report, local, env, origins }) {
 }
 
 /** A room that nobody made: its answer comes from PostgreSQL. Few names, since each is an object; none twice in a minute. */
-async function history(url, report) {
+async function history(url, { report, env }) {
   const { status, body } = await ask(url, `/api/rooms/doctor-${Math.floor(Date.now() / 6_000) % 20}`);
   if (body?.code === "room_not_found") report.well("It reaches its PostgreSQL.");
   else if (body?.code === "unavailable") {
-    report.bad("It does not reach its PostgreSQL: who is in a room goes on, but no room can be made, and old messages are not to be had.", "Look at PostgreSQL below, then at Hyperdrive: npx wrangler hyperdrive list; the log says why: npx wrangler tail.");
+    report.bad("It does not reach its PostgreSQL: who is in a room goes on, but no room can be made, and old messages are not to be had.", `Look at PostgreSQL below, then at Hyperdrive: npx wrangler hyperdrive list; the log says why: npx wrangler tail ${named(env)}.`);
   } else report.look(`Whether it reaches its PostgreSQL is not known: it answered ${status} ${body?.code ?? ""}.`, "Run this again in a minute.");
 }
 
@@ -98,7 +101,7 @@ async function figures(url, { report, local, env, token, pause = 3_000 }) {
     return {};
   }
   if (status !== 200) {
-    report.bad(`/metrics answers ${status} ${body?.code ?? ""}.`, DELIVERY);
+    report.bad(`/metrics answers ${status} ${body?.code ?? ""}.`, delivery(env));
     return {};
   }
   const silent = body.drains.filter(({ up }) => !up).map(({ drain }) => drain);
@@ -116,9 +119,9 @@ async function figures(url, { report, local, env, token, pause = 3_000 }) {
     const sentence = `A room has waited for ${name} for ${Math.round(Math.max(now, first[sink]) / 1000)} s, ${events} events are missing there`;
     // What a room delays for its moderators Redis and the webhook lack meanwhile, and always some of it where people go on talking.
     const failed = drains.some(({ metrics }) => metrics?.[FAILED[sink]]);
-    if (now > first[sink] && failed) report.bad(`${sentence}, and it does not move.`, DELIVERY);
+    if (now > first[sink] && failed) report.bad(`${sentence}, and it does not move.`, delivery(env));
     else if (now > first[sink]) report.look(`${sentence}, and no batch has failed.`, "A room with delay_s where people go on talking is no fault. Else run this again in a moment.");
-    else report.look(`${sentence}, and it catches up.`, DELIVERY);
+    else report.look(`${sentence}, and it catches up.`, delivery(env));
   }
   const left = drains.reduce((sum, { metrics }) => sum + (metrics?.hook_skipped ?? 0), 0);
   // In all since the drains began, which may have been weeks ago.
@@ -137,7 +140,7 @@ export async function service(url, about) {
   const health = await serves(url, about);
   if (!health.serves) return health;
   await doors(url, about);
-  await history(url, about.report);
+  await history(url, about);
   const asked = Date.now();
   const { bridged, at } = await figures(url, about);
   return { ...health, bridged, offset: health.offset ?? (at && at - asked) };
