@@ -322,7 +322,8 @@ impl Sim {
         Ok(())
     }
 
-    /// As a shard's adapter: a shard that holds sockets and stands nowhere asks the room for the log's end, once.
+    /// As a shard's adapter: a shard that holds sockets and stands nowhere asks the room for the log's end, until it is
+    /// told.
     fn begin_where_needed(&mut self) {
         if self.room.host.as_ref().is_some_and(Host::needs_begin) && !self.room.sockets.is_empty() {
             self.ask_begin();
@@ -403,6 +404,7 @@ impl Sim {
         for (conn, text) in std::mem::take(&mut self.room.following.parked) {
             self.heard(conn, &text)?;
         }
+        self.begin_where_needed();
         Ok(())
     }
 
