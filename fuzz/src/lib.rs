@@ -1,5 +1,7 @@
 //! What the targets share: the room of the native tests with its clients, its time and its PostgreSQL, driven by text.
 
+#[path = "../../tests/it/endpoint.rs"]
+pub mod endpoint;
 #[path = "../../tests/it/memory.rs"]
 pub mod memory;
 #[path = "../../tests/it/postgres.rs"]
