@@ -93,9 +93,7 @@ pub trait Present {
     fn role_of(&self, user_id: &str) -> Option<Role>;
     /// Whether others show the log too, who hear of each event later: what was taken away before it was to be seen may
     /// have been seen.
-    fn is_split(&self) -> bool {
-        false
-    }
+    fn is_split(&self) -> bool;
 }
 
 /// What a command is given beside itself.

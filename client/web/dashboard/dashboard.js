@@ -33,6 +33,7 @@ const TILES = [
   ["Seen p99", (f) => took(f.shown_p99)],
   ["PostgreSQL lag", (f) => seconds(f.lag_ms[0]), (f) => f.lag_ms[0] > 5_000],
   ["Redis lag", (f) => seconds(f.lag_ms[1]), (f) => f.lag_ms[1] > 5_000],
+  ["Webhook lag", (f) => seconds(f.webhook_lag_ms), (f) => f.webhook_lag_ms > 60_000],
   ["Dead letters", (f) => count(f.dead_letters), (f) => f.dead_letters > 0],
   ["Drains", (f) => `${f.up} of ${f.drains}`, (f) => f.up < f.drains],
 ];

@@ -76,6 +76,7 @@ export class Figures {
       ack_p99: times("ack", 0.99),
       shown_p99: times("shown", 0.99),
       lag_ms: both("lag_ms").map((lags) => Math.max(0, ...lags)),
+      webhook_lag_ms: Math.max(0, ...up.map((drain) => drain.sums.webhook_lag_ms ?? 0)),
       lag_events: both("lag_events").map(sum),
       queued: sum(up.flatMap((drain) => drain.queued)),
       dead_letters: sum(up.map((drain) => drain.metrics.dead_letters ?? 0)),
