@@ -15,6 +15,10 @@ use std::rc::Rc;
 /// At least so often, ms, a frame says where the log stands.
 const POSITION_EVERY: u64 = 30_000;
 
+/// So long, ms, the first event of a hot room's frame waits for others, also where the window is over: where sending the
+/// last frame took as long as that, more lies unread, and a frame costs the same whatever it holds.
+const COMPANY: u64 = 10;
+
 /// How far one class of viewers has been shown the log.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shown {
@@ -90,8 +94,13 @@ impl Fanout {
 
     /// When something that waits leaves, as it is seen at `now`, ms.
     pub fn next(&self, audience: &Audience, now: u64) -> Option<u64> {
-        let due = Class::APART.into_iter().filter_map(|class| self.due(class, audience.level())).min()?;
-        Some(due.max(audience.gathers_until(now).unwrap_or(0)))
+        let due = self.first_due(audience.level())?;
+        let gathered = audience.gathers_until(now).map(|until| until.max(due.saturating_add(COMPANY)));
+        Some(due.max(gathered.unwrap_or(0)))
+    }
+
+    fn first_due(&self, level: Level) -> Option<u64> {
+        Class::APART.into_iter().filter_map(|class| self.due(class, level)).min()
     }
 
     /// When these viewers' next frame leaves a room that is not hot, ms: what does not wait takes with it what does.
@@ -156,8 +165,8 @@ impl Fanout {
             let new = new.filter(|event| self.presses(event, Class::Plain, level)).count();
             audience.count_frames(new, audience.socket_count(), now);
         }
-        let due = Class::APART.into_iter().any(|class| self.due(class, level).is_some_and(|due| due <= now));
-        due && (urgent || audience.gathers_until(now).is_none_or(|until| until <= now))
+        let at = if urgent { self.first_due(level) } else { self.next(audience, now) };
+        at.is_some_and(|at| at <= now)
     }
 
     /// Shows everything that may be seen by now, with `rider` as the last line of every frame. How many of the frames,

@@ -98,7 +98,6 @@ pub struct Audience {
     leaving: BTreeSet<(u64, UserId)>,
     /// Bytes broadcast since this object was built.
     sent: u64,
-    answers: probe::Answers,
     pace: pace::Pace,
     looking: alive::Looking,
     /// Users who are in other objects of the room: with a role above member, and whom the command that is carried out

@@ -7,28 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Bytes after which a probe is due, and how many more may be sent before its answer.
 const EVERY: u64 = 256 * 1024;
 const BEYOND: u64 = 256 * 1024;
-/// How many more, while answers of those who were asked then or before are still being read: the object is late there,
-/// and not the viewer.
-const BEYOND_BUSY: u64 = 2 * 1024 * 1024;
+/// How many more at first, and for how long, ms: who reads well may be that late in a room that says much.
+const AT_FIRST: u64 = 2 * 1024 * 1024;
+const FIRST: u64 = 5_000;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
 const LOOK: u64 = 64 * 1024;
-
-/// Whose answers are being read.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    /// When those were asked, ms, whose answers were read since the last look; the first of them.
-    since: Option<u64>,
-    /// The same, of the time between the last two looks.
-    before: Option<u64>,
-}
-
-impl Answers {
-    fn are_read_of(&self, asked_at: u64) -> bool {
-        [self.since, self.before].into_iter().flatten().any(|at| at <= asked_at)
-    }
-}
 
 #[derive(Debug)]
 struct Asked {
@@ -85,7 +70,6 @@ impl Audience {
         if self.sent / LOOK == before {
             return Vec::new();
         }
-        self.answers = Answers { since: None, before: self.answers.since };
         let ids: Vec<_> = self.list(super::Class::All).to_vec();
         ids.into_iter().filter_map(|id| self.look_at(id, now, entropy)).collect()
     }
@@ -110,7 +94,7 @@ impl Audience {
         // What was asked for at once, as the reply to a join, may be more than that by itself: what counts is what came
         // after the probe.
         if let Some(asked) = &probes.asked {
-            let most = if self.answers.are_read_of(asked.at) { BEYOND_BUSY } else { BEYOND };
+            let most = if now < asked.at.saturating_add(FIRST) { AT_FIRST } else { BEYOND };
             if total.saturating_sub(asked.total) > most {
                 return Some(Reading::TooSlow(id));
             }
@@ -130,7 +114,6 @@ impl Audience {
         match socket.probes.asked.take() {
             Some(asked) if asked.nonce == nonce => {
                 socket.probes.proved = asked.total;
-                self.answers.since = Some(self.answers.since.map_or(asked.at, |at| at.min(asked.at)));
                 self.index(id);
                 Some(asked.at)
             }
@@ -146,7 +129,6 @@ impl Audience {
 mod tests {
     use super::*;
     use crate::auth::Role;
-    use std::collections::VecDeque;
 
     fn audience() -> Audience {
         let mut audience = Audience::default();
@@ -171,45 +153,22 @@ mod tests {
     #[test]
     fn who_does_not_is_closed_by_bytes_or_by_time() {
         let mut audience = audience();
-        let readings: Vec<_> = (0..12).flat_map(|_| audience.broadcast_sent(60_000, 5, &[7; 32])).collect();
+        let readings: Vec<_> = (0..12).flat_map(|n| audience.broadcast_sent(60_000, n * FIRST, &[7; 32])).collect();
         assert!(matches!(readings.first(), Some(Reading::Ask(1, _))));
         assert_eq!(readings.last(), Some(&Reading::TooSlow(1)));
-        assert_eq!(audience.next_deadline(), Some(5 + WITHIN));
-    }
-
-    /// Sends 60 KB at a time, reads `answers` of what was asked after each, and gives who was closed after how many.
-    fn closed(answers: usize) -> Vec<(SocketId, u64)> {
-        let mut audience = Audience::default();
-        for id in 1..=100 {
-            audience.open(id, None, format!("g{id}"), 0);
-            audience.join(id, None, Role::Guest);
-        }
-        let (mut asked, mut closed) = (VecDeque::new(), Vec::new());
-        for round in 0..60 {
-            for reading in audience.broadcast_sent(60_000, round * 100, &[7; 32]) {
-                match reading {
-                    // The last one reads nothing.
-                    Reading::Ask(100, _) => {}
-                    Reading::Ask(id, nonce) => asked.push_back((id, nonce)),
-                    Reading::TooSlow(id) => {
-                        closed.push((id, round));
-                        audience.closed(id, round * 100);
-                    }
-                }
-            }
-            for (id, nonce) in asked.drain(..answers.min(asked.len())) {
-                audience.proved(id, &nonce);
-            }
-        }
-        closed
+        assert_eq!(audience.next_deadline(), Some(4 * FIRST + WITHIN));
     }
 
     #[test]
-    fn an_object_that_is_late_with_the_answers_closes_nobody_who_gave_one() {
-        assert_eq!(closed(100), [(100, 9)], "who reads nothing, 256 KB later");
-        assert_eq!(closed(10), [(100, 15)], "once the answers of the others have come");
-        // Two seconds and more for the answers of all: so much is not kept for anybody.
-        assert!(closed(2).len() > 1);
+    fn who_is_sent_much_at_once_has_some_seconds_to_read_it() {
+        let closed = |every: u64| {
+            let mut audience = audience();
+            (1..100).find(|n| audience.broadcast_sent(60_000, n * every, &[7; 32]).contains(&Reading::TooSlow(1)))
+        };
+        // Asked with the 5th.
+        assert_eq!(closed(2_000), Some(10), "256 KB more");
+        assert_eq!(closed(500), Some(15), "5 s later");
+        assert_eq!(closed(10), Some(40), "2 MB more");
     }
 
     #[test]

@@ -341,6 +341,7 @@ fn v8_who_does_not_read_is_probed_and_closed() {
     let mut said = 0;
     while w.closed(slow).is_none() {
         w.say(moderator, &text);
+        w.advance(200);
         echo(&mut w, moderator);
         said += 1;
         assert!(said < 80, "512 KB unproved are too many");
