@@ -41,7 +41,10 @@ await script(async () => {
   const reachable = ["0.0.0.0", "::", "*"].includes(host) ? "localhost" : host;
   const url = `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
   if (await accepts(port, reachable)) {
-    throw new Stop(`Port ${port} is in use. End what uses it, or choose another: PORT=3005 ./scripts/dev`);
+    throw new Stop(
+      `Port ${port} is in use. Where a run that was killed left its workerd: pkill -f ${join(root, "node_modules")}
+  Where something else has it, choose another: PORT=3005 ./scripts/dev`,
+    );
   }
 
   await run(join(root, "scripts/build"), []);

@@ -34,6 +34,10 @@ pub(super) struct Pace {
     behind_until: u64,
     /// When events left last, ms.
     left_at: u64,
+    /// Whether it is to be seen yet how long that took.
+    leaving: bool,
+    /// How long it takes lately, ms.
+    takes: u64,
 }
 
 impl Default for Pace {
@@ -48,6 +52,8 @@ impl Default for Pace {
             hot: false,
             behind_until: 0,
             left_at: 0,
+            leaving: false,
+            takes: 0,
         }
     }
 }
@@ -93,9 +99,17 @@ impl Pace {
         behind || (self.hot && (self.is_much(now) || self.waiting(now) > 0))
     }
 
+    /// How long a process that sends the budget's takes for a frame to each of these, ms.
+    fn reckoned(&self, sockets: u64) -> u64 {
+        sockets.saturating_mul(SECOND) / self.budget.max(1)
+    }
+
+    /// Where sending takes longer than was reckoned with, a third of the time is left for reading all the same.
     fn window(&self, sockets: u64) -> u64 {
         let (least, most) = WINDOW;
-        (sockets.saturating_mul(PER_SOCKET) / self.budget.max(1)).clamp(least, most)
+        (sockets.saturating_mul(PER_SOCKET) / self.budget.max(1))
+            .max(self.takes.saturating_mul(3) / 2)
+            .clamp(least, most)
     }
 }
 
@@ -132,6 +146,27 @@ impl Audience {
     /// Events have left.
     pub(super) fn events_left(&mut self, now: u64) {
         self.pace.left_at = now;
+        self.pace.leaving = self.pace.is_hot(now);
+    }
+
+    /// When to say by [`Self::events_are_sent`] that the events which left are sent, ms: a timer for then goes off when the
+    /// object is through with it.
+    pub fn asks_at(&self) -> Option<u64> {
+        self.pace.leaving.then(|| self.pace.left_at.saturating_add(1))
+    }
+
+    /// A timer went off at `now` (ms): whether it was that of [`Self::asks_at`], which comes as late as sending takes. Where
+    /// that is much longer than the budget says, the object does not keep up.
+    pub fn events_are_sent(&mut self, now: u64) -> bool {
+        let asked = self.asks_at().is_some_and(|at| at <= now);
+        if asked {
+            let took = now.saturating_sub(self.pace.left_at);
+            let sockets = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);
+            self.timer_was_late(took.saturating_sub(self.pace.reckoned(sockets)), now);
+            self.pace.takes = self.pace.takes.saturating_mul(3).saturating_add(took) / 4;
+            self.pace.leaving = false;
+        }
+        asked
     }
 }
 
@@ -207,6 +242,51 @@ mod tests {
         pace.add(1_000, 10_999);
         assert!(pace.is_hot(10_999) && pace.is_hot(11_900));
         assert!(!pace.is_hot(12_000) && pace.rate(12_000) == 0 && pace.rate(99_000) == 0);
+    }
+
+    #[test]
+    fn a_window_leaves_time_for_reading_where_sending_takes_long() {
+        let mut audience = Audience { pace: pace(10), ..Audience::default() };
+        let mut window = |takes: u64| {
+            for n in 0..30 {
+                let now = 60_000 + n * 1_000;
+                audience.count_frames(1, 1_000, now);
+                audience.events_left(now);
+                assert_eq!(audience.asks_at(), Some(now + 1));
+                assert!(!audience.events_are_sent(now));
+                assert!(audience.events_are_sent(now + takes));
+                assert_eq!(audience.asks_at(), None);
+            }
+            audience.pace.budget = FRAME_BUDGET;
+            let window = audience.pace.window(1_000);
+            audience.pace.budget = 10;
+            window
+        };
+        assert_eq!([1, 30, 100, 5_000].map(&mut window), [50, 50, 145, 1_000]);
+        assert_eq!(window(1), 50, "once it is quick again");
+    }
+
+    #[test]
+    fn sending_that_takes_long_is_not_keeping_up_where_the_budget_says_otherwise() {
+        let behind = |takes: u64, budget: u64| {
+            let mut audience = Audience { pace: pace(budget), ..Audience::default() };
+            for id in 0..100 {
+                audience.open(id, None, format!("g{id}"), 60_000);
+            }
+            audience.count_frames(1, 100_000, 60_000);
+            audience.events_left(60_000);
+            audience.events_are_sent(60_000 + takes);
+            audience.pace.behind_until > 0
+        };
+        assert_eq!([behind(99, 24_000), behind(104, 24_000)], [false, true]);
+        assert_eq!([behind(1_099, 100), behind(1_100, 100)], [false, true]);
+    }
+
+    #[test]
+    fn what_leaves_a_calm_room_is_not_timed() {
+        let mut audience = Audience::default();
+        audience.events_left(60_000);
+        assert_eq!(audience.asks_at(), None);
     }
 
     #[test]

@@ -212,6 +212,6 @@ impl Audience {
     /// memory.
     pub fn next_soon(&self) -> Option<u64> {
         let leaving = self.leaving.first().map(|(at, _)| *at);
-        leaving.into_iter().chain(self.answer_due()).min()
+        leaving.into_iter().chain(self.answer_due()).chain(self.asks_at()).min()
     }
 }

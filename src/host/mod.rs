@@ -375,7 +375,8 @@ impl Host {
     /// Time has passed.
     pub fn tick(&mut self, at: &Moment<'_>) -> Effects {
         let mut effects = self.begin(at);
-        if let Some(due) = self.timer_at.take_if(|due| *due <= self.now) {
+        let due = self.timer_at.take_if(|due| *due <= self.now);
+        if let Some(due) = due.filter(|_| !self.audience.events_are_sent(self.now)) {
             self.audience.timer_was_late(self.now - due, self.now);
         }
         for (socket, code) in self.audience.overdue(self.now) {

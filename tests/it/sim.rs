@@ -375,7 +375,7 @@ macro_rules! noticed {
 noticed! {
     v6_a_text_that_is_not_redacted_is_noticed: KeepsOldText as "V6" | "V4" | "P1" | "V2" | "B1";
     v3_a_forgotten_client_id_is_noticed: ForgetsSent as "V3";
-    p1_a_fold_without_its_cursor_is_noticed: NoCursor as "P1";
+    p1_a_fold_without_its_cursor_is_noticed: NoCursor as "P1" | "P2";
     p1_a_cursor_ahead_of_its_rows_is_noticed: CursorFirst as "P1";
     v4_a_skipped_event_is_noticed: SkipsAnEvent as "V4";
     p2_a_drain_that_does_not_rewind_is_noticed: BelievesItself as "P2" | "P1";
