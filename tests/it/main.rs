@@ -37,6 +37,7 @@ mod rates;
 mod redis;
 mod refused;
 mod reports;
+mod resume;
 mod retention;
 mod rules;
 mod shards;
