@@ -39,6 +39,7 @@ mod refused;
 mod reports;
 mod resume;
 mod retention;
+mod rooms;
 mod rules;
 mod shards;
 mod sim;
