@@ -1,7 +1,7 @@
 //! A room as a thing: who makes one of which form, and who may change what of it.
 
 use crate::world::{START, World};
-use edge_chat::protocol::call::Ask;
+use edge_chat::protocol::call::{AsUser, Ask, SendBody};
 use edge_chat::protocol::{CreateRoom, PatchRoom, RoomInfo};
 use edge_chat::room::check_create;
 use edge_chat::settings::RoomCreation;
@@ -171,4 +171,33 @@ fn a_room_that_lost_its_storage_has_its_pins_again() {
     assert_eq!(w.get("ada")["pinned"], json!([pinned]));
     w.evict();
     assert_eq!(w.get("ada")["pinned"], json!([pinned]));
+}
+
+#[test]
+fn a_client_id_and_a_user_who_is_spoken_for_have_their_bounds() {
+    let mut w = room_of("ada", json!({}));
+    let body = |client_id: &str, user_id: &str| SendBody {
+        content: "x".into(),
+        client_id: Some(client_id.into()),
+        as_user: Some(AsUser { user_id: user_id.into(), username: "Bob".into(), avatar: None }),
+        ..SendBody::default()
+    };
+    let (id, user) = ("é".repeat(64), "x".repeat(255));
+    for (n, (client_id, user_id, field)) in [
+        ("c", "bob", None),
+        (&*id, &*user, None),
+        (&*format!("{id}x"), "bob", Some("client_id")),
+        ("", "bob", Some("client_id")),
+        ("c", "", Some("as_user.user_id")),
+        ("c", "b\nb", Some("as_user.user_id")),
+        ("c", &*format!("{user}x"), Some("as_user.user_id")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Another name each time: a known one is answered before anything else.
+        let client_id = if client_id == "c" { format!("c{n}") } else { client_id.to_owned() };
+        let refusal = w.call("svc", Ask::Send(body(&client_id, user_id))).err();
+        assert_eq!(refusal.as_ref().and_then(|error| error.field.as_deref()), field, "{client_id} {user_id}");
+    }
 }
