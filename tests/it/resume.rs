@@ -1,16 +1,16 @@
 //! Coming back: whose answer is shared, what is kept for it, and how far back it reaches.
 
 use crate::memory::MemoryLog;
-use crate::world::{ROOM, START, settings};
+use crate::world::{ROOM, START, World, settings};
 use edge_chat::auth::Role;
-use edge_chat::protocol::wire::json;
+use edge_chat::protocol::wire;
 use edge_chat::protocol::{
     Audience, Body, LogEvent, Message, MessageId, MessageType, Position, RoomId, RoomType, User,
 };
 use edge_chat::room::{Resumed, Room, Row, Viewer, Write, new_info};
 use edge_chat::user::Blocks;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::rc::Rc;
 
 fn said(seq: u64, author: &str, content: &str) -> LogEvent {
@@ -44,7 +44,7 @@ fn said(seq: u64, author: &str, content: &str) -> LogEvent {
 fn room(events: &[LogEvent]) -> (Room, MemoryLog) {
     let log = MemoryLog::default();
     let info = new_info("R".into(), RoomType::Video, None, START);
-    let state = vec![("room".into(), Some(json(&info))), ("epoch".into(), Some(START.to_string()))];
+    let state = vec![("room".into(), Some(wire::json(&info))), ("epoch".into(), Some(START.to_string()))];
     log.write(&Write { state, ..Write::default() });
     for row in events.chunks(3) {
         let last = row[row.len() - 1].seq;
@@ -194,4 +194,22 @@ fn a_snapshot_reads_about_as_much_as_it_shows() {
     // Where nothing waits, nothing is read for it.
     let before = log.reads.get();
     assert_eq!((room.waiting(&log, START).unwrap(), log.reads.get()), (vec![], before));
+}
+
+/// V7: of a ban moderators are told more, live and whenever they come back; and nobody else is, whoever came back before.
+#[test]
+fn v7_who_comes_back_is_told_of_a_ban_what_was_told_live() {
+    let mut w = World::new();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.say(ada, "words");
+    w.ask(moderator, "ban_user", json!({"user_id": "eve", "reason": "rude"})).unwrap();
+    let live = [ada, moderator].map(|socket| w.events(socket, "user_banned").remove(0));
+    assert_eq!([live[0].get("reason"), live[1].get("reason")], [None, Some(&json!("rude"))]);
+    for _ in 0..2 {
+        for (socket, live) in [(moderator, &live[1]), (ada, &live[0])] {
+            let caught_up = w.ask(socket, "catch_up", json!({"epoch": START, "seq": 1})).unwrap();
+            let events = caught_up["events"].as_array().unwrap();
+            assert_eq!(&events.iter().find(|event| event["event"] == "user_banned").unwrap()["data"], live);
+        }
+    }
 }
