@@ -280,6 +280,19 @@ fn no_repeats_and_links() {
 }
 
 #[test]
+fn a_deployment_may_leave_its_filters_off_until_a_room_wants_them() {
+    let mut w = World::new();
+    let zoe = w.join("zoe");
+    w.say(zoe, "what a shit day");
+    assert_eq!(w.say(zoe, ADVERT).get("held"), None);
+    assert_eq!(w.events(zoe, "new_message")[0]["content"], "what a shit day");
+    modes(&mut w, json!({"profanity": {"action": "mask"}, "spam": {"action": "hold"}}));
+    w.say(zoe, "what a shit evening");
+    assert_eq!(w.events(zoe, "new_message").last().unwrap()["content"], "what a **** evening");
+    assert_eq!(w.say(zoe, &format!("{ADVERT}!"))["held"], true);
+}
+
+#[test]
 fn what_was_said_before_a_sleep_is_compared_with_what_is_said_after_it() {
     let mut w = world();
     let zoe = w.join("zoe");
@@ -455,6 +468,13 @@ fn a_delay_shows_moderators_first_and_what_they_delete_is_never_seen() {
     w.advance(5_000);
     let bulk = w.events(bob, "messages_deleted").remove(0);
     assert_eq!(bulk["message_ids"], json!([kept["message_id"]]));
+    // One of nothing else is not told.
+    w.take(moderator);
+    w.say(zoe, "one more rude word");
+    w.ask(moderator, "delete_user_messages", json!({"user_id": "zoe"})).unwrap();
+    w.advance(5_000);
+    assert_eq!(w.events(moderator, "messages_deleted").len(), 1);
+    assert!(w.events(bob, "messages_deleted").is_empty());
 }
 
 #[test]
