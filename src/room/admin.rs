@@ -5,7 +5,7 @@ use super::policy::{self, Action};
 use super::{Context, Failure, Room, Sender, Step};
 use crate::auth::{Identity, Role};
 use crate::protocol::{
-    Audience, ChatError, CreateRoom, ErrorCode, MODES, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId, Visibility,
+    Audience, ChatError, CreateRoom, ErrorCode, MODES, PatchRoom, RoomInfo, RoomSettings, RoomType, UserId,
     merge_settings,
 };
 use crate::settings::RoomCreation;
@@ -112,9 +112,8 @@ impl Room {
     /// # Errors
     /// Those of the role, `invalid_settings`, `bad_request`.
     pub fn patch(&mut self, cx: &Context<'_>, sender: &Sender<'_>, patch: &PatchRoom) -> Result<Step, Failure> {
-        let modes = patch.settings.iter().flat_map(|settings| settings.keys());
-        let only_modes =
-            patch.name.is_none() && modes.clone().count() > 0 && modes.clone().all(|m| MODES.contains(&m.as_str()));
+        let mut settings = patch.settings.iter().flat_map(|settings| settings.keys());
+        let only_modes = patch.name.is_none() && settings.all(|name| MODES.contains(&name.as_str()));
         policy::check(if only_modes { Action::SetModes } else { Action::Configure }, sender.role, false)?;
         let by = sender.identity.map(|who| (who.user_id.as_str(), sender.role));
         let mut info = self.info.clone();
@@ -130,11 +129,6 @@ impl Room {
             let (settings, names) = merge_settings(&info.settings, settings)?;
             let back_end = sender.identity.is_some_and(Identity::makes_rooms_freely);
             expects(&settings, info.settings.expect_viewers, back_end)?;
-            if info.kind == RoomType::Direct && settings.visibility != Visibility::Private {
-                let message = "A direct room is always private.";
-                let error = ChatError::new(ErrorCode::InvalidSettings, message).field("settings.visibility");
-                return Err(error.into());
-            }
             info.settings = settings;
             changed.extend(names);
         }

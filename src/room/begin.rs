@@ -134,8 +134,9 @@ impl Room {
         let Remembered { info, roles, bans, pinned, terms, held, reports, blocks, first_no, last_no, epoch } =
             remembered;
         let (mut room, mut step) = Self::begin(id, settings, info, roles, now.max(epoch.saturating_add(1)), last_no);
-        if first_no > 1 {
-            room.kept = super::retention::Kept::from(first_no);
+        let kept = super::retention::Kept::from(first_no);
+        if kept != room.kept {
+            room.kept = kept;
             step.write.state.push((super::retention::KEY_KEPT.into(), Some(json(&room.kept))));
         }
         for ban in bans {

@@ -98,12 +98,8 @@ impl Room {
     /// What is kept of an encrypted message: its content and its tag.
     ///
     /// # Errors
-    /// `invalid_type` where the room is not direct, and what is wrong with the form.
+    /// What is wrong with the form.
     pub(super) fn sealed(&self, content: &str, franking: Option<String>) -> Result<(String, String), ChatError> {
-        if !self.is_direct() {
-            let message = "Only messages of direct rooms are of type `encrypted`.";
-            return Err(ChatError::new(ErrorCode::InvalidType, message).field("type"));
-        }
         Ok((content::sealed(content, |user| self.is_one_of_two(user))?, content::franking(franking)?))
     }
 

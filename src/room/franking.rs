@@ -54,6 +54,7 @@ mod tests {
         ] {
             assert!(!proved("h\u{e9}llo\n", key, other));
         }
+        assert!(!proved(&"x".repeat(32_768), key, bound));
         for (body, key, field) in [("x", "AQEB", "opened.frank_key"), (&*"x".repeat(32_769), key, "opened.body")] {
             assert_eq!(is_proved(&opening(body, key), tag, bound).unwrap_err().field.as_deref(), Some(field));
         }

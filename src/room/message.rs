@@ -2,6 +2,7 @@
 
 use super::dedupe::{self, Dedupe};
 use super::filters::Judged;
+use super::limits::is_apart;
 use super::policy::{self, Action};
 use super::{Context, Failure, Room, Step};
 use crate::auth::{Identity, Role};
@@ -123,7 +124,7 @@ impl Room {
                 Some(speaker(user)?)
             }
         };
-        if cx.log.bytes() > super::STORAGE_BYTES {
+        if cx.log.bytes() >= super::STORAGE_BYTES {
             let message = "The room's storage is full until older messages have been moved on.";
             return Err(ChatError::new(ErrorCode::StorageFull, message).retry_after(10_000).into());
         }
@@ -259,8 +260,7 @@ impl Room {
     }
 
     fn check_slow(&self, user: &str, role: Role, now: u64) -> Result<(), ChatError> {
-        let Some(slow) = self.info.settings.slow_s.filter(|_| self.rate(role).is_some() && role != Role::Service)
-        else {
+        let Some(slow) = self.info.settings.slow_s.filter(|_| !is_apart(role)) else {
             return Ok(());
         };
         let next = self.rates.last(user).map_or(0, |last| last.saturating_add(slow.saturating_mul(1000)));

@@ -23,7 +23,7 @@ fn range(query: PageQuery, (first_no, last_no): (u64, u64)) -> Option<(u64, u64)
         }
     };
     let low = low.max(first_no);
-    (low <= high && high > 0).then_some((low, high))
+    (low <= high).then_some((low, high))
 }
 
 pub(super) fn messages_in(row: &Row) -> u64 {
@@ -74,7 +74,7 @@ impl Room {
             let Some(last) = batch.last() else { break };
             after = last.last;
             for row in batch {
-                let enough = row.no > high;
+                let enough = row.no >= high;
                 rows.push(row);
                 if enough {
                     break 'read;
@@ -105,10 +105,6 @@ impl Room {
                 Some(row) if row.no < no => low = row.last + 1,
                 Some(row) => high = row.first(),
                 None => high = middle,
-            }
-            // A row that begins at or before `low` is the answer.
-            if high <= low {
-                break;
             }
         }
         Ok(low.saturating_sub(1))

@@ -54,7 +54,6 @@ pub(super) struct Recent {
     /// After this `seq`; none where nothing is kept.
     after: Option<u64>,
     entries: VecDeque<Entry>,
-    bytes: usize,
     /// Whole answers, newest last: after which `seq`, up to which, and whether to moderators.
     answers: VecDeque<((u64, u64, bool), Rc<RawValue>)>,
     used: u64,
@@ -72,10 +71,8 @@ impl Recent {
                 return Ok(None);
             }
             last = newest.last;
-            for event in rows.into_iter().flat_map(|row| row.events).filter(|event| event.seq > seq) {
-                recent.push(event, room_id);
-            }
-            if recent.bytes > MOST_READ {
+            recent.entries.extend(rows.into_iter().flat_map(|row| row.events).map(|event| Entry::new(event, room_id)));
+            if recent.bytes() >= MOST_READ {
                 return Ok(None);
             }
         }
@@ -88,13 +85,11 @@ impl Recent {
 
     /// Whether it is little enough to be kept.
     pub(super) fn is_small(&self) -> bool {
-        self.entries.len() <= KEPT.0 && self.bytes <= KEPT.1
+        self.entries.len() <= KEPT.0 && self.bytes() <= KEPT.1
     }
 
-    fn push(&mut self, event: LogEvent, room_id: &str) {
-        let entry = Entry::new(event, room_id);
-        self.bytes += entry.bytes();
-        self.entries.push_back(entry);
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
     }
 
     /// Follows what a step writes: what was appended comes along, what is gone from the log is gone here.
@@ -106,30 +101,20 @@ impl Recent {
             *self = Self::default();
             return;
         }
-        if write.append.is_none() && write.rewrite.is_empty() && write.forget_to.is_none() {
-            return;
-        }
         for event in write.rewrite.iter().flat_map(|row: &Row| &row.events) {
             if let Ok(at) = self.entries.binary_search_by_key(&event.seq, |entry| entry.event.seq)
                 && let Some(entry) = self.entries.get_mut(at)
             {
-                self.bytes = self.bytes.saturating_sub(entry.bytes());
                 *entry = Entry::new(event.clone(), room_id);
-                self.bytes += entry.bytes();
                 self.answers.clear();
             }
         }
-        for event in write.append.iter().flat_map(|row| &row.events) {
-            self.push(event.clone(), room_id);
-        }
+        let appended = write.append.iter().flat_map(|row| &row.events);
+        self.entries.extend(appended.map(|event| Entry::new(event.clone(), room_id)));
         while !self.is_small() || self.entries.front().is_some_and(|first| Some(first.event.seq) <= write.forget_to) {
             let Some(first) = self.entries.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(first.bytes());
             self.after = Some(first.event.seq);
         }
-        // Nobody is given those any more.
-        let after = self.after;
-        self.answers.retain(|((seq, ..), _)| Some(*seq) >= after);
     }
 
     /// The events after `seq` up to `upto` that the viewer may see at `now`, as a JSON array; nothing where they are
@@ -178,13 +163,15 @@ impl Recent {
         let answer: Rc<RawValue> = raw(format!("[{}]", lines.join(","))).into();
         if common {
             self.answers.push_back((key, answer.clone()));
-            let size = |answers: &VecDeque<(_, Rc<RawValue>)>| -> usize {
-                answers.iter().map(|(_, answer)| answer.get().len()).sum()
-            };
-            while self.answers.len() > ANSWERS || size(&self.answers) > KEPT.1 {
+            while !self.answers_are_few() {
                 self.answers.pop_front();
             }
         }
         Some(answer)
+    }
+
+    fn answers_are_few(&self) -> bool {
+        let bytes: usize = self.answers.iter().map(|(_, answer)| answer.get().len()).sum();
+        self.answers.len() <= ANSWERS && bytes <= KEPT.1
     }
 }

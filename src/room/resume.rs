@@ -69,11 +69,14 @@ impl Room {
     /// # Errors
     /// The log cannot be read.
     pub fn waiting(&self, log: &dyn Log, now: u64) -> Read<Vec<LogEvent>> {
-        let (mut waiting, mut before) = (VecDeque::new(), u64::MAX);
         // The times never go back, so the last one tells whether there is anything to look for.
-        while waiting.front().map_or(self.visible_at, |event: &LogEvent| event.visible_at) > now {
+        if self.visible_at <= now {
+            return Ok(Vec::new());
+        }
+        let (mut waiting, mut before) = (VecDeque::new(), u64::MAX);
+        loop {
             let rows = log.rows_before(before, SCAN)?;
-            let Some(oldest) = rows.last() else { break };
+            let Some(oldest) = rows.last() else { return Ok(waiting.into()) };
             before = oldest.first();
             for event in rows.iter().flat_map(|row| row.events.iter().rev()) {
                 if event.visible_at <= now {
@@ -82,7 +85,6 @@ impl Room {
                 waiting.push_front(event.clone());
             }
         }
-        Ok(waiting.into())
     }
 
     /// The newest messages up to the event `upto`, as many as the room's `history_limit` says.
@@ -92,9 +94,14 @@ impl Room {
     pub fn snapshot(&self, log: &dyn Log, upto: u64, viewer: Viewer<'_>, now: u64) -> Read<Snapshot> {
         let own = self.info.settings.history_limit.and_then(|n| usize::try_from(n).ok());
         let limit = own.unwrap_or(self.settings.message_history_limit);
-        let (mut newest, mut scanned, mut before, mut rows) = (Vec::new(), 0, u64::MAX, FEW);
-        // Where little of what was said is for this viewer, the search for more of it ends somewhere.
-        while newest.len() < limit && scanned < MOST_SCANNED {
+        let (mut newest, mut scanned, mut before) = (Vec::new(), 0, u64::MAX);
+        loop {
+            let missing = limit - newest.len();
+            // Where little of what was said is for this viewer, the search for more of it ends somewhere.
+            if missing == 0 || scanned >= MOST_SCANNED {
+                break;
+            }
+            let rows = if scanned == 0 { FEW } else { in_proportion(missing, scanned, newest.len()).min(SCAN) };
             let batch = log.rows_before(before, rows)?;
             let Some(oldest) = batch.last() else { break };
             before = oldest.first();
@@ -104,8 +111,7 @@ impl Room {
                 let is_message = matches!(event.body, Body::NewMessage(_));
                 is_message && event.seq <= upto && view(event, viewer, now).is_some()
             };
-            newest.extend(events.filter(shown).take(limit - newest.len()));
-            rows = in_proportion(limit - newest.len(), scanned, newest.len()).min(SCAN);
+            newest.extend(events.filter(shown).take(missing));
         }
         let wanted: Vec<_> = newest.iter().rev().collect();
         self.messages(log, &wanted, viewer)

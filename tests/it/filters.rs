@@ -3,7 +3,7 @@
 use crate::world::{ROOM, World, all};
 use edge_chat::auth::Identity;
 use edge_chat::protocol::CreateRoom;
-use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, UserAsk};
+use edge_chat::protocol::call::{AsUser, Ask, Caller, Nothing, PageQuery, SendBody, UserAsk};
 use serde_json::{Value, json};
 
 const ADVERT: &str = "cheap viewers and followers, dm me, click here";
@@ -280,6 +280,19 @@ fn no_repeats_and_links() {
 }
 
 #[test]
+fn a_deployment_may_leave_its_filters_off_until_a_room_wants_them() {
+    let mut w = World::new();
+    let zoe = w.join("zoe");
+    w.say(zoe, "what a shit day");
+    assert_eq!(w.say(zoe, ADVERT).get("held"), None);
+    assert_eq!(w.events(zoe, "new_message")[0]["content"], "what a shit day");
+    modes(&mut w, json!({"profanity": {"action": "mask"}, "spam": {"action": "hold"}}));
+    w.say(zoe, "what a shit evening");
+    assert_eq!(w.events(zoe, "new_message").last().unwrap()["content"], "what a **** evening");
+    assert_eq!(w.say(zoe, &format!("{ADVERT}!"))["held"], true);
+}
+
+#[test]
 fn what_was_said_before_a_sleep_is_compared_with_what_is_said_after_it() {
     let mut w = world();
     let zoe = w.join("zoe");
@@ -302,6 +315,56 @@ fn what_was_said_before_a_sleep_is_compared_with_what_is_said_after_it() {
         w.now += 11_000;
         w.evict();
         assert_eq!(w.say(zoe, text).get("held"), (n == 1).then_some(&json!(true)), "{n}");
+    }
+}
+
+#[test]
+fn what_waits_counts_after_a_sleep_as_said_and_what_a_service_said_for_somebody_does_not() {
+    let mut w = world();
+    let (zoe, moderator) = (w.join("zoe"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["spoil*"], "action": "hold"})).unwrap();
+    modes(&mut w, json!({"no_repeats": true}));
+    assert_eq!(w.say(zoe, "it spoiled the evening")["held"], true);
+    let as_user = Some(AsUser { user_id: "zoe".into(), username: "Zoe".into(), avatar: None });
+    let body = SendBody { content: "good evening everybody".into(), as_user, ..SendBody::default() };
+    w.call("svc", Ask::Send(body)).unwrap();
+    w.evict();
+    assert_eq!(w.code(zoe, "send_message", json!({"content": "it spoiled the evening"})), "room_mode");
+    w.say(zoe, "good evening everybody");
+}
+
+#[test]
+fn a_link_weighs_more_in_the_first_message_of_its_author() {
+    let mut w = world();
+    let (zoe, bob) = (w.join("zoe"), w.join("bob"));
+    w.say(bob, "good evening everybody out there");
+    let text = "@a @b @c @d @e see example.com and example.org";
+    for evicted in [false, true] {
+        if evicted {
+            w.evict();
+            w.now += 61_000;
+        }
+        assert_eq!(w.say(bob, text).get("held"), None, "evicted: {evicted}");
+        assert_eq!(w.say(zoe, text)["held"], true, "evicted: {evicted}");
+        w.now += 61_000;
+    }
+}
+
+/// A room that wakes reads what was said in the last minute, and only where a filter compares.
+#[test]
+fn the_filters_read_no_more_of_a_long_log_than_they_need() {
+    let mut w = world();
+    modes(&mut w, json!({"profanity": {"action": "off"}, "spam": {"action": "off"}}));
+    (0..500).for_each(|n| drop(w.post("svc", &format!("m{n}")).unwrap()));
+    let zoe = w.join("zoe");
+    for (no_repeats, reads) in [(false, 0), (true, 1)] {
+        modes(&mut w, json!({ "no_repeats": no_repeats }));
+        w.advance(3_600_000);
+        w.evict();
+        w.tick();
+        let before = w.log.reads.get();
+        w.say(zoe, &format!("good evening, {no_repeats}"));
+        assert_eq!(w.log.reads.get() - before, reads, "no_repeats: {no_repeats}");
     }
 }
 
@@ -405,6 +468,13 @@ fn a_delay_shows_moderators_first_and_what_they_delete_is_never_seen() {
     w.advance(5_000);
     let bulk = w.events(bob, "messages_deleted").remove(0);
     assert_eq!(bulk["message_ids"], json!([kept["message_id"]]));
+    // One of nothing else is not told.
+    w.take(moderator);
+    w.say(zoe, "one more rude word");
+    w.ask(moderator, "delete_user_messages", json!({"user_id": "zoe"})).unwrap();
+    w.advance(5_000);
+    assert_eq!(w.events(moderator, "messages_deleted").len(), 1);
+    assert!(w.events(bob, "messages_deleted").is_empty());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Pages of history: ranges of numbers over logs with other events between, trimmed logs, restored rooms.
 
 use crate::world::World;
+use edge_chat::protocol::Body;
 use edge_chat::protocol::call::{Ask, PageQuery};
-use edge_chat::room::Log;
+use edge_chat::room::{Log, first_held_no, rows_with};
 use serde_json::{Value, json};
 
 fn numbers(page: &Value) -> Vec<u64> {
@@ -42,6 +43,8 @@ fn pages_are_ranges_of_numbers() {
     assert_eq!((numbers(&page), &page["has_more"]), (vec![3, 2], &json!(true)));
     let page = w.page("bob", PageQuery::After { no: 9, limit: 2 });
     assert_eq!((numbers(&page), &page["has_more"]), (vec![10, 11], &json!(true)));
+    let page = w.page("bob", PageQuery::After { no: 10, limit: 2 });
+    assert_eq!((numbers(&page), &page["has_more"]), (vec![11, 12], &json!(false)));
     let page = w.page("bob", PageQuery::After { no: 12, limit: 2 });
     assert_eq!((numbers(&page), &page["has_more"]), (vec![], &json!(false)));
 }
@@ -52,7 +55,13 @@ fn every_range_of_every_trimmed_log_is_what_it_should_be() {
     for cut in rows.iter().rev().skip(1).map(|row| row.last) {
         let mut w = busy();
         w.log.trim(cut);
-        let first = edge_chat::room::first_held_no(&w.log).unwrap();
+        let kept = rows.iter().filter(|row| row.last > cut).flat_map(|row| &row.events);
+        let mut numbered = kept.filter_map(|event| match &event.body {
+            Body::NewMessage(message) => Some(message.no),
+            _ => None,
+        });
+        let first = numbered.next().unwrap_or(13);
+        assert_eq!(first_held_no(&w.log).unwrap(), first, "cut {cut}");
         for before in 1..=13 {
             for limit in [1, 3, 12] {
                 let page = w.page("bob", PageQuery::Before { no: before, limit });
@@ -99,4 +108,28 @@ fn who_may_not_join_may_not_read() {
     let error = w.call("", Ask::Messages(PageQuery::Page { page: 1, limit: 5 })).unwrap_err();
     assert_eq!(error.code.as_str(), "token_required");
     assert_eq!(w.page("bob", PageQuery::Page { page: 1, limit: 5 })["total"], 0);
+}
+
+/// Whatever is read of a long log is about as much as is wanted of it.
+#[test]
+fn a_page_and_a_batch_are_found_in_a_long_log_without_reading_it() {
+    let mut w = World::with(&[("RATE_LIMIT_SERVICE_MESSAGES", "10000")], 1);
+    w.join("svc");
+    for n in 0..1_000 {
+        w.post("svc", &format!("m{n}")).unwrap();
+    }
+    for before in [11, 500, 1_001] {
+        let reads = w.log.forward_reads.get();
+        let page = w.page("bob", PageQuery::Before { no: before, limit: 10 });
+        assert_eq!(numbers(&page), (before - 10..before).rev().collect::<Vec<_>>());
+        assert_eq!(w.log.forward_reads.get() - reads, 1, "before {before}");
+    }
+    for (events, reads) in [(1, 1), (16, 1), (17, 2), (50, 2), (400, 2)] {
+        let before = w.log.forward_reads.get();
+        let rows = rows_with(&w.log, 100, events).unwrap();
+        assert_eq!((rows[0].last, rows.len()), (101, events.max(16)));
+        assert_eq!(w.log.forward_reads.get() - before, reads, "{events} events");
+    }
+    // The rows before held one event each, as all do: the end is not looked for again and again.
+    assert_eq!(rows_with(&w.log, 0, 100_000).unwrap().len(), w.log.stored().len());
 }
