@@ -77,6 +77,50 @@ fn mentions_are_those_present_and_recent_authors() {
 }
 
 #[test]
+fn at_most_twenty_are_mentioned_and_nobody_twice() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let people: Vec<_> = (0..21).map(|n| format!("u{n}")).collect();
+    people.iter().for_each(|user| drop(w.join(user)));
+    let mut mentioned = |content: &str, ids: &[String]| {
+        w.take(ada);
+        w.ask(ada, "send_message", json!({"content": content, "mentions": ids})).unwrap();
+        let said = w.events(ada, "new_message").remove(0);
+        all(said["mentions"].as_array().unwrap(), "user_id").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(mentioned("@u20", &people[..20]), people[..20]);
+    assert_eq!(mentioned("@u1 @U1 @u2", &people[1..2]), people[1..3]);
+}
+
+#[test]
+fn who_is_away_is_mentioned_as_an_author_of_the_last_thousand_messages() {
+    for (others, known) in [(998, true), (999, false)] {
+        let mut w = World::new();
+        let (ada, bob) = (w.join("ada"), w.join("bob"));
+        w.say(bob, "I was here");
+        w.close(bob);
+        w.advance(6_000);
+        w.say(ada, "@nobody");
+        (0..others).for_each(|_| drop(w.post("mod", "more").unwrap()));
+        for evicted in [false, true] {
+            let before = w.log.copy();
+            if evicted {
+                w.evict();
+            }
+            for data in [json!({"content": "@bob"}), json!({"content": "you", "mentions": ["bob"]})] {
+                w.take(ada);
+                w.ask(ada, "send_message", data).unwrap();
+                let said = w.events(ada, "new_message").remove(0);
+                let expected = if known { json!([{"user_id": "bob", "username": "Bob"}]) } else { json!([]) };
+                assert_eq!(said["mentions"], expected, "{others}, evicted: {evicted}");
+                w.evict();
+                w.log.put(before.clone());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_reply_names_a_message_that_is_there() {
     let mut w = World::new();
     let ada = w.join("ada");
