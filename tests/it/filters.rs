@@ -226,6 +226,22 @@ fn terms_are_tried_before_they_are_set_and_are_told_to_moderators_alone() {
 }
 
 #[test]
+fn who_has_spoken_here_before_is_no_newcomer_also_after_a_sleep() {
+    let mut w = world();
+    let (bob, zoe) = (w.join("bob"), w.join("zoe"));
+    w.say(bob, "good evening");
+    w.now += 3_600_000;
+    for evicted in [false, true] {
+        if evicted {
+            w.evict();
+        }
+        let advert = if evicted { "discount on views" } else { "cheap viewers today" };
+        assert_eq!(w.say(bob, advert).get("held"), None, "evicted: {evicted}");
+        assert_eq!(w.say(zoe, advert)["held"], true, "evicted: {evicted}");
+    }
+}
+
+#[test]
 fn followers_and_subscribers_by_their_tokens() {
     let mut w = world();
     let join = |w: &mut World, user: &str, followed_s: Option<u64>, subscribed_s: Option<u64>| {

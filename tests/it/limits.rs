@@ -120,6 +120,18 @@ fn edits_that_were_replaced_count_after_an_eviction_too() {
 }
 
 #[test]
+fn what_waited_for_a_moderator_counts_once_after_an_eviction_too() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "2")], 1);
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["hold*"], "action": "hold"})).unwrap();
+    let held = w.say(ada, "holdit");
+    w.ask(moderator, "allow_message", json!({"held_id": held["message_id"]})).unwrap();
+    w.evict();
+    w.say(ada, "two");
+    assert_eq!(w.code(ada, "send_message", json!({"content": "three"})), "rate_limited");
+}
+
+#[test]
 fn moderators_have_no_rate_and_services_their_own() {
     let set =
         [("RATE_LIMIT_MESSAGES", "1"), ("RATE_LIMIT_SERVICE_MESSAGES", "5"), ("RATE_LIMIT_SERVICE_WINDOW", "2000")];
