@@ -81,7 +81,9 @@ fn at_most_twenty_are_mentioned_and_nobody_twice() {
     let mut w = World::new();
     let ada = w.join("ada");
     let people: Vec<_> = (0..21).map(|n| format!("u{n}")).collect();
-    people.iter().for_each(|user| drop(w.join(user)));
+    for user in &people {
+        w.join(user);
+    }
     let mut mentioned = |content: &str, ids: &[String]| {
         w.take(ada);
         w.ask(ada, "send_message", json!({"content": content, "mentions": ids})).unwrap();
