@@ -118,6 +118,8 @@ impl Room {
             // Of the service that this replaces: where the log has all there is, it is not there.
             return if first_held_no(cx.log)? > 1 { too_old() } else { Ok(Err(not_found())) };
         }
+        // Of this epoch, and not below the oldest row: PostgreSQL has none that the log does not have.
+        let mut within = id.time() >= self.epoch;
         if let Some(row) = cx.log.row_with(id.seq())? {
             let held = row.events.iter().find(|event| event.seq == id.seq());
             if let Some((event, Body::NewMessage(message))) = held.map(|event| (event, &event.body))
@@ -130,16 +132,9 @@ impl Room {
                 let message = (**message).clone();
                 return Ok(Ok(Found { row, at, visible_at, audience, message }));
             }
-            // Below the oldest row, or of an earlier epoch: PostgreSQL may have it.
-            if row.first() <= id.seq() && id.time() >= self.epoch {
-                return Ok(Err(not_found()));
-            }
+            within &= row.first() <= id.seq();
         }
-        if id.seq() == 0
-            || id.time() > self.last_at
-            || self.last_no == 0
-            || (id.time() >= self.epoch && id.seq() > self.last_seq)
-        {
+        if within || id.seq() == 0 || id.time() > self.last_at || self.last_no == 0 {
             return Ok(Err(not_found()));
         }
         too_old()
@@ -258,23 +253,21 @@ impl Room {
         let message_id = MessageId::parse(id).ok_or_else(not_found)?;
         let (found, author) = match (self.find_any(cx, id)?, known) {
             (Ok(found), _) => {
-                let Message { no, user, kind, deleted_at, .. } = &found.message;
+                let Message { no, user, deleted_at, .. } = &found.message;
                 let deleted = deleted_at.is_some();
                 let author = KnownMessage {
                     no: *no,
                     user_id: user.user_id.clone(),
                     roles: user.roles.clone(),
-                    at: found.at,
                     deleted,
-                    system: *kind == MessageType::System,
                     audience: found.audience.clone(),
                     ..KnownMessage::default()
                 };
                 (Some(found), author)
             }
             (Err(e), Some(known)) if e.code == ErrorCode::MessageTooOld && known.no >= self.first_no() => (None, known),
-            (Err(e), Some(_)) if e.code == ErrorCode::MessageTooOld => return Err(not_found().into()),
-            (Err(error), _) => return Err(error.into()),
+            (Err(_), Some(_)) => return Err(not_found().into()),
+            (Err(error), None) => return Err(error.into()),
         };
         policy::may_delete(sender.role, author.user_id == who.user_id, &author.roles)?;
         let mut step = Step::default();

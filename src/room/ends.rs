@@ -162,4 +162,27 @@ mod tests {
         assert_eq!((ends.rows_after(9, 500).unwrap().len(), ends.bytes), (1, 100));
         assert_eq!(ends.rows_after(8, 500), None);
     }
+
+    #[test]
+    fn the_first_row_is_read_once_and_anew_after_it_was_changed() {
+        let mut ends = Ends::default();
+        let asked = |ends: &mut Ends, stored: &Row| {
+            let mut asked = false;
+            let found = ends.row_with(0, || {
+                asked = true;
+                Ok(Some(stored.clone()))
+            });
+            assert_eq!(found.unwrap().as_ref(), Some(stored));
+            asked
+        };
+        let rewritten = |row: &Row| Write { rewrite: vec![row.clone()], ..Write::default() };
+        let (old, new, large) = (row(1, 1, "old"), row(1, 1, "new"), row(2, 3, "large"));
+        assert!(asked(&mut ends, &old) && !asked(&mut ends, &old));
+        ends.follow(rewritten(&large), 0);
+        assert!(!asked(&mut ends, &old), "another one was changed");
+        ends.follow(rewritten(&new), 0);
+        assert!(asked(&mut ends, &new) && !asked(&mut ends, &new));
+        ends.follow(Write { forget_to: Some(1), ..Write::default() }, 0);
+        assert!(asked(&mut ends, &large) && asked(&mut ends, &large), "a large row stays in the storage");
+    }
 }

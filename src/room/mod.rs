@@ -241,11 +241,6 @@ impl Room {
         (self.last_no + 1).saturating_sub(self.kept.first_no)
     }
 
-    /// The last message's number.
-    pub fn last_no(&self) -> u64 {
-        self.last_no
-    }
-
     /// Roles given in the room itself.
     pub fn roles(&self) -> &BTreeMap<UserId, Role> {
         &self.roles

@@ -47,13 +47,12 @@ impl Reactions {
 
     /// Takes back whatever this user reacted with; whether that was anything.
     pub(super) fn erase(&mut self, user: &str) -> bool {
-        let before = self.0.len();
         let mut changed = false;
         self.0.retain(|_, users| {
             changed |= users.remove(user);
             !users.is_empty()
         });
-        changed || self.0.len() < before
+        changed
     }
 
     /// Adds or takes back; whether that changed anything.
@@ -69,11 +68,11 @@ impl Reactions {
             }
             return Ok(changed);
         }
-        let known = self.0.contains_key(reaction);
-        if known && self.0.get(reaction).is_some_and(|users| users.contains(user)) {
+        let known = self.0.get(reaction);
+        if known.is_some_and(|users| users.contains(user)) {
             return Ok(false);
         }
-        if (!known && self.0.len() >= PER_MESSAGE) || self.by(user).len() >= PER_USER {
+        if (known.is_none() && self.0.len() >= PER_MESSAGE) || self.by(user).len() >= PER_USER {
             let message = "A message has at most 20 different reactions, and at most 10 of one user.";
             return Err(ChatError::new(ErrorCode::TooManyReactions, message));
         }

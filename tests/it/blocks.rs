@@ -5,7 +5,7 @@ use edge_chat::audience::SocketId;
 use edge_chat::protocol::act::{Act, Announcement, BanUser, UserRef};
 use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, SendBody, Standing, UserAsk};
 use edge_chat::protocol::{ClientFrame, RoomId};
-use edge_chat::room::Viewer;
+use edge_chat::room::{Room, Viewer};
 use edge_chat::sinks::history;
 use edge_chat::user::Blocks;
 use serde_json::{Value, json};
@@ -469,4 +469,12 @@ fn what_a_users_object_says_costs_the_same_in_a_large_room() {
         }
     });
     assert!(grown < 8.0, "{grown}");
+}
+
+#[test]
+fn of_a_rooms_state_a_shard_keeps_whom_its_viewers_block_and_nothing_else() {
+    assert!(Room::is_blocks_key(&Room::blocks_state("ada", None).0));
+    for key in ["room", "epoch", "ban:ada", "role:ada", "shut:ada", "terms"] {
+        assert!(!Room::is_blocks_key(key), "{key}");
+    }
 }

@@ -1,8 +1,11 @@
 //! The room and PostgreSQL's cursor, where one of the two was set back.
 
-use crate::world::World;
-use edge_chat::protocol::{Audience, Body, LogEvent};
-use edge_chat::room::{Log as _, Row};
+use crate::memory::{MemoryLog, Tables};
+use crate::world::{ROOM, START, World, settings};
+use edge_chat::protocol::wire::json;
+use edge_chat::protocol::{Audience, Body, LogEvent, RoomId, RoomType};
+use edge_chat::room::{Log as _, Room, Row, Write, new_info};
+use serde_json::json;
 
 const WEEK: u64 = 7 * 24 * 3_600_000;
 
@@ -165,4 +168,70 @@ fn v5_the_log_lets_go_of_what_is_a_week_old_and_never_of_the_newest_ten_thousand
     w.advance(60_000);
     let kept = seq + 1 - first(&w);
     assert!((10_000..10_200).contains(&kept), "{kept} events are kept");
+}
+
+/// Events that say nothing, `first..=last` in one row.
+fn silence(first: u64, last: u64, at: u64) -> Row {
+    let (visible_at, audience, body) = (at, Audience::Internal, Body::QuotesForgotten { before: 0 });
+    let event = |seq| LogEvent { seq, at, visible_at, audience: audience.clone(), body: body.clone() };
+    Row { last, no: 0, events: (first..=last).map(event).collect() }
+}
+
+/// What the log lets go of where its three oldest rows are of these ages, PostgreSQL has it up to `drained` and the
+/// storage takes so many bytes.
+fn let_go(ages: [u64; 3], drained: u64, bytes: Option<u64>) -> Option<u64> {
+    let (now, log) = (START + 2 * WEEK, MemoryLog::default());
+    let info = new_info("R".into(), RoomType::Video, None, START);
+    let state = [("room", json(&info)), ("epoch", START.to_string()), ("cursor:postgres", drained.to_string())];
+    let state = state.map(|(key, value)| (key.to_owned(), Some(value))).into();
+    log.write(&Write { state, ..Write::default() });
+    (1..).zip(ages).for_each(|(seq, age)| log.append(&silence(seq, seq, now - age)));
+    log.append(&silence(4, 10_003, now));
+    log.beside.set(bytes.map_or(0, |bytes| bytes - log.bytes()));
+    let mut room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, now).unwrap().unwrap();
+    room.trim(&log, now).unwrap().write.forget_to
+}
+
+#[test]
+fn v5_a_row_is_let_go_of_once_it_is_a_week_old_or_the_storage_is_above_256_mib_and_postgresql_has_it() {
+    const OLD: u64 = WEEK + 1;
+    const MUCH: u64 = 256 << 20;
+    assert_eq!(let_go([OLD; 3], 10_003, None), Some(3), "the newest 10,000 stay");
+    assert_eq!(let_go([WEEK; 3], 10_003, None), None);
+    assert_eq!(let_go([OLD, OLD, WEEK], 10_003, None), Some(2));
+    assert_eq!(let_go([OLD; 3], 2, None), Some(2), "PostgreSQL lacks the third");
+    assert_eq!(let_go([OLD; 3], 0, None), None);
+    assert_eq!(let_go([0; 3], 10_003, Some(MUCH)), None);
+    assert_eq!(let_go([0; 3], 10_003, Some(MUCH + 1)), Some(3));
+    assert_eq!(let_go([0; 3], 1, Some(MUCH + 1)), Some(1));
+}
+
+/// V6: where an edit outlives its message in the log, it is known by its place, and by nothing once it has gone too.
+#[test]
+fn v6_only_edits_that_outlive_their_message_in_the_log_are_remembered() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let ids: Vec<_> = (0..3).map(|n| w.say(ada, &format!("m{n}"))["message_id"].clone()).collect();
+    for id in &ids {
+        w.ask(ada, "edit_message", json!({"message_id": id, "content": "again"})).unwrap();
+    }
+    w.ask(ada, "delete_message", json!({"message_id": ids[2]})).unwrap();
+    // The first row ends with the first message's edit; those of the others come later, and one is deleted.
+    let events: Vec<_> = w.log.rows_after(0, 100).unwrap().into_iter().flat_map(|row| row.events).collect();
+    let row = |first: usize, last: usize| Row { last: last as u64, no: 3, events: events[first - 1..last].to_vec() };
+    let state = w.log.copy().state;
+    w.log.put(Tables { state, ..Tables::default() });
+    w.log.append(&row(1, 5));
+    w.log.append(&row(6, 8));
+    let now = w.now + WEEK + 1;
+    w.log.append(&Row { no: 3, ..silence(9, 10_008, now) });
+    let mut room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &w.log, now).unwrap().unwrap();
+    for (drained, edit) in [(5, Some("6")), (10_008, None)] {
+        w.log.write(&room.set_drained(drained).write);
+        let trimmed = room.trim(&w.log, now).unwrap().write;
+        let edits = trimmed.state.iter().filter(|(key, _)| key.starts_with("edit:"));
+        let expected = (format!("edit:{}", ids[1].as_str().unwrap()), edit.map(str::to_owned));
+        assert_eq!(edits.collect::<Vec<_>>(), [&expected]);
+        w.log.write(&trimmed);
+    }
 }

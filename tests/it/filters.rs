@@ -115,6 +115,8 @@ fn what_is_held_is_for_its_author_and_moderators_until_it_is_allowed() {
         (&sent["message_id"], &allowed["message_id"], None)
     );
     assert_eq!(w.events(moderator, "message_released")[0]["by"], "mod");
+    // It is a message like any other now.
+    w.ask(bob, "react", json!({"message_id": allowed["message_id"], "reaction": "👍"})).unwrap();
     assert_eq!(w.code(moderator, "allow_message", json!({"held_id": sent["message_id"]})), "message_not_found");
     assert_eq!(w.ask(zoe, "send_message", json!({"content": ADVERT, "client_id": "c1"})).unwrap(), sent);
     w.advance(2_000);
@@ -134,10 +136,13 @@ fn what_is_denied_or_over_is_gone_and_its_author_is_told() {
     w.advance(2_000);
     assert_eq!(w.pg.held.len(), 1);
     w.evict();
-    w.advance(10 * 60_000);
+    w.advance(10 * 60_000 - 2_001);
+    assert!(w.events(zoe, "message_denied").is_empty());
+    w.advance(1);
     let over = w.events(zoe, "message_denied").remove(0);
     assert_eq!((&over["held_id"], &over["outcome"]), (&second["message_id"], &json!("expired")));
     assert_eq!(w.code(moderator, "allow_message", json!({"held_id": second["message_id"]})), "message_not_found");
+    w.advance(2_000);
     assert!(!w.log.holds("cheap viewers") && w.pg.held.is_empty());
     assert!(w.take(bob).iter().all(|line| line.get("seq").is_none()));
 }
@@ -223,6 +228,22 @@ fn terms_are_tried_before_they_are_set_and_are_told_to_moderators_alone() {
         json!({"code": "term", "sentence": "The room blocks a word or phrase in it."})
     );
     assert_eq!(w.events(moderator, "message_held")[0]["reasons"][0]["term"], "spoil*");
+}
+
+#[test]
+fn who_has_spoken_here_before_is_no_newcomer_also_after_a_sleep() {
+    let mut w = world();
+    let (bob, zoe) = (w.join("bob"), w.join("zoe"));
+    w.say(bob, "good evening");
+    w.now += 3_600_000;
+    for evicted in [false, true] {
+        if evicted {
+            w.evict();
+        }
+        let advert = if evicted { "discount on views" } else { "cheap viewers today" };
+        assert_eq!(w.say(bob, advert).get("held"), None, "evicted: {evicted}");
+        assert_eq!(w.say(zoe, advert)["held"], true, "evicted: {evicted}");
+    }
 }
 
 #[test]

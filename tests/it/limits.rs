@@ -2,7 +2,8 @@
 
 use crate::world::World;
 use edge_chat::protocol::call::{AsUser, Ask, PageQuery, SendBody};
-use edge_chat::protocol::{CreateRoom, ErrorCode};
+use edge_chat::protocol::{Audience, Body, CreateRoom, ErrorCode, LogEvent};
+use edge_chat::room::{Row, Write};
 use serde_json::{Value, json};
 
 fn id(reply: &Value) -> String {
@@ -33,9 +34,32 @@ fn v3_a_client_id_is_one_message_for_24_hours() {
     w.send(tab, &json!({"event": "send_message", "data": send("one")}).to_string());
     assert_eq!(w.closed(tab), Some(4401));
     let ada = w.join("ada");
-    assert_eq!(w.ask(ada, "send_message", send("one")).unwrap(), first);
+    for evicted in [false, true] {
+        if evicted {
+            w.evict();
+        }
+        assert_eq!(w.ask(ada, "send_message", send("one")).unwrap(), first);
+    }
     w.now += 1;
     assert_ne!(w.ask(ada, "send_message", send("one")).unwrap(), first);
+}
+
+/// V3: the bound is the room's last 200,000 messages.
+#[test]
+fn v3_of_the_last_200_000_client_ids_each_is_known_after_a_wake() {
+    for (newer, known) in [(199_999, true), (200_000, false)] {
+        let mut w = World::new();
+        let ada = w.join("ada");
+        let send = json!({"content": "one", "client_id": "c-1"});
+        let first = w.ask(ada, "send_message", send.clone()).unwrap();
+        let last = first["seq"].as_u64().unwrap() + 1;
+        let (at, audience) = (w.now, Audience::Internal);
+        let event = LogEvent { seq: last, at, visible_at: at, audience, body: Body::QuotesForgotten { before: 0 } };
+        let append = Some(Row { last, no: 1, events: vec![event] });
+        w.evict();
+        w.log.write(&Write { append, dedupe: (0..newer).collect(), ..Write::default() });
+        assert_eq!(w.ask(ada, "send_message", send).unwrap() == first, known, "{newer} newer ones");
+    }
 }
 
 #[test]
@@ -93,6 +117,18 @@ fn edits_that_were_replaced_count_after_an_eviction_too() {
     }
     w.evict();
     assert_eq!(w.code(ada, "send_message", json!({"content": "x"})), "rate_limited");
+}
+
+#[test]
+fn what_waited_for_a_moderator_counts_once_after_an_eviction_too() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "2")], 1);
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    w.ask(moderator, "set_terms", json!({"blocked": ["hold*"], "action": "hold"})).unwrap();
+    let held = w.say(ada, "holdit");
+    w.ask(moderator, "allow_message", json!({"held_id": held["message_id"]})).unwrap();
+    w.evict();
+    w.say(ada, "two");
+    assert_eq!(w.code(ada, "send_message", json!({"content": "three"})), "rate_limited");
 }
 
 #[test]

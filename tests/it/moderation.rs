@@ -198,17 +198,19 @@ fn a_ban_made_while_its_user_was_away_binds_nobody_who_stands_no_lower_than_its_
 
 #[test]
 fn what_equals_and_betters_said_stays_when_all_of_a_users_is_deleted() {
-    let mut w = World::new();
-    room(&mut w);
-    let admin = w.join("admin");
-    w.say(admin, "the rules of this room");
-    w.close(admin);
-    w.advance(10_000);
-    let of_admin = || Act::DeleteMessages(UserRef { user_id: "admin".into(), ..UserRef::default() });
-    assert_eq!(w.call("mod", Ask::Act(of_admin())).unwrap()["deleted"], 0);
-    w.call("mod", Ask::Act(Act::Ban(BanUser { delete_messages_s: Some(3_600), ..ban("admin") }))).unwrap();
-    assert!(w.log.holds("the rules of this room"));
-    assert_eq!(w.call("mod", Ask::Act(Act::Clear(Reasoned::default()))).unwrap()["deleted"], 1);
+    for better in ["mod2", "admin"] {
+        let mut w = World::new();
+        room(&mut w);
+        let socket = w.join(better);
+        w.say(socket, "the rules of this room");
+        w.close(socket);
+        w.advance(10_000);
+        let all_of = Act::DeleteMessages(UserRef { user_id: better.into(), ..UserRef::default() });
+        assert_eq!(w.call("mod", Ask::Act(all_of)).unwrap()["deleted"], 0);
+        w.call("mod", Ask::Act(Act::Ban(BanUser { delete_messages_s: Some(3_600), ..ban(better) }))).unwrap();
+        assert!(w.log.holds("the rules of this room"));
+        assert_eq!(w.call("mod", Ask::Act(Act::Clear(Reasoned::default()))).unwrap()["deleted"], 1);
+    }
 }
 
 #[test]
@@ -239,6 +241,77 @@ fn a_ban_closes_every_tab_and_keeps_out_until_it_ends() {
     assert_eq!(w.call("zoe", page).unwrap_err().code.as_str(), "banned");
     w.advance(60_001);
     w.join("zoe");
+}
+
+#[test]
+fn a_ban_is_taken_up_to_its_limits_and_names_the_field_that_is_beyond_them() {
+    let mut w = World::new();
+    room(&mut w);
+    let long = |n: usize| "ü".repeat(n);
+    let ban = |set: &dyn Fn(&mut BanUser)| {
+        let mut ban = ban("zoe");
+        set(&mut ban);
+        Act::Ban(ban)
+    };
+    let acts: [(Act, Option<&str>); 16] = [
+        (ban(&|ban| ban.user_id = "u".repeat(255)), None),
+        (ban(&|ban| ban.user_id = "u".repeat(256)), Some("user_id")),
+        (ban(&|ban| ban.user_id = String::new()), Some("user_id")),
+        (ban(&|ban| ban.user_id = "z\noe".into()), Some("user_id")),
+        (ban(&|ban| ban.duration_s = Some(1)), None),
+        (ban(&|ban| ban.duration_s = Some(31_536_000)), None),
+        (ban(&|ban| ban.duration_s = Some(0)), Some("duration_s")),
+        (ban(&|ban| ban.duration_s = Some(31_536_001)), Some("duration_s")),
+        (ban(&|ban| ban.delete_messages_s = Some(604_800)), None),
+        (ban(&|ban| ban.delete_messages_s = Some(604_801)), Some("delete_messages_s")),
+        (ban(&|ban| ban.delete_messages_s = Some(0)), Some("delete_messages_s")),
+        (ban(&|ban| ban.reason = Some(long(500))), None),
+        (ban(&|ban| ban.reason = Some(long(501))), Some("reason")),
+        (ban(&|ban| ban.reason = Some("bell\u{7}".into())), Some("reason")),
+        (Act::Clear(Reasoned { reason: Some(long(501)), room_id: None }), Some("reason")),
+        (Act::SetRole(SetRole { user_id: String::new(), role: None, room_id: None }), Some("user_id")),
+    ];
+    for (act, field) in acts {
+        let text = format!("{act:?}");
+        let refused = w.call("own", Ask::Act(act)).err().map(|error| (error.code.as_str(), error.field));
+        let expected = field.map(|field| ("bad_request", Some(field.to_owned())));
+        assert_eq!(refused, expected, "{text:.200}");
+    }
+    let reason = |w: &mut World, reason: &str| {
+        let ban = ban(&|ban| ban.reason = Some(reason.into()));
+        w.call("mod", Ask::Act(ban)).unwrap()["reason"].clone()
+    };
+    assert_eq!((reason(&mut w, " rude "), reason(&mut w, "  ")), (json!("rude"), Value::Null));
+}
+
+#[test]
+fn a_ban_takes_what_was_said_in_the_last_so_many_seconds() {
+    let mut w = World::new();
+    room(&mut w);
+    w.post("zoe", "first words").unwrap();
+    w.now += 1;
+    w.post("zoe", "second words").unwrap();
+    w.now += 60_000;
+    w.call("mod", Ask::Act(Act::Ban(BanUser { delete_messages_s: Some(60), ..ban("zoe") }))).unwrap();
+    assert!(w.log.holds("first words") && !w.log.holds("second words"));
+}
+
+#[test]
+fn a_bulk_deletion_takes_the_newest_thousand_and_says_that_there_are_more() {
+    let mut w = World::new();
+    room(&mut w);
+    (0..1_001).for_each(|n| drop(w.post("mod2", &format!("words {n}.")).unwrap()));
+    let mut clear = || {
+        let cleared = w.call("own", Ask::Act(Act::Clear(Reasoned::default()))).unwrap();
+        (cleared["deleted"].as_u64().unwrap(), cleared["more"].as_bool().unwrap(), w.log.holds("words 0."))
+    };
+    assert_eq!([clear(), clear()], [(1_000, true, true), (1, false, false)]);
+    // A thousand are all there are.
+    let mut w = World::new();
+    room(&mut w);
+    (0..1_000).for_each(|_| drop(w.post("mod2", "words").unwrap()));
+    let cleared = w.call("own", Ask::Act(Act::Clear(Reasoned::default()))).unwrap();
+    assert_eq!((&cleared["deleted"], &cleared["more"]), (&json!(1_000), &json!(false)));
 }
 
 #[test]

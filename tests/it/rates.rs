@@ -78,6 +78,7 @@ fn a_rooms_rate_is_for_all_but_those_apart_and_survives_an_eviction() {
         }
         let error = w.ask(people[1], "send_message", json!({"content": "5"})).unwrap_err();
         assert_eq!((&error["code"], &error["retry_after_ms"]), (&json!("rate_limited"), &json!(4_000)));
+        assert!(error["message"].as_str().unwrap().contains("this room"), "it is not the user's own rate: {error}");
         assert_eq!(w.post("dee", "5").unwrap_err().code, ErrorCode::RateLimited);
         w.say(moderator, "still");
     }

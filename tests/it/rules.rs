@@ -1,8 +1,9 @@
 //! What is said in a room: sent, answered, edited, deleted, reacted to; and what becomes of the room.
 
-use crate::world::{ROOM, World, all};
+use crate::world::{ROOM, START, World, all};
+use edge_chat::protocol::act::{Act, BanUser};
 use edge_chat::protocol::call::{Ask, KnownMessage, Nothing};
-use edge_chat::protocol::{Audience, Body, CreateRoom, LogEvent, PatchRoom};
+use edge_chat::protocol::{Audience, Body, ChatError, CreateRoom, LogEvent, MessageId, PatchRoom};
 use edge_chat::room::{Log, Row};
 use serde_json::{Value, json};
 
@@ -73,6 +74,52 @@ fn mentions_are_those_present_and_recent_authors() {
     assert_eq!(w.events(ada, "new_message")[0]["mentions"], json!([{"user_id": "bob", "username": "Bob"}]));
     let many: Vec<_> = (0..21).map(|n| format!("u{n}")).collect();
     assert_eq!(w.code(ada, "send_message", json!({"content": "x", "mentions": many})), "bad_request");
+}
+
+#[test]
+fn at_most_twenty_are_mentioned_and_nobody_twice() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let people: Vec<_> = (0..21).map(|n| format!("u{n}")).collect();
+    for user in &people {
+        w.join(user);
+    }
+    let mut mentioned = |content: &str, ids: &[String]| {
+        w.take(ada);
+        w.ask(ada, "send_message", json!({"content": content, "mentions": ids})).unwrap();
+        let said = w.events(ada, "new_message").remove(0);
+        all(said["mentions"].as_array().unwrap(), "user_id").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(mentioned("@u20", &people[..20]), people[..20]);
+    assert_eq!(mentioned("@u1 @U1 @u2", &people[1..2]), people[1..3]);
+}
+
+#[test]
+fn who_is_away_is_mentioned_as_an_author_of_the_last_thousand_messages() {
+    for (others, known) in [(998, true), (999, false)] {
+        let mut w = World::new();
+        let (ada, bob) = (w.join("ada"), w.join("bob"));
+        w.say(bob, "I was here");
+        w.close(bob);
+        w.advance(6_000);
+        w.say(ada, "@nobody");
+        (0..others).for_each(|_| drop(w.post("mod", "more").unwrap()));
+        for evicted in [false, true] {
+            let before = w.log.copy();
+            if evicted {
+                w.evict();
+            }
+            for data in [json!({"content": "@bob"}), json!({"content": "you", "mentions": ["bob"]})] {
+                w.take(ada);
+                w.ask(ada, "send_message", data).unwrap();
+                let said = w.events(ada, "new_message").remove(0);
+                let expected = if known { json!([{"user_id": "bob", "username": "Bob"}]) } else { json!([]) };
+                assert_eq!(said["mentions"], expected, "{others}, evicted: {evicted}");
+                w.evict();
+                w.log.put(before.clone());
+            }
+        }
+    }
 }
 
 #[test]
@@ -253,6 +300,86 @@ fn over_a_socket_what_the_log_has_lost_is_too_old() {
     let known = KnownMessage { no, user_id, ..KnownMessage::default() };
     w.call("ada", Ask::DeleteMessage { message_id: taken_over, known: Some(known) }).unwrap();
     assert_eq!(w.page("", edge_chat::protocol::call::PageQuery::Page { page: 1, limit: 10 })["total"], 1);
+}
+
+#[test]
+fn an_id_that_the_room_cannot_have_given_is_not_found_rather_than_too_old() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let code = |w: &mut World, (time, seq): (u64, u64)| {
+        let id = MessageId::new(time, seq, &[7; 32]).to_string();
+        w.code(ada, "delete_message", json!({"message_id": id}))
+    };
+    assert_eq!(code(&mut w, (START - 1, 5)), "message_not_found", "nothing was ever said here");
+    w.say(ada, "one");
+    w.now += 1_000;
+    w.say(ada, "two");
+    let last = w.now;
+    w.log.trim(2);
+    w.evict();
+    for (id, expected) in [
+        // The log begins with the third event, which is the last.
+        ((START, 2), "message_too_old"),
+        ((last, 2), "message_too_old"),
+        ((last + 1, 2), "message_not_found"),
+        ((START, 0), "message_not_found"),
+        ((START, 3), "message_not_found"),
+        ((START, 4), "message_not_found"),
+        // Of an earlier epoch, whose numbers went further.
+        ((START - 1, 3), "message_too_old"),
+        ((START - 1, 4), "message_too_old"),
+    ] {
+        assert_eq!(code(&mut w, id), expected, "{id:?}");
+    }
+}
+
+/// What becomes of an edit and of a deletion over REST by what PostgreSQL knows of a message.
+fn by_rest(w: &mut World, user: &str, message_id: &str, known: &KnownMessage) -> [Result<Value, ChatError>; 2] {
+    let (message_id, content, known) = (message_id.to_owned(), "new words".to_owned(), Some(known.clone()));
+    let edit = Ask::Edit { message_id: message_id.clone(), content, franking: None, known: known.clone() };
+    [w.call(user, edit), w.call(user, Ask::DeleteMessage { message_id, known })]
+}
+
+#[test]
+fn what_postgresql_knows_of_a_message_counts_where_the_log_has_lost_it() {
+    let mut w = World::new();
+    create(&mut w, "own", json!({"retention_messages": 100}));
+    let message = id(&w.post("ada", "one").unwrap());
+    (0..100).for_each(|n| drop(w.post("svc", &n.to_string()).unwrap()));
+    w.advance(2 * 3_600_000);
+    w.lose_storage();
+    let known = KnownMessage { no: 2, user_id: "ada".into(), at: START, ..KnownMessage::default() };
+    let codes = |w: &mut World, message: &str, known: &KnownMessage| {
+        by_rest(w, "ada", message, known).map(|done| done.err().map(|error| error.code.as_str()))
+    };
+    let not_found = Some("message_not_found");
+    // Of the first message the time is over.
+    assert_eq!(codes(&mut w, &message, &KnownMessage { no: 1, ..known.clone() }), [not_found; 2]);
+    let never = MessageId::new(START, 0, &[7; 32]).to_string();
+    assert_eq!(codes(&mut w, &never, &known), [not_found; 2], "the room never gave this id");
+    // A tombstone is deleted once more, and not edited.
+    let [edited, deleted] = by_rest(&mut w, "ada", &message, &KnownMessage { deleted: true, ..known.clone() });
+    assert_eq!(edited.unwrap_err().code.as_str(), "message_not_found");
+    assert_eq!(deleted.unwrap().get("seq"), None);
+    assert_eq!(codes(&mut w, &message, &known), [None, None]);
+}
+
+#[test]
+fn who_is_unseen_edits_nothing_that_others_see_also_where_the_log_has_lost_it() {
+    let mut w = World::new();
+    let zoe = w.join("zoe");
+    let message = id(&w.say(zoe, "one"));
+    w.advance(5_000);
+    w.call("mod", Ask::Act(Act::Ban(BanUser { user_id: "zoe".into(), shadow: true, ..BanUser::default() }))).unwrap();
+    w.advance(5_000);
+    w.lose_storage();
+    let hidden = Audience::User("zoe".into());
+    for (audience, stored) in [(Audience::All, false), (hidden, true)] {
+        let known = KnownMessage { no: 1, user_id: "zoe".into(), at: START, audience, ..KnownMessage::default() };
+        let (message_id, content, known) = (message.clone(), "new words".to_owned(), Some(known));
+        let edited = w.call("zoe", Ask::Edit { message_id, content, franking: None, known }).unwrap();
+        assert_eq!((edited["message_id"].as_str(), w.log.holds("new words")), (Some(&*message), stored));
+    }
 }
 
 #[test]
