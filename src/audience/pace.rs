@@ -104,12 +104,10 @@ impl Pace {
         sockets.saturating_mul(SECOND) / self.budget.max(1)
     }
 
-    /// Where sending takes longer than was reckoned with, a third of the time is left for reading all the same.
+    /// Where sending takes longer than was reckoned with, half of the time is left for reading all the same.
     fn window(&self, sockets: u64) -> u64 {
         let (least, most) = WINDOW;
-        (sockets.saturating_mul(PER_SOCKET) / self.budget.max(1))
-            .max(self.takes.saturating_mul(3) / 2)
-            .clamp(least, most)
+        (sockets.saturating_mul(PER_SOCKET) / self.budget.max(1)).max(self.takes.saturating_mul(2)).clamp(least, most)
     }
 }
 
@@ -262,7 +260,7 @@ mod tests {
             audience.pace.budget = 10;
             window
         };
-        assert_eq!([1, 30, 100, 5_000].map(&mut window), [50, 50, 145, 1_000]);
+        assert_eq!([1, 25, 100, 5_000].map(&mut window), [50, 50, 194, 1_000]);
         assert_eq!(window(1), 50, "once it is quick again");
     }
 
