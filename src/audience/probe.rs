@@ -9,7 +9,7 @@ const EVERY: u64 = 256 * 1024;
 const BEYOND: u64 = 256 * 1024;
 /// How many more at first, and for how long, ms: who reads well may be that late in a room that says much.
 const AT_FIRST: u64 = 2 * 1024 * 1024;
-const FIRST: u64 = 5_000;
+const FIRST: u64 = 3_000;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
@@ -20,6 +20,8 @@ struct Asked {
     nonce: String,
     total: u64,
     at: u64,
+    /// How long it may go unanswered, ms.
+    within: u64,
 }
 
 /// What one socket has been sent and has proved, in bytes.
@@ -39,7 +41,7 @@ impl Probes {
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.asked.as_ref().map(|asked| asked.at.saturating_add(WITHIN))
+        self.asked.as_ref().map(|asked| asked.at.saturating_add(asked.within))
     }
 
     fn total(&self, sent: u64) -> u64 {
@@ -93,17 +95,22 @@ impl Audience {
         let unproved = total.saturating_sub(probes.proved);
         // What was asked for at once, as the reply to a join, may be more than that by itself: what counts is what came
         // after the probe.
-        if let Some(asked) = &probes.asked {
-            let most = if now < asked.at.saturating_add(FIRST) { AT_FIRST } else { BEYOND };
-            if total.saturating_sub(asked.total) > most {
+        if let Some(asked) = &mut probes.asked {
+            let (more, first) = (total.saturating_sub(asked.total), now < asked.at.saturating_add(FIRST));
+            if more > AT_FIRST || (more > BEYOND && !first) {
                 return Some(Reading::TooSlow(id));
             }
+            if more > BEYOND {
+                asked.within = FIRST;
+                self.index(id);
+            }
+            return None;
         }
-        if probes.asked.is_some() || unproved < EVERY {
+        if unproved < EVERY {
             return None;
         }
         let nonce = nonce(id, total, entropy);
-        probes.asked = Some(Asked { nonce: nonce.clone(), total, at: now });
+        probes.asked = Some(Asked { nonce: nonce.clone(), total, at: now, within: WITHIN });
         self.index(id);
         Some(Reading::Ask(id, nonce))
     }
@@ -167,8 +174,19 @@ mod tests {
         };
         // Asked with the 5th.
         assert_eq!(closed(2_000), Some(10), "256 KB more");
-        assert_eq!(closed(500), Some(15), "5 s later");
+        assert_eq!(closed(500), Some(11), "3 s later");
         assert_eq!(closed(10), Some(40), "2 MB more");
+    }
+
+    #[test]
+    fn who_was_sent_too_much_for_one_probe_is_given_those_seconds_and_no_more() {
+        let mut audience = audience();
+        for _ in 0..9 {
+            audience.broadcast_sent(60_000, 5, &[7; 32]);
+        }
+        assert_eq!(audience.next_deadline(), Some(5 + WITHIN));
+        audience.broadcast_sent(60_000, 5, &[7; 32]);
+        assert_eq!(audience.next_deadline(), Some(5 + FIRST), "also where nothing more is said");
     }
 
     #[test]
