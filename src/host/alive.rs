@@ -15,7 +15,7 @@ const GATHER: u64 = 1_000;
 /// Above so many users online nobody is kept there.
 const MOST_REPORTED: usize = 1_000;
 /// When those who did not answer may come back, ms.
-const COME_BACK: u64 = 1_000;
+pub(super) const COME_BACK: u64 = 1_000;
 
 /// What PostgreSQL was told of who is here.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Frames from a socket: read, dispatched, answered.
 
-use super::alive::Probe;
+use super::alive::{COME_BACK, Probe};
 use super::{Effects, Host, Moment, close_reason, context};
 use crate::audience::{Out, SocketId, To};
 use crate::auth::{self, Identity};
@@ -271,7 +271,7 @@ impl Host {
                 let error =
                     ChatError::new(ErrorCode::TooSlow, "You do not read what you are sent; come back and resume.");
                 self.refuse(error.code);
-                self.close(socket, &error, true, 1_000, effects);
+                self.close(socket, &error, true, COME_BACK, effects);
             }
         }
     }
@@ -313,7 +313,7 @@ impl Host {
         if self.following.is_some() && (self.room.is_none() || self.is_behind(&event)) {
             let error = Self::unanswered();
             if matches!(event, ClientEvent::CatchUp(_)) {
-                self.close(socket, &error, true, 1_000, effects);
+                self.close(socket, &error, true, COME_BACK, effects);
             }
             return Err(error.into());
         }

@@ -380,12 +380,12 @@ impl Host {
             self.audience.timer_was_late(self.now - due, self.now);
         }
         for (socket, code) in self.audience.overdue(self.now) {
-            let message = match code {
-                ErrorCode::TokenExpired => "Your token's time is over; come back with a newer one.",
-                _ => "You did not join, or did not read, in time.",
+            let (message, after_ms) = match code {
+                ErrorCode::TokenExpired => ("Your token's time is over; come back with a newer one.", 0),
+                _ => ("You did not join, or did not read, in time.", alive::COME_BACK),
             };
             self.refuse(code);
-            self.close(socket, &ChatError::new(code, message), true, 0, &mut effects);
+            self.close(socket, &ChatError::new(code, message), true, after_ms, &mut effects);
         }
         self.see_off(&mut effects);
         self.move_on(&mut effects);
