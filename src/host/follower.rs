@@ -23,6 +23,8 @@ const BYTES_AT_ONCE: usize = 128 << 10;
 const CROWD_EVERY: u64 = 2_000;
 /// How often it is told what was counted, ms.
 const METRICS_EVERY: u64 = 10_000;
+/// After a call that it did not answer it is asked again in so many ms.
+const AGAIN: u64 = 30_000;
 /// How many events a viewer can have seen more than a shard; a position beyond that never was.
 const MOST_AHEAD: u64 = 1_000;
 /// How much of what it missed a shard shows; beyond it viewers catch up themselves.
@@ -56,6 +58,10 @@ pub(super) struct Following {
     pub(super) crowd: Crowd,
     pub(super) told: Crowd,
     pub(super) told_at: u64,
+    /// It is to be asked, since it may have lost its storage, and with it all it knew of its followers; and when this
+    /// object was last called by its clock, ms.
+    asks: bool,
+    ticked_at: u64,
     /// The number by which the room was told last, and from which on it was told the same; whether it has taken in any.
     pub(super) telling: u64,
     pub(super) same_since: u64,
@@ -87,6 +93,8 @@ impl Following {
             crowd: Crowd::default(),
             told: Crowd::default(),
             told_at: 0,
+            asks: false,
+            ticked_at: 0,
             telling: 0,
             same_since: 0,
             is_known: false,
@@ -153,9 +161,22 @@ impl Host {
     }
 
     /// The room knows who is here: all who were when the memory was lost are here still, and it was told of them then.
-    pub fn was_told(&mut self) {
+    /// The last [`Host::tick`] was at `ticked_at`, ms.
+    pub fn was_told(&mut self, ticked_at: u64) {
         if let Some(following) = &mut self.following {
             following.told = following.crowd.clone();
+            following.ticked_at = ticked_at;
+        }
+    }
+
+    /// As often as it looks after dead sockets a follower asks its room: one that lost its storage tells nobody of its new
+    /// epoch unless it is asked.
+    pub(super) fn ask_room(&mut self) {
+        let last = self.room.as_ref().map_or(0, Room::last_at);
+        if let Some(following) = &mut self.following {
+            let look = self.audience.next_look(last, following.ticked_at);
+            following.asks |= look.is_some_and(|at| at <= self.now);
+            following.ticked_at = self.now;
         }
     }
 
@@ -375,6 +396,7 @@ impl Host {
         following.asking = false;
         let asked = std::mem::take(&mut following.in_flight);
         let counted = std::mem::take(&mut following.counted);
+        following.asks = down.is_err();
         let mut answers: VecDeque<_> = match down {
             Ok(down) => {
                 following.is_known = true;
@@ -460,12 +482,14 @@ impl Host {
         })
     }
 
-    /// When the room is to be told who is here and what was counted, ms.
+    /// When the room is to be told who is here and what was counted, or to be asked, ms.
     fn tells_at(&self) -> Option<u64> {
         let following = self.following.as_ref().filter(|following| !following.asking)?;
         let crowd = (following.crowd != following.told).then(|| following.told_at.saturating_add(CROWD_EVERY));
         let counted = self.has_metrics().then(|| following.counted_at.saturating_add(METRICS_EVERY));
-        crowd.into_iter().chain(counted).min()
+        let asks = following.asks && following.crowd.sockets > 0;
+        let again = asks.then(|| following.told_at.saturating_add(AGAIN));
+        crowd.into_iter().chain(counted).chain(again).min()
     }
 
     /// When something is to be done for the room soon, ms.

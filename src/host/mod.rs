@@ -389,6 +389,7 @@ impl Host {
         }
         self.see_off(&mut effects);
         self.move_on(&mut effects);
+        self.ask_room();
         let before = self.mark();
         let over = self.room.as_mut().filter(|_| self.following.is_none()).map(|room| {
             room.sweep(self.now);

@@ -4,9 +4,9 @@ use crate::split::{GATEWAYS, Split};
 use crate::world::{ROOM, World};
 use edge_chat::audience::{Attachment, Out};
 use edge_chat::host::{Host, Moment};
-use edge_chat::protocol::RoomId;
 use edge_chat::protocol::call::Standing;
-use edge_chat::protocol::shard::{Begin, Follower, Pushed};
+use edge_chat::protocol::shard::{Begin, Down, Follower, Pushed, Shape, Totals};
+use edge_chat::protocol::{ChatError, ErrorCode, RoomId};
 use edge_chat::room::{Log as _, Replica, Room, Tail};
 use edge_chat::user::Blocks;
 use serde_json::{Value, json};
@@ -301,6 +301,68 @@ fn a_gateway_that_does_not_answer_for_long_counts_no_more_and_comes_back() {
     it.advance(5_000);
     assert_eq!(online(&mut it), (2, 0));
     all_seen(&mut it, &[bob]);
+}
+
+#[test]
+fn v5_a_gateway_that_hears_nothing_of_a_room_that_lost_its_storage_asks() {
+    let mut it = pair();
+    it.room.join("ada");
+    let bob = it.join_at(3, "bob");
+    it.advance(20 * 60_000);
+    let epoch = it.tabs[bob].at.0;
+    it.room.lose_storage();
+    it.advance(61 * 60_000);
+    assert!(it.tabs[bob].at.0 > epoch, "within the hour");
+    let ada = it.room.join("ada");
+    let said = it.room.say(ada, "for both")["seq"].as_u64();
+    it.advance(1_000);
+    assert_eq!((online(&mut it), it.tabs[bob].seen.last().copied()), ((2, 0), said));
+}
+
+/// A gateway with one session since `start`, which wakes after it slept.
+fn woken(room: &mut World, start: u64, ticked_at: u64, now: u64) -> Host {
+    let caller = room.caller("bob");
+    let attachment = json!({"v": 1, "id": 7, "at": start, "joined": true, "identity": caller.identity});
+    let kept = vec![serde_json::from_value(attachment).unwrap()];
+    let (id, empty) = (RoomId::parse(ROOM).unwrap(), Replica::default());
+    let mut host = Host::gateway(id, 17, room.settings.clone(), &at(now, &empty), kept).unwrap();
+    host.was_told(ticked_at);
+    host
+}
+
+#[test]
+fn q1_a_gateway_that_wakes_for_its_pings_asks_a_quiet_room_once_an_hour() {
+    let (mut room, empty) = (World::new(), Replica::default());
+    let start = room.now;
+    let asks = (1..24 * 144).map(|ping| start + ping * 25_000).filter(|now| {
+        let mut host = woken(&mut room, start, now - 25_000, *now);
+        host.tick(&at(*now, &empty)).up
+    });
+    // After 1, 2, 4, 8 and 15 minutes, and then hourly.
+    assert_eq!(asks.count(), 5 + 23);
+}
+
+#[test]
+fn a_room_that_does_not_answer_its_gateway_is_asked_again_in_half_a_minute() {
+    let (mut room, empty) = (World::new(), Replica::default());
+    let start = room.now;
+    let mut host = woken(&mut room, start, start, start + 60_000);
+    let mut asks = |after: u64, answer: Option<Result<Down, ChatError>>| {
+        let at = at(start + after, &empty);
+        let up = host.tick(&at).up && host.next_up(&at).is_some();
+        if let Some(answer) = answer {
+            host.came_down(&at, answer);
+        }
+        up
+    };
+    let lost = || Some(Err(ChatError::new(ErrorCode::Unavailable, "no answer")));
+    assert!(asks(60_000, lost()));
+    assert!(!asks(89_999, None));
+    assert!(asks(90_000, lost()));
+    let down = Down { shape: Shape::default(), totals: Totals::default(), answers: Vec::new() };
+    assert!(asks(120_000, Some(Ok(down))));
+    assert!(!asks(239_999, None));
+    assert!(asks(240_000, None), "as if nothing had been");
 }
 
 #[test]
@@ -602,7 +664,7 @@ fn a_gateway_that_wakes_with_all_who_were_there_tells_the_room_nothing_until_som
         let id = RoomId::parse(ROOM).unwrap();
         let mut host = Host::gateway(id, 17, settings.clone(), &at(now, &empty), kept.clone()).unwrap();
         if told {
-            host.was_told();
+            host.was_told(now);
         }
         let up = host.tick(&at(now, &empty)).up;
         (up, host)

@@ -28,6 +28,7 @@ pub struct Shard {
     kept: MemoryLog,
     pub wires: BTreeMap<SocketId, Wire>,
     pub soon: Option<u64>,
+    pub alarm: Option<u64>,
     /// How often it asked for the log's end, and was pushed to.
     pub begins: u32,
     pub pushes: u32,
@@ -121,6 +122,7 @@ impl Split {
             }
         }
         shard.soon = shard.soon.into_iter().chain(effects.soon).min();
+        shard.alarm = shard.alarm.into_iter().chain(effects.alarm).min();
         value
     }
 
@@ -417,8 +419,9 @@ impl Split {
             self.room.advance((until - self.room.now).min(20));
             for n in self.shards.keys().copied().collect::<Vec<_>>() {
                 let now = self.room.now;
-                if self.shards[&n].soon.is_some_and(|at| at <= now) {
-                    self.shards.get_mut(&n).unwrap().soon = None;
+                let shard = self.shards.get_mut(&n).unwrap();
+                let soon = shard.soon.take_if(|at| *at <= now);
+                if soon.or(shard.alarm.take_if(|at| *at <= now)).is_some() {
                     self.step(n, |host, at| ((), host.tick(at)));
                 }
                 // As its adapter.

@@ -81,7 +81,7 @@ impl Inner {
             let state = about.remove(&room).unwrap_or_default();
             let part = Part::new(self, id, attachments.clone(), state)?;
             if !left.contains(&room) {
-                part.with(|host, _| host.was_told());
+                part.with(|host, _| host.was_told(self.beat.get()));
             }
             self.parts.borrow_mut().insert(room, part.clone());
             for attachment in attachments {
