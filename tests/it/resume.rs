@@ -1,55 +1,24 @@
 //! Coming back: whose answer is shared, what is kept for it, and how far back it reaches.
 
 use crate::memory::MemoryLog;
+use crate::visibility::{message, stored};
 use crate::world::{ROOM, START, World, settings};
 use edge_chat::auth::Role;
-use edge_chat::protocol::wire;
-use edge_chat::protocol::{
-    Audience, Body, LogEvent, Message, MessageId, MessageType, Position, RoomId, RoomType, User,
-};
-use edge_chat::room::{Resumed, Room, Row, Viewer, Write, new_info};
+use edge_chat::protocol::{Audience, Body, LogEvent, Position, RoomId};
+use edge_chat::room::{Resumed, Room, Row, Viewer, Write};
 use edge_chat::user::Blocks;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
 fn said(seq: u64, author: &str, content: &str) -> LogEvent {
-    let user = User { user_id: author.into(), username: author.into(), avatar: None, roles: vec![Role::Member] };
-    let message = Message {
-        message_id: MessageId::new(START, seq, &[7; 32]),
-        no: seq,
-        user,
-        content: content.into(),
-        text: None,
-        kind: MessageType::Text,
-        mentions: vec![],
-        reply_to: None,
-        answers: None,
-        sent_by: None,
-        client_id: None,
-        metadata: serde_json::Map::new(),
-        original: None,
-        reasons: vec![],
-        held_id: None,
-        edited_at: None,
-        edit_seq: None,
-        franking: None,
-        deleted_at: None,
-    };
-    let body = Body::NewMessage(Box::new(message));
+    let body = Body::NewMessage(Box::new(message((seq, seq, START), author, content)));
     LogEvent { seq, at: START, visible_at: START, audience: Audience::All, body }
 }
 
-/// A room whose log holds these events, three to a row.
+/// A room whose log holds these events.
 fn room(events: &[LogEvent]) -> (Room, MemoryLog) {
-    let log = MemoryLog::default();
-    let info = new_info("R".into(), RoomType::Video, None, START);
-    let state = vec![("room".into(), Some(wire::json(&info))), ("epoch".into(), Some(START.to_string()))];
-    log.write(&Write { state, ..Write::default() });
-    for row in events.chunks(3) {
-        let last = row[row.len() - 1].seq;
-        log.append(&Row { last, no: last, events: row.to_vec() });
-    }
+    let log = stored(events);
     let room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, START).unwrap().unwrap();
     (room, log)
 }

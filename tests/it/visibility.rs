@@ -31,6 +31,31 @@ fn viewer<'a>(user: &'static str, role: Role, blocks: &'a Blocks) -> Viewer<'a> 
     Viewer { user_id: (!user.is_empty()).then_some(user), role, blocks }
 }
 
+/// What a member said, as the log has it: the `no`-th message, at `at`.
+pub fn message((seq, no, at): (u64, u64, u64), author: &str, content: &str) -> Message {
+    Message {
+        message_id: MessageId::new(at, seq, &[7; 32]),
+        no,
+        user: User { user_id: author.into(), username: author.into(), avatar: None, roles: vec![Role::Member] },
+        content: content.into(),
+        text: None,
+        kind: MessageType::Text,
+        mentions: vec![],
+        reply_to: None,
+        answers: None,
+        sent_by: None,
+        client_id: None,
+        metadata: serde_json::Map::new(),
+        original: None,
+        reasons: vec![],
+        held_id: None,
+        edited_at: None,
+        edit_seq: None,
+        franking: None,
+        deleted_at: None,
+    }
+}
+
 /// A log of random messages for random eyes, which others than moderators see late.
 fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
     let mut state = seed;
@@ -47,32 +72,12 @@ fn random_events(seed: u64, late: u64) -> Vec<LogEvent> {
             _ => SeenBy::All,
         };
         let author = ["eve", "dan", "zoe"][pick(3) as usize];
-        let user = User { user_id: author.into(), username: author.into(), avatar: None, roles: vec![Role::Member] };
         let body = if pick(9) == 0 {
             Body::Gone { user_id: author.into() }
         } else {
             no += 1;
-            Body::NewMessage(Box::new(Message {
-                message_id: MessageId::new(at, seq, &[7; 32]),
-                no,
-                user,
-                content: format!("m{seq}"),
-                text: None,
-                kind: if pick(6) == 0 { MessageType::System } else { MessageType::Text },
-                mentions: vec![],
-                reply_to: None,
-                answers: None,
-                sent_by: None,
-                client_id: None,
-                metadata: serde_json::Map::new(),
-                original: None,
-                reasons: vec![],
-                held_id: None,
-                edited_at: None,
-                edit_seq: None,
-                franking: None,
-                deleted_at: None,
-            }))
+            let kind = if pick(6) == 0 { MessageType::System } else { MessageType::Text };
+            Body::NewMessage(Box::new(Message { kind, ..message((seq, no, at), author, &format!("m{seq}")) }))
         };
         events.push(LogEvent { seq, at, visible_at, audience, body });
     }
@@ -85,7 +90,7 @@ fn no_of(events: &[LogEvent]) -> u64 {
 }
 
 /// A storage that holds these events, three to a row.
-fn stored(events: &[LogEvent]) -> MemoryLog {
+pub fn stored(events: &[LogEvent]) -> MemoryLog {
     let log = MemoryLog::default();
     let info = new_info("R".into(), edge_chat::protocol::RoomType::Video, None, START);
     let state = vec![("room".into(), Some(json(&info))), ("epoch".into(), Some(START.to_string()))];
