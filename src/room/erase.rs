@@ -4,7 +4,7 @@
 use super::eraser::{Eraser, HIDDEN, clear_owner, hidden_id};
 use super::log::Read;
 use super::reactions::{self, Reactions};
-use super::reports::Traces;
+use super::reports::{Traces, has_left};
 use super::{Context, KEY_BAN, KEY_BLOCKS, KEY_ROLE, KEY_SHUT, Log, Room, Row, SCAN, Step};
 use crate::auth::Role;
 use crate::protocol::act::Ban;
@@ -31,8 +31,8 @@ impl Shown {
         self.own.is_empty() && self.mentioned_in.is_empty() && self.reactions.is_empty()
     }
 
-    fn body(self, tombstones: bool, quotes: &mut Vec<MessageId>) -> Body {
-        let (Self { own, mentioned_in, reactions }, quotes) = (self, std::mem::take(quotes));
+    fn body(self, tombstones: bool, quotes: Vec<MessageId>) -> Body {
+        let Self { own, mentioned_in, reactions } = self;
         Body::UserErased { message_ids: own, tombstones, mentioned_in, reactions, quotes }
     }
 }
@@ -73,10 +73,8 @@ impl Room {
         let next = self.erase_rows(cx, &eraser, erase.after, &mut rows, &mut step, &mut changed)?;
         self.reports.unname(cx.log, &changed.names, &mut rows, &mut step)?;
         step.write.rewrite = rows.into_values().collect();
-        if !changed.open.is_empty() || !changed.apart.is_empty() {
-            // They hold names and texts; what is needed of them is read again.
-            (self.authors, self.spoken) = (None, None);
-        }
+        // They hold names and texts; what is needed of them is read again.
+        (self.authors, self.spoken) = (None, None);
         let messages = changed.messages();
         if eraser.tombstones {
             let gone: Vec<_> = changed.open.own.iter().chain(&changed.apart.own).copied().collect();
@@ -94,21 +92,19 @@ impl Room {
         Ok((erased, step))
     }
 
-    /// Appends what followers have to hear: also where nobody is shown anything, since what was rewritten goes to them
-    /// with an event.
+    /// Appends what followers have to hear.
     fn tell(&mut self, step: &mut Step, now: u64, tombstones: bool, changed: Changed) {
-        let Changed { open, mut apart, quoted, mut quotes, names: _, entries } = changed;
+        let Changed { open, mut apart, quoted, quotes, names: _, entries } = changed;
         if entries == 0 {
             return;
         }
         apart.own.extend(quoted);
         if !apart.is_empty() {
-            self.append(step, now, Audience::Moderators, apart.body(tombstones, &mut quotes));
+            self.append(step, now, Audience::Moderators, apart.body(tombstones, Vec::new()));
         }
-        if !open.is_empty() || !quotes.is_empty() || step.events.is_empty() {
-            let audience = if open.is_empty() { Audience::Internal } else { Audience::All };
-            self.append(step, now, audience, open.body(tombstones, &mut quotes));
-        }
+        // Also where nobody is shown anything: what was rewritten goes to them with an event.
+        let audience = if open.is_empty() { Audience::Internal } else { Audience::All };
+        self.append(step, now, audience, open.body(tombstones, quotes));
     }
 
     fn erase_rows(
@@ -151,9 +147,8 @@ impl Room {
                             None => {}
                         }
                     }
-                    let (Some((id, own)), Some(text)) = (message, reactions.remove(&event.seq)) else { continue };
-                    let gone = matches!(&event.body, Body::NewMessage(message) if message.deleted_at.is_some());
-                    if own && gone {
+                    let (Some((id, _)), Some(text)) = (message, reactions.remove(&event.seq)) else { continue };
+                    if matches!(&event.body, Body::NewMessage(message) if message.deleted_at.is_some()) {
                         step.write.state.push((reactions::key(event.seq), None));
                         continue;
                     }
@@ -188,9 +183,7 @@ impl Room {
     ) -> Read<()> {
         for id in self.held_naming(cx.log, eraser)? {
             self.refuse_held(cx.log, step, cx.now, id, (Outcome::Expired, None, None))?;
-            changed.entries += 1;
         }
-        let before = step.write.state.len();
         if self.roles.remove(eraser.user).is_some() {
             step.write.state.push((format!("{KEY_ROLE}{}", eraser.user), None));
         }
@@ -209,11 +202,8 @@ impl Room {
             }
             self.bans.remove(&user_id);
             // Of an erasure before this one: the one holds on that ends later.
-            if let Some(other) = self.bans.get(&ban.user_id)
-                && other.ends_at.is_none_or(|end| ban.ends_at.is_some_and(|ends_at| ends_at < end))
-            {
-                ban = other.clone();
-            }
+            let both = self.bans.get(&ban.user_id).cloned().into_iter().chain([ban]);
+            let Some(ban) = both.max_by_key(|ban| ban.ends_at.unwrap_or(u64::MAX)) else { continue };
             if ban.user_id != user_id {
                 step.write.state.push((format!("{KEY_BAN}{user_id}"), None));
             }
@@ -223,11 +213,11 @@ impl Room {
         let Traces { theirs, quotes } = self.reports.erase(cx.log, eraser, step, &mut changed.names)?;
         changed.quotes = quotes;
         let (epoch, first) = (self.epoch, cx.log.row_with(0)?.map_or(u64::MAX, |row| row.first()));
-        changed.quoted = theirs.into_iter().filter(|id| id.time() < epoch || id.seq() < first).collect();
+        changed.quoted = theirs.into_iter().filter(|id| has_left(*id, epoch, first)).collect();
         if clear_owner(&mut self.info.owner_id, eraser.user) {
             self.describe(step, Vec::new(), None, cx.now, Audience::Internal);
         }
-        changed.entries += step.write.state.len() - before;
+        changed.entries += step.write.state.len();
         Ok(())
     }
 

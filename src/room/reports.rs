@@ -71,6 +71,11 @@ fn whole(log: &dyn Log, report: &Report) -> Read<Report> {
     Ok(Report { details, quoted, ..report.clone() })
 }
 
+/// Whether a message is not in a log of this epoch, which begins at `first`, any more.
+pub(super) fn has_left(id: MessageId, epoch: u64, first: u64) -> bool {
+    id.time() < epoch || id.seq() < first
+}
+
 /// The smallest id of a report made at this time.
 fn first_at(ms: u64) -> ReportId {
     MessageId::new(ms, 0, &[0; 32])
@@ -233,8 +238,7 @@ impl Reports {
 
     /// Lets go of closed reports that quote nothing and whose message the log, which begins at `first`, has let go of.
     pub(super) fn let_go(&mut self, epoch: u64, first: u64, step: &mut Step) {
-        let held = |message: &MessageId| message.time() >= epoch && message.seq() >= first;
-        let over = |report: &&Report| report.status != ReportStatus::Open && !held(&report.message_id);
+        let over = |report: &&Report| report.status != ReportStatus::Open && has_left(report.message_id, epoch, first);
         let quoteless = self.all.range(..first_at(self.swept)).map(|(_, report)| report);
         let gone: Vec<_> = quoteless.filter(over).map(|report| report.report_id).collect();
         gone.into_iter().for_each(|id| self.forget(id, step));

@@ -83,7 +83,7 @@ impl Room {
 
     /// When PostgreSQL is next to be asked what is over its time, ms: not before something can be.
     pub fn expiry_due(&self) -> Option<u64> {
-        let Kept { first_no, bounds, oldest_at, looked_at, more, held } = self.kept;
+        let Kept { first_no: _, bounds, oldest_at, looked_at, more, held } = self.kept;
         let wanted = self.bounds();
         if wanted == Bounds::default() && !held && !more {
             return None;
@@ -94,7 +94,7 @@ impl Room {
         }
         let every = if held { EVERY_HELD } else { EVERY };
         let next = looked_at.saturating_add(every);
-        let over = |most: u64| self.last_no.saturating_add(1).saturating_sub(first_no) > most;
+        let over = |most: u64| self.message_count() > most;
         let ends = |days: u32| oldest_at.map_or(0, |at| at.saturating_add(u64::from(days) * DAY));
         let ends = wanted.days.filter(|_| some).map(|days| ends(days).saturating_add(1));
         let over = wanted.messages.is_some_and(over).then_some(0);
@@ -179,9 +179,9 @@ impl Room {
         if first_no >= before_no {
             return Ok(over);
         }
-        let owed = self.owed_from(log, now)?;
+        let (owed, to_no) = (self.owed_from(log, now)?, before_no.saturating_sub(1));
         let (mut after, mut read, mut next_no) = (self.seq_before(log, first_no)?, 0, first_no);
-        while after < self.last_seq {
+        loop {
             let batch = log.rows_after(after, SCAN)?;
             if batch.is_empty() {
                 break;
@@ -189,7 +189,7 @@ impl Room {
             read += batch.len();
             for mut row in batch {
                 after = row.last;
-                let (last, before) = (row.no + 1 >= before_no, over.seqs.len());
+                let (last, before) = (row.no >= to_no, over.seqs.len());
                 for event in &mut row.events {
                     let Body::NewMessage(message) = &mut event.body else { continue };
                     if !(first_no..before_no).contains(&message.no) {
@@ -224,15 +224,10 @@ impl Room {
     /// Takes those messages out of the log, with what was edited, reacted and quoted of them.
     fn take_away(&mut self, log: &dyn Log, over: Over, oldest_at: Option<u64>, step: &mut Step) -> Read<()> {
         let Over { before_no, mut rows, mut edits, seqs } = over;
-        let mut orphans = Vec::new();
-        for id in self.edits.all() {
-            // The log has let go of the message, but not of its edit.
-            let old = oldest_at.is_none_or(|at| id.time() < at);
-            if old && id.is_of_a_room() && is_over(log, id, before_no, oldest_at)? {
-                edits.extend(self.edits.of(id));
-                orphans.push(id);
-            }
-        }
+        // The log has let go of the message, but not of its edit.
+        let mut orphans = self.edits.all();
+        orphans.retain(|id| id.is_of_a_room() && is_older(*id, oldest_at));
+        edits.extend(orphans.iter().filter_map(|id| self.edits.of(*id)));
         for seq in edits {
             let row = changed(&mut rows, log, seq)?;
             let events = row.into_iter().flat_map(|row| &mut row.events);
@@ -260,6 +255,11 @@ fn changed<'r>(rows: &'r mut BTreeMap<u64, Row>, log: &dyn Log, seq: u64) -> Rea
     Ok(log.row_with(seq)?.map(|found| rows.entry(found.last).or_insert(found)))
 }
 
+/// Whether a message that the log does not hold was said before the oldest one that is left.
+fn is_older(id: MessageId, oldest_at: Option<u64>) -> bool {
+    oldest_at.is_none_or(|at| id.time() < at)
+}
+
 /// Whether this message has a number below `before_no`: one that the log does not hold is told by its time.
 fn is_over(log: &dyn Log, id: MessageId, before_no: u64, oldest_at: Option<u64>) -> Read<bool> {
     let row = log.row_with(id.seq())?;
@@ -267,5 +267,5 @@ fn is_over(log: &dyn Log, id: MessageId, before_no: u64, oldest_at: Option<u64>)
         Body::NewMessage(message) if message.message_id == id => Some(message.no),
         _ => None,
     });
-    Ok(held.map_or_else(|| oldest_at.is_none_or(|at| id.time() < at), |no| no < before_no))
+    Ok(held.map_or_else(|| is_older(id, oldest_at), |no| no < before_no))
 }

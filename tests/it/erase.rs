@@ -1,10 +1,12 @@
 //! A user is taken out of a room: what is left of them, what viewers are shown, what goes on to hold.
 
-use crate::world::{ROOM, START, World};
+use crate::world::{ROOM, START, World, all};
 use edge_chat::protocol::act::{Act, BanUser, ReportMessage, UserRef};
-use edge_chat::protocol::call::{Ask, Caller, Nothing, PageQuery, RoomCall, SendBody, UserAsk, UserCall, VERSION};
+use edge_chat::protocol::call::{
+    Ask, Caller, Nothing, PageQuery, ReportQuery, RoomCall, SendBody, Standing, UserAsk, UserCall, VERSION,
+};
 use edge_chat::protocol::erasure::{Erase, Erased, Mode, Named};
-use edge_chat::protocol::report::ReportReason;
+use edge_chat::protocol::report::{ReportReason, ReportStatus};
 use edge_chat::protocol::{Audience, Body, LogEvent};
 use edge_chat::room::{Log as _, Row, hidden_id};
 use edge_chat::user::{Done, Task, User};
@@ -130,6 +132,7 @@ fn anonymised_text_stays_and_nobody_said_it() {
     assert_eq!(message["content"], "canary-edited @bob");
     assert_eq!(message["user"], json!({"user_id": "", "username": "erased", "avatar": null, "roles": ["member"]}));
     assert_eq!((&message["metadata"], message.get("client_id")), (&json!({}), None));
+    assert_eq!(message["reactions"], json!({"🎉": 1}), "what others reacted with stays");
     let stored = w.log.stored().join("").replace("canary-edited", "");
     assert!(
         !stored.contains("canary")
@@ -197,6 +200,8 @@ fn what_waits_for_a_moderator_is_let_go_of() {
     let spam = "buy now at https://a.example https://b.example https://c.example https://d.example cheap cheap cheap";
     let sent = w.ask(canary, "send_message", json!({"content": spam})).unwrap();
     assert_eq!(sent["held"], true, "{sent}");
+    // The message and that it waits.
+    assert_eq!(named(&mut w), 2);
     erase(&mut w, Mode::Anonymise);
     assert_eq!(w.call("mod", Ask::Held(Nothing {})).unwrap()["held"], json!([]));
     assert!(!w.log.holds(WHO) && !w.log.holds("cheap"));
@@ -243,6 +248,18 @@ fn a_room_that_is_not_there_or_was_deleted_is_no_obstacle() {
 
 fn ban(w: &mut World, body: Value) {
     w.call("mod", Ask::Act(Act::Ban(serde_json::from_value::<BanUser>(body).unwrap()))).unwrap();
+}
+
+/// So many more rows at the log's end, of somebody else.
+fn more(w: &mut World, rows: u64) {
+    w.evict();
+    let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
+    let (at, audience) = (w.now, Audience::Internal);
+    for seq in last.last + 1..=last.last + rows {
+        let body = Body::Gone { user_id: "x".into() };
+        let event = LogEvent { seq, at, visible_at: at, audience: audience.clone(), body };
+        w.log.append(&Row { last: seq, no: last.no, events: vec![event] });
+    }
 }
 
 fn report(w: &mut World, who: &str, message: &str) -> String {
@@ -338,6 +355,200 @@ fn reports_of_what_the_log_does_not_hold_any_more_are_told_of() {
     assert!(w.events(bob, "user_erased").is_empty());
     w.advance(5_000);
     assert!(w.batches.iter().any(|batch| batch.contains(&format!(r#""op":"erase","ids":["{message}"]"#))));
+}
+
+#[test]
+fn a_message_of_a_log_that_was_lost_is_told_of_where_a_report_quotes_it() {
+    let mut w = World::with(&[], 1);
+    let canary = w.join(WHO);
+    w.now += 1_000;
+    let message = id(&w.say(canary, "x"));
+    report(&mut w, "carl", &message);
+    w.advance(5_000);
+    w.lose_storage();
+    let (bob, moderator) = (w.join("bob"), w.join("mod"));
+    erase(&mut w, Mode::Tombstone);
+    assert_eq!(w.events(moderator, "user_erased")[0]["message_ids"], json!([message]));
+    assert!(w.events(bob, "user_erased").is_empty());
+    w.advance(5_000);
+    assert_eq!((&w.pg.messages[&message]["user_id"], &w.pg.messages[&message]["content"]), (&json!(""), &json!("")));
+}
+
+#[test]
+fn of_what_everybody_has_seen_everybody_is_told_once_and_of_the_rest_moderators_are() {
+    let mut w = World::with(&[], 1);
+    let (canary, bob, moderator) = (w.join(WHO), w.join("bob"), w.join("mod"));
+    let first = w.say(canary, "of the room's first moment");
+    w.now += 1_000;
+    let mut seen = vec![id(&first), id(&w.say(canary, "seen"))];
+    seen.iter().for_each(|message| drop(report(&mut w, "carl", message)));
+    w.advance(5_000);
+    w.log.trim(first["seq"].as_u64().unwrap() - 1);
+    w.evict();
+    w.ask(moderator, "set_modes", json!({"modes": {"delay_s": 6}})).unwrap();
+    let mut apart = vec![id(&w.say(canary, "taken back before anybody saw it"))];
+    seen.push(id(&w.say(canary, "taken back once it was seen")));
+    w.ask(canary, "delete_message", json!({"message_id": apart[0]})).unwrap();
+    w.advance(10_000);
+    w.ask(canary, "delete_message", json!({"message_id": seen[2]})).unwrap();
+    apart.push(id(&w.say(canary, "to be seen")));
+    w.take(bob);
+    w.take(moderator);
+    erase(&mut w, Mode::Tombstone);
+    w.advance(10_000);
+    let mut told = |socket| -> Vec<Value> {
+        w.events(socket, "user_erased").iter().map(|event| event["message_ids"].clone()).collect()
+    };
+    assert_eq!(told(bob), [json!(seen)]);
+    let mut of_moderators = told(moderator);
+    of_moderators.sort_by_key(Value::to_string);
+    let mut both = [json!(apart), json!(seen)];
+    both.sort_by_key(Value::to_string);
+    assert_eq!(of_moderators, both);
+}
+
+#[test]
+fn a_reaction_alone_is_two_entries_and_followers_are_told() {
+    let mut w = World::with(&[], 1);
+    let (canary, bob) = (w.join(WHO), w.join("bob"));
+    let message = id(&w.say(bob, "x"));
+    w.ask(canary, "react", json!({"message_id": message, "reaction": "👍"})).unwrap();
+    w.take(bob);
+    // The reaction and that somebody reacted.
+    assert_eq!(named(&mut w), 2);
+    assert_eq!(erase(&mut w, Mode::Tombstone).0.entries, 2);
+    assert_eq!(named(&mut w), 0);
+    assert_eq!(w.events(bob, "user_erased")[0]["reactions"], json!({message: {}}));
+}
+
+#[test]
+fn who_was_erased_is_not_known_by_name_any_more() {
+    let mut w = World::with(&[], 1);
+    let (canary, bob, eve) = (w.join(WHO), w.join("bob"), w.join("eve"));
+    w.say(canary, "x");
+    w.close(canary);
+    w.advance(10_000);
+    w.take(eve);
+    let mut mentions = || {
+        let mentions = json!({"content": "hi @canary", "mentions": [WHO]});
+        w.ask(bob, "send_message", mentions).unwrap();
+        let told = w.events(eve, "new_message")[0]["mentions"].clone();
+        erase(&mut w, Mode::Tombstone);
+        told
+    };
+    assert_eq!(all(mentions().as_array().unwrap(), "user_id"), [WHO]);
+    assert_eq!(mentions(), json!([]));
+}
+
+#[test]
+fn what_others_wrote_in_reports_of_the_user_stays() {
+    let (mut w, _) = lived();
+    erase(&mut w, Mode::Tombstone);
+    let query = ReportQuery { status: ReportStatus::Open, before: None, limit: 9 };
+    let reports = w.call("mod", Ask::Reports(query)).unwrap();
+    let of =
+        |reporter: &str| reports.as_array().unwrap().iter().find(|r| r["reporter_id"] == reporter).unwrap().clone();
+    let (bobs, theirs) = (of("bob"), of(""));
+    assert_eq!((&bobs["author"], &bobs["details"], &bobs["quoted"]), (&json!(""), &json!("details"), &Value::Null));
+    assert_eq!((&theirs["author"], &theirs["details"]), (&json!("bob"), &Value::Null));
+    assert_eq!(theirs["quoted"], "hi @erased,");
+}
+
+#[test]
+fn wherever_the_state_names_the_user_they_are_found_and_taken_out() {
+    fn role(w: &mut World, role: Value) {
+        w.join("bob");
+        let role = serde_json::from_value(json!({"user_id": WHO, "role": role})).unwrap();
+        w.call("admin", Ask::Act(Act::SetRole(role))).unwrap();
+    }
+    fn make(w: &mut World, owner: &str, body: Value) {
+        w.call(owner, Ask::Create(serde_json::from_value(body).unwrap())).unwrap();
+    }
+    let places: [(&str, u64, fn(&mut World)); 9] = [
+        ("a role", 1, |w| role(w, json!("moderator"))),
+        ("a ban", 1, |w| {
+            w.join("bob");
+            ban(w, json!({"user_id": WHO}));
+        }),
+        ("a ban by them", 1, |w| {
+            role(w, json!("moderator"));
+            let body = serde_json::from_value(json!({"user_id": "eve"})).unwrap();
+            w.call(WHO, Ask::Act(Act::Ban(body))).unwrap();
+            role(w, Value::Null);
+        }),
+        ("whom they block", 1, |w| {
+            w.own(WHO, UserAsk::Block("eve".into())).unwrap();
+            w.join(WHO);
+        }),
+        ("being one of two, and whether they block the other one", 2, |w| {
+            make(w, WHO, json!({"name": "R", "type": "direct", "members": [WHO, "bob"]}));
+            w.step(|host, at| host.user(at, WHO, Standing { version: 1, ..Standing::default() }));
+        }),
+        ("the owner", 1, |w| make(w, WHO, json!({"name": "R", "type": "video"}))),
+        ("a report by them", 1, |w| {
+            let bob = w.join("bob");
+            let message = id(&w.say(bob, "x"));
+            report(w, WHO, &message);
+        }),
+        ("a report of theirs", 1, |w| {
+            let canary = w.join(WHO);
+            let message = id(&w.say(canary, "x"));
+            report(w, "bob", &message);
+        }),
+        ("what a report quotes", 1, |w| {
+            let (bob, _) = (w.join("bob"), w.join(WHO));
+            let message = id(&w.say(bob, "@canary"));
+            report(w, "carl", &message);
+        }),
+    ];
+    for (place, entries, stand) in places {
+        let mut w = World::with(&[], 1);
+        stand(&mut w);
+        // The log has let go of how it came to that.
+        w.advance(5_000);
+        more(&mut w, 1);
+        w.log.trim(w.log.rows_before(1 << 40, 1).unwrap()[0].last - 1);
+        assert_eq!(named(&mut w), entries, "{place}");
+        assert!(erase(&mut w, Mode::Tombstone).0.entries > 0, "{place}");
+        assert_eq!((named(&mut w), w.log.holds(WHO)), (0, false), "{place}");
+    }
+}
+
+#[test]
+fn of_two_bans_the_one_is_left_that_ends_last() {
+    let refused =
+        |w: &mut World| w.call(WHO, Ask::Send(SendBody { content: "x".into(), ..SendBody::default() })).is_err();
+    for (first, second) in [(60, 100), (100, 60)] {
+        let mut w = World::with(&[], 1);
+        w.join("bob");
+        for duration_s in [first, second] {
+            ban(&mut w, json!({"user_id": WHO, "duration_s": duration_s}));
+            erase(&mut w, Mode::Tombstone);
+        }
+        w.advance(99_000);
+        assert!(refused(&mut w), "{first} {second}");
+        w.advance(2_000);
+        assert!(!refused(&mut w), "{first} {second}");
+    }
+}
+
+#[test]
+fn a_step_reads_no_more_than_2_000_rows() {
+    let mut w = World::with(&[], 1);
+    let canary = w.join(WHO);
+    w.say(canary, "x");
+    w.advance(5_000);
+    more(&mut w, 2_500);
+    w.advance(5_000);
+    w.say(canary, "y");
+    let rows = w.log.rows_after(0, 1 << 20).unwrap();
+    let mut ask =
+        |after| internal::<Named>(&mut w, Ask::Names(Erase { user_id: WHO.into(), mode: Mode::Tombstone, after }));
+    let first = ask(0);
+    assert_eq!(first, Named { next: Some(rows[1_999].last), entries: 1 });
+    assert_eq!(ask(rows[1_999].last), Named { next: None, entries: 1 });
+    let (erased, steps) = erase(&mut w, Mode::Tombstone);
+    assert_eq!((erased.messages, steps, named(&mut w)), (2, 2, 0));
 }
 
 #[test]

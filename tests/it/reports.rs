@@ -104,6 +104,9 @@ fn what_cannot_be_reported() {
     assert_eq!(refused(&mut w, "bob", "msg_456"), "message_not_found");
     w.ask(ada, "delete_message", json!({"message_id": message})).unwrap();
     assert_eq!(refused(&mut w, "bob", &message), "message_not_found");
+    // PostgreSQL has not heard yet that it was deleted.
+    let known = KnownMessage { no: 1, user_id: "ada".into(), text: "hello".into(), ..KnownMessage::default() };
+    assert_eq!(report(&mut w, "bob", &message, Some(known)).unwrap_err().code.as_str(), "message_not_found");
 
     w.ask(moderator, "ban_user", json!({"user_id": "ada", "shadow": true})).unwrap();
     let unseen = id(&w.say(ada, "can you hear me"));
@@ -117,8 +120,9 @@ fn what_cannot_be_reported() {
     let message = id(&w.say(moderator, "hello"));
     assert_eq!(field(&mut w, json!({"message_id": message, "reason": "ugly"})), "reason");
     assert_eq!(field(&mut w, json!({"message_id": message})), "reason");
-    let long = "x".repeat(1_001);
-    assert_eq!(field(&mut w, json!({"message_id": message, "reason": "spam", "details": long})), "details");
+    let of_length = |n| json!({"message_id": message, "reason": "spam", "details": "é".repeat(n)});
+    assert_eq!(field(&mut w, of_length(1_001)), "details");
+    w.ask(carl, "report_message", of_length(1_000)).unwrap();
 }
 
 #[test]
@@ -198,6 +202,7 @@ fn moderators_list_open_and_decide() {
     let done = resolve(&mut w, "mod", &ids[0], ReportStatus::Resolved).unwrap();
     assert_eq!((&done["status"], &done["resolved_by"]), (&json!("resolved"), &json!("mod")));
     assert_eq!((&done["resolution"], &done["quoted"]), (&json!("warned"), &json!("words to bob")));
+    assert_eq!(done["details"], "look at\nthis");
     let events = w.events(moderator, "report_resolved");
     assert_eq!((events.len(), &events[0]["report_id"], &events[0]["room_id"]), (1, &json!(ids[0]), &json!(ROOM)));
     let again = resolve(&mut w, "svc", &ids[0], ReportStatus::Resolved).unwrap();
@@ -211,9 +216,10 @@ fn moderators_list_open_and_decide() {
     assert_eq!(resolve(&mut w, "mod", "x", ReportStatus::Resolved).unwrap_err().code.as_str(), "report_not_found");
     let error = resolve(&mut w, "mod", &ids[1], ReportStatus::Open).unwrap_err();
     assert_eq!(error.field.as_deref(), Some("status"));
-    let long = json!({"report_id": ids[1], "status": "resolved", "resolution": "x".repeat(501)});
-    assert_eq!(w.ask(moderator, "resolve_report", long).unwrap_err()["field"], "resolution");
+    let of_length = |n| json!({"report_id": ids[1], "status": "resolved", "resolution": "é".repeat(n)});
+    assert_eq!(w.ask(moderator, "resolve_report", of_length(501)).unwrap_err()["field"], "resolution");
     assert_eq!(open(&mut w, &ids[1]).unwrap().status, ReportStatus::Open);
+    w.ask(moderator, "resolve_report", of_length(500)).unwrap();
     assert_eq!(open(&mut w, "x"), None);
 }
 
@@ -294,23 +300,29 @@ fn a_thousand_are_kept_and_closed_ones_give_way() {
     w.pg_down = true;
     let first = made(&mut w, "user0", &message);
     let second = made(&mut w, "user1", &message);
-    for n in 2..1_000 {
+    w.now += 1_000;
+    let closed = [second, made(&mut w, "user2", &message)];
+    for n in 3..1_000 {
         made(&mut w, &format!("user{n}"), &message);
     }
     assert_eq!(refused(&mut w, "bob", &message), "rate_limited");
-    resolve(&mut w, "mod", &second, ReportStatus::Dismissed).unwrap();
-    assert_eq!(refused(&mut w, "bob", &message), "rate_limited", "PostgreSQL does not have it yet");
+    for report in &closed {
+        resolve(&mut w, "mod", report, ReportStatus::Dismissed).unwrap();
+        assert_eq!(refused(&mut w, "bob", &message), "rate_limited", "PostgreSQL does not have it yet");
+    }
     w.pg_down = false;
     w.advance(20_000);
     let quotes = |w: &World| w.log.stored().iter().filter(|row| row.contains("\"quoted\"")).count();
     assert_eq!(quotes(&w), 1_000);
     made(&mut w, "bob", &message);
+    assert_eq!((open(&mut w, &closed[0]), open(&mut w, &closed[1]).is_some()), (None, true), "the oldest");
+    made(&mut w, "dora", &message);
     assert_eq!(quotes(&w), 1_000, "what is not kept track of is not kept");
     w.evict();
     assert_eq!(refused(&mut w, "carl", &message), "rate_limited");
-    assert_eq!((open(&mut w, &second), open(&mut w, &first).is_some()), (None, true));
+    assert_eq!((open(&mut w, &closed[1]), open(&mut w, &first).is_some()), (None, true));
     w.advance(20_000);
-    assert_eq!((w.pg.reports.len(), &w.pg.reports[&second]["quoted"]), (1_001, &json!("rude")));
+    assert_eq!((w.pg.reports.len(), &w.pg.reports[&closed[0]]["quoted"]), (1_002, &json!("rude")));
 }
 
 #[test]
@@ -344,6 +356,62 @@ fn a_quote_outlives_its_message_by_thirty_days() {
     let rows = w.log.stored().len();
     w.advance(40 * DAY);
     assert_eq!((w.log.stored().len(), w.faults.len()), (rows, 0), "nothing is left to do");
+}
+
+#[test]
+fn a_quote_is_gone_an_hour_after_its_time() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let message = id(&w.say(ada, "rude words"));
+    let report = made(&mut w, "bob", &message);
+    w.close(ada);
+    w.call("mod", Ask::Act(Act::DeleteMessages(UserRef { user_id: "ada".into(), ..UserRef::default() }))).unwrap();
+    w.advance(30 * DAY + 3_600_000);
+    assert!(!w.log.holds("rude words"));
+    w.advance(2_000);
+    assert_eq!((open(&mut w, &report).unwrap().quoted, &w.pg.reports[&report]["quoted"]), (None, &Value::Null));
+}
+
+#[test]
+fn a_closed_report_stays_as_long_as_the_log_holds_its_message() {
+    let mut w = World::new();
+    let ada = w.join("ada");
+    let first = w.say(ada, "of the room's first moment");
+    w.now += 1_000;
+    let messages = [id(&first), id(&w.say(ada, "later"))];
+    let reports: Vec<_> = messages.iter().map(|message| made(&mut w, "bob", message)).collect();
+    for report in &reports {
+        resolve(&mut w, "mod", report, ReportStatus::Resolved).unwrap();
+    }
+    w.close(ada);
+    w.advance(5_000);
+    w.log.trim(first["seq"].as_u64().unwrap() - 1);
+    w.evict();
+    w.advance(31 * DAY);
+    w.evict();
+    for (message, report) in messages.iter().zip(&reports) {
+        assert_eq!(open(&mut w, report).unwrap().quoted, None);
+        assert_eq!(self::report(&mut w, "bob", message, None).unwrap()["made"], false);
+        resolve(&mut w, "mod", report, ReportStatus::Dismissed).unwrap();
+    }
+}
+
+#[test]
+fn what_has_expired_cannot_be_reported_whatever_a_hold_keeps_of_it() {
+    let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "1000")], 1);
+    let ada = w.join("ada");
+    let said: Vec<_> = (1..=130).map(|n| id(&w.say(ada, &format!("m{n}")))).collect();
+    w.close(ada);
+    let keep = json!({"settings": {"retention_messages": 100}});
+    w.call("admin", Ask::Patch(serde_json::from_value(keep).unwrap())).unwrap();
+    w.advance(3_600_000);
+    outlive(&mut w);
+    let mut report = |no: u64| {
+        let known = KnownMessage { no, user_id: "ada".into(), text: "rude".into(), ..KnownMessage::default() };
+        let made = self::report(&mut w, "bob", &said[no as usize - 1], Some(known));
+        made.map(|answer| answer["made"].clone()).map_err(|error| error.code.as_str())
+    };
+    assert_eq!((report(31), report(32)), (Err("message_not_found"), Ok(json!(true))));
 }
 
 #[test]

@@ -192,6 +192,94 @@ fn a_room_on_hold_keeps_all_of_it() {
 }
 
 #[test]
+fn pins_and_edits_of_what_the_log_has_let_go_of_go_with_it_and_a_hold_keeps_them() {
+    let mut w = world();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    keep(&mut w, json!({"retention_days": 1}));
+    let mut said = Vec::new();
+    for words in ["one", "two"] {
+        w.advance(12 * HOUR * said.len() as u64);
+        let at = w.now;
+        let sent = w.say(ada, words);
+        w.ask(moderator, "pin_message", json!({"message_id": sent["message_id"]})).unwrap();
+        said.push((sent["message_id"].as_str().unwrap().to_owned(), at));
+    }
+    w.advance(5_000);
+    let last = w.say(ada, "three")["seq"].as_u64().unwrap();
+    w.log.trim(last - 1);
+    w.evict();
+    for ((id, at), no) in said.iter().zip(1..) {
+        let known = Some(KnownMessage { no, user_id: "ada".into(), at: *at, ..KnownMessage::default() });
+        let content = format!("edited {no}");
+        w.call("ada", Ask::Edit { message_id: id.clone(), content, franking: None, known }).unwrap();
+    }
+    w.pg.on_hold = true;
+    w.advance(14 * HOUR);
+    let pinned = |w: &World| serde_json::from_str::<Vec<String>>(&w.log.copy().state["pinned"]).unwrap();
+    assert!(w.looks > 1 && stored(&w, "edited 1") && stored(&w, "edited 2"));
+    assert_eq!(pinned(&w), [said[1].0.clone(), said[0].0.clone()]);
+    w.pg.on_hold = false;
+    w.advance(6 * HOUR + MINUTE);
+    assert_eq!(rows(&w.pg), [2, 3]);
+    assert!(!stored(&w, "edited 1") && stored(&w, "edited 2"));
+    assert_eq!((pinned(&w), &w.pg.pinned), (vec![said[1].0.clone()], &vec![said[1].0.clone()]));
+}
+
+#[test]
+fn of_what_is_pinned_goes_what_has_expired_also_within_one_moment() {
+    let mut w = world();
+    let (ada, moderator) = (w.join("ada"), w.join("mod"));
+    let said: Vec<_> = (0..101).map(|n| w.say(ada, &format!("word {n}"))["message_id"].clone()).collect();
+    for message in &said[..2] {
+        w.ask(moderator, "pin_message", json!({"message_id": message})).unwrap();
+    }
+    keep(&mut w, json!({"retention_messages": 100}));
+    w.advance(MINUTE);
+    assert_eq!(rows(&w.pg), (2..=101).collect::<Vec<_>>());
+    assert_eq!((&w.get("ada")["pinned"], w.pg.pinned.len()), (&json!([said[1]]), 1));
+}
+
+#[test]
+fn a_bound_by_number_is_seen_to_within_the_hour_and_nothing_is_asked_below_it() {
+    let mut w = world();
+    w.join("ada");
+    keep(&mut w, json!({"retention_messages": 100}));
+    let more = |w: &mut World, messages: u32| {
+        (0..messages).for_each(|n| drop(w.post("ada", &format!("word {n}")).unwrap()));
+        w.advance(HOUR);
+        let looks = w.looks;
+        w.advance(DAY);
+        (newest(w, "ada")["total"].as_u64().unwrap(), w.looks - looks)
+    };
+    assert_eq!([more(&mut w, 50), more(&mut w, 50)], [(50, 0), (100, 0)]);
+    w.post("ada", "one more").unwrap();
+    w.advance(HOUR);
+    assert_eq!((newest(&mut w, "ada")["total"].as_u64(), rows(&w.pg).len()), (Some(100), 100));
+}
+
+#[test]
+fn what_an_earlier_step_left_in_postgresql_goes_a_second_later() {
+    let mut w = world();
+    w.join("ada");
+    w.post("ada", "word").unwrap();
+    w.advance(5_000);
+    let one = w.pg.messages.values().next().unwrap().clone();
+    w.pg.first_no = 5_001;
+    for no in 2..=5_000 {
+        let mut row = one.clone();
+        row["no"] = json!(no);
+        w.pg.messages.insert(format!("row {no}"), row);
+    }
+    w.lose_storage();
+    w.join("ada");
+    w.post("ada", "word").unwrap();
+    w.advance(5_000);
+    keep(&mut w, json!({"retention_days": 1}));
+    w.advance(MINUTE);
+    assert_eq!(rows(&w.pg), [5_001]);
+}
+
+#[test]
 fn what_a_user_on_hold_said_leaves_the_room_and_stays_in_postgres() {
     let mut w = world();
     let (ada, bob) = (w.join("ada"), w.join("bob"));
@@ -307,19 +395,23 @@ fn closed_reports_quote_nothing_that_has_expired_and_open_ones_do() {
     let (ada, bob, moderator) = (w.join("ada"), w.join("bob"), w.join("mod"));
     keep(&mut w, json!({"retention_days": 1}));
     let mut reports = Vec::new();
-    for words in ["seen to", "not seen to"] {
+    for words in ["seen to", "not seen to", "still there"] {
         let message = w.say(ada, words)["message_id"].clone();
         let report = w.ask(bob, "report_message", json!({"message_id": message, "reason": "abuse"})).unwrap();
         reports.push(report["report_id"].clone());
+        w.advance(if reports.len() == 2 { 12 * HOUR } else { 0 });
     }
-    w.ask(moderator, "resolve_report", json!({"report_id": reports[0], "status": "resolved"})).unwrap();
-    w.advance(DAY + 2 * HOUR);
+    for report in [&reports[0], &reports[2]] {
+        w.ask(moderator, "resolve_report", json!({"report_id": report, "status": "resolved"})).unwrap();
+    }
+    w.advance(14 * HOUR);
     assert!(!stored(&w, "\"seen to") && stored(&w, "\"not seen to"));
     let report = |w: &mut World, id: &Value| {
         w.call("mod", Ask::OpenReport { report_id: id.as_str().unwrap().into() }).unwrap()["quoted"].clone()
     };
     assert_eq!(report(&mut w, &reports[0]), Value::Null);
     assert_eq!(report(&mut w, &reports[1]), "not seen to");
+    assert_eq!(report(&mut w, &reports[2]), "still there");
 }
 
 #[test]
@@ -379,6 +471,29 @@ fn b1_h1_nothing_expires_that_a_back_end_is_still_owed() {
     let said: Vec<_> = w.endpoint.said().into_iter().map(str::to_owned).collect();
     assert_eq!(said, (0..150).map(|n| format!("word {n}")).collect::<Vec<_>>());
     assert_eq!((newest(&mut w, "ada")["total"].as_u64(), rows(&w.pg).len()), (Some(100), 100));
+}
+
+#[test]
+fn h1_nothing_expires_whose_edit_a_back_end_is_still_owed() {
+    let mut w = World::with(
+        &[
+            ("WEBHOOK_URL", "https://hooks.example/"),
+            ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="),
+        ],
+        1,
+    );
+    let ada = w.join("ada");
+    keep(&mut w, json!({"retention_days": 1}));
+    let message = w.say(ada, "old words")["message_id"].clone();
+    w.advance(20 * HOUR);
+    w.endpoint.answer = Answer::Down;
+    w.ask(ada, "edit_message", json!({"message_id": message, "content": "newer words"})).unwrap();
+    w.advance(8 * HOUR);
+    assert_eq!((contents(&newest(&mut w, "ada")), rows(&w.pg).len()), (vec!["newer words".into()], 1));
+    w.endpoint.answer = Answer::Takes;
+    w.advance(2 * HOUR);
+    assert_eq!((contents(&newest(&mut w, "ada")).len(), rows(&w.pg).len()), (0, 0));
+    assert!(!stored(&w, "words"));
 }
 
 #[test]
@@ -480,7 +595,14 @@ fn many_reactions_between_the_messages_make_the_steps_shorter() {
     w.advance(30 * MINUTE);
     keep(&mut w, json!({"retention_messages": 100}));
     let ada = w.join("ada");
-    w.advance(MINUTE);
+    for _ in 0..600 {
+        let rows = w.rows;
+        w.advance(100);
+        assert!(w.rows - rows < 100, "only what is taken away is written: {}", w.rows - rows);
+        let page = w.page("svc", PageQuery::After { no: 0, limit: 1 });
+        // Whatever counts is there.
+        assert_eq!(page["total"], 131 - page["held"][0]["no"].as_u64().unwrap());
+    }
     let steps: Vec<_> =
         w.events(ada, "messages_expired").iter().map(|data| data["before_no"].as_u64().unwrap()).collect();
     assert!(steps.len() >= 2 && steps.last() == Some(&31), "{steps:?}");
