@@ -31,8 +31,6 @@ impl Room {
     /// Takes over how far Redis has come, also where that is behind what was known.
     pub fn set_bridged(&mut self, bridged: Bridged) -> Step {
         let mut step = Step::default();
-        let seq = bridged.seq.min(self.last_seq);
-        let bridged = Bridged { seq, entry: bridged.entry.min(seq), ..bridged };
         if bridged != self.bridged {
             self.bridged = bridged;
             step.write.state.push((KEY_BRIDGED.into(), Some(json(&bridged))));
@@ -71,8 +69,7 @@ impl Room {
             let middle = before + (end - before) / 2;
             match log.row_with(middle)? {
                 Some(row) if is_before(&row) => before = row.last,
-                Some(row) if row.first() > before => end = row.first().min(middle),
-                _ => end = before + 1,
+                row => end = row.map_or(middle, |row| row.first().min(middle)),
             }
         }
         Ok(before)

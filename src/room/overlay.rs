@@ -47,9 +47,7 @@ impl Log for Overlay<'_> {
     fn rows_before(&self, seq: u64, limit: u32) -> Read<Vec<Row>> {
         let mut rows: Vec<_> = self.pending(|row| row.last < seq).cloned().into_iter().collect();
         let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        if left > 0 {
-            rows.extend(self.log.rows_before(seq, left)?.into_iter().map(|row| self.rewritten(row)));
-        }
+        rows.extend(self.log.rows_before(seq, left)?.into_iter().map(|row| self.rewritten(row)));
         Ok(rows)
     }
 
@@ -87,9 +85,7 @@ impl Log for Overlay<'_> {
         let at = |row: &Row| row.events.last().map_or(0, |event| event.at);
         let mut rows: Vec<_> = pending.map(|row| (row.last, at(row), self.write.dedupe.clone())).into_iter().collect();
         let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        if left > 0 {
-            rows.extend(self.log.dedupe(before, left)?);
-        }
+        rows.extend(self.log.dedupe(before, left)?);
         Ok(rows)
     }
 

@@ -367,6 +367,62 @@ mod tests {
         Row { last: seq, no: 0, events: Row::events_from_json(&event).unwrap() }
     }
 
+    /// One that begins with these rows, and keeps all of them.
+    fn holding(rows: &[Row], state: &[(&str, &str)]) -> Replica {
+        let state = state.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Replica::begin(Tail { rows: rows.to_vec(), state, reactions: Vec::new() }, usize::MAX)
+    }
+
+    #[test]
+    fn a_tail_is_so_many_events_and_a_mebibyte_at_most_and_one_row_at_least() {
+        let ends = |rows: &[Row], most| -> Vec<u64> {
+            Tail::of(&holding(rows, &[]), most).unwrap().rows.iter().map(|row| row.last).collect()
+        };
+        let many: Vec<_> = (1..=400).map(|seq| row(seq, 1)).collect();
+        assert_eq!(ends(&many, 400), (1..=400).collect::<Vec<_>>());
+        assert_eq!(ends(&many, 399), (2..=400).collect::<Vec<_>>());
+        assert_eq!(ends(&many, 0), [400]);
+        let two = |seq: u64| Row { last: seq, no: 0, events: [seq - 1, seq].map(|seq| row(seq, 1).events).concat() };
+        assert_eq!(ends(&[row(1, 1), two(3), two(5)], 4), [3, 5]);
+        assert_eq!(ends(&[row(1, 1), two(3), two(5)], 3), [5], "a row is whole");
+        let of_size = |seq, bytes: usize| row(seq, bytes - row(seq, 0).events_json().unwrap().len());
+        let half = 1 << 19;
+        assert_eq!(ends(&[row(1, 1), of_size(2, half), of_size(3, half)], 9), [2, 3]);
+        assert_eq!(ends(&[row(1, 1), of_size(2, half + 1), of_size(3, half)], 9), [3]);
+        assert_eq!(ends(&[row(1, 1), row(2, 3 * half)], 9), [2]);
+    }
+
+    #[test]
+    fn of_the_state_a_follower_has_what_viewers_are_shown() {
+        let shown =
+            [("ban:ada", "{}"), ("epoch", "7"), ("kept", "{}"), ("pinned", "[]"), ("role:ada", "x"), ("room", "{}")];
+        let own = [("cursor:postgres", "1"), ("held:1", "{}"), ("report:1", "{}"), ("terms", "{}")];
+        let shipped = |state: Vec<(String, Option<String>)>| {
+            let write = Write { append: Some(row(1, 1)), state, dedupe: vec![1], ..Write::default() };
+            serde_json::from_str::<Write>(&write.shipped().unwrap()).unwrap()
+        };
+        let tail = Tail::of(&holding(&[row(1, 1)], &[&shown[..], &own].concat()), 9).unwrap();
+        assert_eq!(tail.state, shown.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(tail.epoch(), 7);
+        assert_eq!(Tail::of(&holding(&[], &[]), 9).unwrap().epoch(), 0);
+        let state = shown.iter().chain(&own).map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())));
+        let write = shipped(state.collect());
+        let expected = shown.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))).into();
+        assert_eq!(write, Write { append: Some(row(1, 1)), state: expected, ..Write::default() });
+        assert_eq!(Write { state: write.state, ..Write::default() }.shipped(), None, "what nobody is shown");
+    }
+
+    #[test]
+    fn of_reactions_it_has_those_to_what_it_holds() {
+        let replica = holding(&[row(5, 1), row(6, 1)], &[]);
+        let state = [4, 5, 6, 7].map(|seq| (reaction_key(seq), Some(format!("to {seq}"))));
+        replica.write(&Write { state: state.into(), append: Some(row(7, 1)), ..Write::default() });
+        let seqs = |replica: &Replica| replica.reactions(0, 9).unwrap().iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
+        assert_eq!(seqs(&replica), [5, 6, 7]);
+        replica.trim(0);
+        assert_eq!(seqs(&replica), [7], "those to what is forgotten go with it");
+    }
+
     #[test]
     fn what_it_takes_follows_what_it_holds() {
         let ban = |value: Option<&str>| (format!("{KEY_BAN}ada"), value.map(str::to_owned));
@@ -383,10 +439,20 @@ mod tests {
         replica.write(&append(row(3, 10)));
         replica.write(&append(row(4, 10)));
         assert!(replica.weight() < 2 * (EVENT + 200), "the oldest are gone");
-        replica.trim(EVENT + 200);
+        let before = replica.weight();
+        replica.trim(before);
+        assert_eq!(replica.weight(), before, "it takes no more than that");
+        replica.trim(before - 1);
         assert!(replica.weight() < EVENT + 200);
         replica.trim(0);
         assert_eq!(replica.rows_after(0, 9).unwrap(), [row(4, 10)], "the newest stays");
+        let before = replica.weight();
+        for length in [3_000, 1_000] {
+            replica.write(&Write { state: vec![ban(Some(&"x".repeat(length)))], ..Write::default() });
+            assert!((length..length + 100).contains(&(replica.weight() - before)), "{length}");
+        }
+        replica.write(&Write { state: vec![ban(None)], ..Write::default() });
+        assert_eq!(replica.weight(), before);
     }
 
     #[test]
@@ -399,5 +465,6 @@ mod tests {
         let seqs: Vec<_> = kept.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, (1_002 - seqs.len() as u64 + 1..=1_002).collect::<Vec<_>>());
         assert!((200 - IN_A_ROW..=200).contains(&seqs.len()), "{}", seqs.len());
+        assert!(replica.weight() > seqs.len() * EVENT, "each of them takes that");
     }
 }

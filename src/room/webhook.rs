@@ -16,18 +16,11 @@ pub struct Hooked {
     /// The last body that was taken reached to here; what came after it was not for the back end, or is left out.
     pub told: u64,
     /// What is left out since then ends here; 0 where nothing is.
-    #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
     /// The body that was not taken reaches to here; 0 where there is none.
-    #[serde(skip_serializing_if = "is_zero")]
     pub tried: u64,
     /// Since when that is refused, ms; 0 where it is not.
-    #[serde(skip_serializing_if = "is_zero")]
     pub refused_at: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Room {

@@ -7,7 +7,9 @@ use edge_chat::protocol::{Audience, Body, LogEvent, RoomId, RoomType};
 use edge_chat::room::{Log as _, Room, Row, Write, new_info};
 use serde_json::json;
 
-const WEEK: u64 = 7 * 24 * 3_600_000;
+const DAY: u64 = 24 * 3_600_000;
+const WEEK: u64 = 7 * DAY;
+const HOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
 
 fn contents(w: &World) -> Vec<String> {
     let mut rows: Vec<_> = w.pg.messages.values().collect();
@@ -180,15 +182,28 @@ fn silence(first: u64, last: u64, at: u64) -> Row {
 /// What the log lets go of where its three oldest rows are of these ages, PostgreSQL has it up to `drained` and the
 /// storage takes so many bytes.
 fn let_go(ages: [u64; 3], drained: u64, bytes: Option<u64>) -> Option<u64> {
+    let_go_with(&[], ages, drained, bytes)
+}
+
+/// The same with Redis, or a webhook's back end, that has come so far.
+fn let_go_with(others: &[(&str, u64)], ages: [u64; 3], drained: u64, bytes: Option<u64>) -> Option<u64> {
     let (now, log) = (START + 2 * WEEK, MemoryLog::default());
     let info = new_info("R".into(), RoomType::Video, None, START);
     let state = [("room", json(&info)), ("epoch", START.to_string()), ("cursor:postgres", drained.to_string())];
-    let state = state.map(|(key, value)| (key.to_owned(), Some(value))).into();
+    let mut state: Vec<_> = state.map(|(key, value)| (key.to_owned(), Some(value))).into();
+    let mut set = Vec::new();
+    for (name, seq) in others {
+        state.push((format!("cursor:{name}"), Some(json!({"seq": seq, "entry": seq}).to_string())));
+        match *name {
+            "redis" => set.push(("REDIS_HOST", "redis.example")),
+            _ => set.extend([("WEBHOOK_URL", "https://hooks.example/"), ("WEBHOOK_SECRET", HOOK)]),
+        }
+    }
     log.write(&Write { state, ..Write::default() });
     (1..).zip(ages).for_each(|(seq, age)| log.append(&silence(seq, seq, now - age)));
     log.append(&silence(4, 10_003, now));
     log.beside.set(bytes.map_or(0, |bytes| bytes - log.bytes()));
-    let mut room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, now).unwrap().unwrap();
+    let mut room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&set), &log, now).unwrap().unwrap();
     room.trim(&log, now).unwrap().write.forget_to
 }
 
@@ -204,6 +219,42 @@ fn v5_a_row_is_let_go_of_once_it_is_a_week_old_or_the_storage_is_above_256_mib_a
     assert_eq!(let_go([0; 3], 10_003, Some(MUCH)), None);
     assert_eq!(let_go([0; 3], 10_003, Some(MUCH + 1)), Some(3));
     assert_eq!(let_go([0; 3], 1, Some(MUCH + 1)), Some(1));
+}
+
+#[test]
+fn b1_h1_a_row_of_the_last_24_hours_waits_for_redis_and_the_back_end_up_to_a_gibibyte() {
+    const MUCH: u64 = (256 << 20) + 1;
+    const MOST: u64 = 1 << 30;
+    for name in ["redis", "webhook"] {
+        let let_go = |seq, ages, bytes| let_go_with(&[(name, seq)], ages, 10_003, Some(bytes));
+        assert_eq!(let_go(0, [DAY; 3], MUCH), None, "{name}");
+        assert_eq!(let_go(2, [DAY; 3], MUCH), Some(2), "{name} lacks the third");
+        assert_eq!(let_go(0, [DAY + 1, DAY + 1, DAY], MUCH), Some(2), "{name}");
+        assert_eq!(let_go(0, [0; 3], MOST), None, "{name}");
+        assert_eq!(let_go(0, [0; 3], MOST + 1), Some(3), "{name}");
+    }
+    for others in [[("redis", 1), ("webhook", 2)], [("redis", 2), ("webhook", 1)]] {
+        assert_eq!(let_go_with(&others, [DAY; 3], 10_003, Some(MUCH)), Some(1), "whoever is behind");
+    }
+}
+
+/// What is owed for 24 hours begins after the last row of which the last event was visible before then.
+#[test]
+fn b1_h1_what_could_be_seen_before_a_time_is_found_whatever_the_rows() {
+    for first in [1, 4] {
+        let log = MemoryLog::default();
+        let state = [("room", json(&new_info("R".into(), RoomType::Video, None, START))), ("epoch", START.to_string())];
+        let state = state.map(|(key, value)| (key.to_owned(), Some(value))).into();
+        log.write(&Write { state, ..Write::default() });
+        let rows = [(1, 3, 10), (4, 4, 10), (5, 11, 20), (12, 12, 20), (13, 14, 30), (15, 15, 40), (16, 40, 50)];
+        let rows: Vec<_> = rows.into_iter().filter(|(begin, ..)| *begin >= first).collect();
+        rows.iter().for_each(|(first, last, at)| log.append(&silence(*first, *last, START + at)));
+        let room = Room::load(&RoomId::parse(ROOM).unwrap(), settings(&[]), &log, START).unwrap().unwrap();
+        for time in 0..=60 {
+            let expected = rows.iter().rev().find(|(.., at)| *at < time).map_or(0, |(_, last, _)| *last);
+            assert_eq!(room.last_before(&log, START + time).unwrap(), expected, "before {time} from {first}");
+        }
+    }
 }
 
 /// V6: where an edit outlives its message in the log, it is known by its place, and by nothing once it has gone too.

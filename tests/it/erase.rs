@@ -211,13 +211,19 @@ fn what_waits_for_a_moderator_is_let_go_of() {
 
 #[test]
 fn an_event_of_another_build_loses_the_id_too_and_can_still_be_read() {
-    for (who, audience) in [(WHO, r#"{"user":"canary"}"#), ("seq", r#""internal""#), ("user", r#"{"user":"user"}"#)] {
+    let places = [
+        (r#"{"n":[{"WHO":1}],"who":"WHO"}"#, r#"{"n":[{"":1}],"who":""}"#),
+        (r#"{"of":["WHO","bob","WHO"]}"#, r#"{"of":["","bob",""]}"#),
+        (r#"{"of":["bob","WHO"]}"#, r#"{"of":["bob",""]}"#),
+    ];
+    let users = [(WHO, r#"{"user":"canary"}"#), ("seq", r#""internal""#), ("user", r#"{"user":"user"}"#)];
+    for ((who, audience), (data, left)) in users.iter().flat_map(|user| places.map(|place| (*user, place))) {
         let mut w = World::new();
         w.join("bob");
         let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
-        let (seq, at) = (last.last + 1, w.now);
+        let (seq, at, data) = (last.last + 1, w.now, data.replace("WHO", who));
         let raw = format!(
-            r#"{{"seq":{seq},"at":{at},"visible_at":{at},"audience":{audience},"event":"of_tomorrow","data":{{"who":"{who}","n":[{{"{who}":1}}]}}}}"#
+            r#"{{"seq":{seq},"at":{at},"visible_at":{at},"audience":{audience},"event":"of_tomorrow","data":{data}}}"#
         );
         let event = LogEvent { seq, at, visible_at: at, audience: Audience::Internal, body: Body::Unknown(raw.into()) };
         let mut tables = w.log.copy();
@@ -230,7 +236,7 @@ fn an_event_of_another_build_loses_the_id_too_and_can_still_be_read() {
         internal::<Erased>(&mut w, Ask::Erase(erase.clone()));
         assert_eq!(internal::<Named>(&mut w, Ask::Names(erase)).entries, 0);
         let row = w.log.row_with(seq).unwrap().unwrap().events_json().unwrap();
-        assert!(row.contains(r#""data":{"n":[{"":1}],"who":""}"#) && row.contains("of_tomorrow"), "{row}");
+        assert!(row.contains(&format!(r#""data":{left}"#)) && row.contains("of_tomorrow"), "{row}");
     }
 }
 
@@ -796,4 +802,223 @@ fn a_socket_that_is_open_meanwhile_loses_the_role_with_the_room() {
     w.ask(canary, "ban_user", json!({"user_id": "eve"})).unwrap();
     erase(&mut w, Mode::Tombstone);
     assert_eq!(w.ask(canary, "ban_user", json!({"user_id": "bob"})).unwrap_err()["code"], "forbidden");
+}
+
+/// What stands in an event, and what of that becomes something else; null where all of it goes.
+type Places = Vec<(Value, Value)>;
+
+/// The fields of both; those of `changes` in the place of others of that name.
+fn with(base: &Value, changes: &Value) -> Value {
+    let mut all = base.as_object().unwrap().clone();
+    all.extend(changes.as_object().unwrap().clone());
+    all.into()
+}
+
+/// Each of these places alone, and as many of them at once as there can be.
+fn any_of(places: Places) -> Places {
+    let mut all = Places::new();
+    for place in places {
+        let beside = |(put, changes): &(Value, Value)| (with(put, &place.0), with(changes, &place.1));
+        let more: Places = all.iter().map(beside).collect();
+        all.push(place);
+        all.extend(more);
+    }
+    all
+}
+
+/// Places in a part of an event.
+fn inside(part: &str, base: &Value, places: Places) -> Places {
+    let all = places.into_iter().map(|(put, changes)| {
+        let before = with(base, &put);
+        let after = with(&before, &changes);
+        (json!({part: before}), if before == after { json!({}) } else { json!({part: after}) })
+    });
+    all.collect()
+}
+
+/// A log holds each kind of event without the user, and with them in each of these places; then they are erased.
+fn erased_from(mode: Mode, kinds: Vec<(&str, Value, Places)>) {
+    let mut w = World::new();
+    w.join("bob");
+    let last = w.log.rows_before(1 << 40, 1).unwrap()[0].clone();
+    let (mut before, mut after, mut found) = (Vec::new(), Vec::new(), 0);
+    for (kind, base, places) in kinds {
+        for (put, changes) in [(json!({}), json!({}))].into_iter().chain(places) {
+            let event = |kind: &str, data: Value| {
+                let seq = last.last + 1 + before.len() as u64;
+                let event = json!({"seq": seq, "at": w.now, "visible_at": w.now, "event": kind, "data": data});
+                serde_json::from_value::<LogEvent>(event.clone()).unwrap_or_else(|error| panic!("{error}: {event}"))
+            };
+            let data = with(&base, &put);
+            found += u64::from(changes != json!({}));
+            after.push(match changes {
+                Value::Null => event("gone", json!({"user_id": ""})),
+                changes => event(kind, with(&data, &changes)),
+            });
+            before.push(event(kind, data));
+        }
+    }
+    let row = Row { last: before.last().unwrap().seq, no: last.no, events: before.clone() };
+    let mut tables = w.log.copy();
+    tables.log.insert(row.last, (row.no, row.events_json().unwrap()));
+    w.log.put(tables);
+    w.evict();
+    assert_eq!(named(&mut w), found);
+    erase(&mut w, mode);
+    let left = w.log.row_with(row.last).unwrap().unwrap().events;
+    for (before, (left, after)) in before.iter().zip(left.iter().zip(&after)) {
+        assert_eq!(left, after, "{mode:?} of {before:?}");
+    }
+    assert_eq!((left.len(), named(&mut w)), (after.len(), 0));
+}
+
+const ID: &str = "019b818c-a94e-7000-8000-000000000007";
+
+#[test]
+fn v11_what_they_said_is_nobodys_and_others_said_it_of_nobody() {
+    let mention = |who: &str| json!({"user_id": who, "username": who});
+    let user = |who: &str| json!({"user_id": who, "username": who, "avatar": "https://a.example", "roles": ["member"]});
+    let naming = json!({"content": "hi @canary &amp; @bob", "text": "hi @canary & @bob", "original": "damn @Canary",
+        "mentions": [mention(WHO), mention("bob")]});
+    let unnamed = json!({"content": "hi @erased &amp; @bob", "text": "hi @erased & @bob", "original": "damn @erased",
+        "mentions": [mention("bob")]});
+    let keys_for = |names: &[&str]| {
+        let keys: Vec<_> = names.iter().map(|name| format!(r#""{name}":{{"type":0,"body":"AAEC"}}"#)).collect();
+        let session = r#""v":1,"alg":"megolm","device_id":"D","session_id":"AAEC","index":7,"ciphertext":"AAEC""#;
+        json!({"content": format!(r#"{{{session},"keys":{{{}}}}}"#, keys.join(","))})
+    };
+    let (for_all, for_bob) = (keys_for(&["bob/D", "canary/D", "canary/E"]), keys_for(&["bob/D"]));
+    let nothing = json!({});
+
+    let said = json!({"message_id": ID, "no": 7, "user": user("bob"), "content": "@canary.org canary", "type": "text",
+        "reply_to": ID, "answers": "eve", "client_id": "c", "metadata": {"k": "v"}});
+    let own = with(&naming, &json!({"user": user(WHO)}));
+    let secret = json!({"type": "encrypted", "franking": "tag"});
+    let nobodys = json!({"user": {"user_id": "", "username": "erased", "avatar": null, "roles": ["member"]},
+        "answers": null, "client_id": null, "metadata": {}, "original": null});
+    let redacted = json!({"content": "", "text": null, "mentions": [], "franking": null, "deleted_at": START});
+    let tombstone = with(&nobodys, &redacted);
+
+    let edited = json!({"message_id": ID, "user_id": "bob", "content": "@canary.org canary", "mentions": []});
+    let own_edit = with(&naming, &json!({"user_id": WHO}));
+    let tag = json!({"franking": "tag"});
+    let of_both = json!({"mentions": [mention(WHO), mention("bob")]});
+    let of_bob = json!({"mentions": [mention("bob")]});
+
+    for mode in [Mode::Tombstone, Mode::Anonymise] {
+        let (left, left_of_edit) = match mode {
+            Mode::Tombstone => (tombstone.clone(), Value::Null),
+            Mode::Anonymise => (with(&unnamed, &nobodys), with(&unnamed, &json!({"user_id": "", "original": null}))),
+        };
+        let mut messages = vec![
+            (own.clone(), left.clone()),
+            (with(&own, &json!({"sent_by": "svc"})), left.clone()),
+            (with(&own, &json!({"sent_by": WHO})), with(&left, &json!({"sent_by": ""}))),
+            (json!({"user": user(WHO), "content": "", "deleted_at": 1}), nobodys.clone()),
+            (with(&with(&secret, &for_all), &json!({"user": user(WHO)})), tombstone.clone()),
+            (with(&secret, &for_all), for_bob.clone()),
+            (with(&with(&secret, &for_all), &of_both), with(&for_bob, &of_bob)),
+            (with(&secret, &for_bob), nothing.clone()),
+        ];
+        messages.extend(any_of(vec![
+            (json!({"answers": WHO}), json!({"answers": null})),
+            (json!({"sent_by": WHO}), json!({"sent_by": ""})),
+            (naming.clone(), unnamed.clone()),
+        ]));
+        let edits = vec![
+            (own_edit.clone(), left_of_edit),
+            (with(&with(&for_all, &tag), &json!({"user_id": WHO})), Value::Null),
+            (with(&with(&for_all, &tag), &of_both), with(&for_bob, &of_bob)),
+            (with(&for_all, &tag), for_bob.clone()),
+            (with(&for_bob, &tag), nothing.clone()),
+            (naming.clone(), unnamed.clone()),
+        ];
+        // What waits is let go of in either mode; so is why.
+        let reasons = json!([{"code": "links"}]);
+        let mut held = inside("message", &said, vec![(own.clone(), tombstone.clone())]);
+        held[0].1["reasons"] = json!([]);
+        held.extend(inside("message", &said, vec![(naming.clone(), unnamed.clone())]));
+        erased_from(
+            mode,
+            vec![
+                ("new_message", said.clone(), messages),
+                ("message_edited", edited.clone(), edits),
+                ("message_held", json!({"message": said, "reasons": reasons, "expires_at": START}), held),
+            ],
+        );
+    }
+}
+
+#[test]
+fn v11_an_act_stays_by_nobody_or_on_nobody_and_without_the_reason_that_they_gave() {
+    let (none, hidden) = (json!({}), hidden_id(ROOM, WHO));
+    let (reason, resolution) = (json!({"reason": null}), json!({"resolution": null}));
+    // The user in a field, who becomes this, and what goes with them.
+    let at = |field: &str, left: &str, goes: &Value| (json!({field: WHO}), with(&json!({field: left}), goes));
+    let by = at("by", "", &none);
+    let by_for = at("by", "", &reason);
+    let act = |data: Value| with(&json!({"by": "mod", "role": "moderator"}), &data);
+
+    let ban = act(json!({"user_id": "bob", "username": "Bob", "reason": "r", "shadow": false, "created_at": 1}));
+    let of_ban = vec![at("user_id", &hidden, &json!({"username": null, "reason": null})), by_for.clone()];
+    let ended = act(json!({"held_id": ID, "author": "bob", "outcome": "denied", "reason": "r"}));
+    let terms = act(json!({"terms": {"blocked": [WHO], "allowed": [], "action": "reject"}}));
+    let resolved = json!({"report_id": ID, "message_id": ID, "author": "bob", "status": "resolved", "resolution": "r"});
+    let role = json!({"user_id": "bob", "username": "Bob", "role": "moderator", "by": "admin"});
+    let reaction = json!({"message_id": ID, "user_id": "bob", "reaction": "x", "reactions": {"x": 1}});
+    let room =
+        json!({"name": WHO, "type": "video", "settings": {}, "owner_id": "bob", "created_at": 1, "updated_at": 1});
+    let owner = inside("room", &room, vec![(json!({"owner_id": WHO}), json!({"owner_id": null}))]);
+    let report = json!({"report_id": ID, "message_id": ID, "no": 7, "author": "eve", "reporter_id": "bob",
+        "reason": "abuse", "details": WHO, "quoted": "q", "status": "resolved", "resolved_at": 1, "resolved_by": "mod",
+        "resolution": "r"});
+    let proved = with(&report, &json!({"proved": false}));
+
+    for mode in [Mode::Tombstone, Mode::Anonymise] {
+        let quoted = if mode == Mode::Tombstone { json!(null) } else { json!("q") };
+        let of_report = vec![
+            at("author", "", &json!({"quoted": quoted, "resolution": null})),
+            at("reporter_id", "", &json!({"details": null})),
+            at("resolved_by", "", &resolution),
+        ];
+        let of_proved = vec![at("author", "", &json!({"quoted": null, "resolution": null}))];
+        let kinds = vec![
+            ("held_ended", ended.clone(), any_of(vec![at("author", "", &reason), by_for.clone()])),
+            ("terms_updated", terms.clone(), vec![by.clone()]),
+            ("pinned", act(json!({"message_id": ID, "pinned": [ID]})), vec![by.clone()]),
+            (
+                "message_deleted",
+                act(json!({"message_id": ID, "no": 7, "author": "bob"})),
+                any_of(vec![at("author", "", &none), by.clone()]),
+            ),
+            (
+                "messages_deleted",
+                act(json!({"message_ids": [ID], "user_id": "bob", "reason": "r"})),
+                any_of(vec![at("user_id", "", &reason), by_for.clone()]),
+            ),
+            ("banned", json!({"ban": ban, "role": "moderator"}), inside("ban", &ban, any_of(of_ban.clone()))),
+            (
+                "unbanned",
+                act(json!({"user_id": "bob", "reason": "r"})),
+                any_of(vec![at("user_id", &hidden, &reason), by_for.clone()]),
+            ),
+            ("reported", json!({"report": report}), inside("report", &report, any_of(of_report))),
+            ("reported", json!({"report": proved}), inside("report", &proved, of_proved)),
+            (
+                "report_resolved",
+                act(resolved.clone()),
+                any_of(vec![at("author", "", &resolution), at("by", "", &resolution)]),
+            ),
+            ("reaction", reaction.clone(), vec![(json!({"user_id": WHO}), Value::Null)]),
+            ("role", role.clone(), vec![(json!({"user_id": WHO}), Value::Null), by.clone()]),
+            (
+                "room",
+                json!({"room": room, "changed": ["name"], "by": "admin"}),
+                any_of(vec![owner[0].clone(), by.clone()]),
+            ),
+            ("gone", json!({"user_id": "bob"}), vec![at("user_id", "", &none)]),
+            ("user_erased", json!({"message_ids": [ID], "tombstones": true}), vec![]),
+        ];
+        erased_from(mode, kinds);
+    }
 }

@@ -1,11 +1,11 @@
 //! Frames of a hot room: what is gathered, for how long, and what does not wait.
 
-use crate::memory::Flaw;
-use crate::world::{ROOM, World, settings};
+use crate::memory::{Flaw, MemoryLog};
+use crate::world::{ROOM, World, random, settings};
 use edge_chat::audience::{Out, SocketId, To};
 use edge_chat::protocol::call::{PageQuery, UserAsk};
-use edge_chat::protocol::{ChatError, ClientFrame, Position, RoomId};
-use edge_chat::room::{Context, Resumed, Room, Sender, Viewer};
+use edge_chat::protocol::{Audience, Body, ChatError, ClientFrame, LogEvent, Position, RoomId};
+use edge_chat::room::{Context, Log, Overlay, Resumed, Room, Row, Sender, Viewer, Write, reaction_key};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -392,4 +392,57 @@ fn v2_where_one_of_them_breaks_the_room_none_is_acknowledged() {
         effects.out.iter().any(|out| matches!(out, Out::Send(_, line) if line.starts_with(&reply)))
     };
     assert_eq!([told(1), told(2), told(3)], [false, true, false]);
+}
+
+/// Events that say nothing but `n`, `first..=last` in one row.
+fn silence(first: u64, last: u64, n: u64) -> Row {
+    let (audience, body) = (Audience::Internal, Body::QuotesForgotten { before: n });
+    let event =
+        |seq| LogEvent { seq, at: 10 * seq, visible_at: 10 * seq, audience: audience.clone(), body: body.clone() };
+    Row { last, no: 0, events: (first..=last).map(event).collect() }
+}
+
+#[test]
+fn a_later_frame_reads_the_log_as_it_will_be_once_those_before_it_are_written() {
+    let keys = ["epoch", "ban:ada", "quote:1", &reaction_key(2), &reaction_key(5)].map(str::to_owned);
+    for seed in 0..100 {
+        let mut rng = seed;
+        let mut pick = |n: u64| random(&mut rng) % n;
+        let (log, mut last) = (MemoryLog::default(), 0);
+        log.beside.set(seed);
+        let mut some_write = |rewrite: Vec<Row>, appends: bool, n: u64| {
+            let first = last + 1;
+            let append = appends.then(|| {
+                last += 1 + pick(3);
+                silence(first, last, n)
+            });
+            // Of the same key more than once: the last one stays.
+            let state = (0..pick(9)).map(|n| (keys[pick(5) as usize].clone(), (pick(3) > 0).then(|| n.to_string())));
+            let (state, dedupe) = (state.collect(), (0..pick(3)).collect());
+            Write { append, rewrite, state, dedupe, forget_to: None }
+        };
+        (0..seed % 5).for_each(|_| log.write(&some_write(Vec::new(), true, 0)));
+        let rewritten = log.rows_after(0, 99).unwrap().into_iter().filter(|row| !(row.last + seed).is_multiple_of(3));
+        let rewritten = rewritten.map(|row| silence(row.first(), row.last, 1)).collect();
+        let write = some_write(rewritten, !seed.is_multiple_of(4), 2);
+        let (now, will_be) = (Overlay::new(&log, &write), MemoryLog::default());
+        will_be.put(log.copy());
+        will_be.write(&write);
+        assert_eq!((now.state().unwrap(), now.bytes()), (will_be.state().unwrap(), log.bytes()), "{write:?}");
+        for key in &keys {
+            assert_eq!(now.value(key).unwrap(), will_be.value(key).unwrap(), "{key} after {write:?}");
+        }
+        for seq in 0..20 {
+            assert_eq!(now.row_with(seq).unwrap(), will_be.row_with(seq).unwrap(), "{seq} after {write:?}");
+            for other in 1..9 {
+                let (from, limit) = (u64::from(other), other);
+                let read = |log: &dyn Log| {
+                    let rows = (log.rows_after(seq, limit).unwrap(), log.rows_before(seq, limit).unwrap());
+                    let reacted = if from <= seq { log.reactions(from, seq).unwrap() } else { Vec::new() };
+                    (rows, reacted, log.dedupe(seq, limit).unwrap())
+                };
+                assert_eq!(read(&now), read(&will_be), "{seq}, {other} after {write:?}");
+            }
+        }
+    }
 }
