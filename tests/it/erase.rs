@@ -470,7 +470,8 @@ fn wherever_the_state_names_the_user_they_are_found_and_taken_out() {
     fn make(w: &mut World, owner: &str, body: Value) {
         w.call(owner, Ask::Create(serde_json::from_value(body).unwrap())).unwrap();
     }
-    let places: [(&str, u64, fn(&mut World)); 9] = [
+    type Place = (&'static str, u64, fn(&mut World));
+    let places: [Place; 9] = [
         ("a role", 1, |w| role(w, json!("moderator"))),
         ("a ban", 1, |w| {
             w.join("bob");
