@@ -95,7 +95,7 @@ export async function many(bench) {
     const phase = { pace: { rate: 2 }, warm_up: quick ? 1 : 2, seconds: quick ? 3 : 6 };
     return { job: "fanout", rooms, token: await sender, viewers: Array(5000).fill(""), phases: [phase], patience: 10 };
   };
-  const rounds = await alternate(bench, "many", quick ? 2 : 4, ["chat", "bare"], job, shown, { anew: true });
+  const rounds = await alternate(bench, "many", quick ? 1 : 4, ["chat", "bare"], job, shown, { anew: true });
   const what = "many: 500 rooms × 10 viewers × 2 messages/s (bare object: inserts, replies and broadcasts)";
   return [
     ...beside(rounds, ["bare"], `${what}: CPU`, CPU, perMillion, { bare: { most: 1.25 } }),

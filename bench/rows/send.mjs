@@ -18,7 +18,7 @@ export async function send(bench) {
       saturating: true,
     });
     const shown = (m) => `${perSecond(m).toFixed(0)} acknowledged/s, p50 ${ms(m.p50_ms)}, p99 ${ms(m.p99_ms)}`;
-    const rounds = await alternate(bench, `send, window ${window}`, quick ? 3 : 5, ["chat", "bare"], job, shown, { disk: true });
+    const rounds = await alternate(bench, `send, window ${window}`, quick ? 2 : 5, ["chat", "bare"], job, shown, { disk: true });
     const what = `send: one sender, ${window} outstanding (bare object: inserts and echoes)`;
     lines.push(...beside(rounds, ["bare"], what, "acknowledged/s", perSecond, { bare: { least: 0.9 } }));
     if (window > 1) lines.push(ours(rounds, what, "acknowledged/s", perSecond, { least: 4000 }));

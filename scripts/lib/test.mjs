@@ -111,6 +111,10 @@ const TOGETHER = ["xss", "openapi", "socketio-idle", "shards", "webhooks", "eras
   "observe", "keep", "backup", "upgrade", "docs-examples", "socketio-dev", "socketio-others", "deploy"]
   .map((name) => join("tests", `${name}.test.mjs`));
 const AT_ONCE = 3;
+/** Those that look at time, memory or CPU so closely that nothing may run beside them. */
+const ALONE = ["alive", "crash", "crash-rounds", "dashboard", "filters", "frames", "ladder", "outage", "page-hot", "page-list", "room", "shards-faults",
+  "sleep", "slow-readers", "socketio-bounds", "spike"]
+  .map((name) => join("tests", `${name}.test.mjs`));
 /** A file that takes longer hangs, ms: the longest takes three minutes. */
 const MOST_MS = 600_000;
 
@@ -128,9 +132,11 @@ async function e2e(files) {
   env.TEST_DATABASE_URL ||= await throwAwayCluster();
 
   const together = TOGETHER.filter((file) => files.includes(file));
-  const alone = files.filter((file) => !TOGETHER.includes(file));
+  const alone = files.filter((file) => ALONE.includes(file));
+  const others = files.filter((file) => !together.includes(file) && !alone.includes(file));
   await step(`tests on workerd, PostgreSQL and Chromium (${files.length} files)`, async () => {
-    const again = [...await inTurn(together, AT_ONCE, env), ...await inTurn(alone, 1, env)];
+    const again = [];
+    for (const [lane, atOnce] of [[together, AT_ONCE], [others, 2], [alone, 1]]) again.push(...await inTurn(lane, atOnce, env));
     for (const { file, ...first } of again) {
       say(`! ${file} failed (${first.how}), and is run once more by itself`);
       const second = await testFile(file, env, true);
