@@ -62,8 +62,8 @@ impl Identity {
         effective(&self.roles, self.grant, room_role)
     }
 
-    /// Whether no limit applies to the rooms this user makes: back ends and admins.
-    pub fn makes_rooms_freely(&self) -> bool {
+    /// Whether the token is a back end's or an admin's, wherever: they make rooms without limit, and say much at once.
+    pub fn is_back_end(&self) -> bool {
         self.roles.iter().any(|role| matches!(role, Role::Service | Role::Admin))
     }
 

@@ -122,7 +122,7 @@ impl Host {
             self.state.extend(room.shuts(user_id, standing));
         }
         let room = self.room.as_ref().ok_or_else(no_room)?;
-        if !caller.identity.as_ref().is_some_and(Identity::makes_rooms_freely) {
+        if !caller.identity.as_ref().is_some_and(Identity::is_back_end) {
             room.may_read(caller.identity.as_ref(), self.now)?;
         }
         room.check_open()?;

@@ -3,6 +3,7 @@
 use super::frames::refusal;
 use super::{Effects, Host, Moment, Waking};
 use crate::audience::{Attachment, Fanout, SocketId};
+use crate::auth::Identity;
 use crate::content;
 use crate::metrics::Metrics;
 use crate::protocol::call::{Ask, Caller, RoomCall, VERSION};
@@ -14,9 +15,11 @@ use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Commands that wait for the room at most, of all and of one socket, and how many go up at once, with how many bytes of text.
+/// Commands that wait for the room at most, of all, of one socket and of a back end's, which may say a thousand things a
+/// second; and how many go up at once, with how many bytes of text.
 const MOST_WAITING: usize = 2_000;
 const MOST_OF_ONE: usize = 32;
+const MOST_OF_BACK_END: usize = 1_000;
 const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: usize = 128 << 10;
 /// How often the room is told who is here, where it is not asked, ms.
@@ -446,7 +449,9 @@ impl Host {
         }
         let Some(following) = &self.following else { return Ok(()) };
         let own = following.queue.iter().filter(|waiting| waiting.socket == socket).count();
-        if following.queue.len() >= MOST_WAITING || own >= MOST_OF_ONE {
+        let is_back_end = identity.as_ref().is_some_and(Identity::is_back_end);
+        let most = if is_back_end { MOST_OF_BACK_END } else { MOST_OF_ONE };
+        if following.queue.len() >= MOST_WAITING || own >= most {
             let message = "More is said in this room than it can take; try again in a moment.";
             return Err(ChatError::new(ErrorCode::Overloaded, message).retry_after(1_000));
         }

@@ -24,7 +24,7 @@ pub(super) async fn open(env: &Env, caller: Caller, two: [UserId; 2], now: u64) 
     let ask = |make| Ask::Direct { two: two.clone(), standings: standings.clone(), make };
     let opened = match room_link::ask(env, &room, caller.clone(), ask(false)).await {
         Err(error) if error.code == ErrorCode::RoomNotFound => {
-            if let Some(who) = identity.filter(|who| !who.makes_rooms_freely()) {
+            if let Some(who) = identity.filter(|who| !who.is_back_end()) {
                 user_link::opens_direct(env, &who.user_id).await?;
             }
             room_link::ask(env, &room, caller.clone(), ask(true)).await

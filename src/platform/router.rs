@@ -626,7 +626,7 @@ impl Request_<'_> {
         if let ("direct", Some([one, other])) = (body.kind.as_str(), body.members.as_deref()) {
             return self.open_direct([one.clone(), other.clone()]).await;
         }
-        if let Some(who) = caller.identity.as_ref().filter(|who| !who.makes_rooms_freely()) {
+        if let Some(who) = caller.identity.as_ref().filter(|who| !who.is_back_end()) {
             user_link::makes_room(self.env, &who.user_id).await?;
         }
         Ok((201, room_link::ask(self.env, &room, caller, Ask::Create(body)).await?))

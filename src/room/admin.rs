@@ -38,7 +38,7 @@ pub fn check_create(
     now: u64,
 ) -> Result<(RoomInfo, BTreeMap<UserId, Role>), ChatError> {
     let who = identity.ok_or_else(|| ChatError::new(ErrorCode::TokenRequired, "Sign in to make a room."))?;
-    let back_end = who.makes_rooms_freely();
+    let back_end = who.is_back_end();
     if creation == RoomCreation::Service && !back_end {
         return Err(ChatError::new(ErrorCode::Forbidden, "Here only services make rooms."));
     }
@@ -127,7 +127,7 @@ impl Room {
         }
         if let Some(settings) = &patch.settings {
             let (settings, names) = merge_settings(&info.settings, settings)?;
-            let back_end = sender.identity.is_some_and(Identity::makes_rooms_freely);
+            let back_end = sender.identity.is_some_and(Identity::is_back_end);
             expects(&settings, info.settings.expect_viewers, back_end)?;
             info.settings = settings;
             changed.extend(names);

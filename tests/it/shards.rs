@@ -566,6 +566,24 @@ fn one_who_floods_a_shard_keeps_nobody_else_waiting_and_is_closed() {
 }
 
 #[test]
+fn a_shard_takes_as_much_of_a_back_end_at_once_as_it_may_say_in_a_second() {
+    let mut it = split(40);
+    for (user, most) in [("ada", 32), ("svc", 1_000)] {
+        let tab = it.join(user);
+        let (shard, socket) = (it.tabs[tab].shard.unwrap(), it.tabs[tab].socket);
+        let mut refused = |n: usize| {
+            let text = json!({"id": n, "event": "send_message", "data": {"content": format!("{n}")}}).to_string();
+            it.step(shard, |host, at| ((), host.frame(at, socket, &text)));
+            let frames = &it.shards[&shard].wires[&socket].frames;
+            frames.last().is_some_and(|frame| frame.contains("overloaded"))
+        };
+        assert!((0..most).all(|n| !refused(n)) && refused(most), "{user}");
+        it.shards.get_mut(&shard).unwrap().wires.get_mut(&socket).unwrap().frames.clear();
+        it.advance(2_000);
+    }
+}
+
+#[test]
 fn only_who_runs_the_service_says_how_many_are_expected() {
     let mut it = small();
     it.join("ada");
