@@ -62,6 +62,19 @@ const joined = { snapshot: { epoch: 1, seq: 2 }, from: null, messages: [{ messag
 const shown = (...seqs) => seqs.map((seq) => (seq === 6 ? { seq, event: "message_edited", data: { message_id: "m2", content: "good" } } : line(LOG[seq - 1])));
 const seen = (entries, viewer = {}, end = 12) => found(checkViewer, LOG, { entries }, { name: "bob", user: "bob", ...viewer }, end);
 
+test("V4: an edit that another one replaced at once is missed in a room that gathers, and nowhere else", () => {
+  const log = changed((log) => void (log[6].data.user_id = "ada"));
+  const missed = (log, gathers) => found(checkViewer, log, { entries: [joined, ...shown(3, 4, 5, 7, 8, 9, 11, 12)] }, { name: "bob", user: "bob", gathers }, 12);
+  assert.deepEqual(missed(log, true), []);
+  finds(missed(log, false), /^V4: bob missed seq 6 /);
+  for (const change of [(log) => void (log[6].data.user_id = "eve"), (log) => log.forEach((event) => event.seq > 6 && (event.at += 1_101))]) {
+    const other = structuredClone(log);
+    change(other);
+    other.splice(8, 1, logged(9, "reported", {}, { at: other[8].at, audience: "internal" }));
+    finds(missed(other, true), /V4: bob missed seq 6 /);
+  }
+});
+
 test("V1, V4, V5, V7: a viewer who missed something, saw it twice, too early, otherwise, or what is for others", () => {
   const all = shown(3, 4, 5, 6, 7, 8, 9, 11, 12);
   assert.deepEqual(seen([joined, ...all]), []);

@@ -139,8 +139,19 @@ function checkSegment(log, { start, end, seen, repeated }, viewer, said) {
     if (range && later && later <= range[1]) continue;
     // In a room that is split a message's counts leave once a second.
     if (later && viewer.gathers && log[later - 1].at - event.at <= GATHERED_MS) continue;
+    if (viewer.gathers && event.event === "gone" && isReplacedSoon(log, event)) continue;
     said("V4", `missed seq ${seq} (${event.event}) of ${start}–${end}`);
   }
+}
+
+/** Whether its author's next edit, or a deletion, came before what a split room gathers has left: then that alone is shown. */
+function isReplacedSoon(log, { seq, at, data }) {
+  for (const next of log.slice(seq)) {
+    if (next.at - at > GATHERED_MS) return false;
+    if (["message_deleted", "messages_deleted"].includes(next.event)) return true;
+    if (["message_edited", "gone"].includes(next.event) && next.data?.user_id === data.user_id) return true;
+  }
+  return false;
 }
 
 /** The newest messages, at the position that the answer says. */
