@@ -257,6 +257,10 @@ test("over REST every error is a problem as RFC 9457 has it", async () => {
     ["DELETE", "/messages/msg_456", { as: "bad" }, 404, "message_not_found"],
     ["DELETE", "/messages/msg_456", {}, 401, "token_required"],
     ["GET", `/rooms/${ROOM}/stats`, { as: "bad" }, 403, "forbidden"],
+    ...["/rooms/anywhere", "/users/anybody"].flatMap((of) => [
+      ["GET", `${of}/export?after=`, {}, 401, "token_required"],
+      ["GET", `${of}/export?after=`, { as: "anybody" }, 400, "invalid_parameter", "#/after"],
+    ]),
   ]) {
     const { status: got, headers, body } = await rest(method, where, options);
     const what = `${method} ${where.slice(0, 80)} ${code}`;
