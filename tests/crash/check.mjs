@@ -144,12 +144,14 @@ function checkSegment(log, { start, end, seen, repeated }, viewer, said) {
   }
 }
 
-/** Whether its author's next edit, or a deletion, came before what a split room gathers has left: then that alone is shown. */
+/** Whether its author's next edit, or a deletion of what its author said, came before what a split room gathers has left. */
 function isReplacedSoon(log, { seq, at, data }) {
+  const isTheirs = (id) => log.some((event) => event.event === "new_message" && event.data.message_id === id && event.data.user.user_id === data.user_id);
   for (const next of log.slice(seq)) {
     if (next.at - at > GATHERED_MS) return false;
-    if (["message_deleted", "messages_deleted"].includes(next.event)) return true;
-    if (["message_edited", "gone"].includes(next.event) && next.data?.user_id === data.user_id) return true;
+    if (["message_edited", "gone"].includes(next.event) && next.data.user_id === data.user_id) return true;
+    if (next.event === "message_deleted" && isTheirs(next.data.message_id)) return true;
+    if (next.event === "messages_deleted" && next.data.message_ids.some(isTheirs)) return true;
   }
   return false;
 }
