@@ -96,8 +96,17 @@ test("V4: in what a resume brings counts come once and replaced edits not at all
   finds(seen([joined, ...shown(3), resumed, ...shown(7, 8, 9, 11, 12)]), /^V4: bob missed seq 5 /);
   finds(seen([joined, ...shown(3), resumed, ...shown(5, 7, 9, 11, 12)]), /^V4: bob missed seq 8 /);
   finds(seen([joined, ...shown(3), { ...resumed, resumed: { epoch: 2, seq: 9 } }]), /^V5: bob was resumed into another epoch/);
-  const anew = { snapshot: { epoch: 1, seq: 11 }, from: { epoch: 1, seq: 3 }, messages: [{ message_id: "m4" }] };
-  assert.deepEqual(seen([joined, ...shown(3), anew, ...shown(12)]), []);
+});
+
+test("V5: who begins anew had missed more than is told again", () => {
+  const log = Array.from({ length: 1_100 }, (_, i) => said(i + 1, i + 1));
+  const at = (seq, more) => ({ snapshot: { epoch: 1, seq, ...more }, from: null, messages: [{ message_id: `m${seq}` }] });
+  const back = (missed, viewer, more) => found(checkViewer, log, { entries: [at(2), { ...at(2 + missed, more), from: { epoch: 1, seq: 2 } }] }, { name: "bob", user: "bob", ...viewer }, 2 + missed);
+  assert.deepEqual(back(1_001), []);
+  finds(back(1_000), /^V5: bob began anew after seq 2, though it had missed only 1000 events/);
+  assert.deepEqual(back(401, { gathers: true }), []);
+  finds(back(400, { gathers: true }), /^V5: bob began anew/);
+  finds(back(1_001, {}, { epoch: 2 }), /^V5: bob was at epoch 1 and began anew in 2/);
 });
 
 test("P1: PostgreSQL that lacks a row, has one too many, another text, reaction or ban, or stands still", () => {

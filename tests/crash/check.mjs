@@ -98,6 +98,7 @@ export function checkViewer(log, record, viewer, end, fault) {
     const segment = segments.at(-1);
     if (entry.snapshot) {
       if (segment) segment.end = entry.from?.seq ?? segment.end;
+      if (entry.from) checkAnew(entry, viewer, said);
       checkSnapshot(log, entry, viewer, said);
       segments.push({ start: entry.snapshot.seq, end: entry.snapshot.seq, epoch: entry.snapshot.epoch, seen: new Map(), repeated: [] });
     } else if (!segment) said("V5", "was told of events before any join");
@@ -154,6 +155,16 @@ function isReplacedSoon(log, { seq, at, data }) {
     if (next.event === "messages_deleted" && next.data.message_ids.some(isTheirs)) return true;
   }
   return false;
+}
+
+/** Who missed so many events is told each of them; a shard holds some 500, whole rows of the log. */
+const [RESUMED, RESUMED_BY_A_SHARD] = [1_000, 400];
+
+/** No room here loses its log, and what is said is short: who begins anew had missed too many events. */
+function checkAnew({ snapshot, from }, viewer, said) {
+  const missed = snapshot.seq - from.seq;
+  if (snapshot.epoch !== from.epoch) said("V5", `was at epoch ${from.epoch} and began anew in ${snapshot.epoch}`);
+  else if (missed <= (viewer.gathers ? RESUMED_BY_A_SHARD : RESUMED)) said("V5", `began anew after seq ${from.seq}, though it had missed only ${missed} events`);
 }
 
 /** The newest messages, at the position that the answer says. */
