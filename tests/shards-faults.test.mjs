@@ -77,11 +77,12 @@ describe("a split room in trouble", () => {
     let traps = 0;
     for (const after of [3, 40, 111, 250]) {
       await fault(server, { after });
-      traps = (await until(5_000, async () => ((now) => now.traps > traps && now.traps)(await fault(server)))) ?? traps;
+      // Whose join was trapped comes back later each time, so that it may be quiet for some seconds.
+      traps = (await until(30_000, async () => ((now) => now.traps > traps && now.traps)(await fault(server)))) ?? traps;
       await fault(server, { after: null });
       await sleep(1_500);
     }
-    assert.ok(traps >= 3, `${traps} traps`);
+    assert.ok(traps >= 4, `${traps} traps`);
     await until(40_000, () => viewers.every((one) => one.state === "online"));
     await allSaw(viewers, await done(), 60_000);
   });

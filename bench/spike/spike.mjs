@@ -144,7 +144,7 @@ async function calls(call, size) {
   const callers = Array.from({ length: 8 }, (_, n) => call(`press-${n}`, "press", { seconds, at_once: 6, to: "pressed" }));
   const pressed = await Promise.all(callers);
   const [answers, refused] = ["answers", "refused"].map((field) => pressed.reduce((sum, each) => sum + each[field], 0));
-  rows.push(["calls that one object answers, a second", `${about(answers / seconds)}${refused ? `, ${refused} refused` : ""}`, "CROWD_EVERY and AT_ONCE of src/host/follower.rs; MOST_SHARDS"]);
+  rows.push(["calls that one object answers, a second", `${about(answers / seconds)}${refused ? `, ${refused} refused` : ""}`, "CROWD_EVERY and AT_ONCE of src/host/up.rs; MOST_SHARDS"]);
   return rows;
 }
 

@@ -1,12 +1,12 @@
 //! What the Worker asks of a room for REST: the same rules as the wire's, answered as JSON.
 
-use super::{Effects, Host, Moment, Stats, context};
+use super::{Effects, Host, Moment, context};
 use crate::auth::{Identity, Role};
 use crate::protocol::act::Act;
 use crate::protocol::call::{Ask, Caller, Opened, RoomCall, Standing};
 use crate::protocol::erasure::{Erase, Erased, Named};
 use crate::protocol::wire::{Member, RoomData, raw_json};
-use crate::protocol::{ChatError, ErrorCode, Position, RoomId, UserId, rfc3339};
+use crate::protocol::{ChatError, ErrorCode, RoomId, UserId, rfc3339};
 use crate::room::{
     Action, BanData, Failure, NewText, Room, Sender, Step, Viewer, blocked, check_create, new_direct, no_room,
 };
@@ -55,7 +55,7 @@ pub struct Bans<'a> {
 
 type Answered = Result<Box<RawValue>, ChatError>;
 
-fn answer(value: &impl Serialize) -> Box<RawValue> {
+pub(super) fn answer(value: &impl Serialize) -> Box<RawValue> {
     raw_json(value)
 }
 
@@ -286,32 +286,6 @@ impl Host {
         let end = skip.saturating_add(members.len());
         let gateways = if apart { self.gateways() } else { Vec::new() };
         answer(&Members { members, total, next: (end < total).then_some(end), gateways })
-    }
-
-    fn stats(&self) -> Box<RawValue> {
-        let position = self.room.as_ref().map_or(Position { epoch: 0, seq: 0 }, Room::position);
-        let (online_users, online_guests) = self.audience.online();
-        let gauges = self.gauges();
-        answer(&Stats {
-            waking: self.waking.clone(),
-            room_id: self.id.to_string(),
-            epoch: position.epoch,
-            seq: position.seq,
-            drained_seq: self.room.as_ref().map_or(0, Room::drained),
-            bridged_seq: self.room.as_ref().map_or(0, |room| room.bridged().seq),
-            hooked_seq: self.room.as_ref().map_or(0, |room| room.hooked().seq),
-            message_count: self.room.as_ref().map_or(0, Room::message_count),
-            online_users,
-            online_guests,
-            sockets: self.audience.socket_count() + self.spread.sockets(),
-            shards: self.shape().shards,
-            gateways: self.spread.gateway_count(),
-            counters: self.counters,
-            postgres_lag_ms: self.lag_ms(Some(gauges.postgres)),
-            redis_lag_ms: self.lag_ms(gauges.redis),
-            webhook_lag_ms: self.lag_ms(gauges.webhook),
-            metrics: self.metrics(),
-        })
     }
 }
 

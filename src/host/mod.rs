@@ -8,6 +8,7 @@ mod bridge;
 pub(crate) mod calls;
 mod crowds;
 mod drain;
+mod effects;
 mod expiry;
 mod follower;
 pub(crate) mod frames;
@@ -20,21 +21,23 @@ mod metrics;
 mod moves;
 mod news;
 mod notes;
+mod stats;
+mod up;
 mod users;
 mod webhook;
 
 pub use calls::{Bans, Members};
 pub use drain::{Batch, Drained};
+pub use effects::Effects;
 pub use lanes::Outgoing;
+pub use stats::{Counters, Stats, Waking};
 pub use users::AskUser;
 
 use crate::audience::{Attachment, Audience, Class, Fanout, Out, SocketId, To, close_reason};
 use crate::auth::Role;
-use crate::metrics::Metrics;
 use crate::protocol::call::{Caller, Remembered};
-use crate::protocol::inbox::Note;
 use crate::protocol::wire::{self, Line};
-use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId, UserId};
+use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Write};
 use crate::settings::Settings;
 use bridge::Bridging;
@@ -58,132 +61,6 @@ pub struct Moment<'a> {
     pub entropy: [u8; 32],
     /// The room's log.
     pub log: &'a dyn Log,
-}
-
-/// What a step asks of the adapter, in this order.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// To be written in one transaction before anything else; may be empty.
-    pub write: Write,
-    /// Frames, closings and attachments, in order.
-    pub out: Vec<Out>,
-    /// For the operator's log: faults of ours.
-    pub faults: Vec<String>,
-    /// Frames that their senders' own objects answer.
-    pub asks: Vec<AskUser>,
-    /// Users who were let in: their own objects have to hear of it, and what they say goes to [`Host::entered`].
-    pub entered: Vec<UserId>,
-    /// Users whose objects hear that something was said for them; best effort.
-    pub notes: Vec<(UserId, Note)>,
-    /// Of these the platform has to say when they pinged last, to [`Host::look`].
-    pub look: Vec<SocketId>,
-    /// Who is here, for the drain: best effort, nothing waits for it.
-    pub presence: Option<String>,
-    /// A fault came after memory was changed, so that it may be ahead of the log: end the object.
-    pub broken: bool,
-    /// Followers have to be told: [`Host::next_pushes`].
-    pub push: bool,
-    /// The room has to be told: [`Host::next_up`].
-    pub up: bool,
-    /// When to call [`Host::tick`] again while awake, ms; may be lost with the memory.
-    pub soon: Option<u64>,
-    /// When to call [`Host::tick`] again even after sleep, ms.
-    pub alarm: Option<u64>,
-}
-
-impl Effects {
-    /// Adds those of a later step, so that both are one. A fault takes all of them away: nothing of it was written.
-    pub fn absorb(&mut self, later: Self) {
-        let Self { write, out, faults, asks, entered, notes, look, presence, broken, push, up, soon, alarm } = later;
-        self.faults.extend(faults);
-        if self.broken || broken {
-            *self = Self { faults: std::mem::take(&mut self.faults), broken: true, ..Self::default() };
-            return;
-        }
-        self.write.absorb(write);
-        self.out.extend(out);
-        self.asks.extend(asks);
-        self.entered.extend(entered);
-        self.notes.extend(notes);
-        self.look.extend(look);
-        self.presence = presence.or(self.presence.take());
-        self.push |= push;
-        self.up |= up;
-        self.soon = self.soon.into_iter().chain(soon).min();
-        self.alarm = self.alarm.into_iter().chain(alarm).min();
-    }
-}
-
-/// Counters since the object was built, and where the log stands.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Stats {
-    #[serde(flatten)]
-    waking: Waking,
-    room_id: String,
-    /// The incarnation of the log, and its last event.
-    epoch: u64,
-    seq: u64,
-    /// The last event that PostgreSQL has.
-    drained_seq: u64,
-    /// The last event that the Redis bridge is done with; 0 without one.
-    bridged_seq: u64,
-    /// The last event that the webhook is done with; 0 without one.
-    hooked_seq: u64,
-    message_count: u64,
-    online_users: usize,
-    online_guests: usize,
-    /// Open sockets, joined or not, those in shards and at gateways with them.
-    sockets: usize,
-    /// How many shards serve the room's viewers; 0 where it does so itself.
-    shards: u32,
-    /// How many gateways have sessions of Socket.IO clients in the room.
-    gateways: usize,
-    counters: Counters,
-    /// How long PostgreSQL, Redis and the webhook have lacked some of the log, ms; 0 where they have it all.
-    postgres_lag_ms: u64,
-    redis_lag_ms: u64,
-    webhook_lag_ms: u64,
-    /// More of what was counted since this wake.
-    metrics: Metrics,
-}
-
-/// Which build of the object this is, so that a wake can be told from a stay.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Waking {
-    /// Random, new at each wake.
-    pub instance: String,
-    /// How often the room has woken with something to wake to.
-    pub wakes: u64,
-}
-
-/// What has happened in this object since it was built.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Counters {
-    /// Rows written to the log and its state.
-    pub rows_written: u64,
-    /// Events appended.
-    pub events: u64,
-    /// Frames from clients.
-    pub frames_in: u64,
-    /// Frames to clients.
-    pub frames_out: u64,
-    /// Batches that PostgreSQL took.
-    pub drains: u64,
-    /// Batches that it did not.
-    pub drains_failed: u64,
-    /// Batches that Redis took.
-    pub bridged: u64,
-    /// Batches that it did not.
-    pub bridge_failed: u64,
-    /// Batches that the webhook's back end took.
-    pub hooked: u64,
-    /// Batches that it did not.
-    pub hook_failed: u64,
-    /// Batches that were left out since it refused them.
-    pub hook_skipped: u64,
 }
 
 /// A room and those who listen to it.

@@ -24,6 +24,7 @@ mod reports;
 mod room;
 mod room_link;
 mod router;
+mod routes;
 mod shape;
 mod shard;
 mod shard_link;

@@ -14,6 +14,7 @@ pub mod report;
 mod room;
 pub mod shard;
 mod time;
+mod user;
 pub mod wire;
 
 pub use code::{ChatError, ErrorCode};
