@@ -214,3 +214,24 @@ describe("people in a room that is split", { concurrency: true }, () => {
     assert.ok(sent.includes("elsewhere"), JSON.stringify(sent));
   });
 });
+
+test("who comes back at once to a Worker that knows nothing yet does not all ask the room", async () => {
+  const opens = /(\w+)\[(\w+)\]\.getByName\((\w+)\)\.fetch\((\w+),\{headers:/;
+  const told = (text) => text.replace(opens, "(console.log(`opens ${$2} ${$3}`),$1[$2].getByName($3)).fetch($4,{headers:");
+  const other = await startServer({ databaseUrl: database.url, vars: { SHARD_SOCKETS: "10", RATE_LIMIT_JOINS: "10000" }, patch: told });
+  try {
+    const room = "video_cold";
+    const body = { room_id: room, name: "Split", type: "video", settings: { expect_viewers: 100 } };
+    const to = chat(other);
+    assert.equal((await to.rest("POST", "/rooms", { as: { sub: "owner", username: "Owner", roles: ["service"] }, body })).status, 201);
+    await other.kill9();
+    await other.restart();
+    const sockets = await Promise.all(Array.from({ length: 100 }, (_, n) => to.join(room, n % 2 ? `cold-${n}` : null)));
+    const count = (object) => other.logs.filter(({ text }) => text.startsWith(`opens ${object}`)).length;
+    assert.ok(count("SHARD ") >= 100, "each is opened at a shard");
+    assert.ok(count(`ROOM ${room}`) <= 3, `${count(`ROOM ${room}`)} asked the room`);
+    for (const socket of sockets) socket.close();
+  } finally {
+    await other.stop();
+  }
+});

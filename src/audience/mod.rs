@@ -98,6 +98,7 @@ pub struct Audience {
     leaving: BTreeSet<(u64, UserId)>,
     /// Bytes broadcast since this object was built.
     sent: u64,
+    rounds: probe::Rounds,
     pace: pace::Pace,
     looking: alive::Looking,
     /// Users who are in other objects of the room: with a role above member, and whom the command that is carried out
@@ -320,9 +321,9 @@ impl Audience {
         self.sockets.get_mut(&id).is_some_and(|socket| socket.refused(now))
     }
 
-    /// Sockets whose time is over at `now`, and why; they are no longer counted as due.
-    pub fn overdue(&mut self, now: u64) -> Vec<(SocketId, ErrorCode)> {
-        let mut due = Vec::new();
+    /// Sockets whose time is over at `now`, and why; they are no longer counted as due. Tokens go by the platform's clock.
+    pub fn overdue(&mut self, now: u64, platform: u64) -> Vec<(SocketId, ErrorCode)> {
+        let (mut due, mut later) = (Vec::new(), Vec::new());
         while let Some(&(at, id)) = self.deadlines.first() {
             if at > now {
                 break;
@@ -330,9 +331,16 @@ impl Audience {
             self.deadlines.remove(&(at, id));
             if let Some(socket) = self.sockets.get_mut(&id) {
                 socket.indexed = None;
-                due.push((id, socket.overdue(now)));
+                match socket.overdue(now, platform, JOIN_WITHIN) {
+                    Ok(code) => due.push((id, code)),
+                    Err(left) => {
+                        socket.indexed = Some(now.saturating_add(left));
+                        later.push((now.saturating_add(left), id));
+                    }
+                }
             }
         }
+        self.deadlines.extend(later);
         due
     }
 

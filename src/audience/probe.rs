@@ -2,6 +2,7 @@
 //! it cannot guess is queued behind every 256 KB, and its echo proves all that stood before it.
 
 use super::{Audience, SocketId};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Bytes after which a probe is due, and how many more may be sent before its answer.
@@ -10,6 +11,10 @@ const BEYOND: u64 = 256 * 1024;
 /// How many more at first, and for how long, ms: who reads well may be that late in a room that says much.
 const AT_FIRST: u64 = 2 * 1024 * 1024;
 const FIRST: u64 = 3_000;
+/// Those who were asked within so many ms of one another have as much to read. Once half of them have answered, the others
+/// are given so many ms more, not all of `FIRST`.
+const ROUND: u64 = 500;
+const AFTER_HALF: u64 = 500;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
@@ -46,6 +51,42 @@ impl Probes {
 
     fn total(&self, sent: u64) -> u64 {
         sent.saturating_sub(self.since).saturating_add(self.alone)
+    }
+}
+
+/// Those who were asked at about the same time.
+#[derive(Debug, Default)]
+struct Round {
+    asked: usize,
+    answered: usize,
+    /// When half of them had answered, ms.
+    half_at: Option<u64>,
+}
+
+/// The last rounds, by their times.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(BTreeMap<u64, Round>);
+
+impl Rounds {
+    fn asked(&mut self, now: u64) {
+        self.0 = self.0.split_off(&(now.saturating_sub(FIRST + ROUND) / ROUND));
+        self.0.entry(now / ROUND).or_default().asked += 1;
+    }
+
+    fn answered(&mut self, asked_at: u64, now: u64) {
+        if let Some(round) = self.0.get_mut(&(asked_at / ROUND)) {
+            round.answered += 1;
+            if round.answered * 2 >= round.asked {
+                round.half_at.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Until when one who was asked then may be sent more than is beyond the probe, ms.
+    fn first_until(&self, asked_at: u64) -> u64 {
+        let half_at = self.0.get(&(asked_at / ROUND)).and_then(|round| round.half_at);
+        let all = asked_at.saturating_add(FIRST);
+        half_at.map_or(all, |at| all.min(at.saturating_add(AFTER_HALF)))
     }
 }
 
@@ -96,8 +137,9 @@ impl Audience {
         // What was asked for at once, as the reply to a join, may be more than that by itself: what counts is what came
         // after the probe.
         if let Some(asked) = &mut probes.asked {
-            let (more, first) = (total.saturating_sub(asked.total), now < asked.at.saturating_add(FIRST));
-            if more > AT_FIRST || (more > BEYOND && !first) {
+            let more = total.saturating_sub(asked.total);
+            let first = more <= BEYOND || now < self.rounds.first_until(asked.at);
+            if more > AT_FIRST || !first {
                 return Some(Reading::TooSlow(id));
             }
             if more > BEYOND {
@@ -111,16 +153,18 @@ impl Audience {
         }
         let nonce = nonce(id, total, entropy);
         probes.asked = Some(Asked { nonce: nonce.clone(), total, at: now, within: WITHIN });
+        self.rounds.asked(now);
         self.index(id);
         Some(Reading::Ask(id, nonce))
     }
 
-    /// The viewer echoed a nonce; when it was asked for it, ms, where it was that one.
-    pub fn proved(&mut self, id: SocketId, nonce: &str) -> Option<u64> {
+    /// The viewer echoed a nonce at `now`; when it was asked for it, ms, where it was that one.
+    pub fn proved(&mut self, id: SocketId, nonce: &str, now: u64) -> Option<u64> {
         let socket = self.sockets.get_mut(&id)?;
         match socket.probes.asked.take() {
             Some(asked) if asked.nonce == nonce => {
                 socket.probes.proved = asked.total;
+                self.rounds.answered(asked.at, now);
                 self.index(id);
                 Some(asked.at)
             }
@@ -150,8 +194,8 @@ mod tests {
         for round in 0..100 {
             for reading in audience.broadcast_sent(100_000, round, &[7; 32]) {
                 let Reading::Ask(id, nonce) = reading else { panic!("closed a reader") };
-                assert_eq!(audience.proved(id, "guess"), None);
-                assert_eq!(audience.proved(id, &nonce), Some(round));
+                assert_eq!(audience.proved(id, "guess", round), None);
+                assert_eq!(audience.proved(id, &nonce, round), Some(round));
             }
         }
         assert_eq!(audience.next_deadline(), None);
@@ -176,6 +220,38 @@ mod tests {
         assert_eq!(closed(2_000), Some(10), "256 KB more");
         assert_eq!(closed(500), Some(11), "3 s later");
         assert_eq!(closed(10), Some(40), "2 MB more");
+    }
+
+    #[test]
+    fn who_does_not_read_what_others_have_read_is_not_given_those_seconds() {
+        // 800 KB a second to 10, of whom 3 do not read; the others take so long to answer, ms.
+        let unread = |takes: u64| {
+            let (mut audience, mut sent) = (Audience::default(), 0);
+            let mut answers: Vec<(u64, SocketId, String)> = Vec::new();
+            for id in 1..=10 {
+                audience.open(id, None, format!("g{id}"), 0);
+                audience.join(id, None, Role::Guest);
+            }
+            for now in (10_000..20_000).step_by(50) {
+                sent += 40_000;
+                let (due, later): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(at, _, _)| *at <= now);
+                answers = later;
+                for (_, id, nonce) in due {
+                    audience.proved(id, &nonce, now);
+                }
+                for reading in audience.broadcast_sent(40_000, now, &[7; 32]) {
+                    match reading {
+                        Reading::Ask(id, nonce) if id > 3 => answers.push((now + takes, id, nonce)),
+                        Reading::Ask(..) => {}
+                        Reading::TooSlow(id) if id <= 3 => return sent,
+                        Reading::TooSlow(id) => panic!("{id} reads"),
+                    }
+                }
+            }
+            panic!("nobody was closed")
+        };
+        assert_eq!([100, 1_000].map(unread), [760_000, 1_480_000]);
+        assert!(unread(1_900) > 2 << 20, "where nobody has read it");
     }
 
     #[test]

@@ -4,15 +4,20 @@
 use crate::auth::Role;
 use crate::protocol::{Audience, Body, LogEvent, Message, MessageType};
 
-/// What one message takes, so that each ms brings a whole number.
-const MESSAGE: u64 = 1_000;
+const SECOND: u64 = 1_000;
 
-/// A bucket that a second fills: pure, so that whoever gives it the same messages keeps the same ones.
+/// What is in the sample depends on the messages of this second and the one before alone, so that objects which began at
+/// different times keep the same ones from the second second on.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// What is left in it, in thousandths of a message, and when that was, ms.
-    left: u64,
-    at: u64,
+    /// The second that is counted now, since 1970, when its first message was said, ms, and how many it had until now.
+    second: u64,
+    first_at: u64,
+    said: u64,
+    /// How many of them are in the sample.
+    kept: u64,
+    /// The second before had more than the sample takes.
+    was_much: bool,
 }
 
 impl Sampler {
@@ -24,12 +29,17 @@ impl Sampler {
             return false;
         }
         let above = u64::from(above);
-        let since = event.at.saturating_sub(self.at);
-        self.left = self.left.saturating_add(since.saturating_mul(above)).min(above * MESSAGE);
-        self.at = event.at;
-        let kept = self.left.checked_sub(MESSAGE);
-        self.left = kept.unwrap_or(self.left);
-        kept.is_none()
+        let second = event.at / SECOND;
+        if second != self.second {
+            let was_much = second == self.second + 1 && self.said > above;
+            *self = Self { second, first_at: event.at, was_much, ..Self::default() };
+        }
+        self.said += 1;
+        // What a quiet second left may come at once.
+        let (at_once, since) = if self.was_much { (1, second * SECOND) } else { (above, self.first_at) };
+        let keeps = self.kept < at_once + event.at.saturating_sub(since) * above / SECOND;
+        self.kept += u64::from(keeps);
+        !keeps
     }
 }
 
@@ -84,13 +94,30 @@ mod tests {
     }
 
     #[test]
+    fn who_begins_later_keeps_the_same_ones_from_the_second_second_on() {
+        // 30 to 90 a second, at no even times.
+        let times: Vec<u64> = (0..600).map(|n| 1_000_400 + n * 17 + n * n % 13).collect();
+        let kept = |begins: u64| {
+            let mut sampler = Sampler::default();
+            let seen = times.iter().filter(|at| **at >= begins);
+            seen.filter(|at| !sampler.leaves_out(&said(**at, |_| {}), 10)).copied().collect::<Vec<_>>()
+        };
+        let all = kept(0);
+        assert!((100..130).contains(&all.len()), "{}", all.len());
+        for begins in (1_000_500..1_007_000).step_by(370) {
+            let same = |at: &&u64| **at >= (begins / SECOND + 2) * SECOND;
+            assert!(kept(begins).iter().filter(same).eq(all.iter().filter(same)), "{begins}");
+        }
+    }
+
+    #[test]
     fn who_keeps_order_and_the_room_itself_are_always_heard_and_take_nothing() {
         let mut sampler = Sampler::default();
         let mut leaves_out = |change: fn(&mut Message)| sampler.leaves_out(&said(1_000_000, change), 1);
         assert!(!leaves_out(|_| {}));
         assert!(leaves_out(|_| {}));
         for role in [Role::Moderator, Role::Service, Role::Owner, Role::Admin] {
-            let mut other = Sampler { left: 0, at: 1_000_000 };
+            let mut other = Sampler { second: 1_000, first_at: 1_000_000, said: 1, kept: 1, was_much: true };
             assert!(!other.leaves_out(&said(1_000_000, |message| message.user.roles = vec![role]), 1));
         }
         assert!(!leaves_out(|message| message.kind = MessageType::System));
@@ -99,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_not_all_may_see_is_not_sampled_nor_is_anything_but_a_message() {
-        let mut sampler = Sampler { left: 0, at: 1_000_000 };
+        let mut sampler = Sampler { second: 1_000, first_at: 1_000_000, said: 1, kept: 1, was_much: true };
         let hidden = LogEvent { audience: Audience::User("ada".into()), ..said(1_000_000, |_| {}) };
         assert!(!sampler.leaves_out(&hidden, 1));
         let gone = LogEvent { body: Body::Gone { user_id: "ada".into() }, ..hidden };

@@ -84,16 +84,25 @@ impl Socket {
     /// When the socket has to be looked at again, ms.
     pub(super) fn deadline(&self, join_within: u64) -> Option<u64> {
         let token = self.attachment.identity.as_ref().map(|who| who.exp_ms);
-        let join = (!self.attachment.joined).then(|| self.attachment.at.saturating_add(join_within));
-        [token, join, self.probes.deadline()].into_iter().flatten().min()
+        token.into_iter().chain(self.slow_at(join_within)).min()
     }
 
-    /// Why a socket whose deadline has passed is to be closed.
-    pub(super) fn overdue(&self, now: u64) -> ErrorCode {
-        match &self.attachment.identity {
-            Some(who) if who.exp_ms <= now => ErrorCode::TokenExpired,
-            _ => ErrorCode::TooSlow,
+    /// Why a socket whose deadline has passed is to be closed; or in how many ms that is to be asked again, since its token
+    /// lasts yet by the platform's clock.
+    pub(super) fn overdue(&self, now: u64, platform: u64, join_within: u64) -> Result<ErrorCode, u64> {
+        let token = self.attachment.identity.as_ref().map(|who| who.exp_ms.saturating_sub(platform));
+        let slow = self.slow_at(join_within).map(|at| at.saturating_sub(now));
+        match token.into_iter().chain(slow).min() {
+            Some(left) if left > 0 => Err(left),
+            _ if token == Some(0) => Ok(ErrorCode::TokenExpired),
+            _ => Ok(ErrorCode::TooSlow),
         }
+    }
+
+    /// When it has to have joined, or proved that it reads, ms.
+    fn slow_at(&self, join_within: u64) -> Option<u64> {
+        let join = (!self.attachment.joined).then(|| self.attachment.at.saturating_add(join_within));
+        join.into_iter().chain(self.probes.deadline()).min()
     }
 
     pub(super) fn bad_frame(&mut self, now: u64) -> bool {

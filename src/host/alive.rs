@@ -39,7 +39,8 @@ impl Host {
     /// anything else: nobody who is dead is shown to be here.
     pub fn look(&mut self, at: &Moment<'_>, pings: &[(SocketId, Option<u64>)]) -> Effects {
         let mut effects = self.begin(at);
-        for silent in self.audience.look(pings, self.now) {
+        let heard: Vec<_> = pings.iter().map(|(id, at)| (*id, at.map(|at| self.clock.room(at)))).collect();
+        for silent in self.audience.look(&heard, self.now) {
             match silent {
                 Silent::Ask(socket) => {
                     if let Some(nonce) = self.audience.nonce_for(socket, self.now, &self.entropy) {

@@ -67,7 +67,7 @@ impl Host {
         let before = self.mark();
         let answered = match ask {
             // The Worker took it for good a while ago: a body may be slow to come, and PostgreSQL to answer.
-            _ if caller.identity.as_ref().is_some_and(|who| who.expired(self.now)) => {
+            _ if caller.identity.as_ref().is_some_and(|who| who.expired(self.clock.platform)) => {
                 Err(ChatError::new(ErrorCode::TokenExpired, "The token's time is over. Get a new one.").into())
             }
             Ask::Create(body) => self.create(&caller, &body, &mut effects).map_err(Failure::Refused),

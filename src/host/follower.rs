@@ -196,7 +196,7 @@ impl Host {
         let Some(room) = Room::load(&self.id, self.settings.clone(), at.log, self.now)? else {
             return Ok(self.finish(effects));
         };
-        self.now = self.now.max(room.last_at());
+        self.not_before(room.last_at());
         let position = room.position();
         let known = self.room.as_ref().map(Room::position);
         let shown = known.or(self.following.as_ref().and_then(|following| following.shown));
@@ -291,7 +291,7 @@ impl Host {
         if !fits {
             following.stale = true;
         }
-        self.now = self.now.max(self.room.as_ref().map_or(0, Room::last_at));
+        self.not_before(self.room.as_ref().map_or(0, Room::last_at));
         let Some(row) = &write.append else { return };
         let about_people = |body: &Body| {
             matches!(body, Body::Banned { .. } | Body::Room { .. } | Body::Role { .. } | Body::UserErased { .. })

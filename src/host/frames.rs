@@ -171,7 +171,7 @@ impl Host {
         self.audience.alive(socket, self.now);
         let Some(attachment) = self.audience.attachment(socket) else { return };
         let joined = attachment.joined;
-        if attachment.identity.as_ref().is_some_and(|who| who.expired(self.now)) {
+        if attachment.identity.as_ref().is_some_and(|who| who.expired(self.clock.platform)) {
             let error =
                 ChatError::new(ErrorCode::TokenExpired, "Your token's time is over; come back with a newer one.");
             self.refuse(error.code);
@@ -433,7 +433,7 @@ impl Host {
 
     /// Who a token says its bearer is, in this room.
     pub(super) fn verify(&self, token: &str) -> Result<Identity, ChatError> {
-        let claims = auth::verify(token, &self.settings.keys, self.now)?;
+        let claims = auth::verify(token, &self.settings.keys, self.clock.platform)?;
         Ok(Identity::for_room(&claims, self.id.as_str()))
     }
 }

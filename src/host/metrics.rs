@@ -188,7 +188,7 @@ impl Host {
 
     /// A viewer answered a probe.
     pub(super) fn proved(&mut self, socket: SocketId, nonce: &str) {
-        if let Some(asked_at) = self.audience.proved(socket, nonce) {
+        if let Some(asked_at) = self.audience.proved(socket, nonce, self.now) {
             self.counted.new.probes.observe(self.now.saturating_sub(asked_at));
         }
     }

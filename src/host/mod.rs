@@ -6,6 +6,7 @@
 pub(crate) mod alive;
 mod bridge;
 pub(crate) mod calls;
+mod clock;
 mod crowds;
 mod drain;
 mod effects;
@@ -41,6 +42,7 @@ use crate::protocol::{ChatError, ErrorCode, LogEvent, Position, RoomId};
 use crate::room::{Context, Failure, Log, Rates, Read, Room, Step, Write};
 use crate::settings::Settings;
 use bridge::Bridging;
+use clock::Clock;
 use drain::Draining;
 use metrics::Counted;
 use news::News;
@@ -55,7 +57,7 @@ const RETRY: u64 = 60_000;
 
 /// What every input comes with.
 pub struct Moment<'a> {
-    /// ms since 1970, from the platform's clock; the host never lets it go back.
+    /// ms since 1970, from the platform's clock; the host's own time never goes back, whatever this does.
     pub now: u64,
     /// Fresh random bytes.
     pub entropy: [u8; 32],
@@ -79,7 +81,9 @@ pub struct Host {
     counters: Counters,
     counted: Counted,
     waking: Waking,
+    /// The room's own time, ms.
     now: u64,
+    clock: Clock,
     entropy: [u8; 32],
     next_socket: SocketId,
     joins: Rates,
@@ -128,6 +132,7 @@ impl Host {
             counted: Counted::default(),
             waking,
             now: at.now,
+            clock: Clock::new(at.now),
             entropy: at.entropy,
             next_socket: 1,
             joins: Rates::default(),
@@ -162,7 +167,7 @@ impl Host {
 
     fn adopt(&mut self, room: Room, waiting: Vec<LogEvent>) {
         // The platform's clock may have gone back while the room slept; the room's own time does not.
-        self.now = self.now.max(room.last_at());
+        self.not_before(room.last_at());
         let Position { epoch, seq } = room.position();
         self.fanout = Fanout::begin(epoch, seq, waiting);
         self.draining.woke_at(seq);
@@ -256,7 +261,7 @@ impl Host {
         if let Some(due) = due.filter(|_| !self.audience.events_are_sent(self.now)) {
             self.audience.timer_was_late(self.now - due, self.now);
         }
-        for (socket, code) in self.audience.overdue(self.now) {
+        for (socket, code) in self.audience.overdue(self.now, self.clock.platform) {
             let (message, after_ms) = match code {
                 ErrorCode::TokenExpired => ("Your token's time is over; come back with a newer one.", 0),
                 _ => ("You did not join, or did not read, in time.", alive::COME_BACK),
@@ -295,7 +300,7 @@ impl Host {
     }
 
     fn begin(&mut self, at: &Moment<'_>) -> Effects {
-        self.now = self.now.max(at.now);
+        self.clock_says(at.now);
         self.entropy = at.entropy;
         Effects::default()
     }
@@ -367,6 +372,7 @@ impl Host {
         let look = self.audience.next_look(last, self.now);
         let spread = self.mark().and_then(|at| self.spread.alarm(at.seq, self.now));
         effects.alarm = due.chain(look).chain(report).chain(spread).min();
+        self.by_platform(&mut effects);
         effects
     }
 

@@ -17,13 +17,16 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use worker::{Env, Response};
+use std::time::Duration;
+use worker::{Delay, Env, Response};
 
 /// Longer than the 3 s that a room waits for PostgreSQL when it is first asked.
 const WITHIN: u64 = 5_000;
-/// How long the shape of a room that is split is believed, ms; then one asks while others still believe it.
+/// How long the shape of a room that is split is believed, ms; then one asks while others still believe it. So long those
+/// who come while nothing is known yet wait for the first one's answer, and look for it so often.
 const BELIEVED: u64 = 10_000;
 const ASKING: u64 = 2_000;
+const LOOKS: u64 = 20;
 /// Of so many rooms.
 const MOST_SHAPES: usize = 1_000;
 /// How often an upgrade is sent elsewhere.
@@ -32,34 +35,67 @@ const ELSEWHERE: usize = 3;
 const MOST_LISTED: usize = 1_000;
 
 thread_local! {
-    /// Rooms that are split, so that those who join at once do not all ask the room: until when, and how.
-    static SHAPES: RefCell<HashMap<String, (u64, Shape)>> = RefCell::default();
+    /// How rooms are split, so that those who join at once do not all ask the room: until when, and how, where that is known.
+    static SHAPES: RefCell<HashMap<String, (u64, Option<Shape>)>> = RefCell::default();
 }
 
-fn believed(room: &RoomId) -> Shape {
-    SHAPES.with_borrow_mut(|shapes| match shapes.get_mut(room.as_str()) {
-        Some((until, shape)) if now() < *until => *shape,
-        Some((until, _)) => {
-            *until = now() + ASKING;
-            Shape::default()
+/// What an isolate knows of a room's shape.
+enum Belief {
+    Known(Shape),
+    /// Nothing, or nothing new: the room is to be asked.
+    Asks,
+    /// Somebody is asking.
+    Waits,
+}
+
+fn believed(room: &RoomId) -> Belief {
+    SHAPES.with_borrow_mut(|shapes| {
+        let now = now();
+        match shapes.get_mut(room.as_str()) {
+            Some((until, Some(shape))) if shape.shards == 0 || now < *until => return Belief::Known(*shape),
+            Some((until, None)) if now < *until => return Belief::Waits,
+            Some((until, _)) => *until = now + ASKING,
+            None => keep(shapes, room, (now + ASKING, None)),
         }
-        None => Shape::default(),
+        Belief::Asks
     })
 }
 
+fn keep(shapes: &mut HashMap<String, (u64, Option<Shape>)>, room: &RoomId, what: (u64, Option<Shape>)) {
+    if shapes.len() >= MOST_SHAPES && !shapes.contains_key(room.as_str()) {
+        let now = now();
+        shapes.retain(|_, (until, _)| now < *until);
+    }
+    if shapes.len() < MOST_SHAPES || shapes.contains_key(room.as_str()) {
+        shapes.insert(room.as_str().to_owned(), what);
+    }
+}
+
 fn believe(room: &RoomId, shape: Shape) {
+    SHAPES.with_borrow_mut(|shapes| keep(shapes, room, (now() + BELIEVED, Some(shape))));
+}
+
+/// Whoever asked was not answered: the next one asks.
+fn nothing_learnt(room: &RoomId) {
     SHAPES.with_borrow_mut(|shapes| {
-        if shape.shards == 0 {
+        if shapes.get(room.as_str()).is_some_and(|(_, shape)| shape.is_none()) {
             shapes.remove(room.as_str());
-            return;
-        }
-        if shapes.len() >= MOST_SHAPES {
-            shapes.retain(|_, (until, _)| now() < *until);
-        }
-        if shapes.len() < MOST_SHAPES {
-            shapes.insert(room.as_str().to_owned(), (now() + BELIEVED, shape));
         }
     });
+}
+
+/// How the room is split, as far as this isolate knows; without shards where the room itself is to be asked.
+async fn shape_of(room: &RoomId) -> Shape {
+    let since = now();
+    loop {
+        match believed(room) {
+            Belief::Known(shape) => return shape,
+            Belief::Waits if now() < since.saturating_add(ASKING) => {
+                Delay::from(Duration::from_millis(LOOKS)).await;
+            }
+            Belief::Waits | Belief::Asks => return Shape::default(),
+        }
+    }
 }
 
 fn unavailable(room: &RoomId, error: impl std::fmt::Display) -> ChatError {
@@ -138,12 +174,21 @@ pub(super) async fn open(
     mut caller: Caller,
     protocol: Option<&str>,
 ) -> Result<Response, ChatError> {
-    let mut shape = believed(room);
+    let mut shape = shape_of(room).await;
     for _ in 0..=ELSEWHERE {
         caller.shape = shape.version;
-        match open_at(env, room, shape.shard_of(caller.shard_key()), &caller, protocol).await? {
-            Answer::Ok(response) => return Ok(response),
-            Answer::Error(error) => return Err(error),
+        let opened = open_at(env, room, shape.shard_of(caller.shard_key()), &caller, protocol).await;
+        match opened.inspect_err(|_| nothing_learnt(room))? {
+            Answer::Ok(response) => {
+                if shape.shards == 0 {
+                    believe(room, shape);
+                }
+                return Ok(response);
+            }
+            Answer::Error(error) => {
+                nothing_learnt(room);
+                return Err(error);
+            }
             Answer::Elsewhere(newer) => {
                 believe(room, newer);
                 shape = newer;

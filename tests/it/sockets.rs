@@ -372,6 +372,42 @@ fn a_clock_that_goes_back_while_the_room_sleeps_hides_nothing() {
     assert_eq!(reply["timestamp"], edge_chat::protocol::rfc3339(said_at));
 }
 
+/// A machine's clock that was a day ahead for a moment.
+#[test]
+fn a_clock_that_leapt_forward_and_back_locks_nobody_out() {
+    let day = 86_400_000;
+    let delay = json!({"settings": {"delay_s": 2}});
+    for asleep in [false, true] {
+        let mut w = World::with(&[("RATE_LIMIT_MESSAGES", "3"), ("RATE_LIMIT_WINDOW", "10000")], 1);
+        let ada = w.join("ada");
+        w.call("admin", Ask::Patch(serde_json::from_value(delay.clone()).unwrap())).unwrap();
+        w.say(ada, "one");
+        w.now += day;
+        w.post("mod", "a day ahead").unwrap();
+        w.now -= day;
+        if asleep {
+            w.evict();
+        }
+        // Whoever was here, and whoever comes, is judged by the clock as it is.
+        w.say(ada, "two");
+        let bob = w.join("bob");
+        w.advance(60_000);
+        assert_eq!((w.closed(ada), w.closed(bob)), (None, None), "asleep: {asleep}");
+        w.take(bob);
+        for n in 0..3 {
+            w.say(ada, &format!("three {n}"));
+        }
+        assert_eq!(w.code(ada, "send_message", json!({"content": "too many"})), "rate_limited");
+        w.advance(20_000);
+        assert_eq!(w.events(bob, "new_message").len(), 3, "shown after the delay");
+        w.say(ada, "four");
+        w.advance(10_000);
+        let stats = w.call("admin", Ask::Stats(Nothing {})).unwrap();
+        assert_eq!(stats["drained_seq"], stats["seq"], "PostgreSQL is told");
+        assert!(w.alarm.is_none_or(|at| at < w.now + 3_600_000), "an alarm is by the platform's clock");
+    }
+}
+
 /// V4, V6: all who come back at once are served from what was read and encoded once, which follows the log.
 #[test]
 fn v4_v6_who_resume_together_share_one_reading_and_see_what_the_log_has_now() {

@@ -50,9 +50,14 @@ impl Inner {
         let mut caller = caller(req)?;
         self.remember().await?;
         self.begins_by(caller.shape).await?;
+        let serves = |caller: &Caller| self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape));
+        // Whom another object serves it asks for itself.
+        if let Err(shape) = serves(&caller)? {
+            return Ok(Answer::Elsewhere(shape));
+        }
         let awaited = self.asks_who_comes(&mut caller).await?;
         // Nothing is awaited from here on: many may come at once.
-        if let Err(shape) = self.with_host(|host, _| host.serves(caller.shard_key(), caller.shape))? {
+        if let Err(shape) = serves(&caller)? {
             return Ok(Answer::Elsewhere(shape));
         }
         if self.is_full() {
