@@ -48,10 +48,10 @@ pub enum ClientIp {
     XForwardedFor(u8),
 }
 
-/// What shares one frame budget (`FRAME_BUDGET_PER`).
+/// What shares one frame budget (`FRAME_BUDGET_PER`): the shards of a room, or nothing. Other rooms have it whole each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameBudgetPer {
-    /// `process`: all objects together, as where one process runs them all.
+    /// `process`: the shards of one room together, as where one process runs them all.
     Process,
     /// `object`: each its own.
     Object,
@@ -107,6 +107,9 @@ pub struct Settings {
     /// `SHARD_SOCKETS`: sockets above which a room is split, and that each of its shards is to hold; 10–32,000, default
     /// 4,000.
     pub shard_sockets: usize,
+    /// `SHARD_BYTES`: bytes that may leave one object at once; where what is said is more, a room is split further, unless
+    /// one process runs all objects. 1,048,576–1,073,741,824, default 33,554,432.
+    pub shard_bytes: u64,
     /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000.
     pub frame_budget: u64,
     /// `FRAME_BUDGET_PER`: default `object`.
@@ -171,6 +174,7 @@ impl Settings {
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
             shard_sockets: number(read, "SHARD_SOCKETS", 4_000, 10..=32_000)?,
+            shard_bytes: number(read, "SHARD_BYTES", 32 << 20, 1 << 20..=1 << 30)?,
             frame_budget: number(read, "FRAME_BUDGET", FRAME_BUDGET, 1_000..=10_000_000)?,
             frame_budget_per: match read("FRAME_BUDGET_PER").as_deref() {
                 None | Some("object") => FrameBudgetPer::Object,
@@ -309,6 +313,7 @@ mod tests {
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (24_000, FrameBudgetPer::Object));
+        assert_eq!((all.shard_sockets, all.shard_bytes), (4_000, 33_554_432));
         assert_eq!((all.relay_above, all.relay_degree, all.push_every_ms), (6, 16, 20));
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
@@ -333,6 +338,7 @@ mod tests {
             ("DRAINS", "64"),
             ("FRAME_BUDGET", "30000"),
             ("FRAME_BUDGET_PER", "process"),
+            ("SHARD_BYTES", "134217728"),
             ("SOCKET_IO_PATH", "/chat/io/"),
             ("GATEWAYS", "2"),
             ("RETENTION_DAYS", "30"),
@@ -342,6 +348,7 @@ mod tests {
         assert_eq!((all.auto_create_rooms, all.dev_tokens, all.drains), (true, true, 64));
         assert_eq!((all.profanity_filter, all.spam_detection), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (30_000, FrameBudgetPer::Process));
+        assert_eq!(all.shard_bytes, 128 << 20);
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
         assert_eq!((all.socket_io_path.as_str(), all.gateways), ("/chat/io", 2));
         assert_eq!(all.retention_days, Some(30));
@@ -387,6 +394,7 @@ mod tests {
             ("CLIENT_IP", "x-real-ip"),
             ("DEV_TOKENS", "1"),
             ("DRAINS", "65"),
+            ("SHARD_BYTES", "1048575"),
             ("FRAME_BUDGET", "999"),
             ("FRAME_BUDGET", "10000001"),
             ("FRAME_BUDGET_PER", "room"),
