@@ -57,7 +57,8 @@ pub enum FrameBudgetPer {
     Object,
 }
 
-/// What a deployment is set to. Unset and blank settings have their defaults.
+/// What a deployment is set to. Unset and blank settings have their defaults. Those that only production can tell name
+/// the row of `scripts/spike-cloudflare` which measures them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `RATE_LIMIT_MESSAGES`: sends and edits per user, room and window; 1–1,000, default 10.
@@ -105,20 +106,24 @@ pub struct Settings {
     /// `DEV_TOKENS`: whether `/dev/token` signs tokens for anybody; default false, never true in production.
     pub dev_tokens: bool,
     /// `SHARD_SOCKETS`: sockets above which a room is split, and that each of its shards is to hold; 10–32,000, default
-    /// 4,000.
+    /// 4,000. The spike says `process memory each` and `memory left until the object is reset`.
     pub shard_sockets: usize,
-    /// `SHARD_BYTES`: bytes that may leave one object at once; where what is said is more, a room is split further, unless
-    /// one process runs all objects. 1,048,576–1,073,741,824, default 33,554,432.
+    /// `SHARD_BYTES`: bytes that may leave one object at once; where more is said, a room is split further, unless one
+    /// process runs all objects. 1,048,576–1,073,741,824, default 33,554,432. The spike says `bytes on their way at
+    /// the end` and `memory left until the object is reset`.
     pub shard_bytes: u64,
-    /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000.
+    /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000. The spike
+    /// says `sent a second`: two thirds of what is still sent as asked.
     pub frame_budget: u64,
     /// `FRAME_BUDGET_PER`: default `object`.
     pub frame_budget_per: FrameBudgetPer,
-    /// `RELAY_ABOVE`: shards that a room calls itself; of more, relays do. 1–256, default 6.
+    /// `RELAY_ABOVE`: shards that a room calls itself; of more, relays do. 1–256, default 6. The spike says `6 calls at
+    /// once` and `16 calls at once`.
     pub relay_above: usize,
-    /// `RELAY_DEGREE`: shards that one relay calls; 2–256, default 16.
+    /// `RELAY_DEGREE`: shards that one relay calls; 2–256, default 16. The spike says `16 calls at once`.
     pub relay_degree: u32,
-    /// `PUSH_EVERY`, ms: no shard is called more often, but for what cannot wait; 0–1,000, default 20.
+    /// `PUSH_EVERY`, ms: no shard is called more often, but for what cannot wait; 0–1,000, default 20. The spike says
+    /// `a call between objects, p50 / p99`.
     pub push_every_ms: u64,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,

@@ -41,8 +41,8 @@ impl Flow {
         now >= self.known_at
     }
 
-    /// Counts what a step writes, by its texts: serialising it once more would cost more than the answer is worth. What is
-    /// not said by somebody is little, or gathered.
+    /// Counts what a step writes, by its texts: serialising it once more would cost more than the answer is worth. What
+    /// is not said by somebody is little, or gathered.
     pub(super) fn count(&mut self, row: &Row) {
         for event in &row.events {
             let texts = match &event.body {
