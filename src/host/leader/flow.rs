@@ -1,6 +1,7 @@
 //! How many bytes a second a room has for each of its viewers, of which follows how many one object should hold.
 
 use crate::audience::sockets_within;
+use crate::host::count;
 use crate::protocol::Body;
 use crate::room::Row;
 use crate::settings::{FrameBudgetPer, Settings};
@@ -61,7 +62,7 @@ impl Flow {
                 _ => continue,
             };
             self.messages += 1;
-            self.bytes += super::super::count(texts + LINE);
+            self.bytes += count(texts + LINE);
         }
     }
 
@@ -74,7 +75,7 @@ impl Flow {
         let shown = above.map_or(self.messages, |above| self.messages.min(u64::from(above) * BUCKET / 1_000));
         let rate = self.bytes.saturating_mul(shown) / self.messages.max(1) * 1_000 / BUCKET;
         self.whole.push_front(rate);
-        for _ in 1..passed.min(super::super::count(BUCKETS + 1)) {
+        for _ in 1..passed.min(count(BUCKETS + 1)) {
             self.whole.push_front(0);
         }
         self.whole.truncate(BUCKETS);
