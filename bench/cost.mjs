@@ -13,8 +13,6 @@ const prices = JSON.parse(readFileSync(join(root, "bench/prices.json"), "utf8"))
 const AWAKE = 10;
 /** Wakes and rows of a day in which nothing is said, as the test `q1_…` holds them. */
 const DAY = { wakes: 25, rows: 50, seconds: 2 };
-/** What a client does without being asked: a ping each 15 s, and one join an hour. */
-const PINGS = 240;
 /** Calls to objects that a join makes: the room, the user's blocks and sign-out, the user's list of rooms. */
 const JOIN_CALLS = 3;
 const WORKER_CPU_MS = 2;
@@ -60,7 +58,8 @@ function hour({ viewers: count, hourly }, { rows, drains }) {
   const awake = idle ? hourly * AWAKE + DAY.seconds / 24 : 3600;
   const wakes = idle ? DAY.wakes / 24 : 0;
   const calls = hourly * (2 * drains) + wakes + count * JOIN_CALLS;
-  const requests = calls + (hourly + count * (PINGS + 1)) / p.socket_messages_per_request;
+  // A viewer comes once an hour; what the platform answers, as pings, is not billed.
+  const requests = calls + (hourly + count) / p.socket_messages_per_request;
   // Each row is deleted again when the log lets go of it, and each batch arms the alarm.
   const written = hourly * (2 * rows + drains) + (idle ? DAY.rows / 24 : 0);
   return {
@@ -98,7 +97,7 @@ function document(measured, left) {
   const p = prices.cloudflare;
   return `# What it costs
 
-Computed by \`./scripts/bench cost\` from what the built Worker wrote and called while it was loaded, and from list prices in [bench/prices.json](../bench/prices.json). ${prices.note} PostgreSQL and Redis are not in it.
+Computed by \`./scripts/bench cost\` from the rows and batches of the built Worker, measured while it was loaded, from what is [assumed](#what-is-assumed), and from list prices in [bench/prices.json](../bench/prices.json). ${prices.note} PostgreSQL and Redis are not in it.
 
 | room | | an hour | of which | a million messages | a thousand viewer-hours |
 | --- | --- | --- | --- | --- | --- |
@@ -111,10 +110,20 @@ ${left.map((why) => `\nNot measured: ${why}\n`).join("")}
 ## What is reckoned with
 
 - **Rows written** ($${p.rows_written_per_million.toFixed(2)} a million): those of the room's log and state, each deleted again when the log lets go of it, and the alarm armed once a batch. In an hour without a word a room writes ${(DAY.rows / 24).toFixed(1)}.
-- **Requests** ($${p.object_requests_per_million} a million): an alarm and a call to the drain for each batch, ${JOIN_CALLS} calls a join, one join a viewer and hour. Frames from clients count one in ${p.socket_messages_per_request}: messages, and a ping each 15 s, which is counted although it wakes nobody. Frames to clients are free. The Worker: one request a join ($${p.worker_requests_per_million} a million).
+- **Requests** ($${p.object_requests_per_million} a million): an alarm and a call to the drain for each batch, ${JOIN_CALLS} calls a join, one join a viewer and hour. Frames from clients count one in ${p.socket_messages_per_request}: messages, and one join. A ping each 15 s is answered by the platform (\`setWebSocketAutoResponse\`), which by its documentation is not billed; nor are frames to clients. The Worker: one request a join ($${p.worker_requests_per_million} a million).
 - **Duration** ($${p.object_gb_seconds_per_million} a million GB-s at ${p.object_gb * 1000} MB): the room and one drain, all the time where something is said all the time; in a quiet room ${AWAKE} s for each message, which is the most that it can be. One object up to 4,000 viewers; each further shard is ${dollars((3600 * p.object_gb * p.object_gb_seconds_per_million) / 1e6)} an hour.
 - ${p.sources.join(", ")}: as of ${p.as_of}.
 ${prices.vendors.map((v) => `- **${v.name}** (${v.source}, as of ${v.as_of}, unverified): ${v.rule}.`).join("\n")}
+
+## What is assumed
+
+Measured are rows and batches a message alone, the second table. Constants of \`bench/cost.mjs\` are:
+
+- **${JOIN_CALLS} calls a join** (\`JOIN_CALLS\`), read from the code: the room; the user's blocks and sign-out; the user's list of rooms, which who was there a minute ago does not need. A guest makes one.
+- **${AWAKE} s awake** after the last thing that happened (\`AWAKE\`): when the platform lets an object hibernate, by its documentation and on the local workerd. It bills no time in which an object could hibernate and has not yet, so it is too much if anything.
+- **A day without a word** (\`DAY\`): ${DAY.wakes} wakes, ${DAY.rows} rows, ${DAY.seconds} s, about what the simulated one of the test \`q1_…\` in \`tests/it/alive.rs\` has; that holds the room to 100, 200 and 60 s.
+- **${WORKER_CPU_MS} ms of the Worker's CPU a join** (\`WORKER_CPU_MS\`): a guess; only production tells.
+- **One join a viewer and hour**: how long people stay is the rooms' matter.
 `;
 }
 

@@ -86,6 +86,7 @@ const chat :Workerd.Worker = (
     (name = "FRAME_BUDGET", fromEnvironment = "FRAME_BUDGET"),
     (name = "FRAME_BUDGET_PER", fromEnvironment = "FRAME_BUDGET_PER"),
     (name = "SHARD_SOCKETS", fromEnvironment = "SHARD_SOCKETS"),
+    (name = "SHARD_BYTES", fromEnvironment = "SHARD_BYTES"),
     (name = "RELAY_ABOVE", fromEnvironment = "RELAY_ABOVE"),
     (name = "RELAY_DEGREE", fromEnvironment = "RELAY_DEGREE"),
     (name = "PUSH_EVERY", fromEnvironment = "PUSH_EVERY"),

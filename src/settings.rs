@@ -48,16 +48,17 @@ pub enum ClientIp {
     XForwardedFor(u8),
 }
 
-/// What shares one frame budget (`FRAME_BUDGET_PER`).
+/// What shares one frame budget (`FRAME_BUDGET_PER`): the shards of a room, or nothing. Other rooms have it whole each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameBudgetPer {
-    /// `process`: all objects together, as where one process runs them all.
+    /// `process`: the shards of one room together, as where one process runs them all.
     Process,
     /// `object`: each its own.
     Object,
 }
 
-/// What a deployment is set to. Unset and blank settings have their defaults.
+/// What a deployment is set to. Unset and blank settings have their defaults. Those that only production can tell name
+/// the row of `scripts/spike-cloudflare` which measures them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `RATE_LIMIT_MESSAGES`: sends and edits per user, room and window; 1–1,000, default 10.
@@ -105,17 +106,24 @@ pub struct Settings {
     /// `DEV_TOKENS`: whether `/dev/token` signs tokens for anybody; default false, never true in production.
     pub dev_tokens: bool,
     /// `SHARD_SOCKETS`: sockets above which a room is split, and that each of its shards is to hold; 10–32,000, default
-    /// 4,000.
+    /// 4,000. The spike says `process memory each` and `memory left until the object is reset`.
     pub shard_sockets: usize,
-    /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000.
+    /// `SHARD_BYTES`: bytes that may leave one object at once; where more is said, a room is split further, unless one
+    /// process runs all objects. 1,048,576–1,073,741,824, default 33,554,432. The spike says `bytes on their way at
+    /// the end` and `memory left until the object is reset`.
+    pub shard_bytes: u64,
+    /// `FRAME_BUDGET`: frames a second above which a room gathers events; 1,000–10,000,000, default 24,000. The spike
+    /// says `sent a second`: two thirds of what is still sent as asked.
     pub frame_budget: u64,
     /// `FRAME_BUDGET_PER`: default `object`.
     pub frame_budget_per: FrameBudgetPer,
-    /// `RELAY_ABOVE`: shards that a room calls itself; of more, relays do. 1–256, default 6.
+    /// `RELAY_ABOVE`: shards that a room calls itself; of more, relays do. 1–256, default 6. The spike says `6 calls at
+    /// once` and `16 calls at once`.
     pub relay_above: usize,
-    /// `RELAY_DEGREE`: shards that one relay calls; 2–256, default 16.
+    /// `RELAY_DEGREE`: shards that one relay calls; 2–256, default 16. The spike says `16 calls at once`.
     pub relay_degree: u32,
-    /// `PUSH_EVERY`, ms: no shard is called more often, but for what cannot wait; 0–1,000, default 20.
+    /// `PUSH_EVERY`, ms: no shard is called more often, but for what cannot wait; 0–1,000, default 20. The spike says
+    /// `a call between objects, p50 / p99`.
     pub push_every_ms: u64,
     /// `DRAINS`: objects that write to PostgreSQL; 1–64, default 2.
     pub drains: u32,
@@ -171,6 +179,7 @@ impl Settings {
             client_ip: read("CLIENT_IP").as_deref().map(client_ip).transpose()?.unwrap_or(ClientIp::CfConnectingIp),
             dev_tokens: switch(read, "DEV_TOKENS", false)?,
             shard_sockets: number(read, "SHARD_SOCKETS", 4_000, 10..=32_000)?,
+            shard_bytes: number(read, "SHARD_BYTES", 32 << 20, 1 << 20..=1 << 30)?,
             frame_budget: number(read, "FRAME_BUDGET", FRAME_BUDGET, 1_000..=10_000_000)?,
             frame_budget_per: match read("FRAME_BUDGET_PER").as_deref() {
                 None | Some("object") => FrameBudgetPer::Object,
@@ -309,6 +318,7 @@ mod tests {
         assert_eq!((all.max_message_length, all.message_history_limit, all.drains), (1_000, 100, 2));
         assert_eq!((all.auto_create_rooms, all.dev_tokens), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (24_000, FrameBudgetPer::Object));
+        assert_eq!((all.shard_sockets, all.shard_bytes), (4_000, 33_554_432));
         assert_eq!((all.relay_above, all.relay_degree, all.push_every_ms), (6, 16, 20));
         assert_eq!((all.profanity_filter, all.spam_detection), (true, true));
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Member, ClientIp::CfConnectingIp));
@@ -333,6 +343,7 @@ mod tests {
             ("DRAINS", "64"),
             ("FRAME_BUDGET", "30000"),
             ("FRAME_BUDGET_PER", "process"),
+            ("SHARD_BYTES", "134217728"),
             ("SOCKET_IO_PATH", "/chat/io/"),
             ("GATEWAYS", "2"),
             ("RETENTION_DAYS", "30"),
@@ -342,6 +353,7 @@ mod tests {
         assert_eq!((all.auto_create_rooms, all.dev_tokens, all.drains), (true, true, 64));
         assert_eq!((all.profanity_filter, all.spam_detection), (false, false));
         assert_eq!((all.frame_budget, all.frame_budget_per), (30_000, FrameBudgetPer::Process));
+        assert_eq!(all.shard_bytes, 128 << 20);
         assert_eq!((all.room_creation, all.client_ip), (RoomCreation::Service, ClientIp::XForwardedFor(2)));
         assert_eq!((all.socket_io_path.as_str(), all.gateways), ("/chat/io", 2));
         assert_eq!(all.retention_days, Some(30));
@@ -387,6 +399,7 @@ mod tests {
             ("CLIENT_IP", "x-real-ip"),
             ("DEV_TOKENS", "1"),
             ("DRAINS", "65"),
+            ("SHARD_BYTES", "1048575"),
             ("FRAME_BUDGET", "999"),
             ("FRAME_BUDGET", "10000001"),
             ("FRAME_BUDGET_PER", "room"),

@@ -117,14 +117,14 @@ async function crowd({ url, rss }, call, size, count, empty) {
     const lags = came?.lags ?? [];
     const least = lags.reduce((a, b) => Math.min(a, b), Infinity);
     rows.push([`${label}: sent a second`, about((sent.frames * 1000) / sent.ms), "FRAME_BUDGET: two thirds of what is still sent as asked"]);
-    rows.push([`${label}: bytes on their way at the end`, about((sent.frames - at_end.frames) * BYTES), "FRAME_BUDGET, sample_above: has to stay small"]);
+    rows.push([`${label}: bytes on their way at the end`, about((sent.frames - at_end.frames) * BYTES), "FRAME_BUDGET, SHARD_BYTES, sample_above: has to stay small"]);
     rows.push([`${label}: behind the quickest, p50 / p99`, `${about((quantile(lags, 0.5) ?? NaN) - least)} / ${about((quantile(lags, 0.99) ?? NaN) - least)} ms`, "the window of src/audience/pace.rs"]);
     if (!came) rows.push([`${label}: lost`, about(sent.frames - (await all.ask("look")).frames), "–"]);
     else say(`  all there ${((performance.now() - drains) / 1000).toFixed(1)} s later`);
   }
   const mb = await step(`memory beside ${count} sockets`, () => ballast(call, name, size.mb));
   const each = mb !== null && empty !== null ? `, so ${about(((empty - mb) * 1024) / open, 1)} KB a socket` : "";
-  rows.push([`${count} sockets: memory left until the object is reset`, mb === null ? `more than ${size.mb} MB` : `${mb} MB${each}`, "SHARD_SOCKETS"]);
+  rows.push([`${count} sockets: memory left until the object is reset`, mb === null ? `more than ${size.mb} MB` : `${mb} MB${each}`, "SHARD_SOCKETS, SHARD_BYTES"]);
   await all.ask("close");
   await all.end();
   return rows;

@@ -17,7 +17,7 @@ pub use behind::Behind;
 pub use fanout::Fanout;
 pub use gather::gather;
 pub use ladder::Level;
-pub use pace::FRAME_BUDGET;
+pub use pace::{FRAME_BUDGET, sockets_within};
 pub use presence::Gone;
 pub use probe::Reading;
 pub use socket::{Attachment, SocketId};

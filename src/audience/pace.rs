@@ -111,6 +111,16 @@ impl Pace {
     }
 }
 
+/// The most sockets that one object may hold where each is written `bytes` a second and no more than `most` bytes are to
+/// leave at once: sockets × what a window of so many gathers. Frames need no such rule, since the window itself lets no
+/// more of them leave.
+pub fn sockets_within(bytes: u64, most: u64, budget: u64) -> u64 {
+    let (least, longest) = WINDOW;
+    // Sockets × ms; the window is as long as the sockets make it, between the two.
+    let most = most.saturating_mul(SECOND) / bytes.max(1);
+    (most / least).min((most.saturating_mul(budget) / PER_SOCKET).isqrt()).max(most / longest)
+}
+
 impl Audience {
     /// How many frames a second these sockets may be sent before events are gathered.
     pub fn set_frame_budget(&mut self, frames: u64) {
@@ -285,6 +295,19 @@ mod tests {
         let mut audience = Audience::default();
         audience.events_left(60_000);
         assert_eq!(audience.asks_at(), None);
+    }
+
+    #[test]
+    fn as_many_sockets_as_a_window_has_bytes_for() {
+        for budget in [1_200, 12_000, FRAME_BUDGET, 240_000] {
+            for bytes in [1, 1_000, 42_000, 150_000, 900_000, 5_000_000] {
+                let at_once = |sockets: u64| sockets * bytes * pace(budget).window(sockets);
+                let (most, sockets) = (32 << 20, sockets_within(bytes, 32 << 20, budget));
+                assert!(at_once(sockets) <= most * SECOND, "{sockets} at {bytes} and {budget}");
+                // The window is in whole ms, so that the next one but a few is too many.
+                assert!(at_once(sockets + sockets / 40 + 1) > most * SECOND, "{sockets} at {bytes} and {budget}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A room that has followers: into how many shards it is split, which gateways serve sessions in it, and what they ask.
 
+mod flow;
+
 use super::lanes::{Lane, Lanes};
 use super::{Effects, Host, Moment};
 use crate::auth::Identity;
@@ -9,6 +11,7 @@ use crate::protocol::shard::{Begin, Down, Follower, MOST_SHARDS, Shape, Totals, 
 use crate::protocol::wire::json;
 use crate::room::{Overlay, Tail, Write, no_room};
 use crate::settings::FrameBudgetPer;
+use flow::Flow;
 use serde::{Deserialize, Serialize};
 
 /// State: how the room is split, and the numbers of the gateways that may have somebody in it.
@@ -38,6 +41,7 @@ struct Kept {
 pub(super) struct Spread {
     kept: Kept,
     pub(super) lanes: Lanes,
+    flow: Flow,
     /// Other gateways than those that are kept.
     other_gateways: bool,
     /// Who is online in the whole room, and of what that was counted; as followers were told last, and when, ms.
@@ -56,13 +60,13 @@ pub(super) struct Spread {
 impl Spread {
     /// What the storage says. Every follower is greeted: most stand at `seq`, where the log ended when it was loaded, but
     /// a room that died may have told less.
-    pub(super) fn load(shards: Option<&str>, gateways: Option<&str>, seq: u64) -> Self {
+    pub(super) fn load(shards: Option<&str>, gateways: Option<&str>, seq: u64, last_at: u64) -> Self {
         let kept: Kept = shards.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let gateways: Vec<u32> = gateways.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let shards = (0..kept.lanes.min(MOST_SHARDS)).map(Follower::Shard);
         let all = shards.chain(gateways.into_iter().map(Follower::Gateway)).filter(|known| known.is_known());
         let all = all.map(|follower| (follower, Lane::of_before(follower, seq))).collect();
-        Self { kept, lanes: Lanes::of(all), moving: kept.shards > 0, ..Self::default() }
+        Self { kept, lanes: Lanes::of(all), flow: Flow::load(last_at), moving: kept.shards > 0, ..Self::default() }
     }
 
     pub(super) fn is_split(&self) -> bool {
@@ -117,6 +121,7 @@ impl Spread {
 
     /// Keeps a step's write for the followers.
     pub(super) fn ship(&mut self, write: &Write) {
+        write.append.iter().for_each(|row| self.flow.count(row));
         self.lanes.ship(write);
     }
 
@@ -264,20 +269,23 @@ impl Host {
         self.spread.lanes.all.values_mut().for_each(|lane| lane.greet = true);
     }
 
-    /// Splits the room as its viewers, and those who are expected, demand; less only after a while.
+    /// Splits the room as its viewers, what is said to them, and those who are expected demand; less only after a while.
     fn reshape(&mut self) {
         let Some(room) = &self.room else { return };
         let settings = &room.info().settings;
         let expected = settings.expect_viewers.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         let alive = room.info().deleted_at.is_none();
-        let each = self.settings.shard_sockets;
+        self.spread.flow.pass(self.now, settings.sample_above);
+        let (most, (each, each_lately)) = (self.settings.shard_sockets, self.spread.flow.each(&self.settings));
         let viewers = self.audience.socket_count() + self.spread.shard_sockets();
         let now = self.spread.kept.shards;
         let holds = usize::try_from(now.max(1)).unwrap_or(1).saturating_mul(each);
         let settled = self.spread.kept.changed_at.saturating_add(SETTLED) <= self.now
+            && self.spread.flow.is_known(self.now)
             && self.spread.lanes.all.range(..Follower::Gateway(0)).all(|(_, lane)| lane.heard);
-        let more = wanted(expected, each).max(if viewers > holds { wanted(viewers, each) } else { 0 });
-        let less = wanted(expected.max(viewers.saturating_mul(2)), each);
+        let more = wanted(expected, most).max(if viewers > holds { wanted(viewers, each) } else { 0 });
+        let twice = viewers.saturating_mul(2);
+        let less = wanted(expected, most).max(wanted(twice, each_lately));
         let shards = if !alive {
             0
         } else if more > now {
@@ -287,7 +295,8 @@ impl Host {
         } else {
             now
         };
-        self.spread.shrinks = alive && less < shards;
+        // Also where only what is said keeps it split: nobody says when that is over.
+        self.spread.shrinks = alive && wanted(expected.max(twice), most) < shards;
         let mut kept = Kept { shards, ..self.spread.kept };
         if shards != now {
             kept.version += 1;
@@ -334,7 +343,8 @@ impl Host {
     pub(super) fn load_spread(&mut self, at: &Moment<'_>) -> crate::room::Read<()> {
         let (shards, gateways) = (at.log.value(KEY_SHARDS)?, at.log.value(KEY_GATEWAYS)?);
         let seq = self.mark().map_or(0, |at| at.seq);
-        self.spread = Spread::load(shards.as_deref(), gateways.as_deref(), seq);
+        let last_at = self.room.as_ref().map_or(0, crate::room::Room::last_at);
+        self.spread = Spread::load(shards.as_deref(), gateways.as_deref(), seq, last_at);
         self.spread.count.is_old = true;
         self.recount();
         Ok(())

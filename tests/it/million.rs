@@ -72,7 +72,7 @@ fn row(tree: &Tree, name: &str) {
     let last = tree.last_viewers();
     let (viewers, acks) = (&tree.seen.viewers, &tree.seen.acks);
     say(&format!(
-        "\n{name}: {} events; to viewers p50 {} ms, p99 {} ms; to the last viewer p50 {} ms, p99 {} ms; replies p50 {} ms, p99 {} ms; {} joins, {} of them asked the room\n",
+        "\n{name}: {} events; to viewers p50 {} ms, p99 {} ms; to the last viewer p50 {} ms, p99 {} ms; replies p50 {} ms, p99 {} ms; {} joins, {} of them asked the room; {} pushes given up below a relay\n",
         last.len(),
         at(viewers.clone(), 0.5),
         at(viewers.clone(), 0.99),
@@ -81,7 +81,8 @@ fn row(tree: &Tree, name: &str) {
         at(acks.clone(), 0.5),
         at(acks.clone(), 0.99),
         tree.seen.joins,
-        tree.seen.asked
+        tree.seen.asked,
+        tree.seen.given_up
     ));
     say("| a second | busy | calls taken | calls made | bytes of calls | frames | bytes to viewers |");
     say("| --- | --- | --- | --- | --- | --- | --- |");
@@ -152,5 +153,16 @@ fn a_tree_of_256_shards_shows_every_event_once_soon_and_without_its_room_being_a
     assert!(frames < 1_500, "gathered: {frames} frames a second");
     let last = tree.last_viewers();
     assert!(at(last.clone(), 0.99) < 1_500, "{} ms", at(last, 0.99));
+    assert_eq!(tree.seen.given_up, 0);
+    all_is_shown(&mut tree);
+    // One that answers nothing for 4 s keeps the 15 beside it waiting for a second, once.
+    tree.begin_count();
+    tree.stall(0, 4 * SECOND);
+    let from = tree.now;
+    (0..20).for_each(|n| tree.say_at(from + n * SECOND / 5));
+    tree.run_until(from + 4 * SECOND);
+    assert!(tree.seen.given_up > 0);
+    let viewers = tree.seen.viewers.clone();
+    assert!(at(viewers.clone(), 0.99) < 1_900, "{} ms", at(viewers, 0.99));
     all_is_shown(&mut tree);
 }

@@ -424,6 +424,64 @@ fn how_shards_are_called_is_set() {
     assert!(pushes(&[]) > 10 && pushes(&[("PUSH_EVERY", "1000")]) < 4);
 }
 
+/// A room with so many viewers in one object, of whose window of 1.2 ms a socket at most 1 MiB may leave.
+fn loud(users: usize, set: &[(&str, &str)]) -> Split {
+    let own = [
+        ("SHARD_BYTES", "1048576"),
+        ("FRAME_BUDGET", "1000"),
+        ("MAX_MESSAGE_LENGTH", "8000"),
+        ("ENABLE_SPAM_DETECTION", "false"),
+        ("RATE_LIMIT_MESSAGES", "1000"),
+        ("RATE_LIMIT_JOINS", "10000"),
+    ];
+    let mut it = Split::new(&own.into_iter().chain(set.iter().copied()).collect::<Vec<_>>());
+    for n in 0..users {
+        it.join(format!("user{n}").leak());
+    }
+    it.advance(10_000);
+    it
+}
+
+/// So many buckets of 10 s with twelve messages of so many characters each.
+fn talk(it: &mut Split, buckets: usize, length: usize) {
+    for _ in 0..buckets * 12 {
+        say(it, 0, &"word ".repeat(length / 5));
+        it.advance(834);
+    }
+}
+
+#[test]
+fn a_room_is_split_by_what_is_said_and_put_together_again_a_minute_after() {
+    let mut it = loud(300, &[]);
+    talk(&mut it, 1, 1_000);
+    assert_eq!(it.shape().shards, 0);
+    // 10 KB/s: 290 sockets. Twice that is 206, but an object holds 250 whatever is said.
+    talk(&mut it, 2, 8_000);
+    assert_eq!(it.shape().shards, 2);
+    let version = it.shape().version;
+    // 5 KB/s: 415, and twice the viewers are 600. An object that is built anew knows nothing of the last minute.
+    talk(&mut it, 7, 4_000);
+    it.room.evict();
+    talk(&mut it, 2, 4_000);
+    assert_eq!((it.shape().shards, it.shape().version), (2, version));
+    talk(&mut it, 4, 100);
+    assert_eq!(it.shape().shards, 2, "a minute has to be over");
+    it.advance(40_000);
+    assert_eq!(it.shape().shards, 0);
+    it.advance(30_000);
+    all_seen(&mut it);
+}
+
+#[test]
+fn what_is_said_splits_no_small_room_and_none_of_a_process_that_runs_all() {
+    for (users, set) in [(240, [].as_slice()), (300, &[("FRAME_BUDGET_PER", "process")])] {
+        let mut it = loud(users, set);
+        talk(&mut it, 1, 8_000);
+        say(&mut it, 0, "and so on");
+        assert_eq!(it.shape().shards, 0, "{users}");
+    }
+}
+
 #[test]
 fn who_signs_in_where_they_do_not_belong_is_told_where() {
     let mut it = split(40);

@@ -238,6 +238,8 @@ impl Split {
             } else if line["event"] == "goodbye" {
                 it.key = line["data"]["shard_key"].as_str().map(|key| u64::from_str_radix(key, 16).unwrap());
                 it.lines.push(line);
+            } else if line["event"] == "probe" && closed.is_none() {
+                self.ask(tab, "probe", line["data"].clone()).unwrap();
             } else {
                 it.lines.push(line);
             }

@@ -81,6 +81,7 @@ enum Event {
     Relayed(usize, u64),
     Push(usize, u64),
     PushedAtRelay(usize, u64, usize, Box<Pushed>),
+    GivesUp(usize, u64),
     PushedAtRoom(u64),
     Up(usize, Box<Up>),
     Down(usize, Box<Down>),
@@ -94,6 +95,9 @@ struct Call {
     outgoing: Outgoing,
     answers: Vec<Option<Pushed>>,
     left: usize,
+    /// The relay has answered, and the room has heard it.
+    answered: bool,
+    heard: bool,
 }
 
 /// What was seen since the last [`Tree::begin_count`], µs.
@@ -106,6 +110,8 @@ pub struct Seen {
     pub acks: Vec<u64>,
     /// Upgrades that asked the room; all joins.
     pub asked: u64,
+    /// Pushes for which a relay did not wait any longer.
+    pub given_up: u64,
     pub joins: u64,
 }
 
@@ -133,6 +139,8 @@ pub struct Tree {
 
 const RELAYS: usize = 256;
 const MS: u64 = 1_000;
+/// As src/platform/shard_link.rs has it, µs.
+const BELOW_RELAY: u64 = 1_000 * MS;
 
 fn scaled(n: usize, viewers: u64, sockets: u64) -> usize {
     usize::try_from((n as u64 * viewers).div_ceil(sockets.max(1))).unwrap()
@@ -270,7 +278,7 @@ impl Tree {
     fn object_of(event: &Event) -> usize {
         match event {
             Event::RoomSoon | Event::PushedAtRoom(_) | Event::Up(..) | Event::Upgrade(_) => 0,
-            Event::Relayed(relay, _) | Event::PushedAtRelay(relay, ..) => 1 + relay,
+            Event::Relayed(relay, _) | Event::PushedAtRelay(relay, ..) | Event::GivesUp(relay, _) => 1 + relay,
             Event::Push(n, _) | Event::Join(n, _) | Event::ShardSoon(n) => 1 + RELAYS + n,
             Event::Down(n, _) | Event::Say(n) | Event::Echo(n, ..) => 1 + RELAYS + n,
         }
@@ -417,7 +425,7 @@ impl Tree {
             let bytes = outgoing.body.len();
             self.order += 1;
             let call = self.order;
-            self.calls.insert(call, Call { outgoing, answers: vec![None; left], left });
+            self.calls.insert(call, Call { outgoing, answers: vec![None; left], left, answered: false, heard: false });
             let at = self.work(0, self.model.made).max(self.confirmed_at);
             self.call(0, at, Event::Relayed(relay, call), bytes);
         }
@@ -462,21 +470,35 @@ impl Tree {
                     let Follower::Shard(n) = follower else { panic!("there is no gateway") };
                     self.call(1 + relay, at, Event::Push(n as usize, call), body);
                 }
+                self.put(at + BELOW_RELAY, Event::GivesUp(relay, call));
             }
             Event::Push(n, call) => self.pushes(n, call),
             Event::PushedAtRelay(relay, call, slot, pushed) => {
                 self.answered(1 + relay);
                 let it = self.calls.get_mut(&call).unwrap();
-                (it.answers[slot], it.left) = (Some(*pushed), it.left - 1);
+                it.left -= 1;
+                if it.answered {
+                    self.forget(call);
+                    return;
+                }
+                it.answers[slot] = Some(*pushed);
                 if it.left == 0 {
-                    let at = self.objects[1 + relay].free.max(self.now) + self.way();
-                    self.put(at, Event::PushedAtRoom(call));
+                    self.relay_answers(relay, call);
+                }
+            }
+            Event::GivesUp(relay, call) => {
+                if self.calls.get(&call).is_some_and(|it| !it.answered) {
+                    self.seen.given_up += 1;
+                    self.relay_answers(relay, call);
                 }
             }
             Event::PushedAtRoom(call) => {
                 self.answered(0);
-                let Call { outgoing, answers, .. } = self.calls.remove(&call).unwrap();
-                self.room.step(|host, at| ((), host.pushed_to(at, &outgoing.to, answers)));
+                let it = self.calls.get_mut(&call).unwrap();
+                it.heard = true;
+                let (to, answers) = (it.outgoing.to.clone(), std::mem::take(&mut it.answers));
+                self.forget(call);
+                self.room.step(|host, at| ((), host.pushed_to(at, &to, answers)));
                 self.after_room();
             }
             Event::Up(n, up) => {
@@ -520,6 +542,24 @@ impl Tree {
                 }
             }
         }
+    }
+
+    fn relay_answers(&mut self, relay: usize, call: u64) {
+        self.calls.get_mut(&call).unwrap().answered = true;
+        let at = self.objects[1 + relay].free.max(self.now) + self.way();
+        self.put(at, Event::PushedAtRoom(call));
+    }
+
+    /// A call that nobody waits for any more.
+    fn forget(&mut self, call: u64) {
+        if self.calls[&call].left == 0 && self.calls[&call].heard {
+            self.calls.remove(&call);
+        }
+    }
+
+    /// A shard does nothing for so long, µs.
+    pub fn stall(&mut self, n: usize, takes: u64) {
+        self.work(1 + RELAYS + n, takes);
     }
 
     fn pushes(&mut self, n: usize, call: u64) {
