@@ -10,7 +10,8 @@ const prelude = `
 const mortal = (ctx, request) => {
   const { pathname } = new URL(request.url);
   if (pathname === "${SOCKETS}") return Response.json(ctx.getWebSockets().length);
-  return pathname === "${DEATH}" && new Promise(() => setTimeout(() => ctx.abort("${REASON}"), 0));
+  // Who still holds the promise's end: workerd answers by itself for one that nobody can settle.
+  return pathname === "${DEATH}" && new Promise((_, no) => setTimeout(() => no(ctx.abort("${REASON}")), 0));
 };
 const toObject = async (path, request, env) => {
   const { className, name } = await request.json();
