@@ -3,13 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/lib/process.mjs";
-import { checkAcknowledged, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
+import { checkAcknowledged, checkGoodbyes, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
 import { Room, dice } from "./load.mjs";
 import { startServers } from "./servers.mjs";
 
 const ROOMS = 4;
-/** How many viewers the rooms are told to expect where they are split: three shards, and nine with relays above them. */
-const EXPECTED = [20, 70];
+/** How many viewers the rooms are told to expect where they are split, and the shards that this makes, above nine of them a relay. */
+const SPLIT = [{ expected: 20, shards: 3 }, { expected: 70, shards: 9, relay: "~r0" }];
 /** So many rounds happen to the same people in the same rooms. */
 const ROUNDS_OF_A_ROOM = 3;
 const BACK_MS = 60_000;
@@ -33,7 +33,7 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
   const [random, chance] = [dice(seed), dice(seed + 1)];
   const servers = await startServers({ builds, vars: split ? { SHARD_SOCKETS: "10" } : {} });
   const figures = {
-    rounds: 0, kills: Object.fromEntries(servers.names.map((name) => [name, 0])), acts: 0, acknowledged: 0, refusals: {},
+    rounds: 0, kills: Object.fromEntries(servers.names.map((name) => [name, 0])), acts: 0, acknowledged: 0, refusals: {}, goodbyes: {},
     events: 0, resumed: 0, anew: 0, catchUps: 0, back: [], drained: [], faults: [],
   };
   let rooms = [];
@@ -41,8 +41,8 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
     for (let round = 0; round < rounds; round++) {
       if (round % ROUNDS_OF_A_ROOM === 0) {
         close(rooms, figures);
-        const expected = (n) => (split ? EXPECTED[n % EXPECTED.length] : 0);
-        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance, expected(n)));
+        const shape = (n) => (split ? SPLIT[n % SPLIT.length] : {});
+        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance, shape(n)));
         await Promise.all(rooms.map((room) => room.enter()));
       }
       const began = performance.now();
@@ -75,6 +75,7 @@ function close(rooms, figures) {
       figures.resumed += again.filter(({ resumed }) => resumed).length;
       figures.anew += again.filter(({ snapshot }) => snapshot).length;
       figures.catchUps += record.catchUps;
+      for (const { code } of record.goodbyes) figures.goodbyes[code] = (figures.goodbyes[code] ?? 0) + 1;
       figures.back.push(...record.absences);
     }
     room.leave();
@@ -128,8 +129,11 @@ async function play(servers, rooms, random, figures) {
     const log = servers.log(room.id);
     checkLog(log, found);
     checkAcknowledged(log, room.acts, found);
-    checkTexts(log, room.typed, found);
-    for (const client of room.clients) checkViewer(log, client.record, client, client.cursor.seq, found);
+    checkTexts(log, room.texts.typed, found);
+    for (const client of room.clients) {
+      checkViewer(log, client.record, client, client.cursor.seq, found, { texts: room.texts });
+      checkGoodbyes(client.record, client, room.deaths, found);
+    }
     checkRows(log, looks[i], found);
     checkRows(log, after[i], found, { now: true });
     const refused = room.clients.flatMap(({ record }) => record.refused);
@@ -149,7 +153,7 @@ async function checkBridge({ bridge, log }, rooms, marks, fault) {
   const key = (room) => `chat:room:${room.id}:events`;
   const told = (room, i) => Number(bridge.stream(key(room)).at(-1)?.fields.seq) >= marks[i];
   if (!(await until(DRAINED_MS, () => rooms.every(told), 200))) throw new Failed(`B1: Redis was not told everything in ${DRAINED_MS} ms`);
-  for (const room of rooms) checkStream(log(room.id), room.clients[0].cursor.epoch, room.id, bridge.stream(key(room)), fault(room));
+  for (const room of rooms) checkStream(log(room.id), room.clients[0].cursor.epoch, room.id, bridge.stream(key(room)), fault(room), { texts: room.texts });
 }
 
 /** What PostgreSQL has of each room. */
