@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/lib/process.mjs";
+import { killObject, socketsOf } from "../harness/mortal.mjs";
 import { checkAcknowledged, checkGoodbyes, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
 import { Room, dice } from "./load.mjs";
 import { startServers } from "./servers.mjs";
@@ -10,6 +11,8 @@ import { startServers } from "./servers.mjs";
 const ROOMS = 4;
 /** How many viewers the rooms are told to expect where they are split, and the shards that this makes, above nine of them a relay. */
 const SPLIT = [{ expected: 20, shards: 3 }, { expected: 70, shards: 9, relay: "~r0" }];
+/** The class of each kind of object that dies by itself. */
+const CLASSES = { room: "Room", shard: "Shard", relay: "Shard" };
 /** So many rounds happen to the same people in the same rooms. */
 const ROUNDS_OF_A_ROOM = 3;
 const BACK_MS = 60_000;
@@ -32,8 +35,9 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
   // The talk takes from dice of its own: how often it does depends on the machine.
   const [random, chance] = [dice(seed), dice(seed + 1)];
   const servers = await startServers({ builds, vars: split ? { SHARD_SOCKETS: "10" } : {} });
+  const kinds = [...(split ? Object.keys(CLASSES) : ["room"]), ...servers.names];
   const figures = {
-    rounds: 0, kills: Object.fromEntries(servers.names.map((name) => [name, 0])), acts: 0, acknowledged: 0, refusals: {}, goodbyes: {},
+    rounds: 0, kills: Object.fromEntries(kinds.map((kind) => [kind, 0])), acts: 0, acknowledged: 0, refusals: {}, goodbyes: {},
     events: 0, resumed: 0, anew: 0, catchUps: 0, back: [], drained: [], faults: [],
   };
   let rooms = [];
@@ -46,7 +50,8 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
         await Promise.all(rooms.map((room) => room.enter()));
       }
       const began = performance.now();
-      const what = await play(servers, rooms, random, figures);
+      // Each kind once, so that a few rounds have all of them, then by the dice.
+      const what = await play(servers, rooms, random, kinds[round] ?? victim(kinds, random), figures);
       figures.rounds += 1;
       say(`round ${round + 1}/${rounds}: ${what}; ${((performance.now() - began) / 1000).toFixed(1)} s`);
     }
@@ -83,25 +88,42 @@ function close(rooms, figures) {
 }
 
 /** The dice say what dies: workerd in half of the rounds. */
-function victim(names, random) {
-  const [first, ...others] = names;
-  return random() < 0.5 ? first : others[Math.floor(random() * others.length)];
+function victim(kinds, random) {
+  const others = kinds.filter((kind) => kind !== "workerd");
+  return random() < 0.5 ? "workerd" : one(others, random);
 }
 
-async function play(servers, rooms, random, figures) {
+const one = (list, random) => list[Math.floor(random() * list.length)];
+
+/** A single object dies: a room, the relay of one, or of its shards one that somebody is at; its name. */
+async function killOne(worker, kind, rooms, random) {
+  const room = one(rooms.filter(({ relay }) => kind !== "relay" || relay), random);
+  let name = kind === "relay" ? room.id + room.relay : room.id;
+  if (kind === "shard") {
+    const first = Math.floor(random() * room.shards);
+    const names = Array.from({ length: room.shards }, (_, n) => `${room.id}~s${(first + n) % room.shards}`);
+    const held = await Promise.all(names.map((shard) => socketsOf(worker, CLASSES.shard, shard)));
+    name = names[held.findIndex((sockets) => sockets > 0)];
+  }
+  room.deaths.push(performance.now());
+  await killObject(worker, CLASSES[kind], name);
+  return name;
+}
+
+async function play(servers, rooms, random, name, figures) {
   const faults = [];
   const fault = (room) => (clause, sentence) => faults.push(`${clause}: ${room.id}: ${sentence}`);
   for (const room of rooms) room.talk();
   await sleep(200 + random() * 1_500);
 
-  const name = victim(servers.names, random);
-  await servers.kill(name, random);
+  const object = name in CLASSES ? await killOne(servers.worker, name, rooms, random) : null;
+  if (!object) await servers.kill(name, random);
   figures.kills[name] += 1;
   // What was acknowledged until now has to be there now.
   if (name === "workerd") {
     for (const room of rooms) checkAcknowledged(servers.log(room.id), [...room.acts], fault(room));
   } else await sleep(random() * 1_200);
-  await servers.start(name);
+  if (!object) await servers.start(name);
 
   const clients = rooms.flatMap((room) => room.clients);
   const back = await until(BACK_MS, () => clients.every(({ online }) => online) || clients.find(({ ended }) => ended));
@@ -146,7 +168,7 @@ async function play(servers, rooms, random, figures) {
     figures.faults.push(...faults.slice(0, SHOWN_FAULTS), ...(faults.length > SHOWN_FAULTS ? [`and ${faults.length - SHOWN_FAULTS} more`] : []));
     throw new Failed("faults");
   }
-  return `${name} killed, ${rooms.reduce((sum, { acts }) => sum + acts.length, 0)} acknowledged so far, 0 faults`;
+  return `${object ? `${name} ${object}` : name} killed, ${rooms.reduce((sum, { acts }) => sum + acts.length, 0)} acknowledged so far, 0 faults`;
 }
 
 async function checkBridge({ bridge, log }, rooms, marks, fault) {
