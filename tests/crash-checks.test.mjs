@@ -1,7 +1,7 @@
 // The checks of the crash tests find what they are there to find: each is shown a log, and something that is not as it says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkAcknowledged, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./crash/check.mjs";
+import { checkAcknowledged, checkGoodbyes, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./crash/check.mjs";
 
 const said = (seq, no, more = {}) => ({ seq, at: seq, event: "new_message", data: { message_id: `m${no}`, no, user: { user_id: "ada" }, content: `text ${no}`, client_id: `ada#${no}`, ...more } });
 const logged = (seq, event, data, more = {}) => ({ seq, at: seq, event, data, ...more });
@@ -17,7 +17,7 @@ const LOG = [
   logged(9, "message_deleted", { message_id: "m3", no: 3 }),
   logged(10, "reported", {}, { audience: "moderators" }),
   said(11, 4),
-  logged(12, "banned", { ban: { user_id: "troll" } }),
+  logged(12, "banned", { ban: { user_id: "troll", created_at: 12 } }),
 ];
 const changed = (change) => {
   const copy = structuredClone(LOG);
@@ -48,6 +48,24 @@ test("V2, V3: what was acknowledged and is missing, or stands elsewhere", () => 
   assert.deepEqual(found(checkAcknowledged, LOG, act("edit_message", { message_id: "m2" }, { seq: 6 })), []);
   finds(found(checkAcknowledged, LOG, act("delete_message", { message_id: "m1" }, { seq: 9 })), /^V2: .* is a message_deleted there/);
   finds(found(checkAcknowledged, LOG, act("ban_user", { user_id: "troll" }, { seq: 13 })), /^V2: .* is nothing there/);
+  assert.deepEqual(found(checkAcknowledged, LOG, act("ban_user", { user_id: "troll" }, { seq: 12 })), []);
+  finds(found(checkAcknowledged, LOG, act("ban_user", { user_id: "troll" }, { seq: 11 })), /^V2: .* is a new_message there/);
+  finds(found(checkAcknowledged, LOG, act("ban_user", { user_id: "eve" }, { seq: 12 })), /^V2: .* is a banned there/);
+  finds(found(checkAcknowledged, LOG, act("unban_user", { user_id: "troll" }, { seq: 12 })), /^V2: .* is a banned there/);
+});
+
+test("V2: a ban, or its end, that was acknowledged as the room does it, without a place, and is missing", () => {
+  const at = (ms) => new Date(ms).toISOString();
+  const ban = (user_id, created_at) => [{ event: "ban_user", data: { user_id }, user: "mod", reply: { user_id, created_at } }];
+  assert.deepEqual(found(checkAcknowledged, LOG, ban("troll", at(12))), []);
+  finds(found(checkAcknowledged, LOG, ban("eve", at(12))), /^V2: mod's ban of eve .* is not in the log/);
+  finds(found(checkAcknowledged, LOG, ban("troll", at(13))), /^V2: mod's ban of troll .* is not in the log/);
+  const unban = { event: "unban_user", data: { user_id: "troll" }, user: "mod", reply: {} };
+  const unbanned = changed((log) => void log.push(logged(13, "unbanned", { user_id: "troll" })));
+  assert.deepEqual(found(checkAcknowledged, unbanned, [unban]), []);
+  finds(found(checkAcknowledged, LOG, [unban]), /^V2: troll was let in again 0 times, 1 were acknowledged/);
+  finds(found(checkAcknowledged, unbanned, [unban, unban]), /^V2: troll was let in again 1 times, 2 were acknowledged/);
+  finds(found(checkAcknowledged, unbanned, [{ ...unban, data: { user_id: "eve" } }]), /^V2: eve was let in again 0 times/);
 });
 
 test("V1: a text that is not the last one", () => {
@@ -98,6 +116,28 @@ test("V4: in what a resume brings counts come once and replaced edits not at all
   finds(seen([joined, ...shown(3), { ...resumed, resumed: { epoch: 2, seq: 9 } }]), /^V5: bob was resumed into another epoch/);
 });
 
+/** What was typed for the log above: m2 had two edits, of which the first is gone. */
+const texts = {
+  typed: (client_id) => client_id.replace("ada#", "text "),
+  edits: (message_id) => (message_id === "m2" ? ["good", "better"] : []),
+};
+
+test("V1, V5: a viewer who was shown a text that nobody typed for that message, live, resumed or in a list", () => {
+  const list = { ...joined, messages: [{ message_id: "m1", content: "text 1" }] };
+  const all = [list, ...shown(3, 4, 5, 6, 7, 8, 9, 11, 12)];
+  const look = (entries) => found(checkViewer, LOG, { entries }, { name: "bob", user: "bob" }, 12, { texts });
+  const reading = (seq, content) => {
+    const entries = structuredClone(all);
+    entries.find((entry) => entry.seq === seq).data.content = content;
+    return look(entries);
+  };
+  assert.deepEqual(look(all), []);
+  for (const [seq, text] of [[3, "text 2"], [3, "good"], [8, "text 3"], [8, ""], [6, "better"]]) assert.deepEqual(reading(seq, text), []);
+  for (const [seq, text] of [[3, "text 1"], [3, ""], [8, "good"], [11, "text 3"], [11, ""]]) finds(reading(seq, text), new RegExp(`^V1: bob saw at seq ${seq} new_message with the text "${text}"`));
+  for (const text of ["text 2", "bad", ""]) finds(reading(6, text), new RegExp(`^V1: bob saw at seq 6 message_edited with the text "${text}"`));
+  finds(look(all.with(0, { ...list, messages: [{ message_id: "m1", content: "text 2" }] })), /^V5: bob was given m1 at seq 2 with the text "text 2"/);
+});
+
 test("V5: who begins anew had missed more than is told again", () => {
   const log = Array.from({ length: 1_100 }, (_, i) => said(i + 1, i + 1));
   const at = (seq, more) => ({ snapshot: { epoch: 1, seq, ...more }, from: null, messages: [{ message_id: `m${seq}` }] });
@@ -107,6 +147,14 @@ test("V5: who begins anew had missed more than is told again", () => {
   assert.deepEqual(back(401, { gathers: true }), []);
   finds(back(400, { gathers: true }), /^V5: bob began anew/);
   finds(back(1_001, {}, { epoch: 2 }), /^V5: bob was at epoch 1 and began anew in 2/);
+});
+
+test("V9: who is parted with for trouble, but for who asked an object in the moment of its death", async () => {
+  const told = (...goodbyes) => found(checkGoodbyes, { goodbyes }, { name: "bob" }, [5_000, 9_000]);
+  const at = (ms, code = "unavailable", retry = true) => ({ at: ms, code, retry });
+  assert.deepEqual(told(at(5_000), at(9_100), at(1, "elsewhere"), at(2, "banned", false)), []);
+  for (const goodbye of [at(4_999), at(6_001), at(5_001, "unavailable", false)]) finds(told(goodbye), /^V9: bob was told goodbye with unavailable/);
+  for (const code of ["overloaded", "internal", "misconfigured", "storage_full"]) finds(told(at(5_001, code)), new RegExp(`^V9: bob was told goodbye with ${code}`));
 });
 
 test("P1: PostgreSQL that lacks a row, has one too many, another text, reaction or ban, or stands still", () => {
@@ -136,4 +184,11 @@ test("B1: a stream with a hole, out of order, of another place or with other val
   finds(check([entries[1], entries[0], ...entries.slice(2)]), /B1: the stream has seq 2, said to be after 0, after 3/);
   finds(check(entries.with(0, { ...entries[0], id: "2-2" })), /^B1: the stream's entry 2-2/);
   finds(check(entries.with(0, { ...entries[0], fields: { ...entries[0].fields, data: entries[1].fields.data } })), /^B1: the stream has at seq 2/);
+  const reading = (index, content) => {
+    const { fields, ...entry } = entries[index];
+    const other = { ...entry, fields: { ...fields, data: JSON.stringify({ ...JSON.parse(fields.data), content }) } };
+    return found(checkStream, LOG, 1, "r", entries.with(index, other), { texts });
+  };
+  for (const text of ["text 2", "good", "better"]) assert.deepEqual(reading(1, text), []);
+  finds(reading(1, "text 1"), /^B1: the stream has at seq 3 new_message with the text "text 1"/);
 });

@@ -59,6 +59,15 @@ export function checkLog(log, fault) {
   });
 }
 
+/** Whether the event at the place that a reply says is what was acknowledged. */
+const isDone = {
+  edit_message: (there, { message_id }) => there.event === "gone" || (there.event === "message_edited" && there.data.message_id === message_id),
+  delete_message: (there, { message_id }) => there.event === "message_deleted" && there.data.message_id === message_id,
+  react: (there, { message_id }) => there.event === "reaction" && there.data.message_id === message_id,
+  ban_user: (there, { user_id }) => there.event === "banned" && there.data.ban.user_id === user_id,
+  unban_user: (there, { user_id }) => there.event === "unbanned" && there.data.user_id === user_id,
+};
+
 /** Everything acknowledged stands in the log: `acts` are `{event, data, user, reply}`. */
 export function checkAcknowledged(log, acts, fault) {
   const byClient = new Map();
@@ -71,35 +80,61 @@ export function checkAcknowledged(log, acts, fault) {
       if (!found) fault("V2", `${what} is not in the log`);
       else if (found.seq !== reply.seq || found.data.message_id !== reply.message_id) fault("V3", `${what} stands at seq ${found.seq} as ${found.data.message_id}`);
     } else if (reply.seq !== undefined) {
-      const kinds = { edit_message: ["message_edited", "gone"], delete_message: ["message_deleted"], react: ["reaction"] }[event];
-      if (!there || (kinds && (!kinds.includes(there.event) || (there.data.message_id ?? data.message_id) !== data.message_id))) {
-        fault("V2", `${what} is ${there ? `a ${there.event}` : "nothing"} there`);
-      }
+      if (!there || !isDone[event](there, data)) fault("V2", `${what} is ${there ? `a ${there.event}` : "nothing"} there`);
+    } else if (event === "ban_user") {
+      // A ban is answered without its place, with its time.
+      const isIt = (candidate) => isDone.ban_user(candidate, data) && candidate.data.ban.created_at === Date.parse(reply.created_at);
+      if (!log.some(isIt)) fault("V2", `${user}'s ban of ${data.user_id} at ${reply.created_at} is not in the log`);
     }
+  }
+  // That somebody was let in again is answered with nothing that could be looked for.
+  const unbans = acts.filter(({ event, reply }) => event === "unban_user" && reply.seq === undefined);
+  for (const user_id of new Set(unbans.map(({ data }) => data.user_id))) {
+    const acknowledged = unbans.filter(({ data }) => data.user_id === user_id).length;
+    const done = log.filter((there) => isDone.unban_user(there, { user_id })).length;
+    if (done < acknowledged) fault("V2", `${user_id} was let in again ${done} times, ${acknowledged} were acknowledged`);
   }
 }
 
-/** The texts in the log are those that were said last. `texts(client_id)` is what was typed. */
-export function checkTexts(log, texts, fault) {
+/** The texts in the log are those that were said last. `typed(client_id)` is what was typed. */
+export function checkTexts(log, typed, fault) {
   const edited = new Map();
   for (const { event, data } of log) if (event === "message_edited") edited.set(data.message_id, data.content);
   for (const { event, data, seq } of log) {
     if (event !== "new_message") continue;
-    const expected = data.deleted_at ? "" : (edited.get(data.message_id) ?? texts(data.client_id) ?? data.content);
+    const expected = data.deleted_at ? "" : (edited.get(data.message_id) ?? typed(data.client_id) ?? data.content);
     if (data.content !== expected) fault("V1", `seq ${seq} reads ${JSON.stringify(data.content)}, not ${JSON.stringify(expected)}`);
   }
 }
 
-/** One client's view: each event that is for the viewer once and in order, up to `end`. */
-export function checkViewer(log, record, viewer, end, fault) {
+/**
+ * Whether a message may be shown with that text, later than it was said too: as it was typed, as an edit of it was, or,
+ * once it is deleted, without its text. `texts` are `{typed(client_id), edits(message_id)}`.
+ */
+function reader(log, { typed, edits }) {
+  const said = new Map(log.filter(({ event }) => event === "new_message").map(({ data }) => [data.message_id, data]));
+  return {
+    isText({ message_id, content }) {
+      const data = said.get(message_id);
+      return !data || content === typed(data.client_id) || edits(message_id).includes(content) || (content === "" && Boolean(data.deleted_at));
+    },
+    isEdit: ({ message_id, content }) => edits(message_id).includes(content),
+  };
+}
+
+const misread = ({ event, data }, { isText, isEdit }) => (event === "new_message" && !isText(data)) || (event === "message_edited" && !isEdit(data));
+
+/** One client's view: each event that is for the viewer once and in order, up to `end`; with the `texts` that were typed. */
+export function checkViewer(log, record, viewer, end, fault, { texts } = {}) {
   const said = (clause, sentence) => fault(clause, `${viewer.name} ${sentence}`);
+  const texting = texts && reader(log, texts);
   const segments = [];
   for (const entry of record.entries) {
     const segment = segments.at(-1);
     if (entry.snapshot) {
       if (segment) segment.end = entry.from?.seq ?? segment.end;
       if (entry.from) checkAnew(entry, viewer, said);
-      checkSnapshot(log, entry, viewer, said);
+      checkSnapshot(log, entry, viewer, texting, said);
       segments.push({ start: entry.snapshot.seq, end: entry.snapshot.seq, epoch: entry.snapshot.epoch, seen: new Map(), repeated: [] });
     } else if (!segment) said("V5", "was told of events before any join");
     else if (entry.resumed) {
@@ -112,20 +147,34 @@ export function checkViewer(log, record, viewer, end, fault) {
     }
   }
   if (segments.length) segments.at(-1).end = end;
-  for (const segment of segments) checkSegment(log, segment, viewer, said);
+  for (const segment of segments) checkSegment(log, segment, viewer, texting, said);
   return segments.length;
+}
+
+/** A server in trouble says these. */
+const TROUBLE = ["unavailable", "overloaded", "internal", "misconfigured", "storage_full"];
+/** What an object that dies was asked fails at once. */
+const DYING_MS = 1_000;
+
+/** Nobody is parted with for trouble, P2 and V9, but who asked an object of the room in the moment of its death; `deaths` are those moments. */
+export function checkGoodbyes({ goodbyes }, viewer, deaths, fault) {
+  for (const { at, code, retry } of goodbyes) {
+    const dying = code === "unavailable" && retry && deaths.some((death) => death <= at && at - death <= DYING_MS);
+    if (TROUBLE.includes(code) && !dying) fault("V9", `${viewer.name} was told goodbye with ${code}`);
+  }
 }
 
 const GATHERED_MS = 1_100;
 
-function checkSegment(log, { start, end, seen, repeated }, viewer, said) {
+function checkSegment(log, { start, end, seen, repeated }, viewer, texting, said) {
   for (const [seq, line] of seen) {
     const event = log[seq - 1];
     if (!event) said("V1", `saw seq ${seq}, which the log does not have`);
-    // An edit whose text was replaced since; what it was nobody can compare.
+    // An edit whose text was replaced since; of what it was only that it was typed can be told.
     else if (event.event === "gone" ? line.event !== "message_edited" : line.event && !same(event, line)) {
       said("V1", `saw at seq ${seq} ${line.event} ${JSON.stringify(line.data)}; the log has ${event.event} ${JSON.stringify(event.data)}`);
     } else if (!isFor(event, viewer)) said("V7", `saw seq ${seq}, which is for others`);
+    else if (texting && misread(line, texting)) said("V1", `saw at seq ${seq} ${line.event} with the text ${JSON.stringify(line.data.content)}, which nobody typed for it`);
   }
   // In what is repeated a message's counts come once, and what was replaced since not at all.
   const within = (seq) => repeated.find(([from, to]) => from < seq && seq <= to);
@@ -168,10 +217,13 @@ function checkAnew({ snapshot, from }, viewer, said) {
 }
 
 /** The newest messages, at the position that the answer says. */
-function checkSnapshot(log, { snapshot: { seq }, messages }, viewer, said) {
+function checkSnapshot(log, { snapshot: { seq }, messages }, viewer, texting, said) {
   const expected = log.slice(0, seq).filter((event) => event.event === "new_message" && isFor(event, viewer)).slice(-messages.length);
   const [given, wanted] = [messages.map(({ message_id }) => message_id), expected.map(({ data }) => data.message_id)];
   if (JSON.stringify(given) !== JSON.stringify(wanted)) said("V5", `was given other messages at seq ${seq} than the newest ${messages.length}`);
+  for (const message of messages) {
+    if (texting && !texting.isText(message)) said("V5", `was given ${message.message_id} at seq ${seq} with the text ${JSON.stringify(message.content)}, which nobody typed for it`);
+  }
 }
 
 /** PostgreSQL's rows of a room at its cursor; `now` where nothing is being said, so that texts count too. */
@@ -211,7 +263,8 @@ export function checkRows(log, { cursor, messages, reactions, bans }, fault, { n
 }
 
 /** A room's Redis stream: `entries` are `{id, fields}`; each event for everyone once, in order, with its place. */
-export function checkStream(log, epoch, room, entries, fault) {
+export function checkStream(log, epoch, room, entries, fault, { texts } = {}) {
+  const texting = texts && reader(log, texts);
   const there = new Set();
   let last = 0;
   for (const { id, fields } of entries) {
@@ -223,6 +276,7 @@ export function checkStream(log, epoch, room, entries, fault) {
     const line = { event: fields.event, data: JSON.parse(fields.data) };
     if (!event) fault("B1", `the stream has seq ${seq}, which the log does not`);
     else if (event.event !== "gone" && !same(event, line)) fault("B1", `the stream has at seq ${seq} ${fields.event} ${fields.data}; the log has ${event.event}`);
+    else if (texting && misread(line, texting)) fault("B1", `the stream has at seq ${seq} ${fields.event} with the text ${JSON.stringify(line.data.content)}, which nobody typed for it`);
     there.add(seq);
   }
   for (const event of log) {

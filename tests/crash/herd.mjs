@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { until } from "../../scripts/lib/process.mjs";
 import { token } from "../harness/server.mjs";
-import { checkLog, checkViewer } from "./check.mjs";
+import { checkGoodbyes, checkLog, checkViewer } from "./check.mjs";
 import { Follower } from "./follower.mjs";
 import { startServers } from "./servers.mjs";
 
@@ -82,10 +82,9 @@ export async function herd({ sockets }) {
       figures.resumed += record.entries.filter(({ resumed }) => resumed).length;
       figures.failed += record.unreached;
       figures.back.push(...record.absences);
-      for (const status of record.refused) {
-        figures.refused[status] = (figures.refused[status] ?? 0) + 1;
-        if (status >= 500) fault("V9", `an upgrade was answered ${status}`);
-      }
+      for (const status of record.refused) if (status >= 500) fault("V9", `an upgrade was answered ${status}`);
+      checkGoodbyes(record, client, [], fault);
+      for (const why of [...record.refused, ...record.goodbyes.map(({ code }) => code)]) figures.refused[why] = (figures.refused[why] ?? 0) + 1;
       for (const { back, wait } of record.absences) if (back - wait > BACK_MS) fault("V9", `${client.name} was back ${Math.round(back - wait)} ms after its wait`);
     }
   } catch (error) {

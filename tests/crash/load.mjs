@@ -23,23 +23,29 @@ export function dice(seed) {
 const ANSWERS = ["message_not_found", "too_many_reactions", "user_not_found"];
 const REACTIONS = ["👍", "🎉", "❤️", "😂"];
 
-/** A room with its people and what they did; told to expect so many viewers, it is split for them. `acts`: `{event, data, user, reply}` of what was acknowledged. */
+/**
+ * A room with its people and what they did; told to expect so many viewers, it is split for them into so many `shards`, with or
+ * without a `relay`. `acts`: `{event, data, user, reply}` of what was acknowledged; `deaths`: when an object of it was killed.
+ */
 export class Room {
   clients = [];
   acts = [];
   refusals = {};
+  deaths = [];
   sent = 0;
   #typed = new Map();
+  #edited = new Map();
   #messages = [];
   #working = [];
   #stop = false;
+  #left = false;
 
-  constructor(id, server, random, expected = 0) {
-    Object.assign(this, { id, server, random, expected });
+  constructor(id, server, random, { expected = 0, shards, relay } = {}) {
+    Object.assign(this, { id, server, random, expected, shards, relay });
   }
 
-  /** The text of a message, by its sender's name for it. */
-  typed = (client_id) => this.#typed.get(client_id);
+  /** What was typed: the text of a message, by its sender's name for it, and those of its edits. */
+  texts = { typed: (client_id) => this.#typed.get(client_id), edits: (message_id) => this.#edited.get(message_id) ?? [] };
 
   async enter() {
     const { server, id, random } = this;
@@ -103,6 +109,11 @@ export class Room {
     return { content: this.#typed.get(client_id), client_id };
   }
 
+  #edit(message_id, content) {
+    this.#edited.set(message_id, [...this.texts.edits(message_id), content]);
+    return { message_id, content };
+  }
+
   async #act(client, event, data) {
     this.sent += 1;
     try {
@@ -129,7 +140,7 @@ export class Room {
         const said = Array.from({ length: random() < 0.2 ? 3 : 1 }, () => this.#act(client, "send_message", this.#text(client.user)));
         await Promise.all(said);
       } else if (what < 0.75) {
-        await this.#act(client, "edit_message", { message_id: own.message_id, content: `edit ${count} of ${client.user}` });
+        await this.#act(client, "edit_message", this.#edit(own.message_id, `edit ${count} of ${client.user}`));
       } else if (what < 0.82) {
         await this.#act(client, "delete_message", { message_id: own.message_id });
       } else {
@@ -163,7 +174,7 @@ export class Room {
         }
         if (answer && ![403, 503].includes(answer.status)) throw new Error(`the troll in ${this.id} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
         if (answer) this.refusals[answer.body.code] = (this.refusals[answer.body.code] ?? 0) + 1;
-        if (answer?.status === 403) break;
+        if (answer?.status === 403 || this.#left) break;
         await sleep(200);
       }
       await sleep(50 + this.random() * 200);
@@ -182,6 +193,7 @@ export class Room {
   }
 
   leave() {
+    this.#stop = this.#left = true;
     for (const client of this.clients) client.close();
   }
 }

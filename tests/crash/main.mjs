@@ -34,9 +34,10 @@ const spread = (times) => `p50 ${seconds(percentile(times, 0.5))}, p99 ${seconds
 const list = (counts) => Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ") || "none";
 
 function report(figures) {
-  const { rounds, kills, acts, acknowledged, refusals, events, resumed, anew, catchUps, back, drained, faults } = figures;
+  const { rounds, kills, acts, acknowledged, refusals, goodbyes, events, resumed, anew, catchUps, back, drained, faults } = figures;
   console.log(`${rounds} rounds; killed: ${list(kills)}
 ${acts} acts, ${acknowledged} acknowledged, ${events} events in the logs; refused: ${list(refusals)}
+told goodbye: ${list(goodbyes)}
 ${back.length} sockets lost; ${resumed} resumed, ${anew} began anew, ${catchUps} caught up
 back after a loss: ${spread(back.map((absence) => absence.back))}; beyond the wait handed out: ${spread(back.map((absence) => absence.back - absence.wait))}
 PostgreSQL complete after the last word: ${spread(drained)}
@@ -44,7 +45,7 @@ ${faults.length} faults: nothing ${faults.length ? "is certain" : "lost, doubled
 }
 
 function reportHerd({ sockets, back, resumed, anew, refused, failed, faults }) {
-  console.log(`${sockets} sockets cut at once; ${resumed} resumed, ${anew} began anew; answers of HTTP: ${list(refused)}; connections refused while workerd was away: ${failed}
+  console.log(`${sockets} sockets cut at once; ${resumed} resumed, ${anew} began anew; refused: ${list(refused)}; connections refused while workerd was away: ${failed}
 back after the cut: ${spread(back.map((absence) => absence.back))}; beyond the wait handed out: ${spread(back.map((absence) => absence.back - absence.wait))}
 ${faults.length} faults`);
 }

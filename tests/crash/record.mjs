@@ -6,12 +6,14 @@ import WebSocket from "ws";
  * `{epoch, seq}`, `from` being what was asked for; `{resumed, from}` where it brought what was missed after `from`;
  * `{seq, event, data}` what the client took. `absences`: `{at, wait, back}` in ms, for each time the socket was lost:
  * when, the first wait, and after how long the client was in again. `refused`: the status of each upgrade that HTTP answered; `unreached`: connections
- * that nobody took; `wait`: the last absence's.
+ * that nobody took; `wait`: the last absence's; `goodbyes`: `{at, code, retry}` of each, also of a refused upgrade, which to who offered
+ * chat.v1 is an opened socket.
  */
 export class Record {
   entries = [];
   absences = [];
   refused = [];
+  goodbyes = [];
   catchUps = 0;
   unreached = 0;
   #asked = new Map();
@@ -43,6 +45,11 @@ export class Record {
   }
 
   came(text) {
+    if (text.includes('"goodbye"')) {
+      for (const { event, data } of text.split("\n").map((line) => JSON.parse(line))) {
+        if (event === "goodbye") this.goodbyes.push({ at: performance.now(), code: data.code, retry: data.retry });
+      }
+    }
     if (!text.startsWith('{"reply"') || !text.includes('"resumed":')) return;
     for (const line of text.split("\n")) {
       const { reply, data } = JSON.parse(line);

@@ -3,13 +3,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/lib/process.mjs";
-import { checkAcknowledged, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
+import { killObject, socketsOf } from "../harness/mortal.mjs";
+import { checkAcknowledged, checkGoodbyes, checkLog, checkRows, checkStream, checkTexts, checkViewer } from "./check.mjs";
 import { Room, dice } from "./load.mjs";
 import { startServers } from "./servers.mjs";
 
 const ROOMS = 4;
-/** How many viewers the rooms are told to expect where they are split: three shards, and nine with relays above them. */
-const EXPECTED = [20, 70];
+/** How many viewers the rooms are told to expect where they are split, and the shards that this makes, above nine of them a relay. */
+const SPLIT = [{ expected: 20, shards: 3 }, { expected: 70, shards: 9, relay: "~r0" }];
+/** The class of each kind of object that dies by itself. */
+const CLASSES = { room: "Room", shard: "Shard", relay: "Shard" };
 /** So many rounds happen to the same people in the same rooms. */
 const ROUNDS_OF_A_ROOM = 3;
 const BACK_MS = 60_000;
@@ -32,8 +35,9 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
   // The talk takes from dice of its own: how often it does depends on the machine.
   const [random, chance] = [dice(seed), dice(seed + 1)];
   const servers = await startServers({ builds, vars: split ? { SHARD_SOCKETS: "10" } : {} });
+  const kinds = [...(split ? Object.keys(CLASSES) : ["room"]), ...servers.names];
   const figures = {
-    rounds: 0, kills: Object.fromEntries(servers.names.map((name) => [name, 0])), acts: 0, acknowledged: 0, refusals: {},
+    rounds: 0, kills: Object.fromEntries(kinds.map((kind) => [kind, 0])), acts: 0, acknowledged: 0, refusals: {}, goodbyes: {},
     events: 0, resumed: 0, anew: 0, catchUps: 0, back: [], drained: [], faults: [],
   };
   let rooms = [];
@@ -41,12 +45,13 @@ export async function crash({ rounds, seed, builds, split = false, say = () => {
     for (let round = 0; round < rounds; round++) {
       if (round % ROUNDS_OF_A_ROOM === 0) {
         close(rooms, figures);
-        const expected = (n) => (split ? EXPECTED[n % EXPECTED.length] : 0);
-        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance, expected(n)));
+        const shape = (n) => (split ? SPLIT[n % SPLIT.length] : {});
+        rooms = Array.from({ length: ROOMS }, (_, n) => new Room(`video_${seed}_${round}_${n}`, servers.worker, chance, shape(n)));
         await Promise.all(rooms.map((room) => room.enter()));
       }
       const began = performance.now();
-      const what = await play(servers, rooms, random, figures);
+      // Each kind once, so that a few rounds have all of them, then by the dice.
+      const what = await play(servers, rooms, random, kinds[round] ?? victim(kinds, random), figures);
       figures.rounds += 1;
       say(`round ${round + 1}/${rounds}: ${what}; ${((performance.now() - began) / 1000).toFixed(1)} s`);
     }
@@ -75,6 +80,7 @@ function close(rooms, figures) {
       figures.resumed += again.filter(({ resumed }) => resumed).length;
       figures.anew += again.filter(({ snapshot }) => snapshot).length;
       figures.catchUps += record.catchUps;
+      for (const { code } of record.goodbyes) figures.goodbyes[code] = (figures.goodbyes[code] ?? 0) + 1;
       figures.back.push(...record.absences);
     }
     room.leave();
@@ -82,25 +88,42 @@ function close(rooms, figures) {
 }
 
 /** The dice say what dies: workerd in half of the rounds. */
-function victim(names, random) {
-  const [first, ...others] = names;
-  return random() < 0.5 ? first : others[Math.floor(random() * others.length)];
+function victim(kinds, random) {
+  const others = kinds.filter((kind) => kind !== "workerd");
+  return random() < 0.5 ? "workerd" : one(others, random);
 }
 
-async function play(servers, rooms, random, figures) {
+const one = (list, random) => list[Math.floor(random() * list.length)];
+
+/** A single object dies: a room, the relay of one, or of its shards one that somebody is at; its name. */
+async function killOne(worker, kind, rooms, random) {
+  const room = one(rooms.filter(({ relay }) => kind !== "relay" || relay), random);
+  let name = kind === "relay" ? room.id + room.relay : room.id;
+  if (kind === "shard") {
+    const first = Math.floor(random() * room.shards);
+    const names = Array.from({ length: room.shards }, (_, n) => `${room.id}~s${(first + n) % room.shards}`);
+    const held = await Promise.all(names.map((shard) => socketsOf(worker, CLASSES.shard, shard)));
+    name = names[held.findIndex((sockets) => sockets > 0)];
+  }
+  room.deaths.push(performance.now());
+  await killObject(worker, CLASSES[kind], name);
+  return name;
+}
+
+async function play(servers, rooms, random, name, figures) {
   const faults = [];
   const fault = (room) => (clause, sentence) => faults.push(`${clause}: ${room.id}: ${sentence}`);
   for (const room of rooms) room.talk();
   await sleep(200 + random() * 1_500);
 
-  const name = victim(servers.names, random);
-  await servers.kill(name, random);
+  const object = name in CLASSES ? await killOne(servers.worker, name, rooms, random) : null;
+  if (!object) await servers.kill(name, random);
   figures.kills[name] += 1;
   // What was acknowledged until now has to be there now.
   if (name === "workerd") {
     for (const room of rooms) checkAcknowledged(servers.log(room.id), [...room.acts], fault(room));
   } else await sleep(random() * 1_200);
-  await servers.start(name);
+  if (!object) await servers.start(name);
 
   const clients = rooms.flatMap((room) => room.clients);
   const back = await until(BACK_MS, () => clients.every(({ online }) => online) || clients.find(({ ended }) => ended));
@@ -128,8 +151,11 @@ async function play(servers, rooms, random, figures) {
     const log = servers.log(room.id);
     checkLog(log, found);
     checkAcknowledged(log, room.acts, found);
-    checkTexts(log, room.typed, found);
-    for (const client of room.clients) checkViewer(log, client.record, client, client.cursor.seq, found);
+    checkTexts(log, room.texts.typed, found);
+    for (const client of room.clients) {
+      checkViewer(log, client.record, client, client.cursor.seq, found, { texts: room.texts });
+      checkGoodbyes(client.record, client, room.deaths, found);
+    }
     checkRows(log, looks[i], found);
     checkRows(log, after[i], found, { now: true });
     const refused = room.clients.flatMap(({ record }) => record.refused);
@@ -142,14 +168,14 @@ async function play(servers, rooms, random, figures) {
     figures.faults.push(...faults.slice(0, SHOWN_FAULTS), ...(faults.length > SHOWN_FAULTS ? [`and ${faults.length - SHOWN_FAULTS} more`] : []));
     throw new Failed("faults");
   }
-  return `${name} killed, ${rooms.reduce((sum, { acts }) => sum + acts.length, 0)} acknowledged so far, 0 faults`;
+  return `${object ? `${name} ${object}` : name} killed, ${rooms.reduce((sum, { acts }) => sum + acts.length, 0)} acknowledged so far, 0 faults`;
 }
 
 async function checkBridge({ bridge, log }, rooms, marks, fault) {
   const key = (room) => `chat:room:${room.id}:events`;
   const told = (room, i) => Number(bridge.stream(key(room)).at(-1)?.fields.seq) >= marks[i];
   if (!(await until(DRAINED_MS, () => rooms.every(told), 200))) throw new Failed(`B1: Redis was not told everything in ${DRAINED_MS} ms`);
-  for (const room of rooms) checkStream(log(room.id), room.clients[0].cursor.epoch, room.id, bridge.stream(key(room)), fault(room));
+  for (const room of rooms) checkStream(log(room.id), room.clients[0].cursor.epoch, room.id, bridge.stream(key(room)), fault(room), { texts: room.texts });
 }
 
 /** What PostgreSQL has of each room. */

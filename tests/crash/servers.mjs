@@ -1,4 +1,4 @@
-// What is killed: workerd, PostgreSQL and, where the build has the bridge, Redis; each real, each with its own data.
+// What is killed: workerd, or an object of it, PostgreSQL and, where the build has the bridge, Redis; each real, each with its own data.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import pg from "pg";
 import { cluster, needed, onPath } from "../../scripts/lib/cluster.mjs";
 import { migrations, root } from "../../scripts/lib/database.mjs";
 import { Stop, accepts, atEnd, end, freePort, start, until } from "../../scripts/lib/process.mjs";
+import { mortal } from "../harness/mortal.mjs";
 import { startServer } from "../harness/server.mjs";
 
 /** Limits that the load does not reach, so that a refusal is a finding. */
@@ -89,7 +90,7 @@ const hasBridge = (build) => readFileSync(join(build, "index_bg.wasm")).includes
 
 /**
  * Starts all of them. `builds`: folders of built Workers, the first one runs first; each start of workerd after a kill
- * takes the next one; `folder`: where the objects' storage is put. `names`: what may be killed; `kill(name, random)`, `start(name)`; `log(room)`: the events in the
+ * takes the next one; `folder`: where the objects' storage is put. `names`: the processes that may be killed; `kill(name, random)`, `start(name)`; `log(room)`: the events in the
  * room's SQLite, of a copy, so that what a crash left there is still left there.
  */
 export async function startServers({ builds = [join(root, "build")], vars = {}, folder = tmpdir() } = {}) {
@@ -100,7 +101,7 @@ export async function startServers({ builds = [join(root, "build")], vars = {}, 
   const database = await postgres();
   const bridge = builds.every(hasBridge) ? await redis() : null;
   const settings = { ...ROOMY, ...vars, ...(bridge && { REDIS_URL: bridge.url }) };
-  const worker = await startServer({ databaseUrl: database.url, persist: storage, vars: settings, build: builds[0] });
+  const worker = await startServer({ databaseUrl: database.url, persist: storage, vars: settings, build: builds[0], patch: mortal });
   let starts = 0;
   const others = { PostgreSQL: database, ...(bridge && { Redis: bridge }) };
   return {

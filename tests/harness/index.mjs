@@ -7,6 +7,7 @@ export { SECRET, startServer, token } from "./server.mjs";
 export { chat } from "./chat.mjs";
 export { noMount, ownCluster } from "./cluster.mjs";
 export { fault, faulty } from "./faulty.mjs";
+export { killObject, mortal, socketsOf } from "./mortal.mjs";
 export { enter, say, undisturbed } from "./pace.mjs";
 export { endHosted, hosted, proxy } from "./hosted.mjs";
 export { relay } from "./relay.mjs";
