@@ -12,10 +12,10 @@ const BOT = { sub: "bot", username: "Bot", roles: ["service"] };
 const MO = { sub: "mo", username: "Mo", roles: ["moderator"] };
 
 let network;
-let join;
+let join, rest;
 beforeEach(async () => {
   network ??= await relay(site.server.url);
-  ({ join } = chat(site.server));
+  ({ join, rest } = chat(site.server));
 });
 after(() => network?.close());
 
@@ -97,6 +97,11 @@ test("V4: offline for ten minutes, and back without a gap or a double; what happ
   await ada.clock.fastForward(600_000);
   await waiting(ada);
   await ada.getByText(/The server did not answer. Trying again in/).waitFor();
+  // Who answers is a room that woke: it has what is stored.
+  const instance = async () => (await rest("GET", "/rooms/video_away/stats", { as: MO })).body.instance;
+  const before = await instance();
+  await site.server.evict("Room", "video_away");
+  assert.notEqual(await instance(), before);
   assert.equal((await texts(ada)).at(-1), "I will be right back");
   network.set("open");
   await retry(ada).click();

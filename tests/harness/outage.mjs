@@ -12,10 +12,25 @@ const times = (ms) => {
   return { p50_ms: rounded(quantile(sorted, 0.5)), p99_ms: rounded(quantile(sorted, 0.99)), most_ms: rounded(sorted.at(-1)) };
 };
 
+/** Until PostgreSQL has everything again, ms. */
+const DRAINED_WITHIN = 30_000;
+
+/** What of a result is not as it is promised: nobody who sends notices the outage, and soon nothing is left of it. */
+export function missed({ before, during, drained_ms, rejected, wrong }) {
+  const most = 1.2 * before.p99_ms + 5;
+  return [
+    ...rejected,
+    ...wrong,
+    ...(during.p99_ms > most ? [`acknowledged in ${during.p99_ms} ms (p99), before in ${before.p99_ms} ms: at most ${most.toFixed(1)} ms`] : []),
+    ...(drained_ms === null || drained_ms > DRAINED_WITHIN ? [`PostgreSQL had everything after ${drained_ms ?? "more than the patience,"} ms: at most ${DRAINED_WITHIN} ms`] : []),
+  ];
+}
+
 /**
  * Says `rows` messages over `rooms` rooms in `seconds` of an outage, after a quarter of them at the same rate before it.
  * The result: the times of acknowledgements `before` and `during`, how long until PostgreSQL had everything
- * (`drained_ms`, null after `patience` ms), and `wrong`, what it has otherwise than it was acknowledged.
+ * (`drained_ms`, null after `patience` ms), `rejected`, the sends that were, and `wrong`, what PostgreSQL has otherwise than it
+ * was acknowledged.
  */
 export async function outage({ rows, seconds, rooms = 8, patience = 300_000, report = () => {} }) {
   const database = await testDatabase();
@@ -27,6 +42,7 @@ export async function outage({ rows, seconds, rooms = 8, patience = 300_000, rep
     const names = Array.from({ length: rooms }, (_, i) => `video_outage_${i}`);
     const sockets = await Promise.all(names.map((room) => join(room, { sub: "backend", roles: ["service"] })));
     const acknowledged = names.map(() => []);
+    const rejected = [];
 
     /** `count` messages, evenly over `ms`; the times of their acknowledgements. */
     const say = async (count, ms) => {
@@ -41,9 +57,13 @@ export async function outage({ rows, seconds, rooms = 8, patience = 300_000, rep
           const room = i % rooms;
           const content = `message ${i} in room ${room}, of about the length that people say`;
           const sent = performance.now();
-          const { message_id } = await sockets[room].request("send_message", { content }, 20_000);
-          taken.push(performance.now() - sent);
-          acknowledged[room].push({ id: message_id, content });
+          try {
+            const { message_id } = await sockets[room].request("send_message", { content }, 20_000);
+            taken.push(performance.now() - sent);
+            acknowledged[room].push({ id: message_id, content });
+          } catch (error) {
+            rejected.push(`message ${i} in room ${room}: ${error.message}`);
+          }
         }
       };
       await Promise.all(Array.from({ length: WIDTH }, lane));
@@ -78,7 +98,7 @@ export async function outage({ rows, seconds, rooms = 8, patience = 300_000, rep
       if (other >= 0) wrong.push(`${room}: number ${stored[other].no} is not as it was acknowledged`);
     }
     for (const socket of sockets) socket.terminate();
-    return { rows: total, left, before, during, drained_ms, wrong };
+    return { rows: total, left, before, during, drained_ms, rejected, wrong };
   } finally {
     await server.stop();
     await link.cut();

@@ -3,7 +3,8 @@
 //! room or a shard is held against a reference model and the clauses of docs/guarantees.md. Equal seeds give equal
 //! traces, to the byte.
 //!
-//! `SIM_SEEDS` (how many), `SIM_FROM` (the first), `SIM_SEED` (one alone), `SIM_TRACE=1` (every line); `./scripts/sim`.
+//! `SIM_SEEDS` (how many), `SIM_FROM` (the first), `SIM_MS` (how long each may take on average), `SIM_SEED` (one alone),
+//! `SIM_TRACE=1` (every line), `SIM_BROKEN=1` (with a fault put in on purpose); `./scripts/sim`.
 
 mod alarms;
 mod bridge;
@@ -40,6 +41,7 @@ use room::RoomNode;
 use shard::Worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::process::Command;
 use std::rc::Rc;
 use trace::{Trace, Wanted};
 use truth::Truth;
@@ -99,6 +101,8 @@ struct Sim {
     blow_at: Option<u64>,
     bursts: bool,
     burst_done: bool,
+    /// Nobody was there for a night.
+    slept: bool,
     nobody: BTreeSet<String>,
 }
 
@@ -188,6 +192,7 @@ impl Sim {
             blow_at: None,
             bursts: random(&mut rng).is_multiple_of(12),
             burst_done: false,
+            slept: false,
             nobody: BTreeSet::new(),
             trace: Trace::new(wanted),
             rng,
@@ -289,11 +294,10 @@ impl Sim {
         self.heap.after(1_000, Event::Trouble);
         let night = (self.bridge.on && self.mutant.likely().is_none() && self.chance(25)).then_some(IDEAS / 2);
         let mut end = self.heap.now + 3_600_000;
-        let mut slept = false;
         while self.ideas > 0 && self.heap.now < end {
             self.run_for(1_000)?;
-            if !slept && night.is_some_and(|ideas| self.ideas <= ideas) {
-                slept = true;
+            if !self.slept && night.is_some_and(|ideas| self.ideas <= ideas) {
+                self.slept = true;
                 self.night()?;
                 end = self.heap.now + 3_600_000;
             }
@@ -328,9 +332,10 @@ fn say(line: &str) {
 /// V1–V7, V10, P1, P2, P4, B1, H1, whatever the seed brings.
 #[test]
 fn whatever_happens_the_promise_holds() {
+    let mutant = if number("SIM_BROKEN") == Some(1) { Mutant::SkipsAnEvent } else { Mutant::None };
     if let Some(seed) = number("SIM_SEED") {
         let wanted = if number("SIM_TRACE") == Some(1) { Wanted::All } else { Wanted::Last };
-        match replay(seed, Mutant::None, wanted) {
+        match replay(seed, mutant, wanted) {
             Ok(hash) => say(&format!("seed {seed}: holds, trace {hash:016x}")),
             Err(why) => panic!("{why}\nseed {seed} fails; ./scripts/sim --seed {seed} runs it again"),
         }
@@ -338,15 +343,22 @@ fn whatever_happens_the_promise_holds() {
     }
     let (from, seeds) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS"));
     let count = seeds.unwrap_or(SEEDS);
+    #[expect(clippy::disallowed_methods, reason = "how long it takes here is what is asked")]
+    let began = std::time::Instant::now();
     for seed in from..from + count {
-        if let Err(why) = run(seed, Mutant::None) {
-            let told = replay(seed, Mutant::None, Wanted::Last).err().unwrap_or(why);
+        if let Err(why) = run(seed, mutant) {
+            let told = replay(seed, mutant, Wanted::Last).err().unwrap_or(why);
             panic!("{told}\nseed {seed} fails; ./scripts/sim --seed {seed} runs it again");
         }
         let done = seed + 1 - from;
         if seeds.is_some() && (done % 500 == 0 || done == count) {
             say(&format!("  {done} of {count} seeds hold"));
         }
+    }
+    if let Some(most) = number("SIM_MS") {
+        let took = began.elapsed();
+        say(&format!("  in {:.1} s, {:.1} ms a seed", took.as_secs_f64(), took.as_secs_f64() * 1_000.0 / count as f64));
+        assert!(took.as_millis() <= u128::from(most * count), "more than {most} ms a seed");
     }
 }
 
@@ -358,6 +370,69 @@ fn equal_seeds_give_equal_traces() {
     assert_eq!(run(7, Mutant::None), run(7, Mutant::None));
     assert_eq!(run(7, Mutant::None), replay(7, Mutant::None, Wanted::Last));
     assert_ne!(run(7, Mutant::None), run(8, Mutant::None));
+}
+
+/// What the simulator prints in a process of its own, run as `./scripts/sim` runs it.
+fn in_a_process(set: &[(&str, u64)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["sim::whatever_happens_the_promise_holds", "--exact", "--nocapture"]).env("RUST_BACKTRACE", "0");
+    for name in ["SIM_SEEDS", "SIM_FROM", "SIM_MS", "SIM_SEED", "SIM_TRACE", "SIM_BROKEN"] {
+        command.env_remove(name);
+    }
+    command.envs(set.iter().map(|(name, value)| (name, value.to_string())));
+    String::from_utf8(command.output().unwrap().stderr).unwrap()
+}
+
+/// Of each kind of world one, to the byte: what a process alone knows (where things lie in memory, how maps are hashed)
+/// must not come into it.
+#[test]
+fn equal_seeds_give_equal_traces_in_two_processes() {
+    type Kind = (&'static str, fn(&Sim) -> bool);
+    let kinds: [Kind; 9] = [
+        ("calm", |sim| !sim.truth.splits && !sim.truth.has_gateways && !sim.bridge.on && !sim.hook.on),
+        ("split", |sim| sim.truth.splits),
+        ("gateways", |sim| sim.truth.has_gateways),
+        ("split, gateways", |sim| sim.truth.splits && sim.truth.has_gateways),
+        ("bridge", |sim| sim.bridge.on),
+        ("moderation over the bridge", |sim| sim.bridge.moderation),
+        ("webhook", |sim| sim.hook.on),
+        ("bursts", |sim| sim.bursts),
+        ("night", |sim| sim.slept),
+    ];
+    let mut lacking = kinds.to_vec();
+    for seed in 0..SEEDS {
+        let mut sim = Sim::new(seed, Mutant::None, Wanted::Hash);
+        sim.run().unwrap();
+        let before = lacking.len();
+        lacking.retain(|(_, is)| !is(&sim));
+        if lacking.len() < before {
+            let [one, other] = [(); 2].map(|()| in_a_process(&[("SIM_SEED", seed), ("SIM_TRACE", 1)]));
+            assert!(one.ends_with(&format!("seed {seed}: holds, trace {:016x}\n", sim.trace.hash())), "seed {seed}");
+            let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+            assert!(one == other, "seed {seed}: {differs:?}");
+        }
+        if lacking.is_empty() {
+            return;
+        }
+    }
+    panic!("no world of the kind {:?}", lacking.iter().map(|(name, _)| name).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_seed_that_fails_fails_alike_when_it_is_run_again() {
+    let found = in_a_process(&[("SIM_BROKEN", 1), ("SIM_SEEDS", 300)]);
+    let (told, seed) = found.rsplit_once("\nseed ").unwrap();
+    let seed = seed.split_once(" fails; ./scripts/sim --seed ").unwrap().0.parse().unwrap();
+    let (last, why) = told.split_once(":\n").unwrap().1.split_once("\n\n").unwrap();
+    assert!(last.lines().count() > 1 && why.starts_with("V4"), "{found}");
+    let again = in_a_process(&[("SIM_BROKEN", 1), ("SIM_SEED", seed), ("SIM_TRACE", 1)]);
+    assert!(again.contains(&format!("{last}\n\nthread ")), "seed {seed} ends otherwise:\n{last}");
+    assert!(
+        again.contains(&format!(":\n\n{why}\nseed {seed} fails")),
+        "seed {seed} fails for another reason than {why}"
+    );
+    let sound = in_a_process(&[("SIM_SEED", seed)]);
+    assert!(sound.contains(&format!("seed {seed}: holds")), "it is the fault that fails: {sound}");
 }
 
 /// Each fault is noticed within some seeds, as what it is.
