@@ -139,6 +139,25 @@ test("B1: what others say on its channel does not wake a room that sleeps", asyn
   assert.equal(wakes(), before_);
 });
 
+test("B1: what is older than a day is taken out of the stream with the next that comes", async () => {
+  const room = "bridge_aged";
+  const ada = await join(room, "ada");
+  for (const content of ["one", "two", "three"]) await ada.request("send_message", { content });
+  const before_ = await grown(room, 3);
+  assert.ok(await until(5_000, async () => (await stats(room)).bridged_seq === before_.at(-1).seq));
+  await server.kill9();
+  for (const { last_seq: row, events } of server.sql("Room", room, "SELECT last_seq, events FROM log")) {
+    const at = Date.now() - (row <= before_[1].seq ? 24.1 : 23.9) * 3_600_000;
+    const aged = JSON.parse(events).map((event) => ({ ...event, at, visible_at: at }));
+    server.sql("Room", room, "UPDATE log SET events = ? WHERE last_seq = ?", JSON.stringify(aged), row);
+  }
+  await server.restart();
+  const again = await join(room, "ada");
+  const { seq } = await again.request("send_message", { content: "four" });
+  assert.ok(await until(15_000, async () => (await stream(room)).at(-1).seq === seq), JSON.stringify(await stream(room)));
+  assert.deepEqual(contents(await stream(room)), ["three", "four"]);
+});
+
 const rows = async (room) => (await database.query("select content from messages where room_id = $1 order by no", [room])).map(({ content }) => content);
 
 /** Breaks Redis, talks meanwhile, mends it: the room and PostgreSQL notice nothing, and the stream misses nothing. */

@@ -12,8 +12,12 @@ const MODERATOR = { sub: "mod", username: "Mod", roles: ["moderator"] };
 let database, server, join, rest;
 before(async () => {
   database = await testDatabase();
-  const vars = { FRAME_BUDGET: "1000", RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", RATE_LIMIT_JOINS: "100000", MAX_SOCKETS_PER_USER: "200" };
-  server = await startServer({ databaseUrl: database.url, vars });
+  const vars = { FRAME_BUDGET: "1000", RATE_LIMIT_MESSAGES: "1000", RATE_LIMIT_WINDOW: "1000", RATE_LIMIT_ROOM_MESSAGES: "1000",
+    RATE_LIMIT_JOINS: "100000", MAX_SOCKETS_PER_USER: "200" };
+  // Each alarm that is armed is a line of the log.
+  const patch = (text) => text.replace(/\.setAlarm\((\w+)\)/, ".setAlarm((console.log('an alarm is armed'),$1))");
+  assert.notEqual(patch("x.setAlarm(e)"), "x.setAlarm(e)");
+  server = await startServer({ databaseUrl: database.url, vars, patch });
   ({ join, rest } = chat(server));
 });
 after(async () => {
@@ -99,6 +103,31 @@ test("V1, V4: in a hot room all get every message once, in order, in far fewer f
   console.log(`# ${frames} frames for ${single} deliveries, acknowledged after ${percentile(acks, 0.5).toFixed(1)} ms (p50), ` +
     `${percentile(acks, 0.99).toFixed(1)} ms (p99), ${body.counters.rows_written} rows written for ${said} messages`);
   for (const socket of [...viewers, late, back]) socket.close();
+});
+
+test("of a burst the log has one row for each batch, and the alarm is armed for all of it", { timeout: 60_000 }, async () => {
+  const room = "video_hot_burst";
+  const senders = await Promise.all(Array.from({ length: 20 }, (_, n) => join(room, `sender-${n}`)));
+  const viewers = await Promise.all(Array.from({ length: 40 }, () => join(room, null)));
+  const burst = (each) => Promise.all(senders.flatMap((sender, n) =>
+    Array.from({ length: each }, (_, i) => sender.request("send_message", { content: `${n} ${i}` }, 20_000))));
+  // The room is hot from here on.
+  await burst(3);
+  const seq = Math.max(...(await burst(2)).map((sent) => sent.seq));
+  const from = server.logs.length;
+  const began = performance.now();
+  const sent = await burst(20);
+  const took = performance.now() - began;
+  assert.equal(new Set(sent.map(({ message_id }) => message_id)).size, 400);
+  const last = Math.max(...sent.map((one) => one.seq));
+  await sleep(500);
+  const alarms = server.logs.slice(from).filter(({ text }) => text.includes("an alarm is armed")).length;
+  const [{ rows }] = server.copied("Room", room, "SELECT count(*) AS rows FROM log WHERE last_seq > ? AND last_seq <= ?", seq, last);
+  console.log(`# ${rows} rows and ${alarms} alarms for 400 messages in ${took.toFixed(0)} ms`);
+  assert.ok(rows > 0 && rows <= 80, `${rows} rows`);
+  // It is armed anew after it went off, half a second after what it is for.
+  assert.ok(alarms > 0 && alarms <= 3 + (2 * (took + 500)) / 500, `${alarms} alarms in ${took} ms`);
+  for (const socket of [...senders, ...viewers]) socket.close();
 });
 
 test("V7: a ban does not wait for the window, and closes both tabs", { timeout: 60_000 }, async () => {

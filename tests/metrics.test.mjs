@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { promtoolProgram } from "../scripts/lib/cluster.mjs";
 import { Stop } from "../scripts/lib/process.mjs";
-import { chat, relay, startServer, testDatabase, until } from "./harness/index.mjs";
+import { chat, hangUp, member, relay, startServer, testDatabase, throwAwayRedis, until } from "./harness/index.mjs";
 
 const TOKEN = "operators-eyes-only";
 const MODERATOR = { sub: "mod", roles: ["moderator"] };
@@ -21,8 +21,8 @@ after(async () => {
   await database?.drop();
 });
 
-const get = (authorization = `Bearer ${TOKEN}`, query = "") =>
-  fetch(`${server.url}/metrics${query}`, { headers: authorization ? { authorization } : {} });
+const get = (authorization = `Bearer ${TOKEN}`, query = "", of = server) =>
+  fetch(`${of.url}/metrics${query}`, { headers: authorization ? { authorization } : {} });
 
 /** The sum over the drains of a family, of the series that have these labels. */
 function value(text, name, labels = "") {
@@ -32,9 +32,9 @@ function value(text, name, labels = "") {
 }
 
 /** The text once `holds` is true of it. */
-async function scraped(holds) {
+async function scraped(holds, of) {
   let text;
-  const found = await until(15_000, async () => holds((text = await (await get()).text())), 200);
+  const found = await until(15_000, async () => holds((text = await (await get(undefined, "", of)).text())), 200);
   assert.ok(found, text);
   return text;
 }
@@ -121,6 +121,54 @@ test("a database that is away shows as a lag that grows, and as none once it is 
   assert.ok(lag(text) < 10);
   await link.open();
   await scraped((now) => lag(now) === 0 && value(now, "lag_events", 'sink="postgres"') === 0);
+});
+
+test("shards, gateways and their wakes, what is held, what a client saw and a Redis that is away show as what they are", async (t) => {
+  const redis = await throwAwayRedis();
+  const there = await relay(`redis://127.0.0.1:${redis.port}`);
+  const vars = { METRICS_TOKEN: TOKEN, SHARD_SOCKETS: "10", GATEWAYS: "1", REDIS_URL: `redis://127.0.0.1:${there.port}/0` };
+  const own = await startServer({ databaseUrl: database.url, vars });
+  t.after(async () => {
+    hangUp();
+    await own.stop();
+    await there.cut();
+    await redis.stop();
+  });
+  const room = "video_split";
+  const here = chat(own);
+  const now = (holds) => scraped((text) => holds((...of) => value(text, ...of)), own);
+  await here.join(room, MODERATOR);
+  const held = { blocked: ["spoil*"], action: "hold" };
+  assert.equal((await here.rest("PUT", `/rooms/${room}/terms`, { as: MODERATOR, body: held })).status, 200);
+  const settings = { expect_viewers: 30 };
+  assert.equal((await here.rest("PATCH", `/rooms/${room}`, { as: { sub: "admin", roles: ["admin"] }, body: { settings } })).status, 200);
+
+  const ada = await here.join(room, "ada");
+  await ada.request("send_message", { content: "hello", took: { ack_ms: 20, shown_ms: 300 } });
+  assert.equal((await ada.request("send_message", { content: "spoiler" })).held, true);
+  await now((of) => of("held_total") === 1 && of("shards") === 4 && of("lag_events", 'sink="redis"') === 0);
+  const bob = await member(own, room, "bob", { transports: ["websocket"] });
+  await bob.ask("send_message", { room_id: room, content: "from a gateway" });
+  // The shard that ada is at was built once; the others have nothing to hand up.
+  const before = await now((of) => of("shards") === 5 && of("messages_in_total") === 2 && of("wakes_total") === 1 && of("lag_seconds", 'sink="redis"') === 0);
+  assert.deepEqual(["count", "sum"].map((part) => value(before, `delivery_seconds_${part}`)), [1, 0.3]);
+  assert.deepEqual(["0.25", "0.5"].map((le) => value(before, "delivery_seconds_bucket", `le="${le}"`)), [0, 1]);
+  assert.equal(value(before, "lag_events", 'sink="redis"'), 0);
+
+  for (const n of [0, 1, 2, 3]) await own.evict("Shard", `${room}~s${n}`);
+  await ada.request("send_message", { content: "awake" });
+  await now((of) => of("wakes_total") === 2);
+  await own.evict("Gateway", "~g0");
+  await bob.ask("send_message", { room_id: room, content: "awake too" });
+  await now((of) => of("wakes_total") === 3 && of("lag_events", 'sink="redis"') === 0);
+
+  await there.cut();
+  await ada.request("send_message", { content: "while it is away" });
+  const away = await now((of) => of("lag_seconds", 'sink="redis"') > 2);
+  assert.ok(value(away, "lag_seconds", 'sink="redis"') < 10);
+  assert.deepEqual(["redis", "postgres"].map((sink) => value(away, "lag_events", `sink="${sink}"`)), [1, 0]);
+  await there.open();
+  await now((of) => of("lag_seconds", 'sink="redis"') === 0 && of("lag_events", 'sink="redis"') === 0);
 });
 
 test("promtool finds nothing to complain of", async (t) => {

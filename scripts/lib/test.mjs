@@ -61,6 +61,7 @@ async function filters() {
 }
 
 const CRYPTO = ["--manifest-path", "client/crypto/Cargo.toml"];
+const LOAD = ["--manifest-path", "bench/load/Cargo.toml"];
 
 async function rust() {
   await check("format", "cargo", ["fmt", "--check"]);
@@ -71,6 +72,9 @@ async function rust() {
   await check("lints, encryption, native", "cargo", ["clippy", ...CRYPTO, "--all-targets", "--", "-D", "warnings"]);
   await check("lints, encryption, wasm", "cargo", ["clippy", ...CRYPTO, "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
   await step("native tests, encryption", () => nativeTests(CRYPTO));
+  await check("format, load generator", "cargo", ["fmt", ...LOAD, "--check"]);
+  await check("lints, load generator", "cargo", ["clippy", ...LOAD, "--all-targets", "--", "-D", "warnings"]);
+  await step("native tests, load generator", () => nativeTests(LOAD));
   await filters();
   await others();
 }

@@ -123,8 +123,11 @@ impl Host {
         }
         let own: Vec<u64> = here.collect();
         let strays = Blocks::of_hashes(all.iter().copied().chain(own.iter().copied()));
-        let users = crowds().map(|(_, crowd)| crowd.users).sum::<usize>() + strays.hashes().len();
-        let (hashed, at_gateways) = (strays.hashes().len(), strays_of(true).count());
+        // Their own shards count them by name, so that whoever stops to be a stray is missing at no time.
+        let twice = crowds().flat_map(|(_, crowd)| crowd.twice.hashes().iter().copied());
+        let by_hash = Blocks::of_hashes(strays.hashes().iter().copied().chain(twice)).hashes().len();
+        let users = crowds().map(|(_, crowd)| crowd.users).sum::<usize>() + by_hash;
+        let (hashed, at_gateways) = (by_hash, strays_of(true).count());
         let told = if at_gateways > MOST_TOLD { Blocks::of_hashes(strays_of(false).chain(own)) } else { strays };
         (Totals { users, guests, strays: told, members: Vec::new() }, hashed)
     }
@@ -171,22 +174,14 @@ impl Host {
         }
         crowd.staff = self.audience.staff(MOST_STAFF);
         if !moving && elsewhere.is_empty() {
-            (crowd.users, crowd.strays) = (users, Blocks::default());
+            (crowd.users, crowd.strays, crowd.twice) = (users, Blocks::default(), Blocks::default());
             return;
         }
         let is_stray = |key: u64| moving && shape.shard_of(key) != Some(own);
-        let mut strays = Vec::new();
-        let mut counted = 0;
-        for (user, _) in self.audience.here() {
-            let key = hash(user);
-            if is_stray(key) {
-                strays.push(key);
-            } else if !elsewhere.has_hash(key) {
-                counted += 1;
-            }
-        }
-        crowd.users = counted;
-        crowd.strays = Blocks::of_hashes(strays);
+        let keys = self.audience.user_ids().map(|user| hash(user));
+        let (strays, own): (Vec<_>, Vec<_>) = keys.partition(|key| is_stray(*key));
+        let (twice, once): (Vec<_>, Vec<_>) = own.into_iter().partition(|key| elsewhere.has_hash(*key));
+        (crowd.users, crowd.strays, crowd.twice) = (once.len(), Blocks::of_hashes(strays), Blocks::of_hashes(twice));
     }
 
     /// The crowd as it is told now. A gateway where nobody is any more stands nowhere from then on: the room may let it

@@ -144,9 +144,10 @@ impl Host {
         Metrics { events: 0, rows_written: 0, ..metrics }
     }
 
-    /// Whether a shard has counted anything since then.
+    /// Whether a shard has counted anything since then but its own wakes: those alone wake no room.
     pub(super) fn has_metrics(&self) -> bool {
-        !self.counted.new.is_empty()
+        let new = &self.counted.new;
+        *new != Metrics { wakes: new.wakes, ..Metrics::default() }
     }
 
     /// Adds what another object has counted for this room.
@@ -172,7 +173,7 @@ impl Host {
             users: count(users),
             guests: count(guests),
             sockets: count(self.audience.socket_count() + self.spread.sockets()),
-            shards: self.spread.lanes.shards().into(),
+            shards: count(self.spread.lanes.all.len()),
             epoch: position.epoch,
             seq: position.seq,
             postgres: behind(room.drained(), &self.counted.postgres),

@@ -73,9 +73,11 @@ impl Host {
             effects.out.push(Out::Close(socket, error.code.close(), close_reason(true, after_ms)));
             self.audience.closed(socket, self.now);
         }
+        // Who was sent away counts as a stray of this shard for a moment more.
+        let lingers = self.following.is_some() && self.audience.user_ids().any(|user| self.is_stray(hash(user)));
         let at = self.now.saturating_add(MOVE_EVERY);
         match &mut self.following {
-            Some(following) => (following.moving, following.move_at) = (left, at),
+            Some(following) => (following.moving, following.move_at) = (left || lingers, at),
             None => (self.spread.moving, self.spread.move_at) = (left, at),
         }
     }

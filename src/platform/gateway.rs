@@ -60,6 +60,8 @@ pub(super) struct Inner {
     parts: RefCell<BTreeMap<String, Rc<Part>>>,
     /// What the parts hold.
     parts_held: Held,
+    /// Rooms that sessions were in before the memory was lost, and that have no part since.
+    woken: RefCell<BTreeSet<String>>,
     /// Parts that may be done with.
     quiet: RefCell<BTreeSet<Rc<str>>>,
     /// When the first of them wants to be called, ms, or sooner; 0 for never.
@@ -105,6 +107,7 @@ impl Inner {
             by_sid: RefCell::default(),
             parts: RefCell::default(),
             parts_held: Held::default(),
+            woken: RefCell::default(),
             quiet: RefCell::default(),
             due: Cell::default(),
             farewells: RefCell::default(),

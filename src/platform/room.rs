@@ -162,6 +162,7 @@ impl Inner {
         if shard.is_some() {
             storage.own().begun();
             log::info(&about, format_args!("shard wake: {name} instance {}", waking.instance));
+            host.woke(waking);
         } else if !host.is_empty() {
             waking.wakes = storage.own().count_wake().map_err(|e| broken("load", e))?;
             log::info(&about, format_args!("room wake: {name} instance {} wakes {}", waking.instance, waking.wakes));

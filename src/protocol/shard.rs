@@ -85,6 +85,9 @@ pub struct Crowd {
     /// Users (hashes) who are there and belong elsewhere.
     #[serde(default, skip_serializing_if = "Blocks::is_empty")]
     pub strays: Blocks,
+    /// Users (hashes) who belong there and are among [`Totals::strays`].
+    #[serde(default, skip_serializing_if = "Blocks::is_empty")]
+    pub twice: Blocks,
     /// Who the users at a gateway are, where at most 1,000 are online in the room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
@@ -99,7 +102,7 @@ pub struct Crowd {
 impl Crowd {
     /// Whether nobody is there, nor counts as there for a moment more.
     pub fn is_nobody(&self) -> bool {
-        self.sockets == 0 && self.users == 0 && self.guests == 0 && self.strays.is_empty()
+        self.sockets == 0 && self.users == 0 && self.guests == 0 && self.strays.is_empty() && self.twice.is_empty()
     }
 }
 

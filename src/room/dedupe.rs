@@ -17,8 +17,8 @@ const ROWS: u32 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Dedupe {
     rows: HashMap<u64, u64>,
-    /// (when, hash), oldest first.
-    times: VecDeque<(u64, u64)>,
+    /// (when, hash, row), oldest first.
+    times: VecDeque<(u64, u64, u64)>,
 }
 
 /// The hash of what a user called a message; the same in every build.
@@ -46,7 +46,7 @@ impl Dedupe {
                 for hash in hashes {
                     // The newest of equal ones was read first.
                     dedupe.rows.entry(hash).or_insert(row);
-                    dedupe.times.push_front((at, hash));
+                    dedupe.times.push_front((at, hash, row));
                 }
             }
         }
@@ -55,13 +55,16 @@ impl Dedupe {
 
     pub(super) fn remember(&mut self, hash: u64, row: u64, now: u64) {
         self.rows.insert(hash, row);
-        self.times.push_back((now, hash));
+        self.times.push_back((now, hash, row));
         self.forget(now);
     }
 
     fn forget(&mut self, now: u64) {
-        while self.times.front().is_some_and(|(at, _)| at.saturating_add(REMEMBER) < now) || self.times.len() > MOST {
-            if let Some((_, hash)) = self.times.pop_front() {
+        while self.times.front().is_some_and(|(at, ..)| at.saturating_add(REMEMBER) < now) || self.times.len() > MOST {
+            // After an erasure a later message may have the same hash.
+            if let Some((_, hash, row)) = self.times.pop_front()
+                && self.rows.get(&hash) == Some(&row)
+            {
                 self.rows.remove(&hash);
             }
         }
@@ -81,5 +84,21 @@ impl Dedupe {
             let theirs = message.client_id.as_deref() == Some(client_id) && message.sender() == user;
             theirs.then(|| Sent::of(message.message_id, held))
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_old_takes_nothing_newer_with_it() {
+        let mut known = Dedupe::default();
+        known.remember(1, 10, 0);
+        known.remember(1, 20, REMEMBER);
+        known.forget(REMEMBER + 1);
+        assert_eq!((known.rows.get(&1), known.times.len()), (Some(&20), 1));
+        known.forget(2 * REMEMBER + 1);
+        assert_eq!((known.rows.len(), known.times.len()), (0, 0));
     }
 }

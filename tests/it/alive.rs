@@ -145,6 +145,58 @@ fn v4_a_position_is_said_with_what_goes_out_and_when_a_room_looks_by_itself() {
     assert_eq!(w.take(ada).iter().filter(|line| position(line)).count(), 1);
 }
 
+/// How many are here by a report, and when it was made.
+fn read(report: &str) -> (usize, u64) {
+    let report: Value = serde_json::from_str(report).unwrap();
+    (report["users"].as_array().unwrap().len(), report["at"].as_u64().unwrap())
+}
+
+fn reported(w: &World) -> (usize, u64) {
+    read(w.reports.last().unwrap())
+}
+
+#[test]
+fn postgresql_is_told_who_is_here_once_a_minute_however_many_come_and_go() {
+    let mut w = World::with(&[("RATE_LIMIT_JOINS", "10000")], 1);
+    w.join("ada");
+    w.advance(2_000);
+    let (told, first) = reported(&w);
+    assert_eq!((w.reports.len(), told), (1, 1));
+    for n in 0..10 {
+        w.join(&format!("user{n}"));
+        w.advance(5_000);
+    }
+    assert_eq!(w.reports.len(), 1);
+    w.advance(first + MINUTE - 1 - w.now);
+    assert_eq!(w.reports.len(), 1);
+    w.advance(1);
+    assert_eq!((w.reports.len(), reported(&w)), (2, (11, first + MINUTE)));
+    let bob = w.join("bob");
+    w.advance(MINUTE);
+    assert_eq!(reported(&w), (12, first + 2 * MINUTE));
+    w.close(bob);
+    w.advance(10 * MINUTE);
+    assert_eq!(reported(&w).0, 11);
+    let times: Vec<_> = w.reports.iter().map(|report| read(report).1).collect();
+    assert!(times.windows(2).all(|two| two[0] + MINUTE <= two[1]), "{times:?}");
+}
+
+#[test]
+fn of_more_than_a_thousand_postgresql_is_told_nobody() {
+    let mut w = World::with(&[("RATE_LIMIT_JOINS", "100000"), ("SHARD_SOCKETS", "10000")], 1);
+    for n in 0..1_000 {
+        w.join(&format!("user{n}"));
+    }
+    w.advance(2 * MINUTE);
+    assert_eq!(reported(&w).0, 1_000);
+    let last = w.join("user1000");
+    w.advance(2 * MINUTE);
+    assert_eq!(reported(&w).0, 0);
+    w.close(last);
+    w.advance(2 * MINUTE);
+    assert_eq!(reported(&w).0, 1_000);
+}
+
 /// Q1: the object is thought to leave memory 10 s after each event, as the platform does it. Awake is what is charged
 /// for: an event's own time, put at 50 ms, and the waits of timers; the idle seconds before it sleeps are not.
 #[test]

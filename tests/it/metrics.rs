@@ -1,5 +1,6 @@
 //! What a room counts, and hands on once.
 
+use crate::split::{GATEWAYS, Split};
 use crate::world::World;
 use edge_chat::metrics::Report;
 use serde_json::json;
@@ -62,13 +63,41 @@ fn a_wake_and_a_return_are_counted_and_a_first_join_is_no_return() {
     let ada = w.join("ada");
     w.say(ada, "one");
     let (_, Report { gauges, metrics, .. }) = report(&mut w);
-    assert_eq!((metrics.resumed, metrics.snapshots), (0, 0));
+    assert_eq!((metrics.resumed, metrics.snapshots, metrics.wakes), (0, 0, 0));
+    w.evict();
     for (seq, epoch) in [(1, gauges.epoch), (1, 7)] {
         let frame = json!({"id": 1, "event": "catch_up", "data": {"epoch": epoch, "seq": seq}});
         w.send(ada, &frame.to_string());
     }
     let (_, Report { metrics, .. }) = report(&mut w);
-    assert_eq!((metrics.resumed, metrics.snapshots), (1, 1));
+    assert_eq!((metrics.resumed, metrics.snapshots, metrics.wakes), (1, 1, 1));
+}
+
+#[test]
+fn a_wake_of_a_shard_or_gateway_is_counted_with_what_it_hands_up_and_hands_nothing_up_by_itself() {
+    let mut it = Split::new(&[("SHARD_SOCKETS", "10"), ("RATE_LIMIT_JOINS", "10000")]);
+    let bob = it.join_at(3, "bob");
+    for n in 0..20 {
+        it.join(format!("user{n}").leak());
+        it.pump();
+    }
+    it.advance(30_000);
+    let (_, Report { gauges, metrics, .. }) = report(&mut it.room);
+    let shards = it.shape().shards;
+    assert!(shards > 1);
+    // Each shard was built once, which the room cannot tell from a fault.
+    assert_eq!((gauges.shards, metrics.wakes), (u64::from(shards) + 1, shards.into()));
+
+    let at_gateway = GATEWAYS + 3;
+    let ticked_at = it.room.now;
+    it.evict(at_gateway);
+    it.step(at_gateway, |host, _| (host.was_told(ticked_at), Default::default()));
+    it.room.now += 12_000;
+    assert!(it.step(at_gateway, |host, at| (host.next_up(at), Default::default())).is_none());
+    it.ask(bob, "send_message", json!({"content": "hello"})).unwrap();
+    it.evict(0);
+    it.advance(12_000);
+    assert_eq!(report(&mut it.room).1.metrics.wakes, 2);
 }
 
 #[test]

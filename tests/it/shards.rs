@@ -218,6 +218,106 @@ fn each_user_is_counted_once_and_the_whole_room_is_told() {
     }
 }
 
+/// A room of so many users that is split further: of one of them the old tab still stands where it was, and a new one
+/// is where the user belongs now.
+fn astride(users: usize) -> (Split, [usize; 2]) {
+    let set = [("SHARD_SOCKETS", "200"), ("RATE_LIMIT_MESSAGES", "5"), ("RATE_LIMIT_JOINS", "10000")];
+    let mut it = Split::new(&set);
+    it.join("svc");
+    let expect = |it: &mut Split, viewers: u32| {
+        it.room.call("svc", Ask::Patch(serde_json::from_value(patch_body(&json!(viewers))).unwrap())).unwrap();
+        it.pump();
+    };
+    expect(&mut it, 320);
+    assert_eq!(it.shape().shards, 2);
+    let moves = |name: &str| {
+        let of = |shards| Shape { shards, ..Shape::default() }.shard_of(hash(name));
+        of(2) != of(4)
+    };
+    let mut names: Vec<&'static str> = (2..=users).map(|n| &*format!("user{n}").leak()).collect();
+    // Who came last is sent on last.
+    names.sort_by_key(|name| moves(name));
+    for name in &names {
+        it.join(name);
+    }
+    it.advance(10_000);
+    expect(&mut it, 640);
+    assert_eq!(it.shape().shards, 4);
+    let (old, who) = (it.tabs.len() - 1, names[names.len() - 1]);
+    let new = it.join(who);
+    // Somebody else comes, so that all are told anew how many are here.
+    it.join("zed");
+    (it, [old, new])
+}
+
+/// Both tabs are open, each on a shard of its own.
+fn are_astride(it: &Split, tabs: [usize; 2]) {
+    let [old, new] = tabs.map(|tab| &it.tabs[tab]);
+    assert!(old.moves == 0 && old.user == new.user && old.shard.is_some() && new.shard.is_some(), "{}", old.user);
+    assert_ne!(old.shard, new.shard);
+    for tab in [old, new] {
+        assert!(it.shards[&tab.shard.unwrap()].wires[&tab.socket].closed.is_none());
+    }
+}
+
+#[test]
+fn a_user_with_tabs_on_two_shards_is_counted_once_until_the_last_one_goes() {
+    let (mut it, tabs) = astride(300);
+    it.advance(1_000);
+    for _ in 0..4 {
+        it.advance(1_000);
+        are_astride(&it, tabs);
+        assert_eq!(it.room.get("svc")["online_users"], 301);
+    }
+    for tab in tabs {
+        let stats = it.tabs[tab].lines.iter().rev().find(|line| line["event"] == "room_stats").unwrap();
+        assert_eq!(stats["data"]["online_users"], 301);
+        it.ask(tab, "typing", json!({"is_typing": true})).unwrap();
+    }
+    let [old, new] = tabs;
+    it.leave(new);
+    it.tabs.remove(new);
+    for _ in 0..30 {
+        it.advance(1_000);
+        assert_eq!(it.room.get("svc")["online_users"], 301, "the other tab is there, and is sent on at some time");
+    }
+    assert_eq!(it.tabs[old].moves, 1);
+    it.leave(old);
+    it.tabs.remove(old);
+    it.advance(10_000);
+    assert_eq!(it.room.get("svc")["online_users"], 300);
+    // In a split room nobody is shown who comes, goes or types.
+    let shown = ["user_joined", "user_left", "user_typing"];
+    for line in it.tabs.iter().flat_map(|tab| &tab.lines) {
+        assert!(!shown.iter().any(|event| line["event"] == *event), "{line}");
+    }
+}
+
+#[test]
+fn a_user_with_tabs_on_two_shards_has_one_limit() {
+    let (mut it, tabs) = astride(300);
+    let codes: Vec<_> = (0..8)
+        .filter_map(|n| it.ask(tabs[n % 2], "send_message", json!({"content": format!("{n}")})).err())
+        .map(|error| error["code"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(codes, ["rate_limited"; 3]);
+    are_astride(&it, tabs);
+}
+
+#[test]
+fn v7_a_ban_closes_the_tabs_of_a_user_on_two_shards() {
+    let (mut it, tabs) = astride(300);
+    let moderator = it.join("mod");
+    let who = it.tabs[tabs[0]].user;
+    are_astride(&it, tabs);
+    it.ask(moderator, "ban_user", json!({"user_id": who})).unwrap();
+    it.advance(100);
+    for tab in tabs {
+        let (shard, socket) = (it.tabs[tab].shard.unwrap(), it.tabs[tab].socket);
+        assert_eq!(it.shards[&shard].wires[&socket].closed.as_ref().map(|closed| closed.0), Some(4403));
+    }
+}
+
 #[test]
 fn v6_what_was_deleted_is_gone_from_a_shard_that_answers_a_join() {
     let mut it = split(40);
@@ -592,7 +692,7 @@ fn q1_a_room_that_sleeps_between_its_alarms_is_put_together_again_when_the_show_
         it.step(n, |host, at| ((), host.closed(at, tab.socket)));
         it.shards.get_mut(&n).unwrap().wires.remove(&tab.socket);
     }
-    for _ in 0..60 {
+    for _ in 0..90 {
         it.advance(5_000);
         it.room.evict_unless_busy();
     }

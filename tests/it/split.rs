@@ -99,11 +99,17 @@ impl Split {
             let at = Moment { now, entropy: bytes, log: &shard.kept };
             shard.replica = Replica::default();
             let id = RoomId::parse(ROOM).unwrap();
+            // A gateway's part that nobody was in is new.
+            let woke = n < GATEWAYS || !sockets.is_empty();
             let host = match follower(n) {
                 Follower::Shard(n) => Host::follow(id, n, settings, &at, sockets, Waking::default()),
                 Follower::Gateway(n) => Host::gateway(id, n, settings, &at, sockets),
             };
-            host.unwrap()
+            let mut host = host.unwrap();
+            if woke {
+                host.woke(Waking::default());
+            }
+            host
         });
         let (value, effects) = step(host, &Moment { now, entropy: bytes, log: &shard.replica });
         assert_eq!(effects.faults, [""; 0]);

@@ -248,7 +248,10 @@ impl World {
             let at = Moment { now: self.now, entropy: entropy(&mut self.random), log: &self.log };
             let id = RoomId::parse(&self.room).unwrap();
             let host = Host::load(id, self.settings.clone(), &at, attachments, Waking::default());
-            self.host = Some(host.unwrap());
+            let host = self.host.insert(host.unwrap());
+            if !host.is_empty() {
+                host.woke(Waking::default());
+            }
             self.wakes += 1;
             self.armed = None;
             // Of counting the wake.

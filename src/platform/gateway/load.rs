@@ -72,6 +72,7 @@ impl Inner {
         }
         // Who has not connected yet comes back.
         sockets.into_values().for_each(|(socket, _)| drop(socket.close(Some(1000), None::<&str>)));
+        self.woken.borrow_mut().extend(in_rooms.keys().chain(&left).cloned());
         let mut about: HashMap<String, Vec<(String, String)>> = HashMap::new();
         for (room, key, value) in self.kept.of_rooms().map_err(fault)? {
             about.entry(room).or_default().push((key, value));

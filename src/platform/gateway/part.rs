@@ -5,7 +5,7 @@ use super::super::{log, shard_link, user_link};
 use super::entry::{Entry, Member, Proof};
 use super::{Inner, broken};
 use crate::audience::{Attachment, Out, SocketId};
-use crate::host::{Effects, Host, Moment};
+use crate::host::{Effects, Host, Moment, Waking};
 use crate::protocol::call::Caller;
 use crate::protocol::shard::{Begin, Follower, Push, Pushed};
 use crate::protocol::{Body, ChatError, ClientFrame, ErrorCode, LogEvent, MessageId, RoomId};
@@ -69,10 +69,14 @@ impl Part {
         let at = Moment { now: now(), entropy: entropy(), log: &replica };
         let settings = settings(&inner.env)?;
         let host = Host::gateway(room.clone(), inner.number(), settings, &at, sockets);
+        let mut host = host.map_err(|e| broken("load", e))?;
+        if inner.woken.borrow_mut().remove(room.as_str()) {
+            host.woke(Waking::default());
+        }
         Ok(Rc::new(Self {
             name: room.as_str().into(),
             room,
-            host: RefCell::new(host.map_err(|e| broken("load", e))?),
+            host: host.into(),
             log: RefCell::new(Rc::new(replica)),
             weight: RefCell::new(inner.parts_held.weight()),
             epoch: Cell::default(),
