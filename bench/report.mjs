@@ -58,6 +58,12 @@ export const beside = (rounds, peers, what, unit, value, aims = {}, phase = 0) =
 export const ours = (rounds, what, unit, value, aim, phase = 0) =>
   alone(what, unit, rounds.filter((round) => round.chat?.[phase]).map((round) => value(round.chat[phase])), aim);
 
+/** An aim that is meant at `wanted` of something, where there are `count`: the table says so where those are fewer. */
+export const sized = (aim, count, wanted) => (count < wanted ? { ...aim, at: `${count.toLocaleString("en-US")} of ${wanted.toLocaleString("en-US")}` } : aim);
+
+/** Whether a line's aim is met. */
+const verdict = ({ aim, met }) => (aim ? `${met ? "yes" : "**no**"}${aim.at ? `, at ${aim.at}` : ""}` : "");
+
 function aimOf({ aim, unit }) {
   if (!aim || aim.of === undefined) return "";
   const bound = aim.most === undefined ? `≥ ${aim.least.toLocaleString("en-US")}` : `≤ ${aim.most.toLocaleString("en-US")}`;
@@ -69,7 +75,7 @@ export function table(lines) {
   const rows = lines.map((line) =>
     line.failed && !line.ours.length
       ? [line.what, line.unit, `not measured: ${line.failed.replaceAll("|", "/").replaceAll("\n", " ")}`, line.peer ?? "", "", "", aimOf(line), "**no**"]
-      : [line.what, line.unit, ranged(line.ours), line.peer ?? "", line.theirs ? ranged(line.theirs) : "", line.ratios ? ranged(line.ratios) : "", aimOf(line), line.aim ? (line.met ? "yes" : "**no**") : ""],
+      : [line.what, line.unit, ranged(line.ours), line.peer ?? "", line.theirs ? ranged(line.theirs) : "", line.ratios ? ranged(line.ratios) : "", aimOf(line), verdict(line)],
   );
   const head = ["", "unit", "edge-chat", "beside", "", "ratio", "aim", "met"];
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");

@@ -1,7 +1,7 @@
 // Fan-out: one room that is calm, one that is hot, many small ones, and a big one.
 import { setTimeout as sleep } from "node:timers/promises";
 import { say } from "../../scripts/lib/process.mjs";
-import { alone, beside, ours } from "../report.mjs";
+import { alone, beside, ours, sized } from "../report.mjs";
 import { alternate, cores, load, ms, perMillion, perMillionInAll, perSecond, room } from "../run.mjs";
 import { create, files, renew, server, settled, token, viewers } from "../servers.mjs";
 
@@ -144,7 +144,7 @@ export async function big(bench) {
   }
   rates.forEach((rate, n) => {
     const what = `big: ${count.toLocaleString("en-US")} viewers, ${rate} messages/s, complete and in order`;
-    lines.push(alone(`${what}: p99`, "s", p99s[n], { most: 2 }), alone(`${what}: CPU`, CPU, cpus[n]));
+    lines.push(alone(`${what}: p99`, "s", p99s[n], sized({ most: 2 }, count, 15_000)), alone(`${what}: CPU`, CPU, cpus[n]));
   });
   return lines;
 }

@@ -1,6 +1,6 @@
 // Sockets on which nothing is said: memory of a process of their own, beside the bare object's.
 import { say } from "../../scripts/lib/process.mjs";
-import { alone, compared } from "../report.mjs";
+import { alone, compared, sized } from "../report.mjs";
 import { load, room } from "../run.mjs";
 import { create, files, server, viewers } from "../servers.mjs";
 import { guests, serve } from "../workerd.mjs";
@@ -47,7 +47,7 @@ export async function idle(bench) {
   const what = (crowd) => `idle: ${counts[crowd].toLocaleString("en-US")} sockets of ${crowd}`;
   const memory = ({ kib_each }) => kib_each;
   return [
-    compared(`${what("guests")} (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), { most: 3, above: true }),
+    compared(`${what("guests")} (bare object: broadcasts only): memory of the process`, "KiB each", "bare object", beside(0, memory), sized({ most: 3, above: true }, counts.guests, 10_000)),
     ...(quick ? [] : [compared(`${what("guests")}: memory of the process`, "KiB each", "bare object that sends `room_stats` and is pinged", beside(0, memory, -1))]),
     compared(`idle: what a process takes once, with the first ${first} of them`, "MiB", "bare object", beside(0, ({ once_mib }) => once_mib)),
     ...(withUsers ? [compared(`${what("users")}, an object of each user's included`, "KiB each", "bare object", beside(2, memory))] : []),

@@ -1,5 +1,5 @@
 // Everybody is cut off and comes back with a token and a position, having missed 50 messages.
-import { beside, ours } from "../report.mjs";
+import { beside, ours, sized } from "../report.mjs";
 import { alternate, ms, perSecond, room } from "../run.mjs";
 import { files, renew, token, viewers } from "../servers.mjs";
 
@@ -19,8 +19,8 @@ export async function join(bench) {
   const rounds = await alternate(bench, "join", quick ? 1 : 3, ["chat", "bare"], job, shown);
   const what = `join: ${count.toLocaleString("en-US")} come back, token and resume of 50`;
   return [
-    ours(rounds, `${what}: 100 at a time`, "joins/s", perSecond, { least: 1500 }),
+    ours(rounds, `${what}: 100 at a time`, "joins/s", perSecond, sized({ least: 1500 }, count, 10_000)),
     ...beside(rounds, ["bare"], `${what} (bare object: accepts the socket, nothing else)`, "joins/s", perSecond),
-    ours(rounds, `${what}: p99 from the handed-out wait`, "ms", (m) => m.p99_ms, { most: 3000 }, 1),
+    ours(rounds, `${what}: p99 from the handed-out wait`, "ms", (m) => m.p99_ms, sized({ most: 3000 }, count, 10_000), 1),
   ];
 }
