@@ -11,10 +11,10 @@ const BEYOND: u64 = 256 * 1024;
 /// How many more at first, and for how long, ms: who reads well may be that late in a room that says much.
 const AT_FIRST: u64 = 2 * 1024 * 1024;
 const FIRST: u64 = 3_000;
-/// Those who were asked within so many ms of one another have as much to read. Once half of them have answered, the others
-/// are given so many ms more, not all of `FIRST`.
-const ROUND: u64 = 500;
-const AFTER_HALF: u64 = 500;
+/// Once half of those have answered who were asked then, or later, the others are given so many ms more, not all of
+/// `FIRST`; where those are one in so many of all sockets at least.
+const AFTER_HALF: u64 = 1_000;
+const MANY: usize = 8;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
@@ -54,7 +54,7 @@ impl Probes {
     }
 }
 
-/// Those who were asked at about the same time.
+/// Those who were asked at the same time.
 #[derive(Debug, Default)]
 struct Round {
     asked: usize,
@@ -63,18 +63,18 @@ struct Round {
     half_at: Option<u64>,
 }
 
-/// The last rounds, by their times.
+/// The last rounds, by their times, ms.
 #[derive(Debug, Default)]
 pub(super) struct Rounds(BTreeMap<u64, Round>);
 
 impl Rounds {
     fn asked(&mut self, now: u64) {
-        self.0 = self.0.split_off(&(now.saturating_sub(FIRST + ROUND) / ROUND));
-        self.0.entry(now / ROUND).or_default().asked += 1;
+        self.0 = self.0.split_off(&now.saturating_sub(FIRST));
+        self.0.entry(now).or_default().asked += 1;
     }
 
     fn answered(&mut self, asked_at: u64, now: u64) {
-        if let Some(round) = self.0.get_mut(&(asked_at / ROUND)) {
+        if let Some(round) = self.0.get_mut(&asked_at) {
             round.answered += 1;
             if round.answered * 2 >= round.asked {
                 round.half_at.get_or_insert(now);
@@ -82,9 +82,10 @@ impl Rounds {
         }
     }
 
-    /// Until when one who was asked then may be sent more than is beyond the probe, ms.
-    fn first_until(&self, asked_at: u64) -> u64 {
-        let half_at = self.0.get(&(asked_at / ROUND)).and_then(|round| round.half_at);
+    /// Until when one of so many sockets who was asked then may be sent more than is beyond the probe, ms.
+    fn first_until(&self, asked_at: u64, sockets: usize) -> u64 {
+        let many = self.0.range(asked_at..).filter(|(_, round)| round.asked * MANY >= sockets);
+        let half_at = many.filter_map(|(_, round)| round.half_at).min();
         let all = asked_at.saturating_add(FIRST);
         half_at.map_or(all, |at| all.min(at.saturating_add(AFTER_HALF)))
     }
@@ -130,7 +131,7 @@ impl Audience {
     }
 
     fn look_at(&mut self, id: SocketId, now: u64, entropy: &[u8; 32]) -> Option<Reading> {
-        let sent = self.sent;
+        let (sent, sockets) = (self.sent, self.sockets.len());
         let probes = &mut self.sockets.get_mut(&id)?.probes;
         let total = probes.total(sent);
         let unproved = total.saturating_sub(probes.proved);
@@ -138,7 +139,7 @@ impl Audience {
         // after the probe.
         if let Some(asked) = &mut probes.asked {
             let more = total.saturating_sub(asked.total);
-            let first = more <= BEYOND || now < self.rounds.first_until(asked.at);
+            let first = more <= BEYOND || now < self.rounds.first_until(asked.at, sockets);
             if more > AT_FIRST || !first {
                 return Some(Reading::TooSlow(id));
             }
@@ -250,8 +251,31 @@ mod tests {
             }
             panic!("nobody was closed")
         };
-        assert_eq!([100, 1_000].map(unread), [760_000, 1_480_000]);
+        assert_eq!([100, 700].map(unread), [1_200_000, 1_640_000]);
         assert!(unread(1_900) > 2 << 20, "where nobody has read it");
+    }
+
+    #[test]
+    fn who_read_the_last_probe_at_once_may_be_late_with_the_next() {
+        let (mut audience, mut asked) = (Audience::default(), Vec::new());
+        for id in 1..=10 {
+            audience.open(id, None, format!("g{id}"), 0);
+            audience.join(id, None, Role::Guest);
+        }
+        let mut say = |audience: &mut Audience, now: u64| {
+            for reading in audience.broadcast_sent(60_000, now, &[7; 32]) {
+                let Reading::Ask(id, nonce) = reading else { panic!("closed at {now}") };
+                asked.push((id, nonce));
+            }
+            std::mem::take(&mut asked)
+        };
+        let first: Vec<_> = (1..=5).flat_map(|n| say(&mut audience, n * 50)).collect();
+        assert_eq!(first.len(), 10);
+        for (id, nonce) in first {
+            audience.proved(id, &nonce, 260);
+        }
+        let second: Vec<_> = (6..=35).flat_map(|n| say(&mut audience, n * 50)).collect();
+        assert_eq!(second.len(), 10, "for more than a second none of them answers");
     }
 
     #[test]
