@@ -76,14 +76,13 @@ impl Sim {
                 if !any {
                     self.check_event(since.first().filter(|_| self.room.index > 0).unwrap_or(&who), line, before)?;
                 }
-                // Who was let in again meanwhile stays.
+                // Who was let in again meanwhile stays, until another ban.
                 let people = self.truth.people_at(self.truth.last());
-                let people = people.filter(|people| {
-                    people.bans.get(who.user).is_some_and(|ban| !ban.shadow && ban.holds(self.room.now))
-                });
-                let banned = people
-                    .and(self.truth.people_at(seq.saturating_sub(1)))
-                    .and_then(|people| people.bans.get(who.user));
+                let bans = people.and_then(|people| people.bans.get(who.user));
+                let now = bans.filter(|ban| !ban.shadow && ban.holds(self.room.now));
+                let people = self.truth.people_at(seq.saturating_sub(1));
+                let banned = people.and_then(|people| people.bans.get(who.user));
+                let banned = banned.filter(|ban| now.is_some_and(|now| now.created_at == ban.created_at));
                 let at = self.truth.at(seq).map_or(0, |event| event.at);
                 let out = banned.filter(|ban| self.room.index > 0 && !ban.shadow && ban.holds(at));
                 ensure!(out.is_none(), "V7: {} was banned before {seq} and is shown it", who.user);
