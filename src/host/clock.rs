@@ -1,4 +1,4 @@
-//! The room's own time, which never goes back and never stands still, whatever the platform's clock does.
+//! The room's own time, which never goes back and does not stand still for long, whatever the platform's clock does.
 
 use super::{Effects, Host};
 
