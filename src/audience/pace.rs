@@ -16,6 +16,8 @@ const BURST: u64 = 4;
 /// A timer that comes so late says that the object does not keep up, and it is believed for so long, ms.
 const LATE: u64 = 100;
 const BEHIND: u64 = 3_000;
+/// One that is less late than this is on time, ms.
+const ON_TIME: u64 = 5;
 
 /// How many frames a second the events would take if each left alone, and what follows from it.
 #[derive(Debug)]
@@ -34,10 +36,18 @@ pub(super) struct Pace {
     behind_until: u64,
     /// When events left last, ms.
     left_at: u64,
-    /// Whether it is to be seen yet how long that took.
-    leaving: bool,
+    /// While it is to be seen how long that takes.
+    leaving: Option<Leaving>,
     /// How long it takes lately, ms.
     takes: u64,
+}
+
+/// Events that leave, ms.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    since: u64,
+    /// When a timer goes off next; the object is through once one is on time.
+    asks_at: u64,
 }
 
 impl Default for Pace {
@@ -52,7 +62,7 @@ impl Default for Pace {
             hot: false,
             behind_until: 0,
             left_at: 0,
-            leaving: false,
+            leaving: None,
             takes: 0,
         }
     }
@@ -104,6 +114,23 @@ impl Pace {
         sockets.saturating_mul(SECOND) / self.budget.max(1)
     }
 
+    fn was_late(&mut self, ms: u64, now: u64) {
+        if ms >= LATE {
+            self.behind_until = now.saturating_add(BEHIND);
+        }
+    }
+
+    /// A frame to each of these has been leaving for so long, ms.
+    fn check(&mut self, ms: u64, sockets: u64, now: u64) {
+        self.was_late(ms.saturating_sub(self.reckoned(sockets)), now);
+    }
+
+    /// It took so long to leave, ms.
+    fn took(&mut self, ms: u64, sockets: u64, now: u64) {
+        self.check(ms, sockets, now);
+        self.takes = self.takes.saturating_mul(3).saturating_add(ms) / 4;
+    }
+
     /// Where sending takes longer than was reckoned with, half of the time is left for reading all the same.
     fn window(&self, sockets: u64) -> u64 {
         let (least, most) = WINDOW;
@@ -135,9 +162,11 @@ impl Audience {
 
     /// A timer came so late, ms: a process that is short of time counts fewer frames than want to leave.
     pub fn timer_was_late(&mut self, ms: u64, now: u64) {
-        if ms >= LATE {
-            self.pace.behind_until = now.saturating_add(BEHIND);
-        }
+        self.pace.was_late(ms, now);
+    }
+
+    fn sockets_here(&self) -> u64 {
+        u64::try_from(self.sockets.len()).unwrap_or(u64::MAX)
     }
 
     /// Whether events are gathered at `now` (ms).
@@ -147,34 +176,51 @@ impl Audience {
 
     /// Until when events are gathered, ms; none while the room is calm.
     pub fn gathers_until(&self, now: u64) -> Option<u64> {
-        let sockets = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);
-        self.is_hot(now).then(|| self.pace.left_at.saturating_add(self.pace.window(sockets)))
+        self.is_hot(now).then(|| self.pace.left_at.saturating_add(self.pace.window(self.sockets_here())))
     }
 
-    /// Events have left.
+    /// Events have left. How long that takes is of interest where they are gathered, and where more leaves than the budget
+    /// lets through: the object then reads one frame for each that it sends, and does not see how many wait.
     pub(super) fn events_left(&mut self, now: u64) {
-        self.pace.left_at = now;
-        self.pace.leaving = self.pace.is_hot(now);
-    }
-
-    /// When to say by [`Self::events_are_sent`] that the events which left are sent, ms: a timer for then goes off when the
-    /// object is through with it.
-    pub fn asks_at(&self) -> Option<u64> {
-        self.pace.leaving.then(|| self.pace.left_at.saturating_add(1))
-    }
-
-    /// A timer went off at `now` (ms): whether it was that of [`Self::asks_at`], which comes as late as sending takes. Where
-    /// that is much longer than the budget says, the object does not keep up.
-    pub fn events_are_sent(&mut self, now: u64) -> bool {
-        let asked = self.asks_at().is_some_and(|at| at <= now);
-        if asked {
-            let took = now.saturating_sub(self.pace.left_at);
-            let sockets = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);
-            self.timer_was_late(took.saturating_sub(self.pace.reckoned(sockets)), now);
-            self.pace.takes = self.pace.takes.saturating_mul(3).saturating_add(took) / 4;
-            self.pace.leaving = false;
+        let sockets = self.sockets_here();
+        let pace = &mut self.pace;
+        pace.left_at = now;
+        let hot = pace.is_hot(now);
+        match pace.leaving {
+            // More leaves before the object was through with what did: it takes as long at least.
+            Some(leaving) if hot && now.saturating_sub(leaving.since) > pace.takes => {
+                pace.took(now.saturating_sub(leaving.since), sockets, now);
+                pace.leaving = Some(Leaving { since: now, ..leaving });
+            }
+            None if hot || pace.waiting(now) > sockets.saturating_add(sockets / 2) => {
+                pace.leaving = Some(Leaving { since: now, asks_at: now.saturating_add(1) });
+            }
+            _ => {}
         }
-        asked
+    }
+
+    /// When to say by [`Self::events_are_sent`] what time it is, ms: a timer for then goes off when the object has sent what
+    /// it could at once.
+    pub fn asks_at(&self) -> Option<u64> {
+        self.pace.leaving.map(|leaving| leaving.asks_at)
+    }
+
+    /// A timer went off at `now` (ms): whether it was that of [`Self::asks_at`]. It comes as late as sending takes; what a
+    /// socket did not take at once leaves later, so the object is through with it once a timer is on time. Where that takes
+    /// much longer than the budget says, the object does not keep up.
+    pub fn events_are_sent(&mut self, now: u64) -> bool {
+        let sockets = self.sockets_here();
+        let Some(Leaving { since, asks_at }) = self.pace.leaving.filter(|leaving| leaving.asks_at <= now) else {
+            return false;
+        };
+        if now.saturating_sub(asks_at) < ON_TIME {
+            self.pace.leaving = None;
+            self.pace.took(asks_at.saturating_sub(since), sockets, now);
+        } else {
+            self.pace.leaving = Some(Leaving { since, asks_at: now.saturating_add(1) });
+            self.pace.check(now.saturating_sub(since), sockets, now);
+        }
+        true
     }
 }
 
@@ -257,12 +303,21 @@ mod tests {
         let mut audience = Audience { pace: pace(10), ..Audience::default() };
         let mut window = |takes: u64| {
             for n in 0..30 {
-                let now = 60_000 + n * 1_000;
+                let now = 60_000 + n * 10_000;
                 audience.count_frames(1, 1_000, now);
                 audience.events_left(now);
                 assert_eq!(audience.asks_at(), Some(now + 1));
                 assert!(!audience.events_are_sent(now));
-                assert!(audience.events_are_sent(now + takes));
+                // Half of it at once, half once the sockets take more.
+                for timer in [takes / 2, takes] {
+                    assert!(audience.events_are_sent((now + timer).max(audience.asks_at().unwrap())));
+                    if takes < 5 {
+                        break;
+                    }
+                }
+                if let Some(at) = audience.asks_at() {
+                    assert!(audience.events_are_sent(at), "on time");
+                }
                 assert_eq!(audience.asks_at(), None);
             }
             audience.pace.budget = FRAME_BUDGET;
@@ -270,8 +325,45 @@ mod tests {
             audience.pace.budget = 10;
             window
         };
-        assert_eq!([1, 25, 100, 5_000].map(&mut window), [50, 50, 194, 1_000]);
+        assert_eq!([1, 25, 100, 5_000].map(&mut window), [50, 50, 196, 1_000]);
         assert_eq!(window(1), 50, "once it is quick again");
+    }
+
+    #[test]
+    fn what_leaves_before_the_object_was_through_makes_the_window_longer() {
+        let mut audience = Audience::default();
+        for n in 0..20 {
+            let now = 60_000 + n * 80;
+            audience.count_frames(64, 1_000, now);
+            audience.events_left(now);
+            assert!(audience.events_are_sent(now + 40));
+        }
+        assert_eq!(audience.pace.window(1_000), 154, "twice the 80 ms that lay between, nearly");
+        audience.events_left(62_000);
+        let before = audience.pace.takes;
+        audience.events_left(62_010);
+        assert_eq!(audience.pace.takes, before, "what has to leave at once says nothing of how long it takes");
+    }
+
+    #[test]
+    fn a_burst_that_is_read_one_by_one_is_gathered_soon() {
+        let hot_after = |timers: bool| {
+            let mut audience = Audience::default();
+            for id in 0..1_000 {
+                audience.open(id, None, format!("g{id}"), 60_000);
+            }
+            // The object reads one, sends it for 33 ms, and reads the next.
+            (1..100).find(|n| {
+                let now = 60_000 + n * 33;
+                if timers {
+                    audience.events_are_sent(now);
+                }
+                audience.count_frames(1, 1_000, now);
+                audience.events_left(now);
+                audience.is_hot(now)
+            })
+        };
+        assert_eq!([hot_after(false), hot_after(true)], [Some(25), Some(9)]);
     }
 
     #[test]

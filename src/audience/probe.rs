@@ -8,17 +8,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Bytes after which a probe is due, and how many more may be sent before its answer.
 const EVERY: u64 = 256 * 1024;
 const BEYOND: u64 = 256 * 1024;
+/// A socket's first is due by half of that, or so many of these parts of it later, by its number: who came together is
+/// not asked together, since a thousand answers at once would keep what is said waiting.
+const PARTS: u64 = 8;
 /// How many more at first, and for how long, ms: who reads well may be that late in a room that says much.
 const AT_FIRST: u64 = 2 * 1024 * 1024;
 const FIRST: u64 = 3_000;
 /// Once half of those have answered who were asked then, or later, the others are given so many ms more, not all of
 /// `FIRST`; where those are one in so many of all sockets at least.
 const AFTER_HALF: u64 = 1_000;
-const MANY: usize = 8;
+const MANY: usize = 16;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
-const LOOK: u64 = 64 * 1024;
+const LOOK: u64 = EVERY / 2 / PARTS;
 
 #[derive(Debug)]
 struct Asked {
@@ -37,12 +40,15 @@ pub(super) struct Probes {
     /// Sent to this socket alone.
     alone: u64,
     proved: u64,
+    /// How many that are not proved make a probe due.
+    every: u64,
     asked: Option<Asked>,
 }
 
 impl Probes {
-    pub(super) fn new(sent: u64) -> Self {
-        Self { since: sent, alone: 0, proved: 0, asked: None }
+    pub(super) fn new(id: SocketId, sent: u64) -> Self {
+        let part = u64::from(id) % PARTS;
+        Self { since: sent, alone: 0, proved: 0, every: EVERY / 2 + part * LOOK, asked: None }
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {
@@ -149,7 +155,7 @@ impl Audience {
             }
             return None;
         }
-        if unproved < EVERY {
+        if unproved < probes.every {
             return None;
         }
         let nonce = nonce(id, total, entropy);
@@ -164,7 +170,7 @@ impl Audience {
         let socket = self.sockets.get_mut(&id)?;
         match socket.probes.asked.take() {
             Some(asked) if asked.nonce == nonce => {
-                socket.probes.proved = asked.total;
+                (socket.probes.proved, socket.probes.every) = (asked.total, EVERY);
                 self.rounds.answered(asked.at, now);
                 self.index(id);
                 Some(asked.at)
@@ -208,7 +214,7 @@ mod tests {
         let readings: Vec<_> = (0..12).flat_map(|n| audience.broadcast_sent(60_000, n * FIRST, &[7; 32])).collect();
         assert!(matches!(readings.first(), Some(Reading::Ask(1, _))));
         assert_eq!(readings.last(), Some(&Reading::TooSlow(1)));
-        assert_eq!(audience.next_deadline(), Some(4 * FIRST + WITHIN));
+        assert_eq!(audience.next_deadline(), Some(2 * FIRST + WITHIN));
     }
 
     #[test]
@@ -217,10 +223,10 @@ mod tests {
             let mut audience = audience();
             (1..100).find(|n| audience.broadcast_sent(60_000, n * every, &[7; 32]).contains(&Reading::TooSlow(1)))
         };
-        // Asked with the 5th.
-        assert_eq!(closed(2_000), Some(10), "256 KB more");
-        assert_eq!(closed(500), Some(11), "3 s later");
-        assert_eq!(closed(10), Some(40), "2 MB more");
+        // Asked with the 3rd.
+        assert_eq!(closed(2_000), Some(8), "256 KB more");
+        assert_eq!(closed(500), Some(9), "3 s later");
+        assert_eq!(closed(10), Some(38), "2 MB more");
     }
 
     #[test]
@@ -251,7 +257,7 @@ mod tests {
             }
             panic!("nobody was closed")
         };
-        assert_eq!([100, 700].map(unread), [1_200_000, 1_640_000]);
+        assert_eq!([100, 700].map(unread), [1_040_000, 1_520_000]);
         assert!(unread(1_900) > 2 << 20, "where nobody has read it");
     }
 
@@ -279,9 +285,33 @@ mod tests {
     }
 
     #[test]
+    fn who_came_together_is_asked_in_turns() {
+        let mut audience = Audience::default();
+        for id in 1..=80 {
+            audience.open(id, None, format!("g{id}"), 0);
+            audience.join(id, None, Role::Guest);
+        }
+        let mut asked = Vec::new();
+        for now in 0..1_024 {
+            let readings = audience.broadcast_sent(1_024, now, &[7; 32]);
+            assert!(readings.len() <= 10, "{} at {now} KiB", readings.len());
+            for reading in readings {
+                let Reading::Ask(id, nonce) = reading else { panic!("closed a reader") };
+                audience.proved(id, &nonce, now);
+                asked.push((id, now));
+            }
+        }
+        for id in 1..=80 {
+            let at: Vec<_> = asked.iter().filter(|(of, _)| *of == id).map(|(_, at)| *at).collect();
+            assert!(at.first().is_some_and(|first| (127..256).contains(first)), "{id}: {at:?}");
+            assert!(at.windows(2).all(|pair| pair[1] - pair[0] == 256) && at.len() == 4, "{id}: {at:?}");
+        }
+    }
+
+    #[test]
     fn who_was_sent_too_much_for_one_probe_is_given_those_seconds_and_no_more() {
         let mut audience = audience();
-        for _ in 0..9 {
+        for _ in 0..7 {
             audience.broadcast_sent(60_000, 5, &[7; 32]);
         }
         assert_eq!(audience.next_deadline(), Some(5 + WITHIN));

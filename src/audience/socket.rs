@@ -60,9 +60,9 @@ impl Socket {
     pub(super) fn new(attachment: Attachment, sent: u64) -> Self {
         Self {
             life: Life::new(attachment.at),
+            probes: Probes::new(attachment.id, sent),
             attachment,
             role: Role::Guest,
-            probes: Probes::new(sent),
             offered: None,
             awaited: false,
             indexed: None,
