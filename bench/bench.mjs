@@ -25,6 +25,10 @@ function read(args) {
   return { ...values, names: positionals.length ? positionals : Object.keys(rows) };
 }
 
+// What a signal ends is measured no further, and written nowhere.
+let stopped = false;
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => (stopped = true));
+
 await script(async (args) => {
   const { quick, json, docs, names } = read(args);
   const bench = { quick, void: [] };
@@ -35,6 +39,7 @@ await script(async (args) => {
     try {
       lines.push(...(await step(name, () => rows[name](bench))).map((line) => ({ row: name, ...line })));
     } catch (error) {
+      if (stopped) throw error;
       // The other rows are worth having all the same.
       say(`  ✗ ${name}: ${error instanceof Stop ? error.message : error.stack}`);
       bench.void.push(`${name}: ${error.message}`);

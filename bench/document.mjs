@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../scripts/lib/database.mjs";
 import { plot } from "./plot.mjs";
-import { table } from "./report.mjs";
+import { median, table } from "./report.mjs";
 
 const [begin, end] = ["<!-- figures: written by ./scripts/bench --docs -->", "<!-- /figures -->"];
 
@@ -13,17 +13,25 @@ Written by \`./scripts/bench --docs\`${result.quick ? ", in its quick form: fewe
 
 ${svg ? "![edge-chat beside its peers](bench.svg)\n\n" : ""}`;
 
-const method = `
+/** How a calm room compares, by this run's own figures. */
+function calm({ lines }) {
+  const by = (peer) => lines.find((line) => line.row === "steady" && line.peer === peer && line.unit.startsWith("CPU") && line.theirs.length);
+  const [node, bare] = [by("Socket.IO + Redis"), by("bare object")];
+  if (!node || !bare) return "";
+  const ours = median(node.ratios);
+  return `- **A calm room is cheaper with Socket.IO's own server**: in *steady* edge-chat took ${ours.toFixed(2)} times its CPU and a bare object ${(ours / median(bare.ratios)).toFixed(2)} times, since a frame costs more on this platform, whoever sends it. edge-chat is the cheaper one where a room is hot and frames are gathered.\n`;
+}
+
+const method = (result) => `
 ## How it is measured
 
 - **Rounds in turns.** Each server does the same job, one after the other, several times; a ratio is taken within a round. Shown are medians, and the range over the rounds in parentheses.
 - **Open loop.** Messages have the times at which they are meant to be sent, and latency counts from there to the read of the frame in the client. With *full tilt* and *send* a new message goes out as soon as there is room in the window.
 - **Complete or void.** Each viewer must see every message once and in order, and what the server says of its log (\`seq\`, \`at\`) must fit. A gap, a double, a refusal or a closed socket makes the run void, and in *steady* and *many* a generator that was the limit too. In the other rows it may be that: their latencies are then too long, not too short.
-- **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core is said for each run as it ends.
+- **CPU** is user and system time of the server's process, from /proc; what stands beside it (PostgreSQL, Redis) is in lines of its own. The generator's share of a core stands beside each figure, with us and with the peer: medians over the rounds.
 - **Memory of idle sockets** is counted from the 501st on, of every server alike: the first 500 bring what a process needs once (compiled code, heaps), which has a line of its own.
 - **As many viewers as there may be open files.** *big*, *join* and *idle* have 15,000, 10,000 and 10,000 viewers where the machine lets one process open enough files for them (61,000 for all of them), else as many thousands as it does.
-- **A calm room is cheaper with Socket.IO's own server**: in *steady* edge-chat took 1.89 times its CPU and a bare object 1.65 times, since a frame costs more on this platform, whoever sends it. edge-chat is the cheaper one where a room is hot and frames are gathered.
-- **A peer that does not keep up is cheaper.** What waits in its sockets leaves with fewer writes. So *hot* has Socket.IO twice: at the 40 messages a second that it keeps up with, and at 200, where it comes seconds late.
+${calm(result)}- **A peer that does not keep up is cheaper.** What waits in its sockets leaves with fewer writes. So *hot* has Socket.IO twice: at the 40 messages a second that it keeps up with, and at 200, where it comes seconds late.
 - **Clients of Socket.IO's** come through \`/socket.io/\` by WebSocket, 1,000 of them in one room; each event is a frame of its own there, since such a client takes one event a message.
 - The objects' SQLite lies in memory (/dev/shm), so that no disk is measured; that of *send* is on the disk.
 - Messages are 200 bytes and said by a \`service\`, so no filter looks at them. edge-chat writes each to its log, acknowledges it, and drains it to PostgreSQL through pgbouncer meanwhile.
@@ -38,23 +46,23 @@ const method = `
 
 ## Where the time goes
 
-Of rows that miss their aim, or did for long; shares are of the Worker's own profile. The table is of a machine that takes 1.2 to 1.4 times as long for most of this as the one that the profiles, and an earlier table, are of: there the bare object took 22.2 s of CPU a million in *steady* and acknowledged 4,849 messages/s, edge-chat let in 2,872 joins/s and had a page of history's p99 at 6.5 ms. A message that is acknowledged, many small rooms, a calm large one and the drain are in [scaling](scaling.md#where-the-time-goes); what is in the wasm, and what a cold start waits for, in [size](size.md).
+Of rows that miss their aim, or did for long. Profiles are of the machine of the table where nothing else is said; an earlier one took less, for most of this by 1.2 to 1.4 times, for *join* and a page of history by 1.7 to 1.9: there the bare object took 22.2 s of CPU a million in *steady* and acknowledged 4,849 messages/s, edge-chat let in 2,872 joins/s and had a page of history's p99 at 6.5 ms. A message that is acknowledged, many small rooms, a calm large one and the drain are in [scaling](scaling.md#where-the-time-goes); what is in the wasm, and what a cold start waits for, in [size](size.md).
 
 - **history, p99**: a page is one question to the room and one to PostgreSQL, by a connection that the request makes for itself, since the platform lets no other have it. Of the 2 to 3 ms of CPU a page takes in workerd 27 % drive that connection, 13 % are its three writes, and 9 % take and give back the lock on its stream at each read. The middle is below 5 ms; V8 collects garbage for 3 ms and more once in some 100 pages, and the pages that meet it are most likely the p99. Connecting while the room is asked changed nothing that could be measured.
-- **steady**: the bare object of that row stores nothing. Of the Worker's time 24 % are the calls of \`send()\`, 22 % the runtime, 9 % the log's row of each message, which is written before anybody is told, 3 % garbage collection; the rest is reading, the rules and encoding, once a message. By these shares it would be within its aim without the row. Again: \`./scripts/bench profile steady\`.
-- **join**: no part of it grows with the room: 500, 2,000 and 3,000 who come back take the same each. 480 to 560 µs of CPU, where the bare object takes 245 to 310 for its upgrade alone: two more promises and a second event a join, the reply of 25 KB, and the closing of the old socket, which falls into the same seconds. On the table's machine a build of the time of the earlier table let in 1,511 joins/s (1,456–1,559), the bare object beside it 2,004; this one 1,304 to 1,447.
+- **steady**: both send the same frames, and what one costs is the platform's. Side by side edge-chat took 31.1 s of CPU a million (30.8–31.3), with guests alone 29.2 (28.7–29.7), a bare object 25.9 (25.4–27.0). So 1.9 of the 5.2 s are an object of each viewer's own, which all lie in this process here and between the sockets in its memory, and elsewhere in production. The row is none of it: a bare object that inserts and replies as well takes as much as one that only sends (26.5 to 28.9 beside 27.5 to 28.9), and one whose frames are as long as edge-chat's too (26.2 to 26.5 beside 26.6 to 27.3). \`perf\` on both, by samples: a third of the difference is the kernel's, most of that the waking of a client that has read all it had; a tenth each is the allocator's, V8's own work and the Worker's code, less the calls of \`send()\`; the rest is spread over what a frame passes through, each part slower by a few per cent. One loop of JavaScript's instead of a call from wasm for each socket changed nothing (31.7 to 33.3 beside 30.8 to 33.5). Again: \`./scripts/bench profile steady\`.
+- **join**: no part of it grows with the room: 500, 2,000 and 3,000 who come back take the same each. 480 to 560 µs of CPU, where the bare object takes 245 to 310 for its upgrade alone: two more promises and a second event a join, the reply of 25 KB, and the closing of the old socket, which falls into the same seconds. On the table's machine a build of the time of the earlier table let in 1,511 joins/s (1,456–1,559), the bare object beside it 2,004; this one 1,302 to 1,509.
 - **clients of Socket.IO's, when hot**: each event is a WebSocket frame of its own, and the frame is what costs on this platform. A bare object that does nothing but send the same text takes 21.7 s a million (21.2–22.7), a gateway 12.7 beside it (0.58 times, of three rounds), Socket.IO's own server 7.6. The gateway is below because a room hands it what it gathered, so that a client's events wait together, and one wake of the platform sends them all; a bare object that gathers so too takes 12.5 to 14.1, the gateway 14.1 on that busier machine; in the table's rounds the two were 12.0 and 15.2. So it stands near the floor of the platform, and only fewer frames, or a runtime that writes several with one call, would get below. Of its time (\`perf\` on workerd) 38 % are the kernel's send, 35 % the platform's way of a frame to it, 8 % the call \`send()\`, 6 % entering the object once frames are gone, and with it our own code; 5 % V8's compilers, 7 % the event loop. Again: \`./scripts/bench socketio\`.
-- **hot, p99**: with nothing else on the machine seven runs of 12 s had a median of 133 ms (113–147), and half of all deliveries within 51; what the tail waits for are the sends themselves. A frame to 1,000 is one turn of workerd's event loop: 32 ms of one thread in which no socket is read (\`perf\` on its \`epoll_wait\`s; once a second, with V8's garbage collection of 17–20 ms in it, 52 ms). So a message waits up to that long before it is read, then for the window, then up to 16 ms until the last client has it:
+- **hot, p99**: a frame to 1,000 is a turn of workerd's one thread in which no socket is read, 30 to 45 ms here. So a message waits up to that long before it is read, then for the window, then until the last client has it; in a run of six seconds (\`./scripts/bench profile hot\`, by the profiler's help somewhat slower):
 
   | of a frame's first message, ms | half | 9 of 10 | 99 of 100 |
   | --- | --- | --- | --- |
-  | the generator says it late | 1.4 | 1.8 | 3 |
-  | until its sender knows it kept: read, 5 ms with others, written | 33 | 58 | 83–144 |
-  | from then to the first client: what is left of the window | 29 | 36 | 53 |
-  | from the first client to the last | 16 | 20 | 24 |
-  | all of it | 80 | 94 | 133–178 |
+  | the generator says it late | 1.0 | 1.3 | 2.3 |
+  | until its sender knows it kept: read, 5 ms with others, written | 41 | 51 | 76 |
+  | from then to the first client: what is left of the window | 50 | 59 | 74 |
+  | from the first client to the last | 21 | 26 | 37 |
+  | all of it | 113 | 127 | 165 |
 
-  The tail is in the second line. In the latest 5 % of frames the window was over while messages lay unread: the first one that was read left alone (14 of 235 frames had 5 messages or fewer), and the others waited for the next window (12 had two windows' messages). Fewer viewers take it away: with 500 one frame of 236 was such a one and p99 is 74 ms, with 250 68 ms. (That was with frames that left as soon as their window was over. Now the first event of a frame waits 10 ms for others, and a window is at least twice as long as sending is measured to take. On a machine half as fast, where sending took all of the time, half of the deliveries came within 77 to 85 ms instead of 76 to 1,570, 99 of 100 within 353 to 364 instead of 377 to 2,130, for 2.9 to 3.0 s of CPU a million instead of 3.6 to 6.9; and at full tilt nobody was closed any more for being too slow. It costs the top of full tilt, where a third of the core is left unused: 2.2 million deliveries a second before, on the faster machine.) What it is not: garbage collection alone (with a heap so large that none is collected 114 and 143 ms), one sender's socket being read message by message (20 senders: 121 ms), SQLite (below 1 % of the time), the generator, or waiting for a core (0.1–0.2 s of 12). A round of the table above is three seconds, 60 frames, and the worst of them is its p99; and where something else works on the machine the turns get longer: a run that began so had 240 ms. Again: \`./scripts/bench profile hot\`.
+  What made the tail longer by two to five times is gone. Sending was measured until the first timer went off, and what a socket had not taken by then left after that: windows were too short, messages lay unread meanwhile, and at full tilt nothing was left for reading, so that everybody was closed as \`too_slow\` (2 runs of 8). Now a window is twice as long as it takes until a timer is on time again. And the probes of all went out together once in 256 KiB: a thousand sends and a thousand answers, for 0.1 s of which nothing else was read; now they go out in eight turns. It costs the top of full tilt, where half of the core is left unused. A round of the table is three seconds, some 35 frames, and the latest of them is its p99; where something else works on the machine the turns get longer.
 - **idle**: what a guest costs above the bare object is not what is kept of it, but one frame sent to all at once: \`room_stats\`, which the bare object has none of. workerd needs some 20 KiB for a frame that is on its way (promises, an output lock, a canceller: page faults by their stacks), 9,000 are on their way together, and what they took stays with the allocator. A bare object that sends the same once a second, and whose clients ping, takes as much as edge-chat but for 1.8 KiB; sent to 100 in a millisecond, the frames cost nothing. One message said in the room does the same to any object, the bare one too. So the aim is missed by the peak of the first broadcast; to lower it, a calm room would have to send in slices, and each socket to keep its order over them. Garbage collected each 100 ms, so that its timing is in no figure:
 
   | 9,000 idle guests | KiB each | above the bare object |
@@ -82,7 +90,7 @@ const voids = ({ void: all }) => (all.length ? `\nRuns that were void, and are i
 export async function document(result) {
   const svg = await plot(result.lines);
   if (svg) writeFileSync(join(root, "docs/bench.svg"), svg);
-  writeFileSync(join(root, "docs/bench.md"), `${intro(result, svg)}${table(result.lines)}\n${voids(result)}${method}`);
+  writeFileSync(join(root, "docs/bench.md"), `${intro(result, svg)}${table(result.lines)}\n${voids(result)}${method(result)}`);
   writeFileSync(join(root, "docs/bench.json"), `${JSON.stringify(result, null, 1)}\n`);
   const readme = join(root, "README.md");
   const text = readFileSync(readme, "utf8");

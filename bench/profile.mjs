@@ -4,7 +4,7 @@ import { Stop, script, step } from "../scripts/lib/process.mjs";
 import { apart } from "./apart.mjs";
 import { inspector } from "./inspector.mjs";
 import { load, perMillion, room } from "./run.mjs";
-import { server, token, viewers } from "./servers.mjs";
+import { create, server, token, viewers } from "./servers.mjs";
 import { waits } from "./waits.mjs";
 
 /** A few seconds of each row's load. */
@@ -13,7 +13,12 @@ const jobs = {
   hot: async () => fanout(1, 1000, { rate: 200 }),
   // Slower than "hot": it sends each event by itself, and is to keep up.
   socketio: async () => fanout(1, 1000, { rate: 40 }),
-  many: async () => fanout(500, 10, { rate: 2 }),
+  // Guests, as in the row: an object of each user's would be in this process.
+  many: async (target) => {
+    const job = { ...(await fanout(500, 0, { rate: 2 })), viewers: Array(5000).fill("") };
+    for (const name of job.rooms) await create(target, name);
+    return job;
+  },
   send: async () => ({ job: "send", rooms: [room("video_profile")], window: 16, warm_up: 0.5, seconds: 6 }),
   join: async () => ({ job: "join", room: room("video_profile"), viewers: await viewers(2000), missed: 50 }),
 };
@@ -57,7 +62,7 @@ await script(async (args) => {
   await call("Profiler.enable");
   await call("Profiler.setSamplingInterval", { interval: 500 });
   const measuring = () => call("Profiler.start");
-  const [measured] = (await step("load", async () => load(target, { ...(await job()), token: await token("sender", ["service"]), saturating: true, measuring }))).slice(-1);
+  const [measured] = (await step("load", async () => load(target, { ...(await job(target)), token: await token("sender", ["service"]), saturating: true, measuring }))).slice(-1);
   const { profile } = await call("Profiler.stop");
   close();
   const { own, all, us } = summed(profile);

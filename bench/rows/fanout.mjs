@@ -1,7 +1,7 @@
 // Fan-out: one room that is calm, one that is hot, many small ones, and a big one.
 import { setTimeout as sleep } from "node:timers/promises";
 import { say } from "../../scripts/lib/process.mjs";
-import { alone, beside, ours, sized } from "../report.mjs";
+import { alone, beside, ours, share, sized } from "../report.mjs";
 import { alternate, cores, load, ms, perMillion, perMillionInAll, perSecond, room } from "../run.mjs";
 import { create, files, renew, server, settled, token, viewers } from "../servers.mjs";
 
@@ -122,8 +122,7 @@ export async function big(bench) {
   const count = Math.min(quick ? 5_000 : 15_000, Math.floor((files - 2_000) / 2_000) * 1_000);
   const lines = [];
   const rates = [5, 50];
-  const p99s = rates.map(() => []);
-  const cpus = rates.map(() => []);
+  const all = rates.map(() => []);
   for (let round = 1; round <= (quick ? 1 : 2); round++) {
     await renew();
     const target = await server("chat");
@@ -137,14 +136,15 @@ export async function big(bench) {
     const measured = await load(target, job);
     measured.forEach((each, n) => {
       say(`  big ${round}, ${rates[n]} messages/s: ${shown(each)}; ${cores(each)}`);
-      p99s[n].push(each.p99_ms / 1000);
-      cpus[n].push(perMillion(each));
+      all[n].push(each);
     });
     await settled(target);
   }
   rates.forEach((rate, n) => {
     const what = `big: ${count.toLocaleString("en-US")} viewers, ${rate} messages/s, complete and in order`;
-    lines.push(alone(`${what}: p99`, "s", p99s[n], sized({ most: 2 }, count, 15_000)), alone(`${what}: CPU`, CPU, cpus[n]));
+    const generator = [share(all[n])];
+    const p99s = all[n].map((each) => each.p99_ms / 1000);
+    lines.push(alone(`${what}: p99`, "s", p99s, sized({ most: 2 }, count, 15_000), generator), alone(`${what}: CPU`, CPU, all[n].map(perMillion), undefined, generator));
   });
   return lines;
 }
