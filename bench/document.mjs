@@ -9,7 +9,7 @@ const [begin, end] = ["<!-- figures: written by ./scripts/bench --docs -->", "<!
 
 const intro = (result, svg) => `# Figures
 
-Written by \`./scripts/bench --docs\`${result.quick ? ", in its quick form: fewer and shorter rounds, smaller rooms" : ""} on ${result.at.slice(0, 10)}: ${result.machine}. Servers, load generator, PostgreSQL and Redis shared this machine; trust the ratios.
+Written by \`./scripts/bench --docs\`${result.quick ? ", in its quick form: fewer and shorter rounds, smaller rooms" : ""} on ${result.at.slice(0, 10)}: ${result.machine}. Servers, load generator, PostgreSQL and Redis shared this machine; trust the ratios.${(result.again ?? []).map(({ rows, at }) => ` Measured again by itself on ${at.slice(0, 10)}: ${rows.join(", ")}.`).join("")}
 
 ${svg ? "![edge-chat beside its peers](bench.svg)\n\n" : ""}`;
 
@@ -82,6 +82,16 @@ Of rows that miss their aim, or did for long. Profiles are of the machine of the
 
   (Lines without a figure of their own are of 5,000 guests, beside 67.2; single runs, ± 0.7.) Without collecting, the bare object's garbage adds to its own figure, which is most likely why the difference in the table above is smaller. What the process takes once is V8's compiled wasm and the memory in which it compiled it: after a garbage collection the heap has 2 MB. Again: \`./scripts/bench profile idle\`.
 `;
+
+/** The documents' run with these rows measured again in `later`, a run of their own. */
+export function again(later, names) {
+  const kept = JSON.parse(readFileSync(join(root, "docs/bench.json"), "utf8"));
+  const at = kept.lines.findIndex(({ row }) => names.includes(row));
+  const lines = kept.lines.filter(({ row }) => !names.includes(row));
+  lines.splice(at < 0 ? lines.length : at, 0, ...later.lines);
+  const void_ = kept.void.filter((why) => !names.some((name) => why.startsWith(name)));
+  return { ...kept, lines, void: [...void_, ...later.void], again: [...(kept.again ?? []), { rows: names, at: later.at }] };
+}
 
 /** The runs that are in no figure. */
 const voids = ({ void: all }) => (all.length ? `\nRuns that were void, and are in no figure:\n\n${all.map((why) => `- ${why.replaceAll("\n", " ").slice(0, 300)}`).join("\n")}\n` : "");

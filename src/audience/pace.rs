@@ -165,6 +165,11 @@ impl Audience {
         self.pace.was_late(ms, now);
     }
 
+    /// Whether the object was short of time lately.
+    pub(super) fn is_behind(&self, now: u64) -> bool {
+        now < self.pace.behind_until
+    }
+
     fn sockets_here(&self) -> u64 {
         u64::try_from(self.sockets.len()).unwrap_or(u64::MAX)
     }

@@ -18,6 +18,8 @@ const FIRST: u64 = 3_000;
 /// `FIRST`; where those are one in so many of all sockets at least.
 const AFTER_HALF: u64 = 1_000;
 const MANY: usize = 16;
+/// What is known of those who were asked is kept so long, ms.
+const KEPT: u64 = 10_000;
 /// How long a probe may go unanswered, ms.
 const WITHIN: u64 = 30_000;
 /// How often, in bytes broadcast, all sockets are looked at.
@@ -75,7 +77,7 @@ pub(super) struct Rounds(BTreeMap<u64, Round>);
 
 impl Rounds {
     fn asked(&mut self, now: u64) {
-        self.0 = self.0.split_off(&now.saturating_sub(FIRST));
+        self.0 = self.0.split_off(&now.saturating_sub(KEPT));
         self.0.entry(now).or_default().asked += 1;
     }
 
@@ -88,11 +90,12 @@ impl Rounds {
         }
     }
 
-    /// Until when one of so many sockets who was asked then may be sent more than is beyond the probe, ms.
-    fn first_until(&self, asked_at: u64, sockets: usize) -> u64 {
+    /// Until when one of so many sockets who was asked then may be sent more than is beyond the probe, ms. Of an object that
+    /// is `behind` nobody can be in time, so there it is the others alone by whom one is judged.
+    fn first_until(&self, asked_at: u64, sockets: usize, behind: bool) -> u64 {
         let many = self.0.range(asked_at..).filter(|(_, round)| round.asked * MANY >= sockets);
         let half_at = many.filter_map(|(_, round)| round.half_at).min();
-        let all = asked_at.saturating_add(FIRST);
+        let all = if behind { u64::MAX } else { asked_at.saturating_add(FIRST) };
         half_at.map_or(all, |at| all.min(at.saturating_add(AFTER_HALF)))
     }
 }
@@ -137,7 +140,7 @@ impl Audience {
     }
 
     fn look_at(&mut self, id: SocketId, now: u64, entropy: &[u8; 32]) -> Option<Reading> {
-        let (sent, sockets) = (self.sent, self.sockets.len());
+        let (sent, sockets, behind) = (self.sent, self.sockets.len(), self.is_behind(now));
         let probes = &mut self.sockets.get_mut(&id)?.probes;
         let total = probes.total(sent);
         let unproved = total.saturating_sub(probes.proved);
@@ -145,11 +148,11 @@ impl Audience {
         // after the probe.
         if let Some(asked) = &mut probes.asked {
             let more = total.saturating_sub(asked.total);
-            let first = more <= BEYOND || now < self.rounds.first_until(asked.at, sockets);
+            let first = more <= BEYOND || now < self.rounds.first_until(asked.at, sockets, behind);
             if more > AT_FIRST || !first {
                 return Some(Reading::TooSlow(id));
             }
-            if more > BEYOND {
+            if more > BEYOND && !behind {
                 asked.within = FIRST;
                 self.index(id);
             }
@@ -282,6 +285,42 @@ mod tests {
         }
         let second: Vec<_> = (6..=35).flat_map(|n| say(&mut audience, n * 50)).collect();
         assert_eq!(second.len(), 10, "for more than a second none of them answers");
+    }
+
+    #[test]
+    fn where_the_object_itself_is_behind_the_others_say_what_is_slow() {
+        // 200 KB a second to 80, of whom all but some answer 5 s later; the numbers of those who are closed.
+        let closed = |deaf: SocketId, late: bool| {
+            let mut audience = Audience::default();
+            let mut answers: Vec<(u64, SocketId, String)> = Vec::new();
+            for id in 1..=80 {
+                audience.open(id, None, format!("g{id}"), 0);
+                audience.join(id, None, Role::Guest);
+            }
+            let mut closed = std::collections::BTreeSet::new();
+            for now in (10_000..18_000).step_by(50) {
+                if late {
+                    audience.timer_was_late(500, now);
+                }
+                let (due, later): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(at, _, _)| *at <= now);
+                answers = later;
+                for (_, id, nonce) in due {
+                    audience.proved(id, &nonce, now);
+                }
+                for reading in audience.broadcast_sent(10_000, now, &[7; 32]) {
+                    match reading {
+                        Reading::Ask(id, nonce) if id > deaf => answers.push((now + 5_000, id, nonce)),
+                        Reading::Ask(..) => {}
+                        Reading::TooSlow(id) => drop(closed.insert(id)),
+                    }
+                }
+                closed.extend(audience.overdue(now, 0).into_iter().map(|(id, _)| id));
+            }
+            closed.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(closed(0, false).len(), 80, "3 s are all they have");
+        assert!(closed(0, true).is_empty());
+        assert_eq!(closed(5, true), [1, 2, 3, 4, 5], "a second after the others");
     }
 
     #[test]
